@@ -1,0 +1,87 @@
+"""Makes the baked folder a Git repository with a first commit. Needs Git and Python, and no network."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+PROJECT = Path.cwd()
+# set where the template is baked from inside a Git hook; the new repository must not be that one
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+
+
+def main():
+    fill_project_id()
+    fill_conf_digest()
+    anchor_local_remote()
+    make_repository()
+    say_next_steps()
+
+
+def fill_project_id():
+    """Replaces the placeholder in conf/project.yaml and params.yaml by an id of this project's own."""
+    identifier = uuid.uuid4().hex
+    for name in ("conf/project.yaml", "params.yaml"):
+        replace(PROJECT / name, "project_id: not-yet-made", f"project_id: {identifier}")
+
+
+def fill_conf_digest():
+    """Writes the digest of conf/, as the composition does from now on, so that params.yaml is not stale at once."""
+    spec = importlib.util.spec_from_file_location("composition", PROJECT / "hydra_plugins" / "composition.py")
+    composition = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(composition)
+    digest = composition.conf_digest(PROJECT / "conf")
+    replace(PROJECT / "params.yaml", "conf_digest: not-yet-made", f"conf_digest: {digest}")
+
+
+def anchor_local_remote():
+    """Makes a local remote absolute: relative, it would be another folder in each clone and temporary experiment."""
+    url = "{{ cookiecutter.dvc_remote_url }}"
+    if "://" not in url:
+        path = (PROJECT / Path(url).expanduser()).resolve()
+        replace(PROJECT / ".dvc" / "config", f"url = {url}", f"url = {path}")
+
+
+def make_repository():
+    """`git init` on main and one commit of everything. A repository around this folder is not touched."""
+    git("init", "--quiet")
+    git("symbolic-ref", "HEAD", "refs/heads/main")  # older Git has no `init --initial-branch`
+    # somebody's global ignore list must not leave files out
+    git("-c", "core.excludesFile=", "add", "--all")
+    identity = []
+    if git("var", "GIT_COMMITTER_IDENT", check=False) != 0:
+        identity = ["-c", "user.name={{ cookiecutter.package_name }}", "-c", "user.email=nobody@localhost"]
+    git(*identity, "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "--message", "Begin from the template")
+
+
+def say_next_steps():
+    print(
+        f"""
+{PROJECT.name} is ready, with its first commit on main. Next:
+
+    cd {PROJECT.name}
+    make setup                      # .venv with the locked packages
+    . .venv/bin/activate
+    dvc repro                       # fetch, preprocess, train, evaluate, register
+    git add -A && git commit -m "First model" && dvc push
+
+README.md tells the first ten minutes."""
+    )
+
+
+def git(*arguments, check=True):
+    done = subprocess.run(["git", *arguments], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    if check and done.returncode != 0:
+        print(f"git {arguments[0]} failed: {done.stderr.strip()}", file=sys.stderr)
+        sys.exit(1)
+    return done.returncode
+
+
+def replace(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(old, new), encoding="utf-8", newline="\n")
+
+
+main()

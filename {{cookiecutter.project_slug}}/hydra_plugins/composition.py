@@ -1,0 +1,64 @@
+"""What is computed, and what is refused, when conf/ is composed into params.yaml.
+
+Hydra imports every module of a folder named hydra_plugins; DVC puts the project's root on the path for it. Only the
+standard library at the top: the template's hook reads this file where nothing else is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+
+def conf_digest(conf: Path = CONF) -> str:
+    """SHA-256 over the names and contents of the YAML files in `conf`, shortened to 16 characters.
+
+    Line ends do not count. The digest lands in params.yaml with every composition, so that an edit of conf/ that was
+    not composed shows.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(conf.rglob("*.yaml"), key=lambda path: path.relative_to(conf).as_posix()):
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{path.relative_to(conf).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def _digest_and_refuse() -> str:
+    # conf_digest is the first key to be resolved. Hydra registers `now` after it has loaded its plugins, so this is the
+    # moment to put the refusals in place for all keys that follow.
+    _register_refusals()
+    return conf_digest()
+
+
+def _refuse_environment(*names: str) -> str:
+    raise ValueError(
+        f"${{oc.env:{','.join(map(str, names))}}} would write a value of your environment into params.yaml, which is "
+        "kept in Git. Write the variable's name into conf/ and read it where it is used."
+    )
+
+
+def _refuse_now(*_: Any) -> str:
+    raise ValueError("${now:...} would change params.yaml, and rerun the pipeline, at every composition.")
+
+
+def _register_refusals() -> None:
+    from omegaconf import OmegaConf
+
+    OmegaConf.register_new_resolver("oc.env", _refuse_environment, replace=True)
+    OmegaConf.register_new_resolver("now", _refuse_now, replace=True)
+
+
+def _register() -> None:
+    try:
+        from omegaconf import OmegaConf
+    except ImportError:  # the template's hook: it only wants the digest
+        return
+    OmegaConf.register_new_resolver("conf_digest", _digest_and_refuse, replace=True)
+    _register_refusals()
+
+
+_register()

@@ -1,0 +1,97 @@
+"""The command `lineage`. Each sub-command imports what it uses when it is called, so that `lineage --help` is instant."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .errors import ProjectError
+
+if TYPE_CHECKING:
+    from .lineage.doctor import Finding
+
+app = typer.Typer(
+    help="From a registered model to the exact code, data, parameters and records that made it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _commands() -> None:
+    """Makes typer keep sub-commands, however few there are."""
+
+
+@app.command()
+def compose(
+    overrides: Annotated[list[str] | None, typer.Argument(help="Hydra overrides: train.lr=0.02, train=debug, ...")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether params.yaml is up to date.")] = False,
+) -> None:
+    """Compose conf/ into params.yaml without running anything."""
+    from .lineage.composition import compose_params, require_fresh_params
+
+    if check:
+        require_fresh_params(project_root())
+        return
+    changes = compose_params(project_root(), overrides or [])
+    shown = {key: change for key, change in changes.items() if key != "conf_digest"}
+    for key, (old, new) in shown.items():
+        print(f"{key}: {_value(old)} -> {_value(new)}")
+    print(f"params.yaml composed: {len(shown)} value{'s' * (len(shown) != 1)} changed. `dvc repro` runs what depends on them.")
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False) -> None:
+    """Say what is wrong with this checkout, and the one command that mends each thing."""
+    from .lineage.doctor import examine
+
+    findings = examine(project_root())
+    if as_json:
+        print(json.dumps([finding.__dict__ for finding in findings], indent=2))
+    else:
+        _show_findings(findings)
+    sys.exit(any(finding.state == "wrong" for finding in findings))
+
+
+def main() -> None:
+    """The entry point: a mistake is told in a sentence, without a traceback."""
+    try:
+        app()
+    except ProjectError as error:
+        print(f"lineage: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def project_root() -> Path:
+    """The nearest folder upwards that holds a dvc.yaml. Raises ProjectError if there is none."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "dvc.yaml").exists():
+            return folder
+    raise ProjectError(f"no dvc.yaml in {here} or above it. Change to the project's folder.")
+
+
+def _show_findings(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    marks = {"right": "[green]ok[/]   ", "unknown": "[yellow]?[/]    ", "wrong": "[red]wrong[/]"}
+    console = Console(highlight=False, soft_wrap=True)
+    for finding in findings:
+        console.print(f"{marks[finding.state]} [bold]{finding.check}[/]  {escape(finding.text)}")
+        if finding.mend:
+            console.print(f"        -> [cyan]{escape(finding.mend)}[/]")
+
+
+def _value(value: object) -> str:
+    return "(none)" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The format of a dataset version: Parquet shards, a manifest, a description.
+
+    shards/<content hash>.parquet   one row a record, sorted by subject_id, then record_id; image bytes in a column
+    manifest.parquet                the same rows in the same order without the image bytes
+    dataset.json                    classes, image shape, counts
+
+A subject's records are in one shard, and a hash of the subject's id decides whether a shard ends with it. Adding or
+removing subjects therefore rewrites only the shards they fall in; all others keep their bytes and their names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+MANIFEST = "manifest.parquet"
+DESCRIPTION = "dataset.json"
+SHARDS = "shards"
+
+MANIFEST_SCHEMA = pa.schema(
+    [
+        pa.field("record_id", pa.string(), nullable=False),
+        pa.field("subject_id", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("content_sha256", pa.string(), nullable=False),  # of the image bytes in the shard
+    ]
+)
+SHARD_SCHEMA = MANIFEST_SCHEMA.append(pa.field("image", pa.binary(), nullable=False))
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a dataset version. `image` is a PNG."""
+
+    record_id: str
+    subject_id: str
+    split: str
+    label: str
+    image: bytes
+
+    def row(self) -> dict[str, Any]:
+        return {**asdict(self), "content_sha256": hashlib.sha256(self.image).hexdigest()}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a reader needs to know about a dataset version beside its rows."""
+
+    classes: list[str]  # sorted; a label's index here is its class number
+    image_size: int
+    channels: int
+    records: dict[str, int]  # by split
+    subjects: dict[str, int]  # by split
+
+
+def read_description(folder: Path) -> Description:
+    """The description of the dataset version in `folder`."""
+    return Description(**json.loads((folder / DESCRIPTION).read_text(encoding="utf-8")))
+
+
+def read_split(folder: Path, split: str) -> tuple[list[bytes], list[str]]:
+    """PNG bytes and labels of the records of one split, in the order of the manifest."""
+    images: list[bytes] = []
+    labels: list[str] = []
+    for shard in shards_in_order(folder):
+        table = pq.read_table(shard, columns=["label", "image"], filters=[("split", "=", split)])
+        images.extend(table["image"].to_pylist())
+        labels.extend(table["label"].to_pylist())
+    return images, labels
+
+
+def shards_in_order(folder: Path) -> list[Path]:
+    """The shards in the order of the manifest. Their names say nothing of it: they are hashes of their contents."""
+    first = {path: _first_key(path) for path in (folder / SHARDS).glob("*.parquet")}
+    return sorted(first, key=lambda path: first[path])
+
+
+def _first_key(path: Path) -> tuple[str, str]:
+    row = pq.ParquetFile(path).read_row_group(0, columns=["subject_id", "record_id"]).slice(0, 1)
+    return row["subject_id"][0].as_py(), row["record_id"][0].as_py()

@@ -1,0 +1,36 @@
+"""Image bytes to pixels and back. preprocess, train and the registered model see an image through the same function."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+MODES = {1: "L", 3: "RGB"}
+
+
+def decode(data: bytes, size: int, channels: int) -> NDArray[np.uint8]:
+    """Pixels of a PNG or JPEG, shape (channels, size, size), 0 to 255; resized if it has another size.
+
+    Raises PIL.UnidentifiedImageError or OSError if `data` is no whole image.
+    """
+    with Image.open(io.BytesIO(data)) as image:
+        upright = ImageOps.exif_transpose(image).convert(MODES[channels])
+    if upright.size != (size, size):
+        upright = upright.resize((size, size), Image.Resampling.BILINEAR)
+    pixels = np.asarray(upright, dtype=np.uint8).reshape(size, size, channels)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def encode(pixels: NDArray[np.uint8]) -> bytes:
+    """A PNG of `pixels`, shape (channels, height, width).
+
+    Not compressed: what a compressor makes of the same pixels differs between platforms, and hashes must not.
+    """
+    planes = pixels.transpose(1, 2, 0)
+    image = Image.fromarray(planes[:, :, 0] if planes.shape[2] == 1 else planes)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=0)
+    return buffer.getvalue()

@@ -1,0 +1,16 @@
+"""The format of raw records: what every source writes and preprocess reads."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+RECORDS = "records.parquet"
+
+RAW_SCHEMA = pa.schema(
+    [
+        pa.field("record_id", pa.string(), nullable=False),  # names one record for good
+        pa.field("subject_id", pa.string(), nullable=False),  # whom it belongs to
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("image", pa.binary(), nullable=False),  # the bytes of a PNG or JPEG file
+    ]
+)

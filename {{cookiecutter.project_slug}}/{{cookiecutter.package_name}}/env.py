@@ -1,0 +1,6 @@
+"""The environment variables that the pipeline reads. Each name stands here and nowhere else."""
+
+DVC_ROOT = "DVC_ROOT"  # root of the main project, also inside a temporary experiment
+DVC_STAGE = "DVC_STAGE"  # set by dvc for every command it runs
+DVC_EXP_NAME = "DVC_EXP_NAME"  # set inside experiments only
+DVC_EXP_BASELINE_REV = "DVC_EXP_BASELINE_REV"  # the commit an experiment started from

@@ -1,0 +1,37 @@
+"""Errors that are told to a person: one or two sentences that say what is wrong, where, and what to do."""
+
+
+class ProjectError(Exception):
+    """A mistake or a circumstance that the person at the keyboard can mend. Shown without a traceback."""
+
+
+class SettingsError(ProjectError):
+    """params.yaml holds a key or a value that the pipeline cannot work with."""
+
+
+class StaleParams(ProjectError):
+    """conf/ was edited after params.yaml was composed from it."""
+
+
+class StageRunning(ProjectError):
+    """Another process is running this very stage in this very folder."""
+
+
+class Undeclared(ProjectError):
+    """A stage uses a file, a setting or a module that dvc.yaml does not list for it."""
+
+
+class Abandoned(ProjectError):
+    """The dvc that started this stage is gone, so nobody waits for its outputs."""
+
+
+class DataError(ProjectError):
+    """The data cannot be used as they are."""
+
+
+class LineageError(ProjectError):
+    """A hash, a commit or a run that the lineage rests on is missing or is not what it should be."""
+
+
+class TrackerError(LineageError):
+    """MLflow cannot be reached or refuses what the lineage needs."""

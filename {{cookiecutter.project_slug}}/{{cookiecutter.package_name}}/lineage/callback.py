@@ -1,0 +1,133 @@
+"""The shared callback: one MLflow run for each execution of a stage, with the lineage facts known by then."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from ..errors import LineageError
+from ..pipeline.callbacks import Callback, Execution
+from .anchor import main_root
+from .facts import DATASET, RUN_RECORD, Facts, facts_at_end, facts_at_start, read_run_record
+from .packages import installed
+from .tracking import Tracker, source_tags
+
+RECORDED_STAGES = ("preprocess", "train", "evaluate", "register")
+MANIFEST = f"{DATASET}/manifest.parquet"
+PENDING_METRICS = 1000  # kept for later while the tracker is down
+
+
+class MLflowCallback(Callback):
+    """Logs stage runs to the store that `tracking` names.
+
+    What the lineage rests on is logged or the stage fails. A metric that cannot be logged is kept and tried again with
+    the next one, with a warning.
+    """
+
+    def __init__(self) -> None:
+        self._tracker: Tracker | None = None
+        self._run_id = ""
+        self._pending: list[tuple[dict[str, float], int | None]] = []
+
+    def on_start(self, execution: Execution) -> None:
+        if execution.stage.name not in RECORDED_STAGES:
+            return
+        facts = facts_at_start(execution)
+        tracker = Tracker(execution.settings.tracking, main_root(execution.root))
+        _close_interrupted(tracker, execution)
+        tags = {**facts.tags, **source_tags(), **_parent_tags(tracker, execution), "lineage_status": "pending"}
+        name = " ".join(filter(None, (execution.stage.name, facts.tags.get("dvc_exp_name"))))
+        self._run_id = tracker.start(name, tags)
+        self._tracker = tracker
+        execution.run.update(_identity(tracker, self._run_id, facts))
+        execution.note(execution.run)
+        tracker.params(self._run_id, {**facts.params, **_data_commit_param(facts)})
+        self._log_inputs(tracker, execution, facts)
+
+    def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
+        if self._tracker is None:
+            return
+        self._pending.append((values, step))
+        self._flush()
+
+    def on_end(self, execution: Execution) -> None:
+        tracker = self._tracker
+        if tracker is None:
+            return
+        tracker.tags(self._run_id, facts_at_end(execution).tags)
+        for path in execution.stage.reports:
+            tracker.artifact(self._run_id, execution.root / path, path.split("/")[0])
+        if RUN_RECORD in execution.stage.outs:
+            tracker.artifact(self._run_id, execution.root / RUN_RECORD)
+        self._flush()
+        if self._pending:
+            raise LineageError(f"{len(self._pending)} metrics could not be logged to {tracker.shown_uri}.")
+        tracker.end(self._run_id, "FINISHED")
+
+    def on_error(self, execution: Execution, error: BaseException) -> None:
+        if self._tracker is None:
+            return
+        try:
+            self._flush()
+            self._tracker.tags(self._run_id, {"error": f"{type(error).__name__}: {error}"[:5000]})
+            self._tracker.end(self._run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        except LineageError as failure:  # the error itself matters more
+            print(f"{execution.stage.name}: {failure}", file=sys.stderr)
+
+    def _log_inputs(self, tracker: Tracker, execution: Execution, facts: Facts) -> None:
+        if DATASET in facts.contents:
+            dataset = facts.contents[DATASET]
+            source = {"path": DATASET, "md5": dataset.md5, "sha256": dataset.sha256, "size": dataset.size}
+            context = {"train": "training", "evaluate": "evaluation"}.get(execution.stage.name, execution.stage.name)
+            tracker.dataset(
+                self._run_id, execution.settings.data.source.name, dataset.md5, json.dumps(source), context
+            )
+            tracker.artifact(self._run_id, execution.root / MANIFEST)
+        packages = "".join(f"{name}=={version}\n" for name, version in installed().items())
+        tracker.text(self._run_id, packages, "packages.txt")
+
+    def _flush(self) -> None:
+        assert self._tracker is not None
+        try:
+            while self._pending:
+                self._tracker.metrics(self._run_id, *self._pending[0])
+                self._pending.pop(0)
+        except LineageError as failure:
+            del self._pending[:-PENDING_METRICS]
+            print(f"warning: {failure}. It is tried again with the next metric.", file=sys.stderr)
+
+
+def _identity(tracker: Tracker, run_id: str, facts: Facts) -> dict[str, Any]:
+    """What models/run.json keeps of a run, so that a cached stage leads back to it, with MLflow gone as well."""
+    started = ("mlflow.source.git.commit", "git_dirty", "git_dirty_files", "git_branch", "git_repo_url")
+    return {
+        "run_id": run_id,
+        "tracking_uri": tracker.shown_uri,
+        "experiment": tracker.settings.experiment,
+        "started_from": {name: facts.tags[name] for name in started if name in facts.tags},
+    }
+
+
+def _parent_tags(tracker: Tracker, execution: Execution) -> dict[str, str]:
+    """Makes a run of a stage after training a child of the training run, if that run is in this store."""
+    if RUN_RECORD not in execution.stage.deps:
+        return {}
+    training = read_run_record(execution.root).get("run_id")
+    if not training:
+        return {}
+    parent = {"mlflow.parentRunId": training} if tracker.has_run(training) else {}
+    return {**parent, "training_run_id": training}
+
+
+def _data_commit_param(facts: Facts) -> dict[str, str]:
+    # a parameter cannot be changed any more; facts come from branches and tags only, where commits stay
+    commit = facts.tags.get("data_git_commit_id")
+    return {"data_git_commit_id": commit} if commit else {}
+
+
+def _close_interrupted(tracker: Tracker, execution: Execution) -> None:
+    """Closes the run of an earlier execution of this stage here that was killed: it can no longer do so itself."""
+    run_id = (execution.interrupted or {}).get("run_id")
+    if run_id and (execution.interrupted or {}).get("tracking_uri") == tracker.shown_uri and tracker.has_run(run_id):
+        tracker.end(run_id, "KILLED")

@@ -1,0 +1,125 @@
+"""The chain of one model, from what lies on disk and in dvc.lock. MLflow is not asked: it only gets a copy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import LineageError
+from ..pipeline.dvcfile import Pipeline, locked_hash
+from ..settings import Settings
+from .facts import DATASET, MODEL, NAMES, RAW, read_run_record
+from .hashes import Content, hash_path, sha256_of_json
+from .packages import LOCK
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+SCHEMA = 1
+Lock = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Everything a model was made of, by hash."""
+
+    project_id: str
+    identity: str  # SHA-256 of the entry of `train` in dvc.lock, as canonical JSON
+    contents: dict[str, Content]  # model, dataset, raw data, environment lock
+    training_run: dict[str, Any]  # what `train` wrote down about itself
+    parameters: dict[str, Any]  # of train and the stages upstream, by dotted key
+    metrics: dict[str, Any]
+
+    def tags(self) -> dict[str, str]:
+        """The tags of the model version."""
+        tags = {
+            "project_id": self.project_id,
+            "model_identity": self.identity,
+            "environment_md5": self.contents[LOCK].md5,
+            "training_run_id": self.training_run.get("run_id") or "unknown",
+            "training_tracking_uri": self.training_run.get("tracking_uri") or "unknown",
+            "lineage_status": "pending",
+        }
+        for path, (md5_name, sha256_name) in NAMES.items():
+            if path in self.contents:
+                tags[md5_name] = self.contents[path].md5
+                if sha256_name:
+                    tags[sha256_name] = self.contents[path].sha256
+        tags.update(self.training_run.get("started_from") or {})
+        return tags
+
+    def to_json(self, tracking_uri: str, version: ModelVersion) -> str:
+        """The text of lineage.json. The same model in the same registry gives the same text."""
+        model, dataset = self.contents[MODEL], self.contents[DATASET]
+        document = {
+            "schema": SCHEMA,
+            "project_id": self.project_id,
+            "model": {
+                "name": version.name,
+                "version": str(version.version),
+                "tracking_uri": tracking_uri,
+                "identity": self.identity,
+                "path": MODEL,
+                **model.as_dict(),
+            },
+            "training_run": self.training_run,
+            "dataset": {"path": DATASET, **dataset.as_dict(), "files": _files(dataset)},
+            "raw": {"path": RAW, **self.contents[RAW].as_dict(), "files": _files(self.contents[RAW])},
+            "environment": {"path": LOCK, **self.contents[LOCK].as_dict()},
+            "parameters": self.parameters,
+            "metrics": self.metrics,
+        }
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) -> Chain:
+    """The chain of the model in `root`. Raises LineageError if a file is not what dvc.lock records of it."""
+    train = pipeline.stage("train")
+    stages = [*reversed(pipeline.upstream(train)), train]
+    return Chain(
+        project_id=settings.project_id,
+        identity=model_identity(lock),
+        contents={
+            MODEL: _recorded(root, lock, "train", "outs", MODEL),
+            DATASET: _recorded(root, lock, "train", "deps", DATASET),
+            RAW: _recorded(root, lock, "preprocess", "deps", RAW),
+            LOCK: _recorded(root, lock, "train", "deps", LOCK),
+        },
+        training_run=read_run_record(root),
+        parameters={
+            key: value for stage in stages for key, value in locked_params(lock.get(stage.name)).items()
+        },
+        metrics=json.loads((root / "metrics" / "test.json").read_text(encoding="utf-8")),
+    )
+
+
+def model_identity(lock: Lock) -> str:
+    """SHA-256 of the whole entry of `train` in dvc.lock: command, dependencies, parameters, outputs.
+
+    Two models with equal weights and different data have different ones.
+    """
+    if "train" not in lock:
+        raise LineageError("dvc.lock records no training. Run `dvc repro`.")
+    return sha256_of_json(lock["train"])
+
+
+def locked_params(entry: dict[str, Any] | None) -> dict[str, Any]:
+    """The parameters that a dvc.lock entry records, by dotted key."""
+    files: dict[str, dict[str, Any]] = (entry or {}).get("params") or {}
+    return {key: value for values in files.values() for key, value in values.items()}
+
+
+def _recorded(root: Path, lock: Lock, stage: str, kind: str, path: str) -> Content:
+    content = hash_path(root / path)
+    recorded = locked_hash(lock.get(stage), kind, path)
+    if recorded != content.md5:
+        raise LineageError(
+            f"{path} is {content.md5}, but dvc.lock records {recorded} as used by the training. Run `dvc repro`."
+        )
+    return content
+
+
+def _files(content: Content) -> list[dict[str, Any]]:
+    return [{"path": file.path, "md5": file.md5, "sha256": file.sha256, "size": file.size} for file in content.files]

@@ -1,0 +1,99 @@
+"""conf/ and params.yaml: composing the one into the other, and noticing when they have drifted apart."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from ..errors import SettingsError, StaleParams
+from ..pipeline.dvcfile import PARAMS_FILE
+from ..settings import flatten, read_params
+from .anchor import main_root
+from .git import Repository
+
+CONF = "conf"
+
+
+def compose(root: Path, overrides: list[str], output: Path) -> None:
+    """Composes `root`/conf with Hydra `overrides` into `output`, just as `dvc exp run` does.
+
+    Raises SettingsError if Hydra refuses; `output` is then not written.
+    """
+    from dvc.utils.hydra import compose_and_dump
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        compose_and_dump(str(output), str(root / CONF), None, "config", str(root), overrides)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise SettingsError(f"conf/ cannot be composed: {first}") from error
+
+
+def compose_params(root: Path, overrides: list[str]) -> dict[str, tuple[Any, Any]]:
+    """Composes into `root`/params.yaml and returns what changed: old and new value by key (None where there is none)."""
+    target = root / PARAMS_FILE
+    partial = target.with_name(f".{PARAMS_FILE}.partial.yaml")
+    try:
+        compose(root, overrides, partial)
+        changes = _changes(target, partial)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return changes
+
+
+def is_fresh(root: Path) -> bool:
+    """Whether params.yaml was composed from conf/ as it is now. Overrides and edits of params.yaml do not count."""
+    return bool(read_params(root / PARAMS_FILE).get("conf_digest") == _conf_digest(root))
+
+
+def require_fresh_params(root: Path) -> None:
+    """Raises StaleParams, with the command that mends it, if conf/ was edited after params.yaml was composed."""
+    if is_fresh(root):
+        return
+    main = main_root(root)
+    if main != root.resolve():
+        untracked = Repository(main).untracked_files((CONF,), ignored=False)
+        if untracked:
+            raise StaleParams(
+                f"params.yaml was composed with {', '.join(untracked)}, which Git does not track, so this experiment does "
+                f"not have it. Run `git add {CONF}`, commit, and start the experiment again."
+            )
+    raise StaleParams(
+        f"conf/ was edited after params.yaml was composed from it.{_preview(root)} Run `lineage compose`, with the "
+        "overrides you want to keep (`lineage compose data.fraction=0.1`), then this again; `dvc exp run` composes by itself."
+    )
+
+
+def _conf_digest(root: Path) -> str:
+    # by path: hydra_plugins is no package of ours, and another project's may be importable under the same name
+    spec = spec_from_file_location("composition", root / "hydra_plugins" / "composition.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    digest: str = module.conf_digest(root / CONF)
+    return digest
+
+
+def _preview(root: Path) -> str:
+    """What composing would change, as a sentence; nothing if it cannot be composed at all."""
+    with tempfile.TemporaryDirectory() as scratch:
+        composed = Path(scratch) / PARAMS_FILE
+        try:
+            compose(root, [], composed)
+            changes = _changes(root / PARAMS_FILE, composed)
+        except SettingsError as error:
+            return f" {error}"
+    shown = [f"{key}: {old} -> {new}" for key, (old, new) in changes.items() if key != "conf_digest"]
+    return f" Composing it anew would change {'; '.join(shown)}." if shown else " No value would change."
+
+
+def _changes(old: Path, new: Path) -> dict[str, tuple[Any, Any]]:
+    before = flatten(read_params(old)) if old.exists() else {}
+    after = flatten(read_params(new))
+    keys = dict.fromkeys([*before, *after])
+    return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}

@@ -1,0 +1,156 @@
+"""What is known about an execution, under the names of the chain. What cannot be known yet is absent, never guessed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..env import DVC_EXP_BASELINE_REV, DVC_EXP_NAME
+from ..errors import LineageError
+from ..pipeline.callbacks import Execution
+from ..pipeline.dvcfile import PARAMS_FILE, locked_hash, read_lock
+from ..settings import read_params, select
+from .anchor import main_root
+from .git import Repository
+from .hashes import Content, hash_path
+from .packages import LOCK
+
+RAW = "data/raw"
+DATASET = "data/processed"
+MODEL = "models/model.safetensors"
+RUN_RECORD = "models/run.json"
+
+# Under which names a file or folder of the pipeline is known in MLflow.
+NAMES = {
+    RAW: ("dvc_raw_md5", None),
+    DATASET: ("dvc_data_md5", "data_sha256"),
+    MODEL: ("dvc_model_md5", "model_sha256"),
+}
+
+
+@dataclass
+class Facts:
+    """Tags and parameters of a run, and the contents they were taken from."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+    contents: dict[str, Content] = field(default_factory=dict)
+
+    def add_content(self, path: str, content: Content) -> None:
+        """Names the hashes of a file or folder of the pipeline."""
+        self.contents[path] = content
+        md5_name, sha256_name = NAMES[path]
+        self.tags[md5_name] = content.md5
+        if sha256_name:
+            self.tags[sha256_name] = content.sha256
+
+
+def facts_at_start(execution: Execution) -> Facts:
+    """What is known before the work: whence the run starts, its inputs by hash, its parameters.
+
+    Raises LineageError if an input on disk is not what dvc.lock says its stage made.
+    """
+    facts = Facts(tags={"project_id": execution.settings.project_id, "dvc_stage": execution.stage.name})
+    facts.tags.update(experiment_facts())
+    facts.tags.update(git_facts(execution))
+    facts.params = recorded_params(execution)
+    lock = read_lock(execution.root)
+    for path in NAMES:
+        if path in execution.stage.deps:
+            facts.add_content(path, verified_content(execution, lock, path))
+    _add_upstream_hashes(facts, execution, lock)
+    if LOCK in execution.stage.deps:
+        facts.tags["environment_md5"] = hash_path(execution.root / LOCK).md5
+    facts.tags.update(data_commit_facts(execution, facts.tags.get("dvc_data_md5")))
+    return facts
+
+
+def facts_at_end(execution: Execution) -> Facts:
+    """The hashes of what the stage has made."""
+    facts = Facts()
+    for path in NAMES:
+        if path in execution.stage.outs:
+            facts.add_content(path, hash_path(execution.root / path))
+    return facts
+
+
+def experiment_facts() -> dict[str, str]:
+    """The DVC experiment that runs, if one does."""
+    names = {"dvc_exp_name": DVC_EXP_NAME, "dvc_exp_baseline_rev": DVC_EXP_BASELINE_REV}
+    return {tag: os.environ[variable] for tag, variable in names.items() if os.environ.get(variable)}
+
+
+def git_facts(execution: Execution) -> dict[str, str]:
+    """Where the run starts: commit, branch, repository, and whether the code differs from that commit.
+
+    An untracked file under the stage's code or conf/ counts as a difference: it takes part and no commit has it.
+    """
+    here, main = Repository(execution.root), Repository(main_root(execution.root))
+    commit, changed = here.head(), here.changed_files()
+    if commit is None or changed is None:
+        return {}
+    watched = (*execution.pipeline.sources(execution.stage), "conf")
+    dirty = sorted({*changed, *here.untracked_files(watched)})
+    facts = {"mlflow.source.git.commit": commit, "git_dirty": str(bool(dirty)).lower()}
+    if dirty:
+        facts["git_dirty_files"] = "\n".join(dirty)[:5000]
+    # a temporary experiment has neither branch nor remotes; the project that it was started from has
+    branch = here.branch() or (main.branch() if main.head() == commit else None)
+    if branch:
+        facts["git_branch"] = branch
+    if url := main.url():
+        facts["git_repo_url"] = facts["dvc_repo_url"] = url
+    return facts
+
+
+def data_commit_facts(execution: Execution, data_md5: str | None) -> dict[str, str]:
+    """The commit that records the dataset version, and the Git tag of the data there, if they exist already."""
+    git = Repository(main_root(execution.root))
+    commit = git.first_commit_holding(data_md5) if data_md5 else None
+    if commit is None:
+        return {}
+    facts = {"data_git_commit_id": commit}
+    versions = git.tags_at(commit, "data/*")
+    if versions:
+        facts["data_version"] = versions[0].removeprefix("data/")
+    return facts
+
+
+def recorded_params(execution: Execution) -> dict[str, Any]:
+    """The settings that the stage and the stages upstream of it depend on, by dotted key, as dvc records them."""
+    document = read_params(execution.root / PARAMS_FILE)
+    stages = [*reversed(execution.pipeline.upstream(execution.stage)), execution.stage]
+    return {key: select(document, key) for stage in stages for key in stage.params}
+
+
+def verified_content(execution: Execution, lock: dict[str, dict[str, Any]], path: str) -> Content:
+    """The content of an input, which must be what dvc.lock records as the output of the stage that makes it."""
+    content = hash_path(execution.root / path)
+    producer = execution.pipeline.producer(path)
+    if producer is not None:
+        recorded = locked_hash(lock.get(producer.name), "outs", path)
+        if recorded != content.md5:
+            raise LineageError(
+                f"{path} is not what stage {producer.name} made (dvc.lock records {recorded}, on disk is {content.md5}). "
+                f"`dvc repro` makes it anew; `dvc checkout {path}` brings the recorded one back."
+            )
+    return content
+
+
+def _add_upstream_hashes(facts: Facts, execution: Execution, lock: dict[str, dict[str, Any]]) -> None:
+    """Names the hashes further up the chain: what each stage upstream read, by its entry in dvc.lock."""
+    for stage in execution.pipeline.upstream(execution.stage):
+        for path, (md5_name, _) in NAMES.items():
+            recorded = locked_hash(lock.get(stage.name), "deps", path)
+            if recorded:
+                facts.tags.setdefault(md5_name, recorded)
+
+
+def read_run_record(root: Path) -> dict[str, Any]:
+    """models/run.json: which execution trained the model that lies beside it."""
+    import json
+
+    record: dict[str, Any] = json.loads((root / RUN_RECORD).read_text(encoding="utf-8"))
+    return record

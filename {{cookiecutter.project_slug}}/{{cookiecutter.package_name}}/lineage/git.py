@@ -1,0 +1,102 @@
+"""What Git says. Every answer is None or empty where Git cannot give it: a fact is never guessed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+# Written by runs, so they differ from the commit in nearly every run; dvc.lock and params.yaml are lineage, not code.
+WRITTEN_BY_RUNS = ("params.yaml", "dvc.lock", "lineage.json")
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The Git repository around `folder`; `folder` may be a subdirectory of it."""
+
+    folder: Path
+
+    def run(self, *arguments: str, index: Path | None = None) -> str | None:
+        """Standard output of a git command without the last newline, or None if it fails."""
+        environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+        if index is not None:
+            environment["GIT_INDEX_FILE"] = str(index)
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(self.folder), *arguments], capture_output=True, text=True, check=False, env=environment
+            )
+        except FileNotFoundError:
+            return None
+        return done.stdout.rstrip("\n") if done.returncode == 0 else None
+
+    def lines(self, *arguments: str) -> list[str]:
+        """The lines of a git command's output; none if it fails."""
+        return (self.run(*arguments) or "").splitlines()
+
+    def head(self) -> str | None:
+        """The commit checked out; None before the first one."""
+        return self.run("rev-parse", "--verify", "--quiet", "HEAD")
+
+    def branch(self) -> str | None:
+        """The branch checked out; None if HEAD is detached."""
+        return self.run("symbolic-ref", "--short", "--quiet", "HEAD")
+
+    def url(self) -> str | None:
+        """Where the repository is hosted, without user and password: of `origin`, or else of the only remote."""
+        remotes = self.lines("remote")
+        name = "origin" if "origin" in remotes else remotes[0] if len(remotes) == 1 else None
+        url = self.run("remote", "get-url", name) if name else None
+        return strip_user(url) if url else None
+
+    def changed_files(self) -> list[str] | None:
+        """Tracked files of this folder that differ from HEAD, those that runs write left out; None without a commit.
+
+        Compares contents through an index of its own: `git status` trusts time stamps, which are equal when a
+        temporary experiment was checked out within the same second.
+        """
+        if self.head() is None:
+            return None
+        with tempfile.TemporaryDirectory() as scratch:
+            index = Path(scratch) / "index"
+            pathspec = ["--", ".", *(f":(exclude){name}" for name in WRITTEN_BY_RUNS)]
+            if self.run("read-tree", "HEAD", index=index) is None or self.run("add", "-u", *pathspec, index=index) is None:
+                return None
+            changed = self.run("diff", "--cached", "--name-only", "--relative", "HEAD", index=index)
+        return None if changed is None else changed.splitlines()
+
+    def untracked_files(self, paths: tuple[str, ...], *, ignored: bool = True) -> list[str]:
+        """Files below `paths` that Git does not track. Ignored ones count unless `ignored` is false: dvc hashes them."""
+        if not paths:
+            return []
+        options = () if ignored else ("--exclude-standard",)
+        found = self.lines("-c", "core.quotepath=off", "ls-files", "--others", *options, "--", *paths)
+        return [path for path in found if "__pycache__" not in path and not path.endswith((".pyc", ".partial"))]
+
+    def first_commit_holding(self, md5: str) -> str | None:
+        """The oldest commit on a branch or tag whose dvc.lock or a .dvc file of this folder holds `md5`.
+
+        `-S` with `--full-history -m` also finds what a merge dropped or brought in; it reports removals too, so each
+        commit found is asked whether it holds the hash.
+        """
+        files = ("dvc.lock", "*.dvc")
+        refs = ("--branches", "--tags", "--remotes")
+        found = self.lines("log", *refs, "--full-history", "-m", f"-S{md5}", "--format=%H", "--", *files)
+        for commit in reversed(list(dict.fromkeys(found))):
+            if self.run("grep", "-qF", md5, commit, "--", *files) is not None:
+                return commit
+        return None
+
+    def tags_at(self, commit: str, pattern: str) -> list[str]:
+        """Tags that match `pattern` and point at `commit`."""
+        return self.lines("tag", "--points-at", commit, "--list", pattern)
+
+
+def strip_user(url: str) -> str:
+    """`url` without user name and password. Paths and `git@host:path` come back as they are, less the user's part."""
+    parts = urlsplit(url)
+    if parts.scheme and "@" in parts.netloc:
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return url

@@ -1,0 +1,48 @@
+"""Installed packages, and those that requirements.lock asks for."""
+
+from __future__ import annotations
+
+from importlib.metadata import distributions
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+LOCK = "requirements.lock"
+
+
+def installed() -> dict[str, str]:
+    """Version by package name of everything this Python can import, sorted by name."""
+    found = {canonicalize_name(dist.metadata["Name"]): dist.version for dist in distributions() if dist.metadata["Name"]}
+    return dict(sorted(found.items()))
+
+
+def locked(lock: Path) -> dict[str, str]:
+    """Version by package name of what `lock` asks for on this platform and Python. Hashes are left out."""
+    pins: dict[str, str] = {}
+    for line in lock.read_text(encoding="utf-8").splitlines():
+        text = line.partition("#")[0].strip().rstrip("\\").strip()
+        if not text or text.startswith("-"):
+            continue
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        pinned = [clause.version for clause in requirement.specifier if clause.operator == "=="]
+        if pinned and (requirement.marker is None or requirement.marker.evaluate()):
+            pins[canonicalize_name(requirement.name)] = pinned[0]
+    return pins
+
+
+def differences(lock: Path) -> list[str]:
+    """What is installed otherwise than `lock` says, a sentence each."""
+    have = installed()
+    wrong = []
+    for name, version in locked(lock).items():
+        there = have.get(name)
+        if there is None:
+            wrong.append(f"{name} {version} is not installed")
+        # a lock without a local part (+cpu, +cu130) admits any
+        elif there != version and there.partition("+")[0] != version:
+            wrong.append(f"{name} is {there}, the lock says {version}")
+    return wrong

@@ -1,0 +1,137 @@
+"""Model versions: one for each model identity, with its chain in the tags and in lineage.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from ..env import DVC_EXP_NAME
+from ..errors import LineageError
+from ..pipeline.dvcfile import read_lock, read_pipeline
+from ..pipeline.outputs import Inputs
+from ..settings import Settings
+from .anchor import main_root
+from .chain import Chain, build_chain
+from .facts import MODEL
+from .packages import LOCK, locked
+from .tracking import Tracker
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+ALIAS = "candidate"
+SERVING_PACKAGES = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "torch")
+
+
+def register(settings: Settings, inputs: Inputs, lineage_file: Path, run: dict[str, Any]) -> None:
+    """Makes sure that the trained model is a version in the registry, and writes its chain to `lineage_file`.
+
+    A model identity that has a version keeps it. Outside experiments the version gets the alias `candidate`. Raises
+    LineageError if what lies on disk is not what dvc.lock records.
+    """
+    root = Path.cwd()
+    main = main_root(root)
+    chain = build_chain(root, settings, read_pipeline(root), read_lock(root))
+    tracker = Tracker(settings.tracking, main)
+    # two experiments that share a cached training would both find no version and both make one
+    with FileLock(main / ".dvc" / "tmp" / "register.lock"), tracker.saying("register the model"):
+        version = _find_version(tracker, settings.tracking.model_name, chain.identity)
+        made = version is None
+        if version is None:
+            version = _create_version(tracker, settings, inputs, chain, run)
+        experiment = os.environ.get(DVC_EXP_NAME)
+        if not experiment:
+            tracker.client.set_registered_model_alias(version.name, ALIAS, version.version)
+    lineage_file.write_text(chain.to_json(tracker.shown_uri, version), encoding="utf-8", newline="\n")
+    uri = f"models:/{version.name}/{version.version}"
+    pointed = f"not moved by experiment {experiment}" if experiment else "points to it"
+    print(f"{uri} {'registered' if made else 'was registered before'}; the alias {ALIAS} {pointed}.")
+
+
+def _find_version(tracker: Tracker, name: str, identity: str) -> ModelVersion | None:
+    """The oldest version of `name` made of this model identity."""
+    found = [version for version in _all_versions(tracker, name) if version.tags.get("model_identity") == identity]
+    return min(found, key=lambda version: int(version.version), default=None)
+
+
+def _all_versions(tracker: Tracker, name: str) -> Iterator[ModelVersion]:
+    token = None
+    while True:
+        page = tracker.client.search_model_versions(f"name = '{name}'", page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _create_version(
+    tracker: Tracker, settings: Settings, inputs: Inputs, chain: Chain, run: dict[str, Any]
+) -> ModelVersion:
+    from mlflow.exceptions import MlflowException
+
+    name = settings.tracking.model_name
+    try:
+        tracker.client.create_registered_model(name, tags={"project_id": settings.project_id})
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    run_id = run.get("run_id")
+    model = _log_model(tracker, inputs, name, run_id)
+    # the version leads to the training run, or where that is in another store, to the run that registered it
+    training = chain.training_run.get("run_id")
+    return tracker.client.create_model_version(
+        name,
+        source=model.model_uri,
+        run_id=training if tracker.has_run(training) else run_id,
+        model_id=model.model_id,
+        tags={**chain.tags(), **({"register_run_id": run_id} if run_id else {})},
+    )
+
+
+def _log_model(tracker: Tracker, inputs: Inputs, name: str, run_id: str | None) -> Any:
+    """Stores the model as an MLflow pyfunc under the run of `register`, or under none if nobody keeps runs."""
+    import mlflow
+
+    from .. import serving
+
+    package = Path(serving.__file__).parent
+    with tempfile.TemporaryDirectory() as scratch:
+        data = Path(scratch) / "model"
+        data.mkdir()
+        shutil.copyfile(inputs[MODEL], data / serving.WEIGHTS)
+        example = serving.example_input(inputs[MODEL])
+        arguments: dict[str, Any] = {
+            "name": name,
+            "loader_module": serving.__name__,
+            "data_path": str(data),
+            "code_paths": [str(package)],
+            "pip_requirements": _requirements(inputs[LOCK]),
+            "signature": serving.signature(inputs[MODEL]),
+            "input_example": example,
+        }
+        if run_id is None:
+            return mlflow.pyfunc.log_model(**arguments)
+        with mlflow.start_run(run_id=run_id):
+            return mlflow.pyfunc.log_model(**arguments)
+
+
+def _requirements(lock: Path) -> list[str]:
+    """What the registered model needs, as the lock pins it."""
+    pins = locked(lock)
+    missing = [name for name in SERVING_PACKAGES if name not in pins]
+    if missing:
+        raise LineageError(f"{LOCK} does not pin {', '.join(missing)}, which the registered model needs. Run `make lock`.")
+    return [f"{name}=={pins[name]}" for name in SERVING_PACKAGES]
+
+
+def read_lineage(path: Path) -> dict[str, Any]:
+    """lineage.json as data."""
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document

@@ -1,0 +1,178 @@
+"""The MLflow store of the project: where it is, and runs in it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from filelock import FileLock
+
+from ..errors import TrackerError
+from ..settings import Tracking, flatten
+from .git import strip_user
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PARAM_BATCH = 100  # MLflow's limit for one request
+PARAM_LENGTH = 6000  # MLflow cuts longer ones without an error
+SQLITE = "sqlite:///"
+
+
+def absolute_uri(uri: str, main: Path) -> str:
+    """`uri` with a relative SQLite path made absolute at the main project, whatever the current folder is."""
+    if not uri.startswith(SQLITE):
+        return uri
+    path = Path(uri.removeprefix(SQLITE))
+    return uri if path.is_absolute() else SQLITE + (main / path).resolve().as_posix()
+
+
+def is_database(uri: str) -> bool:
+    """Whether MLflow opens a database itself, so that artifacts need a place of their own on this side."""
+    return urlsplit(uri).scheme.partition("+")[0] in {"sqlite", "postgresql", "mysql", "mssql"}
+
+
+class Tracker:
+    """A thin layer over MLflow's client: one experiment of one store.
+
+    Raises TrackerError where the store cannot be reached or is not usable; the message names the store.
+    """
+
+    def __init__(self, settings: Tracking, main: Path) -> None:
+        self.settings = settings
+        self.main = main
+        self.uri = absolute_uri(settings.uri, main)
+        self.shown_uri = strip_user(settings.uri)
+        self.client = self._open()
+        self.experiment_id = self._experiment()
+
+    def _open(self) -> MlflowClient:
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # creating the tables is not worth thirty lines
+        import mlflow
+
+        mlflow.set_tracking_uri(self.uri)  # logging models knows only the global one
+        mlflow.set_registry_uri(self.uri)
+        return mlflow.MlflowClient(self.uri, self.uri)
+
+    def _experiment(self) -> str:
+        name = self.settings.experiment
+        # two stages that start at once would both create the tables, or the experiment
+        folder = self.main / ".dvc" / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "tracking.lock"), self.saying(f"open experiment {name!r}"):
+            experiment = self.client.get_experiment_by_name(name)
+            if experiment is None:
+                location = (self.main / "mlartifacts").as_uri() if is_database(self.uri) else None
+                return self.client.create_experiment(name, artifact_location=location)
+        if experiment.lifecycle_stage != "active":
+            raise TrackerError(f"the experiment {name!r} at {self.shown_uri} is deleted. Restore it, or set tracking.experiment.")
+        self._refuse_lost_artifacts(experiment.artifact_location)
+        return experiment.experiment_id
+
+    def _refuse_lost_artifacts(self, location: str) -> None:
+        parts = urlsplit(location)
+        if parts.scheme == "file" and not Path(parts.path).parent.exists():
+            raise TrackerError(
+                f"{self.shown_uri} keeps its artifacts in {parts.path}, which is gone: was the project moved? Move it back, "
+                "or begin a new store by setting tracking.uri to another file."
+            )
+
+    def start(self, name: str, tags: dict[str, str]) -> str:
+        """Opens a run and returns its id."""
+        with self.saying("open a run"):
+            return self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id
+
+    def params(self, run_id: str, tree: dict[str, Any]) -> None:
+        """Logs settings, nested or not, under their dotted keys. Raises TrackerError if a value is too long to keep."""
+        from mlflow.entities import Param
+
+        params = [Param(key, str(value)) for key, value in flatten(tree).items()]
+        long = [param.key for param in params if len(param.value) > PARAM_LENGTH]
+        if long:
+            raise TrackerError(f"the value of {long[0]} is longer than the {PARAM_LENGTH} characters that MLflow keeps.")
+        with self.saying("log parameters"):
+            for first in range(0, len(params), PARAM_BATCH):
+                self.client.log_batch(run_id, params=params[first : first + PARAM_BATCH])
+
+    def tags(self, run_id: str, tags: dict[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        with self.saying("set tags"):
+            self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+    def metrics(self, run_id: str, values: dict[str, float], step: int | None) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, float(value), now, step or 0) for key, value in values.items()]
+        with self.saying("log metrics"):
+            self.client.log_batch(run_id, metrics=metrics)
+
+    def artifact(self, run_id: str, path: Path, folder: str | None = None) -> None:
+        with self.saying(f"store {path.name}"):
+            self.client.log_artifact(run_id, str(path), folder)
+
+    def text(self, run_id: str, text: str, name: str) -> None:
+        with self.saying(f"store {name}"):
+            self.client.log_text(run_id, text, name)
+
+    def dataset(self, run_id: str, name: str, digest: str, source: str, context: str) -> None:
+        """Logs a dataset version as an input of the run; `digest` is the hash that DVC gives it."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(name=name, digest=digest, source_type="dvc", source=source)
+        with self.saying("log the dataset"):
+            self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
+
+    def end(self, run_id: str, status: str) -> None:
+        """Closes a run; `status` is FINISHED, FAILED or KILLED."""
+        with self.saying("close the run"):
+            self.client.set_terminated(run_id, status)
+
+    def has_run(self, run_id: str | None) -> bool:
+        """Whether this store holds the run, deleted or not."""
+        if not run_id:
+            return False
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return True
+
+    def saying(self, what: str) -> _Saying:
+        """Turns MLflow's and the network's errors into a TrackerError that says what was tried, and where."""
+        return _Saying(what, self.shown_uri)
+
+
+class _Saying:
+    def __init__(self, what: str, uri: str) -> None:
+        self._what = what
+        self._uri = uri
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or not isinstance(error, Exception):
+            return
+        import requests
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        if isinstance(error, MlflowException | SQLAlchemyError | requests.RequestException | OSError):
+            reason = str(error).strip().splitlines()[0][:300]
+            raise TrackerError(f"could not {self._what} at {self._uri}: {reason}") from error
+
+
+def source_tags() -> dict[str, str]:
+    """Tags that say which process of which machine a run belongs to."""
+    return {"host": socket.gethostname(), "pid": str(os.getpid())}

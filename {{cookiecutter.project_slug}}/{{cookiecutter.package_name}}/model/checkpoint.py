@@ -1,0 +1,37 @@
+"""A trained model in one safetensors file: its weights, and in the header what is needed to build and feed it.
+
+No pickle: loading a file runs no code. The header has exactly one key, because with two or more safetensors writes them
+in an order that changes from process to process, and with it the hash.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from .networks import build
+
+HEADER = "model"
+
+
+def save(path: Path, network: nn.Module, header: dict[str, Any]) -> None:
+    """Writes `network` to `path`. `header`: architecture, classes, image_size, channels."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    save_file(weights, path, metadata={HEADER: json.dumps(header, sort_keys=True)})
+
+
+def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The network in evaluation mode on the CPU, and the header it was saved with."""
+    weights: dict[str, Tensor] = {}
+    with safe_open(path, framework="pt") as file:
+        header: dict[str, Any] = json.loads(file.metadata()[HEADER])
+        for name in file.keys():  # noqa: SIM118  not a mapping
+            weights[name] = file.get_tensor(name)
+    network = build(header["architecture"], header["channels"], len(header["classes"]))
+    network.load_state_dict(weights)
+    return network.eval(), header

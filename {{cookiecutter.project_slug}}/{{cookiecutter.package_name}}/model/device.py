@@ -1,0 +1,55 @@
+"""Where and how exactly the arithmetic is done."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+
+import numpy as np
+import torch
+
+from ..errors import SettingsError
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device named "cpu", "cuda" or "mps", or for "auto" the fastest there is.
+
+    Raises SettingsError if this machine does not have it.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return torch.device(next(name for name, there in available.items() if there))
+    if not available[wanted]:
+        there = ", ".join(name for name, yes in available.items() if yes)
+        raise SettingsError(f"device {wanted!r} is set, but this machine has only: {there}.")
+    return torch.device(wanted)
+
+
+def make_deterministic(seed: int, threads: int, deterministic: bool) -> None:
+    """Fixes what would make two trainings differ: seeds, the number of threads, the choice of kernels."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)  # one thread and two add in another order, and so give other weights
+    if deterministic:
+        # https://pytorch.org/docs/stable/notes/randomness.html
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+
+
+def describe_machine(device: torch.device, threads: int) -> dict[str, str | int]:
+    """What of this machine can make the same training give other weights."""
+    return {
+        "device": str(device),
+        "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else "none",
+        "processor": platform.processor() or platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": threads,
+    }

@@ -1,0 +1,48 @@
+"""Networks by name. Add yours here, and its settings to settings.py and conf/model/."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class SmallCnn(nn.Module):
+    """Three convolutions and a linear layer: small enough to train on a laptop in seconds.
+
+    Input: images of shape (batch, channels, size, size), values -1 to 1. Output: logits of shape (batch, classes).
+    """
+
+    def __init__(self, channels: int, classes: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            self._block(channels, width),
+            self._block(width, 2 * width),
+            nn.MaxPool2d(2),
+            self._block(2 * width, 4 * width),
+            nn.AdaptiveAvgPool2d(2),
+        )
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(16 * width, classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(images))
+        return logits
+
+    @staticmethod
+    def _block(inputs: int, outputs: int) -> nn.Module:
+        # the batch norm that follows has a bias of its own
+        convolution = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False)
+        return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def build(architecture: dict[str, Any], channels: int, classes: int) -> nn.Module:
+    """A network with random weights. `architecture` is the section `model` of the settings."""
+    arguments = {key: value for key, value in architecture.items() if key != "name"}
+    networks: dict[str, type[nn.Module]] = {"small_cnn": SmallCnn}
+    return networks[architecture["name"]](channels=channels, classes=classes, **arguments)
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """Pixels 0 to 255 of any shape to floats -1 to 1. Part of the model: training and inference both call it."""
+    return pixels.to(torch.float32) / 127.5 - 1

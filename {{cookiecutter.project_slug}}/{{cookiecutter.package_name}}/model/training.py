@@ -1,0 +1,105 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..settings import Train
+from .networks import normalise
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images as uint8 (records, channels, size, size) and class numbers as int64 (records,), on one device."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How one epoch went; `number` counts from 1."""
+
+    number: int
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+
+
+def fit(
+    network: nn.Module, train: Examples, val: Examples, settings: Train, on_epoch: Callable[[Epoch], None]
+) -> Epoch:
+    """Trains `network` in place, leaves the weights of the best epoch in it, and returns that epoch.
+
+    Best is the highest accuracy on `val`, then the lowest loss on it. `on_epoch` hears of every epoch.
+    """
+    device = train.labels.device
+    shuffle = torch.Generator().manual_seed(settings.seed)  # on the CPU: the same order on every device
+    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    steps = settings.epochs * -(-len(train) // settings.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=settings.lr, total_steps=steps)
+    best, best_weights = None, None
+
+    for number in track(range(1, settings.epochs + 1), "training", console=Console(stderr=True)):
+        network.train()
+        total = 0.0
+        for batch in torch.randperm(len(train), generator=shuffle).split(settings.batch_size):
+            if len(batch) == 1 and len(train) > 1:
+                schedule.step()
+                continue  # batch norm cannot learn from one example
+            chosen = batch.to(device)
+            images = shift(train.images[chosen], settings.max_shift, shuffle)
+            loss = functional.cross_entropy(network(normalise(images)), train.labels[chosen])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            total += loss.item() * len(batch)
+
+        val_loss, val_accuracy = score(network, val, settings.batch_size)
+        epoch = Epoch(number, total / len(train), val_loss, val_accuracy)
+        on_epoch(epoch)
+        if best is None or (epoch.val_accuracy, -epoch.val_loss) > (best.val_accuracy, -best.val_loss):
+            best, best_weights = epoch, copy.deepcopy(network.state_dict())
+
+    assert best is not None and best_weights is not None  # settings.epochs is at least 1
+    network.load_state_dict(best_weights)
+    return best
+
+
+def shift(images: Tensor, largest: float, random: torch.Generator) -> Tensor:
+    """Moves each image by up to `largest` of its size in either direction; what comes in at the edge is black."""
+    pixels = int(largest * images.shape[-1])
+    if pixels == 0:
+        return images
+    padded = functional.pad(images, (pixels,) * 4)
+    moves = torch.randint(0, 2 * pixels + 1, (2, len(images), 1), generator=random).to(images.device)
+    within = torch.arange(images.shape[-1], device=images.device)
+    rows, columns = moves + within  # each (records, size): which pixels of the padded image to take
+    which = torch.arange(len(images), device=images.device)
+    return padded[which[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def predict(network: nn.Module, images: Tensor, batch_size: int) -> Tensor:
+    """Class probabilities, shape (records, classes), of uint8 images."""
+    network.eval()
+    return torch.cat([network(normalise(batch)).softmax(dim=1) for batch in images.split(batch_size)])
+
+
+def score(network: nn.Module, examples: Examples, batch_size: int) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy on `examples`."""
+    probabilities = predict(network, examples.images, batch_size)
+    loss = functional.nll_loss(probabilities.clamp_min(1e-12).log(), examples.labels).item()
+    return loss, (probabilities.argmax(dim=1) == examples.labels).float().mean().item()

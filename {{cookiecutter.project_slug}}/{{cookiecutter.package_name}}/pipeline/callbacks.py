@@ -1,0 +1,72 @@
+"""Who is told what happens to a stage. The Hydra group `callbacks` says which ones take part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..settings import Settings
+from .dvcfile import Pipeline, Stage
+
+
+@dataclass
+class Execution:
+    """One execution of one stage, as callbacks see it."""
+
+    root: Path
+    pipeline: Pipeline
+    stage: Stage
+    settings: Settings
+    note: Callable[[dict[str, Any]], None]  # keeps something on disk until the stage ends: what a kill leaves behind
+    interrupted: dict[str, Any] | None = None  # the notes of an earlier execution that was killed
+    run: dict[str, Any] = field(default_factory=dict)  # what identifies this execution; `train` keeps it in run.json
+
+
+class Callback:
+    """Does nothing: override what you need, and name the class in conf/callbacks/."""
+
+    def on_start(self, execution: Execution) -> None:
+        """Before the work. May fill `execution.run`."""
+
+    def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
+        """Numbers from inside the work; `step` is the epoch, from 1, or None for the one final value."""
+
+    def on_end(self, execution: Execution) -> None:
+        """After the outputs stand in their places."""
+
+    def on_error(self, execution: Execution, error: BaseException) -> None:
+        """After the work failed or was interrupted. No output was put in place."""
+
+
+class Callbacks(Callback):
+    """Several callbacks as one, told in the order of the configuration."""
+
+    def __init__(self, members: list[Callback]) -> None:
+        self.members = members
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Callbacks:
+        """Instantiates the `_target_` of each entry of `callbacks`, as Hydra does."""
+        if not settings.callbacks:
+            return cls([])
+        from hydra.utils import instantiate
+
+        return cls([instantiate(entry) for entry in settings.callbacks.values()])
+
+    def on_start(self, execution: Execution) -> None:
+        for member in self.members:
+            member.on_start(execution)
+
+    def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
+        for member in self.members:
+            member.on_metrics(execution, values, step)
+
+    def on_end(self, execution: Execution) -> None:
+        for member in self.members:
+            member.on_end(execution)
+
+    def on_error(self, execution: Execution, error: BaseException) -> None:
+        for member in self.members:
+            member.on_error(execution, error)

@@ -1,0 +1,83 @@
+"""One process a stage and folder. After `kill -9` of dvc, the stage it had started goes on: it is found here."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ..errors import Abandoned, StageRunning
+from ..env import DVC_STAGE
+
+
+class StageLock:
+    """Held while the stage runs; the operating system lets go of it when the process dies, however it dies.
+
+    Beside the lock lie the notes of the execution: its process id, and what callbacks add. Notes that are still there
+    when the lock is free were left by an execution that was killed.
+    """
+
+    def __init__(self, root: Path, stage: str) -> None:
+        folder = root / ".dvc" / "tmp" / "stages"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.stage = stage
+        self.interrupted: dict[str, Any] | None = None
+        self._notes = folder / f"{stage}.json"
+        self._lock = FileLock(folder / f"{stage}.lock")
+
+    def __enter__(self) -> StageLock:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            pid = (self._read() or {}).get("pid", "unknown")
+            raise StageRunning(
+                f"it is still running here as process {pid}, started by a dvc that is gone or by another terminal. "
+                f"Wait until it ends, or end it (`kill {pid}`), then run this again."
+            ) from None
+        self.interrupted = self._read()
+        self.note({})
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._notes.unlink(missing_ok=True)
+        self._lock.release()
+
+    def note(self, notes: dict[str, Any]) -> None:
+        """Keeps `notes` on disk for as long as the stage runs."""
+        partial = self._notes.with_suffix(".partial")
+        partial.write_text(json.dumps({"pid": os.getpid(), **notes}), encoding="utf-8")
+        os.replace(partial, self._notes)
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            notes = json.loads(self._notes.read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        return notes if isinstance(notes, dict) else None
+
+
+class Caller:
+    """The dvc that started this process: without it, nobody records what the stage makes."""
+
+    def __init__(self) -> None:
+        self._process = None
+        if DVC_STAGE not in os.environ:
+            return  # started by hand: a closed terminal is no reason to stop
+        import psutil
+
+        process = psutil.Process().parent()
+        # dvc runs the command through $SHELL, which may or may not have replaced itself with it
+        while process is not None and process.name() in {"sh", "bash", "dash", "zsh", "fish", "ksh", "cmd.exe"}:
+            process = process.parent()
+        self._process = process
+
+    def check(self) -> None:
+        """Raises Abandoned if that dvc has ended."""
+        if self._process is not None and not self._process.is_running():
+            raise Abandoned("the dvc that started this stage is gone, so its outputs are discarded. Run `dvc repro` again.")

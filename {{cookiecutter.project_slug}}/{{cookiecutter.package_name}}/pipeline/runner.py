@@ -1,0 +1,95 @@
+"""Runs a stage. Every stage goes through here, wherever it runs and whoever started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ..errors import ProjectError
+from ..settings import Settings, load_settings
+from .callbacks import Callbacks, Execution
+from .dvcfile import PARAMS_FILE, read_pipeline
+from .imports import check_imports
+from .lock import Caller, StageLock
+from .outputs import Inputs, Outputs
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class Report:
+    """What a stage can say while it works. It does not know who listens."""
+
+    def __init__(self, execution: Execution, callbacks: Callbacks, caller: Caller) -> None:
+        self._execution = execution
+        self._callbacks = callbacks
+        self._caller = caller
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """What identifies this execution to those who listen; empty when nobody does."""
+        return dict(self._execution.run)
+
+    @property
+    def settings(self) -> Settings:
+        """All settings, for those that are reported and never change a result."""
+        return self._execution.settings
+
+    def metrics(self, values: dict[str, float], step: int | None = None) -> None:
+        """Reports numbers; `step` is the epoch, from 1. Raises Abandoned if nobody waits for the result any more."""
+        self._caller.check()
+        self._callbacks.on_metrics(self._execution, values, step)
+
+
+Work = Callable[[Any, Inputs, Outputs, Report], None]
+
+
+def run(stage_file: str, work: Work) -> None:
+    """Runs `work` as the stage that `stage_file` is named for, and exits non-zero with a sentence if it cannot be done.
+
+    `work(settings, inputs, outputs, report)` gets what dvc.yaml declares for the stage and nothing else.
+    """
+    name = Path(stage_file).stem
+    signal.signal(signal.SIGTERM, _interrupt)  # so that callbacks hear of it
+    try:
+        _run(name, work)
+    except ProjectError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; nothing was put in place.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _run(name: str, work: Work) -> None:
+    root = Path.cwd()
+    if PACKAGE.parent != root.resolve():
+        # an installed copy would run instead of the code that dvc.lock records, in an experiment's folder for example
+        raise ProjectError(f"the code comes from {PACKAGE.parent}, not from {root}. Run stages as `python -m` from there.")
+    pipeline = read_pipeline(root)
+    stage = pipeline.stage(name)
+    settings = load_settings(root / PARAMS_FILE)
+    check_imports(root, root / PACKAGE.name, stage)
+    with StageLock(root, name) as lock:
+        execution = Execution(root, pipeline, stage, settings, note=lock.note, interrupted=lock.interrupted)
+        callbacks = Callbacks.from_settings(settings)
+        caller = Caller()
+        inputs = Inputs(root, stage)
+        try:
+            callbacks.on_start(execution)
+            with Outputs(root, stage) as outputs:
+                work(settings.declared(stage.params), inputs, outputs, Report(execution, callbacks, caller))
+                caller.check()
+                outputs.place()
+            callbacks.on_end(execution)
+        except BaseException as error:
+            callbacks.on_error(execution, error)
+            raise
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(f"signal {number}, process {os.getpid()}")

@@ -1,0 +1,191 @@
+"""Typed settings, read from params.yaml. Values live in conf/ only: nothing here has a default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, cast
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from .errors import SettingsError
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class Section(BaseModel):
+    """A group of settings. Unknown keys are errors: a misspelt key would otherwise be a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DigitsSource(Section):
+    name: Literal["digits"]
+    subjects: Positive
+
+
+class Image(Section):
+    size: Annotated[int, Field(ge=1, le=4096)]  # pixels; images are square
+    channels: Literal[1, 3]
+
+
+class Split(Section):
+    train: Fraction
+    val: Fraction
+    test: Fraction
+    salt: str
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> Split:
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train, val and test must add up to 1, not {total:g}")
+        return self
+
+
+class Sampling(Section):
+    salt: str
+
+
+class Shards(Section):
+    subjects: Positive
+    salt: str
+
+
+class Data(Section):
+    source: DigitsSource
+    fraction: Fraction
+    sampling: Sampling
+    split: Split
+    image: Image
+    shards: Shards
+
+
+class SmallCnn(Section):
+    name: Literal["small_cnn"]
+    width: Positive
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Train(Section):
+    epochs: Positive
+    batch_size: Positive
+    lr: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_shift: Annotated[float, Field(ge=0, lt=0.5)]
+    seed: Annotated[int, Field(ge=0)]
+    deterministic: bool
+    threads: Positive
+    device: Device
+
+
+class Evaluate(Section):
+    batch_size: Positive
+    threads: Positive
+    device: Device
+
+
+class Tracking(Section):
+    uri: str
+    experiment: Annotated[str, Field(min_length=1)]
+    model_name: Annotated[str, Field(min_length=1, pattern=r"^[^/:]+$")]
+
+    @field_validator("uri")
+    @classmethod
+    def _no_credentials(cls, uri: str) -> str:
+        if "@" in urlsplit(uri).netloc and not uri.startswith("arn:"):
+            raise ValueError(
+                "must not hold a user or password: params.yaml is kept in Git. "
+                "MLflow reads MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD from the environment"
+            )
+        return uri
+
+
+class Settings(Section):
+    """All of params.yaml."""
+
+    conf_digest: str
+    project_id: str
+    data: Data
+    model: SmallCnn
+    train: Train
+    evaluate: Evaluate
+    tracking: Tracking
+    callbacks: dict[str, dict[str, Any]]
+
+    def declared(self, keys: tuple[str, ...]) -> Settings:
+        """A copy that holds only `keys` (dotted) of the settings, as dvc.yaml lists them for a stage.
+
+        Reading any other raises AttributeError: dvc could not know that the stage depends on it.
+        """
+        return _only(self, [key.split(".") for key in keys])
+
+
+S = TypeVar("S", bound=Section)
+
+
+def _only(section: S, paths: list[list[str]]) -> S:
+    kept: dict[str, Any] = {}
+    for name in dict.fromkeys(path[0] for path in paths):
+        value = getattr(section, name)
+        below = [path[1:] for path in paths if path[0] == name]
+        kept[name] = _only(value, below) if isinstance(value, Section) and all(below) else value
+    return section.model_construct(**kept)
+
+
+def load_settings(path: Path) -> Settings:
+    """Reads and checks params.yaml. Raises SettingsError with every fault in it."""
+    document = read_params(path)
+    missing = sorted(key for key, value in flatten(document).items() if value == "???")
+    if missing:
+        raise SettingsError(f"{path.name}: {', '.join(missing)} must be set (`-S {missing[0]}=...`, or in conf/).")
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        faults = "; ".join(_fault(fault) for fault in error.errors())
+        raise SettingsError(f"{path.name}: {faults}. Set it in conf/ or with `-S`; conf/ comments each key.") from None
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """params.yaml as plain data, unchecked."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path} is missing. `lineage compose` makes it from conf/.") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise SettingsError(f"{path} holds no settings. `lineage compose` makes it from conf/.")
+    return document
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level with dotted keys. Lists are values."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def select(tree: dict[str, Any], dotted: str) -> Any:
+    """The value at a dotted key. Raises KeyError if there is none."""
+    value: Any = tree
+    for part in dotted.split("."):
+        value = cast(dict[str, Any], value)[part]
+    return value
+
+
+def _fault(fault: Any) -> str:
+    where = ".".join(str(part) for part in fault["loc"])
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        return f"{where} is not a setting"
+    given = fault.get("input")
+    shown = f" (is {given!r})" if isinstance(given, str | int | float) and "password" not in message else ""
+    return f"{where}: {message[0].lower()}{message[1:]}{shown}"

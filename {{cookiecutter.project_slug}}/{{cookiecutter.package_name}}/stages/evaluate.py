@@ -1,0 +1,39 @@
+"""evaluate: scores the model on the test split."""
+
+from __future__ import annotations
+
+import json
+
+from ..pipeline.outputs import Inputs, Outputs
+from ..pipeline.runner import Report, run
+from ..settings import Settings
+
+
+def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
+    import torch
+
+    from ..data.dataset import read_description
+    from ..evaluation import overall_scores, write_class_scores, write_confusion
+    from ..model import checkpoint
+    from ..model.device import choose_device
+    from ..model.examples import load_examples
+    from ..model.training import predict
+
+    options = settings.evaluate
+    torch.set_num_threads(options.threads)
+    device = choose_device(options.device)
+    network, header = checkpoint.load(inputs["models/model.safetensors"])
+    data = read_description(inputs["data/processed"])
+    test = load_examples(inputs["data/processed"], data, "test", device)
+
+    probabilities = predict(network.to(device), test.images, options.batch_size).double().cpu().numpy()
+    truth, predicted = test.labels.cpu().numpy(), probabilities.argmax(axis=1)
+    scores = overall_scores(probabilities, truth)
+    report.metrics({f"test_{name}": value for name, value in scores.items()})
+    outputs["metrics/test.json"].write_text(json.dumps({"test": scores}, indent=2) + "\n", newline="\n")
+    write_confusion(outputs["plots/confusion.csv"], predicted, truth, header["classes"])
+    write_class_scores(outputs["plots/classes.csv"], predicted, truth, header["classes"])
+
+
+if __name__ == "__main__":
+    run(__file__, work)

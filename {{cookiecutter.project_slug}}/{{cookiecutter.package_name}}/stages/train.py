@@ -1,0 +1,51 @@
+"""train: trains the model on the dataset version and keeps its best epoch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from ..pipeline.outputs import Inputs, Outputs
+from ..pipeline.runner import Report, run
+from ..settings import Settings
+
+
+def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
+    from ..data.dataset import read_description
+    from ..model import checkpoint
+    from ..model.device import choose_device, describe_machine, make_deterministic
+    from ..model.examples import load_examples
+    from ..model.history import History
+    from ..model.networks import build
+    from ..model.training import fit
+
+    options = settings.train
+    make_deterministic(options.seed, options.threads, options.deterministic)
+    device = choose_device(options.device)
+    dataset = inputs["data/processed"]
+    data = read_description(dataset)
+    train = load_examples(dataset, data, "train", device)
+    val = load_examples(dataset, data, "val", device)
+
+    architecture = settings.model.model_dump()
+    network = build(architecture, data.channels, len(data.classes)).to(device)
+    history = History(report.metrics)
+    best = fit(network, train, val, options, on_epoch=history.add)
+
+    header = {
+        "architecture": architecture,
+        "classes": data.classes,
+        "image_size": data.image_size,
+        "channels": data.channels,
+    }
+    checkpoint.save(outputs["models/model.safetensors"], network, header)
+    history.write(outputs["plots/training.csv"])
+    final = {"best_epoch": best.number, "val_accuracy": best.val_accuracy, "val_loss": best.val_loss}
+    report.metrics(final)
+    outputs["metrics/train.json"].write_text(json.dumps(final, indent=2) + "\n", newline="\n")
+    record = {**report.run, "machine": describe_machine(device, options.threads), "best": asdict(best)}
+    outputs["models/run.json"].write_text(json.dumps(record, indent=2) + "\n", newline="\n")
+
+
+if __name__ == "__main__":
+    run(__file__, work)
