@@ -53,7 +53,16 @@ def make_repository():
     identity = []
     if git("var", "GIT_COMMITTER_IDENT", check=False) != 0:
         identity = ["-c", "user.name={{ cookiecutter.package_name }}", "-c", "user.email=nobody@localhost"]
-    git(*identity, "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "--message", "Begin from the template")
+    git(
+        *identity,
+        "-c",
+        "commit.gpgsign=false",
+        "commit",
+        "--quiet",
+        "--no-verify",
+        "--message",
+        "Begin from the template",
+    )
 
 
 def say_next_steps():

@@ -53,12 +53,11 @@ def _register_refusals() -> None:
 
 
 def _register() -> None:
-    try:
-        from omegaconf import OmegaConf
-    except ImportError:  # the template's hook: it only wants the digest
-        return
+    from omegaconf import OmegaConf
+
     OmegaConf.register_new_resolver("conf_digest", _digest_and_refuse, replace=True)
     _register_refusals()
 
 
-_register()
+if __name__.startswith("hydra_plugins."):  # else it was loaded by its path, for the digest alone
+    _register()

@@ -45,7 +45,9 @@ def require_python():
             if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
                 sys.exit(subprocess.run([found, *sys.argv], check=False).returncode)
         version = ".".join(map(str, sys.version_info[:2]))
-        sys.exit(f"Python 3.11 to 3.13 is needed and this is {version}. Name one: make setup PYTHON=/path/to/python3.12")
+        sys.exit(
+            f"Python 3.11 to 3.13 is needed and this is {version}. Name one: make setup PYTHON=/path/to/python3.12"
+        )
 
 
 def python_of(venv):
@@ -69,7 +71,17 @@ def find_uv(venv, python=None):
     tools = venv / "tools"
     uv = tools / "bin" / ("uv.exe" if os.name == "nt" else "uv")
     if python is not None and not uv.exists():
-        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(tools), "uv"]
+        command = [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--target",
+            str(tools),
+            "uv",
+        ]
         subprocess.run(command, capture_output=True, check=False)
     return str(uv) if uv.exists() else None
 
@@ -85,7 +97,11 @@ def make_venv(venv, uv):
 
 
 def install(python, uv, arguments):
-    pip = [uv, "pip", "install", "--quiet", "--python", str(python)] if uv else [str(python), "-m", "pip", "install", "--quiet"]
+    pip = (
+        [uv, "pip", "install", "--quiet", "--python", str(python)]
+        if uv
+        else [str(python), "-m", "pip", "install", "--quiet"]
+    )
     files = [argument for path in arguments.requirements for argument in ("--requirement", str(path))]
     names = ", ".join(path.name for path in arguments.requirements)
     print(f"installing {names} with {'uv' if uv else 'pip'}; the first time takes minutes", flush=True)

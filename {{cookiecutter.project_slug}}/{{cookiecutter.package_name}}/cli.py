@@ -1,4 +1,4 @@
-"""The command `lineage`. Each sub-command imports what it uses when it is called, so that `lineage --help` is instant."""
+"""The command `lineage`. Each sub-command imports what it uses inside itself, so that `lineage --help` is instant."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich's help costs half a second
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -30,7 +31,9 @@ def _commands() -> None:
 
 @app.command()
 def compose(
-    overrides: Annotated[list[str] | None, typer.Argument(help="Hydra overrides: train.lr=0.02, train=debug, ...")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Hydra overrides: train.lr=0.02, train=debug, ...")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say whether params.yaml is up to date.")] = False,
 ) -> None:
     """Compose conf/ into params.yaml without running anything."""
@@ -43,7 +46,7 @@ def compose(
     shown = {key: change for key, change in changes.items() if key != "conf_digest"}
     for key, (old, new) in shown.items():
         print(f"{key}: {_value(old)} -> {_value(new)}")
-    print(f"params.yaml composed: {len(shown)} value{'s' * (len(shown) != 1)} changed. `dvc repro` runs what depends on them.")
+    print(f"params.yaml composed; values changed: {len(shown)}. `dvc repro` runs what depends on them.")
 
 
 @app.command()

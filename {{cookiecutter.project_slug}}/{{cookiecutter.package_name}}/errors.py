@@ -9,19 +9,19 @@ class SettingsError(ProjectError):
     """params.yaml holds a key or a value that the pipeline cannot work with."""
 
 
-class StaleParams(ProjectError):
+class StaleParamsError(ProjectError):
     """conf/ was edited after params.yaml was composed from it."""
 
 
-class StageRunning(ProjectError):
+class StageRunningError(ProjectError):
     """Another process is running this very stage in this very folder."""
 
 
-class Undeclared(ProjectError):
+class UndeclaredError(ProjectError):
     """A stage uses a file, a setting or a module that dvc.yaml does not list for it."""
 
 
-class Abandoned(ProjectError):
+class AbandonedError(ProjectError):
     """The dvc that started this stage is gone, so nobody waits for its outputs."""
 
 

@@ -19,7 +19,7 @@ def overall_scores(probabilities: NDArray[np.float64], truth: NDArray[np.int64])
     return {
         "accuracy": float((predicted == truth).mean()),
         "f1_macro": float(f1[support > 0].mean()),  # a class without test records has no score to average
-        "loss": float(log_loss(truth, probabilities, labels=classes)),
+        "loss": float(log_loss(truth, probabilities / probabilities.sum(axis=1, keepdims=True), labels=classes)),
         "records": len(truth),
     }
 

@@ -64,8 +64,12 @@ def _check_splits(records: list[Record], classes: list[str]) -> None:
         present = {record.label for record in records if record.split == split}
         missing = ", ".join(name for name in classes if name not in present)
         if not present:
-            raise DataError(f"the split {split!r} is empty. Raise data.fraction, or give {split} a larger data.split.{split}.")
+            raise DataError(
+                f"the split {split!r} is empty. Raise data.fraction, or give {split} a larger data.split.{split}."
+            )
         if missing and split == "train":
-            raise DataError(f"no record of class {missing} is in train, so no model could learn it. Raise data.fraction.")
+            raise DataError(
+                f"no record of class {missing} is in train, so no model could learn it. Raise data.fraction."
+            )
         if missing:
             warnings.warn(f"no record of class {missing} is in {split}: its scores there say nothing.", stacklevel=2)

@@ -16,7 +16,9 @@ from .dataset import DESCRIPTION, MANIFEST, SHARD_SCHEMA, SHARDS, Description, R
 from .selection import ends_shard
 
 
-def write_dataset(folder: Path, records: Iterable[Record], description: Description, *, subjects: int, salt: str) -> None:
+def write_dataset(
+    folder: Path, records: Iterable[Record], description: Description, *, subjects: int, salt: str
+) -> None:
     """Writes a dataset version into `folder`. The same records give the same bytes, in whatever order they come.
 
     `subjects` is the average number of subjects a shard holds, `salt` decides which. Raises DataError if two records

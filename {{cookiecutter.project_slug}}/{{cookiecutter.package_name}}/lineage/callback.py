@@ -80,9 +80,7 @@ class MLflowCallback(Callback):
             dataset = facts.contents[DATASET]
             source = {"path": DATASET, "md5": dataset.md5, "sha256": dataset.sha256, "size": dataset.size}
             context = {"train": "training", "evaluate": "evaluation"}.get(execution.stage.name, execution.stage.name)
-            tracker.dataset(
-                self._run_id, execution.settings.data.source.name, dataset.md5, json.dumps(source), context
-            )
+            tracker.dataset(self._run_id, execution.settings.data.source.name, dataset.md5, json.dumps(source), context)
             tracker.artifact(self._run_id, execution.root / MANIFEST)
         packages = "".join(f"{name}=={version}\n" for name, version in installed().items())
         tracker.text(self._run_id, packages, "packages.txt")

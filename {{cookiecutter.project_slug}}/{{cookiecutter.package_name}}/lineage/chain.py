@@ -88,9 +88,7 @@ def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) 
             LOCK: _recorded(root, lock, "train", "deps", LOCK),
         },
         training_run=read_run_record(root),
-        parameters={
-            key: value for stage in stages for key, value in locked_params(lock.get(stage.name)).items()
-        },
+        parameters={key: value for stage in stages for key, value in locked_params(lock.get(stage.name)).items()},
         metrics=json.loads((root / "metrics" / "test.json").read_text(encoding="utf-8")),
     )
 

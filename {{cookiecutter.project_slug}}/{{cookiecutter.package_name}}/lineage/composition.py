@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from ..errors import SettingsError, StaleParams
+from ..errors import SettingsError, StaleParamsError
 from ..pipeline.dvcfile import PARAMS_FILE
 from ..settings import flatten, read_params
 from .anchor import main_root
@@ -34,13 +33,13 @@ def compose(root: Path, overrides: list[str], output: Path) -> None:
 
 
 def compose_params(root: Path, overrides: list[str]) -> dict[str, tuple[Any, Any]]:
-    """Composes into `root`/params.yaml and returns what changed: old and new value by key (None where there is none)."""
+    """Composes into `root`/params.yaml . Returns what changed: old and new value by key, None for no value."""
     target = root / PARAMS_FILE
     partial = target.with_name(f".{PARAMS_FILE}.partial.yaml")
     try:
         compose(root, overrides, partial)
         changes = _changes(target, partial)
-        os.replace(partial, target)
+        partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
     return changes
@@ -52,20 +51,21 @@ def is_fresh(root: Path) -> bool:
 
 
 def require_fresh_params(root: Path) -> None:
-    """Raises StaleParams, with the command that mends it, if conf/ was edited after params.yaml was composed."""
+    """Raises StaleParamsError, with the command that mends it, if conf/ was edited after params.yaml was composed."""
     if is_fresh(root):
         return
     main = main_root(root)
     if main != root.resolve():
         untracked = Repository(main).untracked_files((CONF,), ignored=False)
         if untracked:
-            raise StaleParams(
-                f"params.yaml was composed with {', '.join(untracked)}, which Git does not track, so this experiment does "
-                f"not have it. Run `git add {CONF}`, commit, and start the experiment again."
+            raise StaleParamsError(
+                f"params.yaml was composed with {', '.join(untracked)}, which Git does not track, so this experiment "
+                f"does not have it. Run `git add {CONF}`, commit, and start the experiment again."
             )
-    raise StaleParams(
+    raise StaleParamsError(
         f"conf/ was edited after params.yaml was composed from it.{_preview(root)} Run `lineage compose`, with the "
-        "overrides you want to keep (`lineage compose data.fraction=0.1`), then this again; `dvc exp run` composes by itself."
+        "overrides you want to keep (`lineage compose data.fraction=0.1`), then this again. "
+        "`dvc exp run` composes by itself."
     )
 
 

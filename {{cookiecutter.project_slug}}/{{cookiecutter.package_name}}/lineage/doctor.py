@@ -52,11 +52,13 @@ def examine(root: Path) -> list[Finding]:
     return [_run(check, root) for check in checks]
 
 
-def check_python(root: Path) -> Finding:
+def check_python(_: Path) -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     if PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
         return Finding("Python", "right", version)
-    return Finding("Python", "wrong", f"{version}, but 3.11 to 3.13 is needed.", "rm -r .venv && make setup PYTHON=python3.12")
+    return Finding(
+        "Python", "wrong", f"{version}, but 3.11 to 3.13 is needed.", "rm -r .venv && make setup PYTHON=python3.12"
+    )
 
 
 def check_environment(root: Path) -> Finding:
@@ -66,7 +68,7 @@ def check_environment(root: Path) -> Finding:
     return Finding("environment", "wrong", f"{len(found)} packages are not as locked: {_some(found)}.", "make setup")
 
 
-def check_activation(root: Path) -> Finding:
+def check_activation(_: Path) -> Finding:
     python = shutil.which("python")
     # the prefix, not the file: inside an environment python is a link to the one it was made from
     if python and Path(python).parent == Path(sys.executable).parent:
@@ -84,7 +86,9 @@ def check_tracked_files(root: Path) -> Finding:
     missing = [name for name in names if (root / name).exists() and not git.lines("ls-files", "--", name)]
     if not missing:
         return Finding("Git", "right", "dvc.lock and all it rests on are tracked")
-    return Finding("Git", "wrong", f"not tracked: {', '.join(missing)}. No commit would hold them.", f"git add {' '.join(missing)}")
+    return Finding(
+        "Git", "wrong", f"not tracked: {', '.join(missing)}. No commit would hold them.", f"git add {' '.join(missing)}"
+    )
 
 
 def check_untracked_code(root: Path) -> Finding:
@@ -96,7 +100,9 @@ def check_untracked_code(root: Path) -> Finding:
     if not found:
         return Finding("code", "right", "every file under a stage is tracked")
     named = [f"{path} (under stage {stage})" for path, stage in found.items()]
-    return Finding("code", "wrong", f"takes part in runs but is in no commit: {_some(named)}.", f"git add {' '.join(found)}")
+    return Finding(
+        "code", "wrong", f"takes part in runs but is in no commit: {_some(named)}.", f"git add {' '.join(found)}"
+    )
 
 
 def check_params(root: Path) -> Finding:
@@ -118,9 +124,13 @@ def check_remote(root: Path) -> Finding:
         text = f"{remote.url} is relative: a temporary experiment would resolve it inside its own folder and lose it."
         return Finding("DVC remote", "wrong", text, f"dvc remote modify --local {remote.name} url {remote.folder}")
     if _is_temporary(remote.folder, root):
-        return Finding("DVC remote", "wrong", f"{remote.folder} is in a temporary folder, which will be deleted.", change)
+        return Finding(
+            "DVC remote", "wrong", f"{remote.folder} is in a temporary folder, which will be deleted.", change
+        )
     if not remote.folder.parent.is_dir():
-        return Finding("DVC remote", "wrong", f"{remote.folder} is out of reach: {remote.folder.parent} does not exist.", change)
+        return Finding(
+            "DVC remote", "wrong", f"{remote.folder} is out of reach: {remote.folder.parent} does not exist.", change
+        )
     writable = remote.folder if remote.folder.exists() else remote.folder.parent
     if not os.access(writable, os.W_OK):
         return Finding("DVC remote", "wrong", f"{writable} cannot be written to.", change)
@@ -141,7 +151,9 @@ def check_pushed(root: Path) -> Finding:
         text = f"{len(missing)} of {len(objects.known)} objects that dvc.lock records are not in {remote.url}."
         return Finding("objects", "wrong", text, "dvc push")
     if objects.unlisted:
-        text = f"the contents of {_some(objects.unlisted)} are neither in the cache nor in the remote, so nobody can say."
+        text = (
+            f"the contents of {_some(objects.unlisted)} are neither in the cache nor in the remote, so nobody can say."
+        )
         return Finding("objects", "unknown", text, "dvc pull")
     return Finding("objects", "right", f"all {len(objects.known)} that dvc.lock records are in the remote")
 
@@ -150,7 +162,7 @@ def check_tracking(root: Path) -> Finding:
     uri = load_settings(root / PARAMS_FILE).tracking.uri
     other = os.environ.get("MLFLOW_TRACKING_URI")
     if other and other != uri:
-        text = "MLFLOW_TRACKING_URI is set but not used: the pipeline logs to tracking.uri, so that dvc notices when it changes."
+        text = "MLFLOW_TRACKING_URI is set but not used: runs go to tracking.uri, so that dvc notices a change."
         return Finding("MLflow", "wrong", text, "unset MLFLOW_TRACKING_URI")
     if uri.startswith(("http://", "https://")):
         return _check_server(uri)
@@ -164,7 +176,7 @@ def _check_server(uri: str) -> Finding:
     from urllib.request import urlopen
 
     try:
-        with urlopen(f"{uri.rstrip('/')}/health", timeout=3):
+        with urlopen(f"{uri.rstrip('/')}/health", timeout=3):  # noqa: S310  the scheme was checked
             return Finding("MLflow", "right", f"{uri} answers")
     except HTTPError as error:
         return Finding("MLflow", "unknown", f"{uri} answers with {error.code} when asked for its health")
@@ -183,7 +195,7 @@ def _check_sqlite(path: str) -> Finding:
         rows = database.execute("SELECT name, artifact_location FROM experiments WHERE artifact_location LIKE 'file:%'")
         lost = [name for name, place in rows if not Path(place.removeprefix("file://")).parent.exists()]
     if lost:
-        text = f"{path} keeps the artifacts of {_some(lost)} in a folder that is gone: was the project moved? Move it back."
+        text = f"{path} keeps the artifacts of {_some(lost)} in a folder that is gone. Was the project moved?"
         return Finding("MLflow", "wrong", text, "lineage compose tracking.uri=sqlite:///mlflow-2.db")
     return Finding("MLflow", "right", path)
 

@@ -133,7 +133,7 @@ def verified_content(execution: Execution, lock: dict[str, dict[str, Any]], path
         recorded = locked_hash(lock.get(producer.name), "outs", path)
         if recorded != content.md5:
             raise LineageError(
-                f"{path} is not what stage {producer.name} made (dvc.lock records {recorded}, on disk is {content.md5}). "
+                f"{path} is not what stage {producer.name} made (in dvc.lock {recorded}, on disk {content.md5}). "
                 f"`dvc repro` makes it anew; `dvc checkout {path}` brings the recorded one back."
             )
     return content

@@ -26,7 +26,11 @@ class Repository:
             environment["GIT_INDEX_FILE"] = str(index)
         try:
             done = subprocess.run(
-                ["git", "-C", str(self.folder), *arguments], capture_output=True, text=True, check=False, env=environment
+                ["git", "-C", str(self.folder), *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
+                env=environment,
             )
         except FileNotFoundError:
             return None
@@ -62,13 +66,16 @@ class Repository:
         with tempfile.TemporaryDirectory() as scratch:
             index = Path(scratch) / "index"
             pathspec = ["--", ".", *(f":(exclude){name}" for name in WRITTEN_BY_RUNS)]
-            if self.run("read-tree", "HEAD", index=index) is None or self.run("add", "-u", *pathspec, index=index) is None:
+            if (
+                self.run("read-tree", "HEAD", index=index) is None
+                or self.run("add", "-u", *pathspec, index=index) is None
+            ):
                 return None
             changed = self.run("diff", "--cached", "--name-only", "--relative", "HEAD", index=index)
         return None if changed is None else changed.splitlines()
 
     def untracked_files(self, paths: tuple[str, ...], *, ignored: bool = True) -> list[str]:
-        """Files below `paths` that Git does not track. Ignored ones count unless `ignored` is false: dvc hashes them."""
+        """Files below `paths` that Git does not track, ignored ones too if `ignored`: dvc hashes them."""
         if not paths:
             return []
         options = () if ignored else ("--exclude-standard",)

@@ -13,7 +13,9 @@ LOCK = "requirements.lock"
 
 def installed() -> dict[str, str]:
     """Version by package name of everything this Python can import, sorted by name."""
-    found = {canonicalize_name(dist.metadata["Name"]): dist.version for dist in distributions() if dist.metadata["Name"]}
+    found = {
+        canonicalize_name(dist.metadata["Name"]): dist.version for dist in distributions() if dist.metadata["Name"]
+    }
     return dict(sorted(found.items()))
 
 

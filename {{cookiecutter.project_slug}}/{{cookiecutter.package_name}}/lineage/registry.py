@@ -83,7 +83,7 @@ def _create_version(
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     run_id = run.get("run_id")
-    model = _log_model(tracker, inputs, name, run_id)
+    model = _log_model(inputs, name, run_id)
     # the version leads to the training run, or where that is in another store, to the run that registered it
     training = chain.training_run.get("run_id")
     return tracker.client.create_model_version(
@@ -95,7 +95,7 @@ def _create_version(
     )
 
 
-def _log_model(tracker: Tracker, inputs: Inputs, name: str, run_id: str | None) -> Any:
+def _log_model(inputs: Inputs, name: str, run_id: str | None) -> Any:
     """Stores the model as an MLflow pyfunc under the run of `register`, or under none if nobody keeps runs."""
     import mlflow
 
@@ -127,7 +127,9 @@ def _requirements(lock: Path) -> list[str]:
     pins = locked(lock)
     missing = [name for name in SERVING_PACKAGES if name not in pins]
     if missing:
-        raise LineageError(f"{LOCK} does not pin {', '.join(missing)}, which the registered model needs. Run `make lock`.")
+        raise LineageError(
+            f"{LOCK} does not pin {', '.join(missing)}, which the registered model needs. Run `make lock`."
+        )
     return [f"{name}=={pins[name]}" for name in SERVING_PACKAGES]
 
 

@@ -68,24 +68,26 @@ class Tracker:
             experiment = self.client.get_experiment_by_name(name)
             if experiment is None:
                 location = (self.main / "mlartifacts").as_uri() if is_database(self.uri) else None
-                return self.client.create_experiment(name, artifact_location=location)
+                return str(self.client.create_experiment(name, artifact_location=location))
         if experiment.lifecycle_stage != "active":
-            raise TrackerError(f"the experiment {name!r} at {self.shown_uri} is deleted. Restore it, or set tracking.experiment.")
+            raise TrackerError(
+                f"the experiment {name!r} at {self.shown_uri} is deleted. Restore it, or set tracking.experiment."
+            )
         self._refuse_lost_artifacts(experiment.artifact_location)
-        return experiment.experiment_id
+        return str(experiment.experiment_id)
 
     def _refuse_lost_artifacts(self, location: str) -> None:
         parts = urlsplit(location)
         if parts.scheme == "file" and not Path(parts.path).parent.exists():
             raise TrackerError(
-                f"{self.shown_uri} keeps its artifacts in {parts.path}, which is gone: was the project moved? Move it back, "
-                "or begin a new store by setting tracking.uri to another file."
+                f"{self.shown_uri} keeps its artifacts in {parts.path}, which is gone. Was the project moved? "
+                "Move it back, or begin a new store by setting tracking.uri to another file."
             )
 
     def start(self, name: str, tags: dict[str, str]) -> str:
         """Opens a run and returns its id."""
         with self.saying("open a run"):
-            return self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id
+            return str(self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id)
 
     def params(self, run_id: str, tree: dict[str, Any]) -> None:
         """Logs settings, nested or not, under their dotted keys. Raises TrackerError if a value is too long to keep."""
@@ -94,7 +96,9 @@ class Tracker:
         params = [Param(key, str(value)) for key, value in flatten(tree).items()]
         long = [param.key for param in params if len(param.value) > PARAM_LENGTH]
         if long:
-            raise TrackerError(f"the value of {long[0]} is longer than the {PARAM_LENGTH} characters that MLflow keeps.")
+            raise TrackerError(
+                f"the value of {long[0]} is longer than the {PARAM_LENGTH} characters that MLflow keeps."
+            )
         with self.saying("log parameters"):
             for first in range(0, len(params), PARAM_BATCH):
                 self.client.log_batch(run_id, params=params[first : first + PARAM_BATCH])

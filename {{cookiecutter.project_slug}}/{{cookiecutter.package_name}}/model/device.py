@@ -35,7 +35,8 @@ def make_deterministic(seed: int, threads: int, deterministic: bool) -> None:
     if deterministic:
         # https://pytorch.org/docs/stable/notes/randomness.html
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
+        # the same switch as use_deterministic_algorithms(True), without importing the compiler for eight seconds
+        torch.set_deterministic_debug_mode("error")
         torch.backends.cudnn.benchmark = False
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False

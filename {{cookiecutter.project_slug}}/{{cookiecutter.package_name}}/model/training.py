@@ -54,7 +54,7 @@ def fit(
     for number in track(range(1, settings.epochs + 1), "training", console=Console(stderr=True)):
         network.train()
         total = 0.0
-        for batch in torch.randperm(len(train), generator=shuffle).split(settings.batch_size):
+        for batch in torch.split(torch.randperm(len(train), generator=shuffle), settings.batch_size):
             if len(batch) == 1 and len(train) > 1:
                 schedule.step()
                 continue  # batch norm cannot learn from one example
@@ -62,7 +62,7 @@ def fit(
             images = shift(train.images[chosen], settings.max_shift, shuffle)
             loss = functional.cross_entropy(network(normalise(images)), train.labels[chosen])
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             total += loss.item() * len(batch)
@@ -95,7 +95,7 @@ def shift(images: Tensor, largest: float, random: torch.Generator) -> Tensor:
 def predict(network: nn.Module, images: Tensor, batch_size: int) -> Tensor:
     """Class probabilities, shape (records, classes), of uint8 images."""
     network.eval()
-    return torch.cat([network(normalise(batch)).softmax(dim=1) for batch in images.split(batch_size)])
+    return torch.cat([network(normalise(batch)).softmax(dim=1) for batch in torch.split(images, batch_size)])
 
 
 def score(network: nn.Module, examples: Examples, batch_size: int) -> tuple[float, float]:

@@ -1,1 +1,1 @@
-"""How a stage runs: what dvc.yaml declares for it, its lock, its outputs, its callbacks. Knows no domain, no tracker."""
+"""How a stage runs: what dvc.yaml declares, lock, outputs, callbacks. Knows no domain and no tracker."""

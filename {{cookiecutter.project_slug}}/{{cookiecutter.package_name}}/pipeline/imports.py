@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path, PurePosixPath
 
-from ..errors import Undeclared
+from ..errors import UndeclaredError
 from .dvcfile import Stage
 
 # How a stage is run and reported is no input of its result (design: where a stage runs invalidates nothing).
@@ -13,12 +13,12 @@ FRAMEWORK = ("pipeline", "lineage", "compute", "settings.py", "errors.py", "env.
 
 
 def check_imports(root: Path, package: Path, stage: Stage) -> None:
-    """Raises Undeclared if the stage's module imports, at any depth, a local file outside the stage's deps."""
+    """Raises UndeclaredError if the stage's module imports, at any depth, a local file outside the stage's deps."""
     declared = [PurePosixPath(dep) for dep in stage.deps]
     for file in sorted(imported_files(root, package, package / "stages" / f"{stage.name}.py")):
         path = PurePosixPath(file.relative_to(root).as_posix())
         if not any(path == dep or dep in path.parents for dep in declared):
-            raise Undeclared(f"it imports {path}, which dvc.yaml does not list among its deps: add it there.")
+            raise UndeclaredError(f"it imports {path}, which dvc.yaml does not list among its deps: add it there.")
 
 
 def imported_files(root: Path, package: Path, module: Path) -> set[Path]:

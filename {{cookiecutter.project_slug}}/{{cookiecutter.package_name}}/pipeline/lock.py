@@ -10,8 +10,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ..errors import Abandoned, StageRunning
 from ..env import DVC_STAGE
+from ..errors import AbandonedError, StageRunningError
 
 
 class StageLock:
@@ -34,7 +34,7 @@ class StageLock:
             self._lock.acquire(timeout=0)
         except Timeout:
             pid = (self._read() or {}).get("pid", "unknown")
-            raise StageRunning(
+            raise StageRunningError(
                 f"it is still running here as process {pid}, started by a dvc that is gone or by another terminal. "
                 f"Wait until it ends, or end it (`kill {pid}`), then run this again."
             ) from None
@@ -52,7 +52,7 @@ class StageLock:
         """Keeps `notes` on disk for as long as the stage runs."""
         partial = self._notes.with_suffix(".partial")
         partial.write_text(json.dumps({"pid": os.getpid(), **notes}), encoding="utf-8")
-        os.replace(partial, self._notes)
+        partial.replace(self._notes)
 
     def _read(self) -> dict[str, Any] | None:
         try:
@@ -78,6 +78,8 @@ class Caller:
         self._process = process
 
     def check(self) -> None:
-        """Raises Abandoned if that dvc has ended."""
+        """Raises AbandonedError if that dvc has ended."""
         if self._process is not None and not self._process.is_running():
-            raise Abandoned("the dvc that started this stage is gone, so its outputs are discarded. Run `dvc repro` again.")
+            raise AbandonedError(
+                "the dvc that started this stage is gone, so its outputs are discarded. Run `dvc repro` again."
+            )

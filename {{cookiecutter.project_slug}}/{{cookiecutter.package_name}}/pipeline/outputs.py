@@ -6,13 +6,12 @@ could be taken for a result.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import ProjectError, Undeclared
+from ..errors import ProjectError, UndeclaredError
 from .dvcfile import Stage
 
 
@@ -28,7 +27,9 @@ class Inputs(Mapping[str, Path]):
 
     def __getitem__(self, path: str) -> Path:
         if path not in self._paths:
-            raise Undeclared(f"{path} is not among the deps of stage {self._stage.name} in dvc.yaml: add it there.")
+            raise UndeclaredError(
+                f"{path} is not among the deps of stage {self._stage.name} in dvc.yaml: add it there."
+            )
         return self._paths[path]
 
     def __iter__(self) -> Iterator[str]:
@@ -60,7 +61,9 @@ class Outputs(Mapping[str, Path]):
 
     def __getitem__(self, path: str) -> Path:
         if path not in self._aside:
-            raise Undeclared(f"{path} is not among the outs of stage {self._stage.name} in dvc.yaml: add it there.")
+            raise UndeclaredError(
+                f"{path} is not among the outs of stage {self._stage.name} in dvc.yaml: add it there."
+            )
         return self._aside[path]
 
     def __iter__(self) -> Iterator[str]:
@@ -76,7 +79,7 @@ class Outputs(Mapping[str, Path]):
                 raise ProjectError(f"stage {self._stage.name} declares {out} in dvc.yaml but did not write it.")
         for out, path in self._aside.items():
             _remove(self._final[out])
-            os.replace(path, self._final[out])
+            path.replace(self._final[out])
 
     def _clear(self) -> None:
         for path in self._aside.values():

@@ -40,7 +40,7 @@ class Report:
         return self._execution.settings
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
-        """Reports numbers; `step` is the epoch, from 1. Raises Abandoned if nobody waits for the result any more."""
+        """Reports numbers; `step` is the epoch, from 1. Raises AbandonedError if nobody waits for the result."""
         self._caller.check()
         self._callbacks.on_metrics(self._execution, values, step)
 
@@ -69,7 +69,9 @@ def _run(name: str, work: Work) -> None:
     root = Path.cwd()
     if PACKAGE.parent != root.resolve():
         # an installed copy would run instead of the code that dvc.lock records, in an experiment's folder for example
-        raise ProjectError(f"the code comes from {PACKAGE.parent}, not from {root}. Run stages as `python -m` from there.")
+        raise ProjectError(
+            f"the code comes from {PACKAGE.parent}, not from {root}. Run stages as `python -m` from there."
+        )
     pipeline = read_pipeline(root)
     stage = pipeline.stage(name)
     settings = load_settings(root / PARAMS_FILE)
@@ -91,5 +93,5 @@ def _run(name: str, work: Work) -> None:
             raise
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(number: int, _: FrameType | None) -> None:
     raise KeyboardInterrupt(f"signal {number}, process {os.getpid()}")

@@ -26,7 +26,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     data = read_description(inputs["data/processed"])
     test = load_examples(inputs["data/processed"], data, "test", device)
 
-    probabilities = predict(network.to(device), test.images, options.batch_size).double().cpu().numpy()
+    probabilities = predict(network.to(device), test.images, options.batch_size).cpu().double().numpy()
     truth, predicted = test.labels.cpu().numpy(), probabilities.argmax(axis=1)
     scores = overall_scores(probabilities, truth)
     report.metrics({f"test_{name}": value for name, value in scores.items()})

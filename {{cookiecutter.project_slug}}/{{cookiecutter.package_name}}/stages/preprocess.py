@@ -12,9 +12,7 @@ from ..settings import Settings
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     data = settings.data
     records, description = prepare(inputs["data/raw"], data)
-    write_dataset(
-        outputs["data/processed"], records, description, subjects=data.shards.subjects, salt=data.shards.salt
-    )
+    write_dataset(outputs["data/processed"], records, description, subjects=data.shards.subjects, salt=data.shards.salt)
     for split, count in description.records.items():
         report.metrics({f"{split}_records": count, f"{split}_subjects": description.subjects[split]})
 
