@@ -1,0 +1,27 @@
+PYTHON ?= python3
+TEMPLATE := {{cookiecutter.project_slug}}
+ENVIRONMENT := $(PYTHON) "$(TEMPLATE)/scripts/environment.py"
+RUFF := .venv-test/bin/ruff
+
+.PHONY: help demo test lint lock
+
+help: ## Say what there is.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+demo: ## Bake a project into demo/, run its pipeline, and show the model and its chain.
+	@$(ENVIRONMENT) --venv .venv --requirements requirements.lock
+	@.venv/bin/python scripts/demo.py
+
+test: .venv-test ## Run all tests.
+	.venv-test/bin/python -m pytest --numprocesses 2 --dist loadfile
+
+lint: .venv-test ## Check style. The baked project's own checks are among the tests.
+	$(RUFF) check .
+	$(RUFF) format --check .
+
+lock: ## Write requirements.lock anew from requirements.in (needs uv).
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header requirements.in -o requirements.lock
+
+.PHONY: .venv-test
+.venv-test:
+	@$(ENVIRONMENT) --venv .venv-test --requirements requirements.lock "$(TEMPLATE)/requirements.lock" "$(TEMPLATE)/requirements-dev.lock"

@@ -1,0 +1,188 @@
+"""One project is baked, installed and run once per session; tests examine it, or a clone of it, as its users would."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cookiecutter.main import cookiecutter
+from filelock import FileLock
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+# what would reach the project from around the tests
+FOREIGN = ("GIT_", "DVC_", "MLFLOW_", "PYTHON", "VIRTUAL_ENV", "PYTEST_")
+
+
+@dataclass
+class Project:
+    """A baked project, or a clone of one, with the environment to work in it activated."""
+
+    root: Path
+    venv: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
+        """Starts a command in the project and does not wait for it."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
+        path = os.pathsep.join([str(self.venv / "bin"), os.environ["PATH"]])
+        environment = {**clean, "PATH": path, **self.environment}
+        options = {"cwd": self.root, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
+        return subprocess.Popen(command, text=True, env=environment, **options)
+
+    def run(self, *command: str, code: int | None = 0, **options: Any) -> str:
+        """Output of a command, standard error included. Fails the test unless it exits with `code` (None: any)."""
+        process = self.start(*command, **options)
+        output = process.communicate()[0]
+        assert code is None or process.returncode == code, f"{' '.join(command)}: {process.returncode}\n{output}"
+        return output
+
+    def dvc(self, *arguments: str, code: int | None = 0) -> str:
+        return self.run("dvc", *arguments, code=code)
+
+    def git(self, *arguments: str) -> str:
+        return self.run("git", *arguments).strip()
+
+    def commit(self, message: str) -> str:
+        """Commits everything and returns the commit."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def compose(self, *overrides: str) -> str:
+        return self.run("lineage", "compose", *overrides)
+
+    @property
+    def lock(self) -> dict[str, Any]:
+        """The stages of dvc.lock."""
+        return yaml.safe_load((self.root / "dvc.lock").read_text())["stages"]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return yaml.safe_load((self.root / "params.yaml").read_text())
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        return json.loads((self.root / "lineage.json").read_text())
+
+    def out(self, stage: str, path: str) -> str:
+        """The hash that dvc.lock records for an output of a stage."""
+        return next(out["md5"] for out in self.lock[stage]["outs"] if out["path"] == path)
+
+    def store(self, uri: str | None = None) -> Store:
+        return Store(uri or f"sqlite:///{self.root}/mlflow.db", self.params["project_id"])
+
+    def clone(self, folder: Path) -> Project:
+        """A second clone with the same remote, its data pulled, and a store of its own."""
+        subprocess.run(["git", "clone", "--quiet", str(self.root), str(folder)], check=True)
+        clone = Project(folder, self.venv, self.environment)
+        clone.dvc("pull", "--quiet")
+        return clone
+
+
+class Store:
+    """What MLflow holds, asked through MLflow's own client."""
+
+    def __init__(self, uri: str, project_id: str) -> None:
+        import mlflow
+
+        mlflow.set_tracking_uri(uri)
+        self.uri = uri
+        self.client = mlflow.MlflowClient(uri, uri)
+        self.project_id = project_id
+
+    def runs(self, stage: str) -> list[Any]:
+        """The runs of a stage of this project, oldest first."""
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        wanted = f"tags.project_id = '{self.project_id}' and tags.dvc_stage = '{stage}'"
+        return list(self.client.search_runs(experiments, wanted, order_by=["attributes.start_time ASC"]))
+
+    def versions(self, name: str = "traceable-digits") -> list[Any]:
+        found = self.client.search_model_versions(f"name = '{name}'")
+        return sorted(found, key=lambda version: int(version.version))
+
+    def candidate(self, name: str = "traceable-digits") -> str:
+        """The number of the version that the alias points to."""
+        return str(self.client.get_model_version_by_alias(name, "candidate").version)
+
+    def artifacts(self, run: Any, folder: str | None = None) -> list[str]:
+        return [item.path for item in self.client.list_artifacts(run.info.run_id, folder)]
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers_of_mlflow() -> Iterator[None]:
+    """MLflow keeps its store and its active run in globals and the environment: tests must not inherit them."""
+    yield
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].end_run()
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of this session have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def identity(shared: Path) -> dict[str, str]:
+    """A Git identity that does not depend on the machine."""
+    config = shared / "gitconfig"
+    config.write_text("[user]\n\tname = Tester\n\temail = tester@example.org\n[init]\n\tdefaultBranch = main\n")
+    return {"GIT_CONFIG_GLOBAL": str(config), "GIT_CONFIG_NOSYSTEM": "1", "DVC_NO_ANALYTICS": "1"}
+
+
+def bake(folder: Path, **answers: str) -> Path:
+    """Bakes the template into `folder` and returns the project's root."""
+    return Path(cookiecutter(str(TEMPLATE), no_input=True, output_dir=str(folder), extra_context=answers))
+
+
+@pytest.fixture(scope="session")
+def installed(shared: Path, identity: dict[str, str]) -> Project:
+    """A baked project after `make setup`. Nothing has run in it."""
+    with FileLock(shared / "installed.lock"):
+        root = shared / "installed" / "traceable-digits"
+        if not root.exists():
+            bake(root.parent)
+            project = Project(root, root / ".venv", identity)
+            project.run("make", "setup", f"PYTHON={sys.executable}")
+    return Project(root, root / ".venv", identity)
+
+
+@pytest.fixture(scope="session")
+def baseline(shared: Path, installed: Project) -> Project:
+    """A project that was run with the default settings, committed and pushed. For reading only: clone it to change it."""
+    root = shared / "baseline" / "traceable-digits"
+    project = Project(root, installed.venv, installed.environment)
+    with FileLock(shared / "baseline.lock"):
+        done = shared / "baseline.done"
+        if not done.exists():
+            shutil.rmtree(root.parent, ignore_errors=True)
+            bake(root.parent)
+            (shared / "baseline.log").write_text(project.dvc("repro"))
+            project.commit("First model")
+            project.dvc("push", "--quiet")
+            done.touch()
+    return project
+
+
+@pytest.fixture(scope="module")
+def sandbox(baseline: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A clone of the baseline that the tests of one module share and change in turn."""
+    return baseline.clone(tmp_path_factory.mktemp("sandbox") / "project")
+
+
+@pytest.fixture
+def clone(baseline: Project, tmp_path: Path) -> Callable[[str], Project]:
+    """Makes clones of the baseline for one test."""
+    return lambda name: baseline.clone(tmp_path / name)
