@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,7 +151,5 @@ def _add_upstream_hashes(facts: Facts, execution: Execution, lock: dict[str, dic
 
 def read_run_record(root: Path) -> dict[str, Any]:
     """models/run.json: which execution trained the model that lies beside it."""
-    import json
-
     record: dict[str, Any] = json.loads((root / RUN_RECORD).read_text(encoding="utf-8"))
     return record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -131,9 +130,3 @@ def _requirements(lock: Path) -> list[str]:
             f"{LOCK} does not pin {', '.join(missing)}, which the registered model needs. Run `make lock`."
         )
     return [f"{name}=={pins[name]}" for name in SERVING_PACKAGES]
-
-
-def read_lineage(path: Path) -> dict[str, Any]:
-    """lineage.json as data."""
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return document

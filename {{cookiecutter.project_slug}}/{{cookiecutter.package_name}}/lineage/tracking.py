@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import time
@@ -52,7 +51,7 @@ class Tracker:
         self.experiment_id = self._experiment()
 
     def _open(self) -> MlflowClient:
-        logging.getLogger("mlflow").setLevel(logging.WARNING)  # creating the tables is not worth thirty lines
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # creating the tables is not worth a line
         import mlflow
 
         mlflow.set_tracking_uri(self.uri)  # logging models knows only the global one

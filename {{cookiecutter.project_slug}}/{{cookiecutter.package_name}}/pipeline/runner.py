@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from ..errors import ProjectError
-from ..settings import Settings, load_settings
+from ..settings import load_settings
 from .callbacks import Callbacks, Execution
 from .dvcfile import PARAMS_FILE, read_pipeline
 from .imports import check_imports
@@ -33,11 +33,6 @@ class Report:
     def run(self) -> dict[str, Any]:
         """What identifies this execution to those who listen; empty when nobody does."""
         return dict(self._execution.run)
-
-    @property
-    def settings(self) -> Settings:
-        """All settings, for those that are reported and never change a result."""
-        return self._execution.settings
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
         """Reports numbers; `step` is the epoch, from 1. Raises AbandonedError if nobody waits for the result."""

@@ -1,0 +1,134 @@
+"""One version for each model identity, wherever one comes from and goes back to."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Project
+
+
+def test_going_from_a_to_b_and_back_to_a(sandbox: Project) -> None:
+    sandbox.compose("train=debug")
+    sandbox.dvc("repro")
+    a = (sandbox.root / "lineage.json").read_text()
+    sandbox.compose("train=debug", "train.seed=2")
+    sandbox.dvc("repro")
+    assert sandbox.store().candidate() == "2"
+    assert (sandbox.root / "lineage.json").read_text() != a
+    sandbox.compose("train=debug")
+    output = sandbox.dvc("repro")
+    assert "Stage 'train' is cached" in output
+    store = sandbox.store()
+    assert store.candidate() == "1"
+    assert len(store.versions()) == 2
+    assert len(store.runs("train")) == 2
+    assert (sandbox.root / "lineage.json").read_text() == a
+    # repeated without a cause, it changes nothing
+    sandbox.dvc("repro", "--force", "--single-item", "register")
+    assert len(sandbox.store().versions()) == 2
+
+
+def test_equal_weights_from_other_data_are_another_model(sandbox: Project) -> None:
+    """Another test split leaves train and val as they were: the weights are equal, the dataset is not."""
+    before = sandbox.lineage["model"]
+    sandbox.compose("train=debug", "data.shards.salt=another")
+    sandbox.dvc("repro")
+    after = sandbox.lineage["model"]
+    assert sandbox.store().versions()[-1].tags["model_identity"] == after["identity"] != before["identity"]
+    assert after["md5"] == before["md5"]
+    assert after["version"] != before["version"]
+
+
+def test_two_experiments_that_share_a_cached_training_share_its_version(sandbox: Project) -> None:
+    sandbox.commit("As it is")
+    trained = len(sandbox.store().runs("train"))
+    versions = len(sandbox.store().versions())
+    evaluated = len(sandbox.store().runs("evaluate"))
+    overrides = ("-S", "train=debug", "-S", "data.shards.salt=another")
+    for size in (64, 128):
+        sandbox.dvc("exp", "run", *overrides, "-S", f"evaluate.batch_size={size}")
+    store = sandbox.store()
+    assert len(store.runs("train")) == trained
+    assert len(store.versions()) == versions
+    runs = store.runs("evaluate")[evaluated:]
+    assert [run.data.params["evaluate.batch_size"] for run in runs] == ["64", "128"]
+    parent = sandbox.lineage["training_run"]["run_id"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs} == {parent}
+    # nobody but train writes to the training run
+    assert "evaluate.batch_size" not in store.client.get_run(parent).data.params
+
+
+@pytest.fixture
+def server(sandbox: Project, tmp_path: Path) -> Iterator[str]:
+    """A running `mlflow server` on a free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path / "server.log").open("w")
+    options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    places = ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--artifacts-destination", str(tmp_path / "art")]
+    process = sandbox.start("mlflow", "server", *options, *places, stdout=log, start_new_session=True)
+    uri = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(process, uri, tmp_path / "server.log")
+        yield uri
+    finally:
+        subprocess.run(["kill", "--", f"-{process.pid}"], check=False)
+        process.wait()
+
+
+def _wait_for(process: subprocess.Popen[str], uri: str, log: Path) -> None:
+    import time
+
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"{uri}/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)  # between two looks at the condition
+    pytest.fail(f"no answer from {uri}\n{log.read_text()}")
+
+
+def test_another_tracking_store_gets_the_model_by_the_next_repro(sandbox: Project, server: str) -> None:
+    trained = len(sandbox.store().runs("train"))
+    sandbox.compose("train=debug", "data.shards.salt=another", f"tracking.uri={server}")
+    output = sandbox.dvc("repro")
+    assert [line for line in output.splitlines() if line.startswith("Running stage")] == [
+        "Running stage 'config':",
+        "Running stage 'register':",
+    ] or "Running stage 'evaluate':" in output  # evaluate was changed by the experiments before
+    assert "Running stage 'train':" not in output
+    store = sandbox.store(server)
+    (version,) = store.versions()
+    assert store.candidate() == "1"
+    assert version.tags["model_identity"] == sandbox.lineage["model"]["identity"]
+    assert version.tags["training_run_id"] == sandbox.lineage["training_run"]["run_id"]
+    assert version.tags["training_tracking_uri"] == "sqlite:///mlflow.db"
+    # the training run is in the other store, so the version leads to the run that registered it
+    (registering,) = store.runs("register")
+    assert version.run_id == registering.info.run_id
+    assert len(sandbox.store(server).runs("train")) == 0
+    assert sandbox.params["tracking"]["uri"] == server
+    sandbox.store()
+    assert len(sandbox.store().runs("train")) == trained
+
+
+def test_without_callbacks_the_model_is_registered_and_its_chain_written(sandbox: Project) -> None:
+    runs = len(sandbox.store().runs("train"))
+    sandbox.compose("train=debug", "train.seed=3", "callbacks=none")
+    sandbox.dvc("repro")
+    store = sandbox.store()
+    assert len(store.runs("train")) == runs
+    version = store.versions()[-1]
+    assert version.tags["dvc_model_md5"] == sandbox.out("train", "models/model.safetensors")
+    assert version.tags["training_run_id"] == "unknown"
+    assert not version.run_id
+    assert "run_id" not in sandbox.lineage["training_run"]
+    assert sandbox.lineage["model"]["version"] == str(version.version)
