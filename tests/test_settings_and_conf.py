@@ -20,13 +20,13 @@ def edit(project: Project, name: str, old: str, new: str) -> None:
 
 
 def test_an_edit_of_conf_stops_repro_with_the_command_to_run(sandbox: Project) -> None:
-    edit(sandbox, "conf/train/default.yaml", "lr: 0.01", "lr: 0.02")
+    edit(sandbox, "conf/train/default.yaml", "lr: 0.02", "lr: 0.05")
     output = sandbox.dvc("repro", code=None)
     assert "lineage compose" in output
-    assert "train.lr: 0.01 -> 0.02" in output
+    assert "train.lr: 0.02 -> 0.05" in output
     assert "Traceback" not in output
     assert "Running stage 'train'" not in output
-    assert "train.lr: 0.01 -> 0.02" in sandbox.compose()
+    assert "train.lr: 0.02 -> 0.05" in sandbox.compose()
     assert "Running stage 'config'" in sandbox.dvc("repro", "config")
 
 

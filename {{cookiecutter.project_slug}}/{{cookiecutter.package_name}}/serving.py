@@ -31,7 +31,7 @@ class Predictor:
         """One row an image, one column a class; each row adds up to 1."""
         import torch
 
-        from .model.training import predict
+        from .model.inference import predict
 
         size, channels = self._header["image_size"], self._header["channels"]
         pixels = np.empty((len(model_input), channels, size, size), dtype=np.uint8)

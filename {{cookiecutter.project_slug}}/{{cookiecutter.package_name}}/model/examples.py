@@ -9,7 +9,7 @@ import torch
 
 from ..data.dataset import Description, read_split
 from ..data.images import decode
-from .training import Examples
+from .inference import Examples
 
 
 def load_examples(dataset: Path, description: Description, split: str, device: torch.device) -> Examples:

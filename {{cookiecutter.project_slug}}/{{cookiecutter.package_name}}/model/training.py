@@ -13,18 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..settings import Train
+from .inference import Examples, score
 from .networks import normalise
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Images as uint8 (records, channels, size, size) and class numbers as int64 (records,), on one device."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 @dataclass(frozen=True)
@@ -89,17 +79,3 @@ def shift(images: Tensor, largest: float, random: torch.Generator) -> Tensor:
     rows, columns = moves + within  # each (records, size): which pixels of the padded image to take
     which = torch.arange(len(images), device=images.device)
     return padded[which[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-@torch.no_grad()
-def predict(network: nn.Module, images: Tensor, batch_size: int) -> Tensor:
-    """Class probabilities, shape (records, classes), of uint8 images."""
-    network.eval()
-    return torch.cat([network(normalise(batch)).softmax(dim=1) for batch in torch.split(images, batch_size)])
-
-
-def score(network: nn.Module, examples: Examples, batch_size: int) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy on `examples`."""
-    probabilities = predict(network, examples.images, batch_size)
-    loss = functional.nll_loss(probabilities.clamp_min(1e-12).log(), examples.labels).item()
-    return loss, (probabilities.argmax(dim=1) == examples.labels).float().mean().item()

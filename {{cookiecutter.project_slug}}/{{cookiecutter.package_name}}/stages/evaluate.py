@@ -17,7 +17,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     from ..model import checkpoint
     from ..model.device import choose_device
     from ..model.examples import load_examples
-    from ..model.training import predict
+    from ..model.inference import predict
 
     options = settings.evaluate
     torch.set_num_threads(options.threads)

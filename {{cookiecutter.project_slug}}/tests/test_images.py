@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from project.data.images import decode, encode
+
+SQUARES = st.tuples(st.sampled_from([1, 3]), st.integers(1, 12)).flatmap(
+    lambda shape: arrays.arrays(np.uint8, (shape[0], shape[1], shape[1]))
+)
+
+
+def file(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+@given(SQUARES)
+def test_pixels_survive_encoding_and_decoding(pixels: NDArray[np.uint8]) -> None:
+    decoded = decode(encode(pixels), pixels.shape[1], pixels.shape[0])
+    assert decoded.dtype == np.uint8
+    assert decoded.flags.c_contiguous
+    np.testing.assert_array_equal(decoded, pixels)
+
+
+@given(SQUARES)
+def test_a_view_encodes_to_the_same_bytes_as_a_copy(pixels: NDArray[np.uint8]) -> None:
+    view = pixels[:, :, ::-1]
+    assert encode(view) == encode(view.copy())
+
+
+def test_the_bytes_do_not_depend_on_a_compressor() -> None:
+    pixels = np.zeros((1, 64, 64), dtype=np.uint8)  # any compressor would make it small
+    assert len(encode(pixels)) > pixels.size
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [1, 5, 40])
+def test_an_image_of_another_size_is_resized(size: int, channels: int) -> None:
+    data = file(Image.new("RGB", (20, 10), (200, 200, 200)))
+    pixels = decode(data, size, channels)
+    assert pixels.shape == (channels, size, size)
+    assert (pixels == 200).all()
+
+
+def test_rows_stay_rows_and_columns_stay_columns() -> None:
+    image = Image.new("RGB", (4, 4))
+    image.putpixel((3, 0), (10, 20, 30))  # at the right of the first row
+    np.testing.assert_array_equal(decode(file(image), 4, 3)[:, 0, 3], [10, 20, 30])
+
+
+def test_grey_becomes_colour_and_colour_becomes_grey() -> None:
+    assert (decode(file(Image.new("L", (4, 4), 90)), 4, 3) == 90).all()
+    assert (decode(file(Image.new("RGB", (4, 4), (90, 90, 90))), 4, 1) == 90).all()
+
+
+def test_a_jpeg_is_read() -> None:
+    pixels = decode(file(Image.new("L", (8, 8), 120), "JPEG"), 8, 1)
+    assert abs(pixels.astype(int) - 120).max() <= 2
+
+
+def test_a_photograph_that_says_it_is_turned_is_turned_back() -> None:
+    image = Image.new("L", (8, 8), 0)
+    image.paste(255, (0, 0, 8, 4))  # the upper half is white
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by a quarter, clockwise
+    pixels = decode(file(image, exif=exif), 8, 1)[0]
+    assert (pixels[:, 4:] == 255).all()
+    assert (pixels[:, :4] == 0).all()
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_image_is_refused(data: bytes) -> None:
+    with pytest.raises((UnidentifiedImageError, OSError)):
+        decode(data, 8, 1)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_half_an_image_is_refused(kind: str) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (32, 32), dtype=np.uint8)
+    data = file(Image.fromarray(noise), kind)
+    with pytest.raises(OSError, match=r".+"):
+        decode(data[: len(data) // 2], 32, 1)

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from project.env import DVC_STAGE
+from project.errors import StageRunningError
+from project.pipeline.lock import StageLock
+
+# holds the lock of a stage until its standard input ends
+HOLDER = """
+import sys
+from importlib import import_module
+from pathlib import Path
+
+lock = import_module(f"{sys.argv[1]}.pipeline.lock")
+with lock.StageLock(Path(sys.argv[2]), sys.argv[3]) as held:
+    held.note({"run_id": "abc"})
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+# plays the dvc that starts a stage
+DVC = """
+import subprocess, sys
+
+subprocess.run([sys.executable, "-c", *sys.argv[1:]])
+"""
+
+# says what it thinks of its caller each time a line comes in
+STAGE = """
+import sys
+from importlib import import_module
+
+lock, errors = (import_module(f"{sys.argv[1]}.{name}") for name in ("pipeline.lock", "errors"))
+caller = lock.Caller()
+print("started", flush=True)
+for _ in sys.stdin:
+    try:
+        caller.check()
+    except errors.AbandonedError as error:
+        print(error, flush=True)
+    else:
+        print("fine", flush=True)
+"""
+
+
+@contextmanager
+def process(root: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process that is over when the block ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", *arguments],
+        cwd=root,
+        env={key: value for key, value in os.environ.items() if key != DVC_STAGE} | environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def answer(child: subprocess.Popen[str], line: str | None = None) -> str:
+    """The next line that `child` prints, after it was sent `line`."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    if line is not None:
+        child.stdin.write(line + "\n")
+        child.stdin.flush()
+    return child.stdout.readline().strip()
+
+
+def test_a_second_process_is_refused_with_the_id_of_the_first(tmp_path: Path, root: Path, package: str) -> None:
+    with process(root, HOLDER, package, str(tmp_path), "train") as first:
+        assert answer(first) == "held"
+        with pytest.raises(StageRunningError, match=rf"process {first.pid}, .*`kill {first.pid}`"):
+            StageLock(tmp_path, "train").__enter__()
+
+
+def test_another_stage_and_another_folder_are_not_refused(tmp_path: Path, root: Path, package: str) -> None:
+    with process(root, HOLDER, package, str(tmp_path), "train") as first:
+        assert answer(first) == "held"
+        with StageLock(tmp_path, "evaluate") as other, StageLock(tmp_path / "experiment", "train") as elsewhere:
+            assert other.interrupted is None
+            assert elsewhere.interrupted is None
+
+
+def test_a_refused_process_does_not_take_away_the_notes_of_the_first(tmp_path: Path, root: Path, package: str) -> None:
+    with process(root, HOLDER, package, str(tmp_path), "train") as first:
+        assert answer(first) == "held"
+        for _ in range(2):
+            with pytest.raises(StageRunningError, match=str(first.pid)):
+                StageLock(tmp_path, "train").__enter__()
+
+
+def test_the_notes_of_a_killed_process_are_found_once(tmp_path: Path, root: Path, package: str) -> None:
+    with process(root, HOLDER, package, str(tmp_path), "train") as first:
+        assert answer(first) == "held"
+        first.kill()
+        first.wait()
+        with StageLock(tmp_path, "train") as lock:
+            assert lock.interrupted == {"pid": first.pid, "run_id": "abc"}
+        with StageLock(tmp_path, "train") as lock:
+            assert lock.interrupted is None
+
+
+def test_a_process_that_ends_by_itself_leaves_no_notes(tmp_path: Path, root: Path, package: str) -> None:
+    with process(root, HOLDER, package, str(tmp_path), "train") as first:
+        assert answer(first) == "held"
+        first.communicate()
+        assert first.returncode == 0
+        with StageLock(tmp_path, "train") as lock:
+            assert lock.interrupted is None
+
+
+def test_an_execution_that_fails_leaves_no_notes(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), StageLock(tmp_path, "train") as lock:
+        lock.note({"run_id": "abc"})
+        raise RuntimeError
+    with StageLock(tmp_path, "train") as lock:
+        assert lock.interrupted is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]"])
+def test_notes_that_cannot_be_read_are_no_notes(tmp_path: Path, text: str) -> None:
+    with StageLock(tmp_path, "train"):
+        pass
+    (tmp_path / ".dvc" / "tmp" / "stages" / "train.json").write_text(text)
+    with StageLock(tmp_path, "train") as lock:
+        assert lock.interrupted is None
+
+
+def test_a_stage_notices_that_the_dvc_that_started_it_is_gone(root: Path, package: str) -> None:
+    with process(root, DVC, STAGE, package, **{DVC_STAGE: "train"}) as dvc:
+        assert answer(dvc) == "started"
+        assert answer(dvc, "well?") == "fine"
+        dvc.kill()
+        dvc.wait()
+        assert "the dvc that started this stage is gone" in answer(dvc, "well?")
+
+
+def test_a_stage_that_was_started_by_hand_goes_on_alone(root: Path, package: str) -> None:
+    with process(root, DVC, STAGE, package) as shell:
+        assert answer(shell) == "started"
+        shell.kill()
+        shell.wait()
+        assert answer(shell, "well?") == "fine"

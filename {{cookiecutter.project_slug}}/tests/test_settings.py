@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from project.errors import SettingsError
+from project.settings import Settings, flatten, load_settings, select
+
+
+def put(params: dict[str, Any], key: str, value: object) -> None:
+    *parents, last = key.split(".")
+    select(params, ".".join(parents))[last] = value if parents else params.update({last: value})
+
+
+def load(folder: Path, params: dict[str, Any]) -> Settings:
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    return load_settings(path)
+
+
+def complaint(folder: Path, params: dict[str, Any]) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(folder, params)
+    return str(caught.value)
+
+
+def test_the_settings_of_the_project_are_valid(root: Path) -> None:
+    assert isinstance(load_settings(root / "params.yaml"), Settings)
+
+
+def test_values_arrive_as_they_were_written(tmp_path: Path, params: dict[str, Any]) -> None:
+    put(params, "data.fraction", 0.25)
+    put(params, "train.seed", 7)
+    settings = load(tmp_path, params)
+    assert settings.data.fraction == 0.25
+    assert settings.train.seed == 7
+
+
+@pytest.mark.parametrize("key", ["train.epoch", "data.split.valid", "model.layers"])
+def test_an_unknown_key_is_refused_by_its_name(tmp_path: Path, params: dict[str, Any], key: str) -> None:
+    put(params, key, 3)
+    assert f"{key} is not a setting" in complaint(tmp_path, params)
+
+
+def test_an_unknown_section_is_refused(tmp_path: Path, params: dict[str, Any]) -> None:
+    assert "trian is not a setting" in complaint(tmp_path, {**params, "trian": {"epochs": 3}})
+
+
+@pytest.mark.parametrize("key", ["data", "train.seed", "tracking.uri"])
+def test_a_missing_setting_is_named(tmp_path: Path, params: dict[str, Any], key: str) -> None:
+    parent, _, last = key.rpartition(".")
+    del (select(params, parent) if parent else params)[last]
+    assert f"{key}: field required" in complaint(tmp_path, params)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("data.fraction", 0),
+        ("data.fraction", 1.5),
+        ("data.fraction", -0.1),
+        ("data.fraction", "abc"),
+        ("data.fraction", float("nan")),
+        ("data.image.channels", 2),
+        ("data.image.size", 0),
+        ("data.shards.subjects", 0),
+        ("train.epochs", 0),
+        ("train.epochs", 1.5),
+        ("train.lr", 0),
+        ("train.max_shift", 0.5),
+        ("train.seed", -1),
+        ("train.device", "abacus"),
+        ("model.dropout", 1),
+        ("tracking.model_name", "a/b"),
+        ("tracking.experiment", ""),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_its_key_and_itself(
+    tmp_path: Path, params: dict[str, Any], key: str, value: object
+) -> None:
+    put(params, key, value)
+    message = complaint(tmp_path, params)
+    assert f"{key}: " in message
+    assert f"(is {value!r})" in message
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path, params: dict[str, Any]) -> None:
+    put(params, "data.fraction", 2)
+    put(params, "train.epoch", 3)
+    message = complaint(tmp_path, params)
+    assert "data.fraction" in message
+    assert "train.epoch" in message
+
+
+def test_shares_that_do_not_add_up_are_refused(tmp_path: Path, params: dict[str, Any]) -> None:
+    params["data"]["split"].update(train=0.8, val=0.1, test=0.2)
+    assert "must add up to 1, not 1.1" in complaint(tmp_path, params)
+
+
+def test_a_value_that_must_be_set_is_named_with_the_way_to_set_it(tmp_path: Path, params: dict[str, Any]) -> None:
+    put(params, "data.source.name", "???")
+    message = complaint(tmp_path, params)
+    assert "data.source.name must be set" in message
+    assert "-S data.source.name=" in message
+
+
+@pytest.mark.parametrize("scheme", ["https", "postgresql", "mysql+pymysql"])
+@pytest.mark.parametrize("user", ["ann:hunter2", ":hunter2", "hunter2"])
+def test_credentials_are_refused_and_not_repeated(
+    tmp_path: Path, params: dict[str, Any], scheme: str, user: str
+) -> None:
+    put(params, "tracking.uri", f"{scheme}://{user}@tracking.example.org/db")
+    message = complaint(tmp_path, params)
+    assert "tracking.uri" in message
+    assert "MLFLOW_TRACKING_PASSWORD" in message
+    assert "hunter2" not in message
+
+
+def test_a_password_is_not_repeated_where_the_address_cannot_be_read(tmp_path: Path, params: dict[str, Any]) -> None:
+    put(params, "tracking.uri", "https://ann:hunter2@[tracking.example.org")
+    message = complaint(tmp_path, params)
+    assert "tracking.uri" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["sqlite:///mlflow.db", "https://tracking.example.org:5000", "arn:aws:sagemaker:eu-west-1:123456789012:app/a@b"],
+)
+def test_a_store_without_credentials_is_accepted(tmp_path: Path, params: dict[str, Any], uri: str) -> None:
+    put(params, "tracking.uri", uri)
+    assert load(tmp_path, params).tracking.uri == uri
+
+
+def test_a_missing_file_is_told_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"params\.yaml is missing.*lineage compose"):
+        load_settings(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(("text", "why"), [("a: [1", "not valid YAML"), ("", "no settings"), ("- 1", "no settings")])
+def test_a_file_without_settings_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=why) as caught:
+        load_settings(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stage_sees_what_it_declares(root: Path) -> None:
+    settings = load_settings(root / "params.yaml")
+    declared = settings.declared(("data.fraction", "data.split", "train"))
+    assert declared.data.fraction == settings.data.fraction
+    assert declared.data.split == settings.data.split
+    assert declared.train == settings.train
+
+
+@pytest.mark.parametrize("keys", [(), ("train",), ("data.fraction",), ("data.split.train",)])
+def test_a_stage_does_not_see_what_it_does_not_declare(root: Path, keys: tuple[str, ...]) -> None:
+    declared = load_settings(root / "params.yaml").declared(keys)
+    for hidden in ("evaluate.device", "tracking.uri", "data.image.size", "data.split.salt"):
+        with pytest.raises(AttributeError):
+            value: Any = declared
+            for part in hidden.split("."):
+                value = getattr(value, part)
+
+
+def test_a_section_and_a_key_within_it_declare_the_section(root: Path) -> None:
+    settings = load_settings(root / "params.yaml")
+    assert settings.declared(("data.fraction", "data")).data == settings.data
+
+
+def test_settings_cannot_be_changed(root: Path) -> None:
+    settings = load_settings(root / "params.yaml")
+    with pytest.raises(ValueError, match="frozen"):
+        settings.train.epochs = 3
+
+
+def test_nested_settings_flatten_to_dotted_keys() -> None:
+    assert flatten({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": {}}) == {"a.b": 1, "a.c.d": [1, 2], "e": {}}
