@@ -175,6 +175,23 @@ def test_the_registered_model_takes_image_bytes_and_gives_probabilities(baseline
     assert {line.partition("==")[0] for line in lines} >= {"torch", "mlflow", "safetensors", "pillow"}
 
 
+def test_the_registered_model_loads_where_only_its_requirements_are_installed(
+    baseline: Project, store: Store, tmp_path: Path
+) -> None:
+    import mlflow
+
+    model = Path(mlflow.artifacts.download_artifacts("models:/traceable-digits@candidate", dst_path=str(tmp_path)))
+    script = baseline.root / "scripts" / "environment.py"
+    venv, needed = tmp_path / "venv", model / "requirements.txt"
+    baseline.run("python", str(script), "--venv", str(venv), "--requirements", str(needed), cwd=tmp_path)
+    code = (
+        "import mlflow, sys; model = mlflow.pyfunc.load_model(sys.argv[1]); "
+        "print('rows:', model.predict(model.input_example).shape)"
+    )
+    bare = Project(tmp_path, venv, baseline.environment)
+    assert "rows: (2, 10)" in bare.run("python", "-c", code, str(model))
+
+
 def test_the_input_example_is_nobodys_record(baseline: Project) -> None:
     import hashlib
 

@@ -30,7 +30,7 @@ def assert_all_in_own_store(project: Project, runs: list[Any]) -> None:
         assert run.info.artifact_uri.startswith((project.root / "mlartifacts").as_uri())
         assert "manifest.parquet" in store.artifacts(run)
     for version in store.versions():
-        folder = Path(store.client.get_logged_model(version.model_id).artifact_location.removeprefix("file://"))
+        folder = Path(store.client.get_logged_model(version.source.removeprefix("models:/")).artifact_location.removeprefix("file://"))
         assert folder.is_relative_to(project.root / "mlartifacts")
         assert (folder / "MLmodel").exists()
     strays = [path for path in project.root.rglob("mlflow.db") if path.parent != project.root]

@@ -12,8 +12,9 @@ import pytest
 import torch
 from project.model import checkpoint
 from project.model.device import make_deterministic
+from project.model.inference import Examples
 from project.model.networks import build
-from project.model.training import Examples, fit
+from project.model.training import fit
 from project.settings import Train
 from safetensors import safe_open
 from torch import nn

@@ -88,3 +88,14 @@ def test_half_an_image_is_refused(kind: str) -> None:
     data = file(Image.fromarray(noise), kind)
     with pytest.raises(OSError, match=r".+"):
         decode(data[: len(data) // 2], 32, 1)
+
+
+def test_sixteen_bits_are_scaled_and_not_cut() -> None:
+    grey = np.array([[0, 257], [25700, 65535]], dtype=np.uint16)
+    decoded = decode(file(Image.fromarray(grey)), 2, 1)
+    np.testing.assert_array_equal(decoded[0], [[0, 1], [100, 255]])
+
+
+def test_a_scale_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(OSError, match="no known scale"):
+        decode(file(Image.fromarray(np.ones((2, 2), dtype=np.float32)), "TIFF"), 2, 1)

@@ -68,12 +68,17 @@ def test_a_missing_setting_is_named(tmp_path: Path, params: dict[str, Any], key:
         ("data.shards.subjects", 0),
         ("train.epochs", 0),
         ("train.epochs", 1.5),
+        ("train.epochs", True),
+        ("train.batch_size", 1),
+        ("train.lr", float("inf")),
+        ("train.seed", 2**32),
         ("train.lr", 0),
         ("train.max_shift", 0.5),
         ("train.seed", -1),
         ("train.device", "abacus"),
         ("model.dropout", 1),
         ("tracking.model_name", "a/b"),
+        ("tracking.model_name", "it's"),
         ("tracking.experiment", ""),
     ],
 )
@@ -116,6 +121,14 @@ def test_credentials_are_refused_and_not_repeated(
     assert "tracking.uri" in message
     assert "MLFLOW_TRACKING_PASSWORD" in message
     assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    "address", ["https://ann:hun/ter2@host", "https://ann:hun#ter2@host", "https://host/?password=ter2"]
+)
+def test_credentials_are_found_wherever_they_stand(tmp_path: Path, params: dict[str, Any], address: str) -> None:
+    put(params, "tracking.uri", address)
+    assert "ter2" not in complaint(tmp_path, params)
 
 
 def test_a_password_is_not_repeated_where_the_address_cannot_be_read(tmp_path: Path, params: dict[str, Any]) -> None:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from project.errors import SettingsError
 from project.model.device import choose_device, make_deterministic
+from project.model.inference import Examples, predict, score
 from project.model.networks import build, normalise
-from project.model.training import Epoch, Examples, fit, predict, score, shift
+from project.model.training import Epoch, fit, shift
 from project.settings import Train
 from torch import Tensor, nn
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .errors import SettingsError
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, strict=True)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class Section(BaseModel):
     """A group of settings. Unknown keys are errors: a misspelt key would otherwise be a silent default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DigitsSource(Section):
@@ -72,11 +72,11 @@ class SmallCnn(Section):
 
 class Train(Section):
     epochs: Positive
-    batch_size: Positive
+    batch_size: Annotated[int, Field(ge=2, strict=True)]  # batch norm cannot learn from one image
     lr: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     max_shift: Annotated[float, Field(ge=0, lt=0.5)]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
     deterministic: bool
     threads: Positive
     device: Device
@@ -91,12 +91,14 @@ class Evaluate(Section):
 class Tracking(Section):
     uri: str
     experiment: Annotated[str, Field(min_length=1)]
-    model_name: Annotated[str, Field(min_length=1, pattern=r"^[^/:]+$")]
+    model_name: Annotated[str, Field(min_length=1, pattern=r"""^[^/:'"]+$""")]
 
     @field_validator("uri")
     @classmethod
     def _no_credentials(cls, uri: str) -> str:
-        if "@" in urlsplit(uri).netloc and not uri.startswith("arn:"):
+        after_scheme = uri.partition("://")[2]
+        secret = "@" in after_scheme or re.search(r"(password|passwd|token|secret|key)=", after_scheme, re.IGNORECASE)
+        if secret and not uri.startswith("sqlite:"):
             raise ValueError(
                 "must not hold a user or password: params.yaml is kept in Git. "
                 "MLflow reads MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD from the environment"
@@ -187,5 +189,5 @@ def _fault(fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{where} is not a setting"
     given = fault.get("input")
-    shown = f" (is {given!r})" if isinstance(given, str | int | float) and "password" not in message else ""
+    shown = f" (is {given!r})" if isinstance(given, str | int | float) and fault["loc"][-1] != "uri" else ""
     return f"{where}: {message[0].lower()}{message[1:]}{shown}"

@@ -14,14 +14,24 @@ MODES = {1: "L", 3: "RGB"}
 def decode(data: bytes, size: int, channels: int) -> NDArray[np.uint8]:
     """Pixels of a PNG or JPEG, shape (channels, size, size), 0 to 255; resized if it has another size.
 
-    Raises PIL.UnidentifiedImageError or OSError if `data` is no whole image.
+    16 bits a pixel become 8 by scaling. Raises PIL.UnidentifiedImageError or OSError if `data` is no whole image, or
+    one whose scale nobody can know (32 bits a pixel).
     """
     with Image.open(io.BytesIO(data)) as image:
-        upright = ImageOps.exif_transpose(image).convert(MODES[channels])
+        upright = _to_eight_bits(ImageOps.exif_transpose(image)).convert(MODES[channels])
     if upright.size != (size, size):
         upright = upright.resize((size, size), Image.Resampling.BILINEAR)
     pixels = np.asarray(upright, dtype=np.uint8).reshape(size, size, channels)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return pixels.transpose(2, 0, 1).copy()
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    # Pillow would cut every value above 255 down to 255
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().astype(np.uint8))
+    if image.mode in {"I", "F"}:
+        raise OSError(f"an image of mode {image.mode} has no known scale; store it with 8 or 16 bits a pixel")
+    return image
 
 
 def encode(pixels: NDArray[np.uint8]) -> bytes:

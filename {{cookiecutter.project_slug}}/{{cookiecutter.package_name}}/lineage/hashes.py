@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pathspec import GitIgnoreSpec
+
 CHUNK = 1 << 20
 
 
@@ -39,14 +41,17 @@ class Content:
 
 
 def hash_path(path: Path) -> Content:
-    """Reads a file, or every file below a folder, once. Raises FileNotFoundError if there is none."""
+    """Reads a file, or every file below a folder, once. Raises FileNotFoundError if there is none.
+
+    Files that the .dvcignore above them names are left out, as dvc does.
+    """
     if not path.is_dir():
         file = _hash_file(path, path.name)
         return Content(file.md5, file.sha256, file.size, (file,))
-    found = [child for child in path.rglob("*") if child.is_file()]
-    # dvc sorts by the parts of the path: "a/b" comes before "a-b"
-    names = sorted(child.relative_to(path).parts for child in found)
-    files = tuple(_hash_file(path.joinpath(*parts), "/".join(parts)) for parts in names)
+    ignored = _ignored(path)
+    names = [child.relative_to(path).as_posix() for child in path.rglob("*") if child.is_file()]
+    # dvc sorts the entries by their path as text
+    files = tuple(_hash_file(path / name, name) for name in sorted(names) if not ignored.match_file(name))
     listing = [{"md5": file.md5, "relpath": file.path} for file in files]
     pairs = [[file.path, file.sha256] for file in files]
     return Content(
@@ -61,6 +66,12 @@ def sha256_of_json(value: Any) -> str:
     """SHA-256 of `value` as JSON in one canonical form: sorted keys, no spaces, UTF-8."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _ignored(folder: Path) -> GitIgnoreSpec:
+    lists = [parent / ".dvcignore" for parent in folder.absolute().parents]
+    nearest = next((path for path in lists if path.exists()), None)
+    return GitIgnoreSpec.from_lines(nearest.read_text(encoding="utf-8").splitlines() if nearest else [])
 
 
 def _hash_file(path: Path, name: str) -> Hashed:

@@ -43,11 +43,11 @@ def fit(
 
     for number in track(range(1, settings.epochs + 1), "training", console=Console(stderr=True)):
         network.train()
-        total = 0.0
+        total, seen = 0.0, 0
         for batch in torch.split(torch.randperm(len(train), generator=shuffle), settings.batch_size):
-            if len(batch) == 1 and len(train) > 1:
+            if len(batch) == 1:
                 schedule.step()
-                continue  # batch norm cannot learn from one example
+                continue  # a left-over image: batch norm cannot learn from one
             chosen = batch.to(device)
             images = shift(train.images[chosen], settings.max_shift, shuffle)
             loss = functional.cross_entropy(network(normalise(images)), train.labels[chosen])
@@ -55,10 +55,10 @@ def fit(
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
-            total += loss.item() * len(batch)
+            total, seen = total + loss.item() * len(batch), seen + len(batch)
 
         val_loss, val_accuracy = score(network, val, settings.batch_size)
-        epoch = Epoch(number, total / len(train), val_loss, val_accuracy)
+        epoch = Epoch(number, total / max(seen, 1), val_loss, val_accuracy)
         on_epoch(epoch)
         if best is None or (epoch.val_accuracy, -epoch.val_loss) > (best.val_accuracy, -best.val_loss):
             best, best_weights = epoch, copy.deepcopy(network.state_dict())

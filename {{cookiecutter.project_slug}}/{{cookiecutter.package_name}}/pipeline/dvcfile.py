@@ -93,6 +93,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _stage(name: str, body: dict[str, Any]) -> Stage:
+    body = body.get("do", body)  # foreach and matrix: one body for many stages
     reports = tuple(path for kind in ("metrics", "plots") for path in _paths(body.get(kind)))
     return Stage(
         name=name,

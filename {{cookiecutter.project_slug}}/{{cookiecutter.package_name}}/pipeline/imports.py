@@ -57,7 +57,7 @@ def _module_files(root: Path, path: Path) -> list[Path]:
     candidates = [path.with_name(path.name + ".py"), path / "__init__.py"]
     if not any(candidate.is_file() for candidate in candidates):
         return []
-    while path.parent != root:
+    while root not in (path, path.parent):
         path = path.parent
         candidates.append(path / "__init__.py")
     return [candidate for candidate in candidates if candidate.is_file() and _has_code(candidate)]
