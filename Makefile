@@ -2,6 +2,7 @@ PYTHON ?= python3
 TEMPLATE := {{cookiecutter.project_slug}}
 ENVIRONMENT := $(PYTHON) "$(TEMPLATE)/scripts/environment.py"
 RUFF := .venv-test/bin/ruff
+SOURCES := hooks scripts tests
 
 .PHONY: help demo test lint lock
 
@@ -16,8 +17,8 @@ test: .venv-test ## Run all tests.
 	.venv-test/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv-test ## Check style. The baked project's own checks are among the tests.
-	$(RUFF) check .
-	$(RUFF) format --check .
+	$(RUFF) check --config pyproject.toml $(SOURCES)
+	$(RUFF) format --check --config pyproject.toml $(SOURCES)
 
 lock: ## Write requirements.lock anew from requirements.in (needs uv).
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header requirements.in -o requirements.lock

@@ -36,6 +36,8 @@ def show(project: Path) -> None:
     model, run, data, raw = (lineage[part] for part in ("model", "training_run", "dataset", "raw"))
     scores = lineage["metrics"]["test"]
     description = json.loads((project / "data/processed/dataset.json").read_text(encoding="utf-8"))
+    records, subjects = (sum(description[what].values()) for what in ("records", "subjects"))
+    shards = sum(file["path"].startswith("shards/") for file in data["files"])
     print(
         f"""
 registered    models:/{model["name"]}/{model["version"]}, alias candidate
@@ -47,8 +49,7 @@ the chain     model version     {model["name"]} {model["version"]}
               model             {model["md5"]}
               data commit       {commit_of(project, data["md5"])}
               dataset version   {data["md5"]}
-                                {sum(description["records"].values())} records of {sum(description["subjects"].values())} \
-subjects in {sum(file["path"].startswith("shards/") for file in data["files"])} shards
+                                {records} records of {subjects} subjects in {shards} shards
               raw data          {raw["md5"]}
 
 try next      cd {project.relative_to(Path.cwd()) if project.is_relative_to(Path.cwd()) else project}

@@ -161,7 +161,7 @@ def installed(shared: Path, identity: dict[str, str]) -> Project:
 
 @pytest.fixture(scope="session")
 def baseline(shared: Path, installed: Project) -> Project:
-    """A project that was run with the default settings, committed and pushed. For reading only: clone it to change it."""
+    """A project that was run with the default settings, committed and pushed. For reading only: clone to change."""
     root = shared / "baseline" / "traceable-digits"
     project = Project(root, installed.venv, installed.environment)
     with FileLock(shared / "baseline.lock"):

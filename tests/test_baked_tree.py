@@ -53,6 +53,10 @@ def test_every_key_in_conf_has_a_comment(baked: Project) -> None:
                 assert "#" in line or above.strip().startswith("#"), f"{path.name}: {line}"
 
 
+def test_the_templates_own_sources_are_clean() -> None:
+    subprocess.run(["make", "lint"], cwd=TEMPLATE, check=True)
+
+
 def test_each_project_has_an_id_of_its_own(baked: Project, tmp_path: Path) -> None:
     other = yaml.safe_load((bake(tmp_path) / "params.yaml").read_text())
     assert len(baked.params["project_id"]) == 32
@@ -72,7 +76,9 @@ def test_it_bakes_without_a_git_identity(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).parent / "cookiecutter"), "--no-input", str(TEMPLATE)]
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "EMAIL"))}
     subprocess.run(command, cwd=tmp_path, env={**clean, **environment, "HOME": str(home)}, check=True)
-    log = subprocess.run(["git", "log", "--oneline"], cwd=tmp_path / "traceable-digits", capture_output=True, check=True)
+    log = subprocess.run(
+        ["git", "log", "--oneline"], cwd=tmp_path / "traceable-digits", capture_output=True, check=True
+    )
     assert len(log.stdout.splitlines()) == 1
 
 
@@ -86,7 +92,10 @@ def test_inside_a_repository_it_makes_its_own_and_leaves_the_other_alone(tmp_pat
     before = outer("status", "--porcelain", "--untracked-files=no"), (tmp_path / ".git" / "index").read_bytes()
     root = bake(tmp_path)
     assert (root / ".git").is_dir()
-    assert (outer("status", "--porcelain", "--untracked-files=no"), (tmp_path / ".git" / "index").read_bytes()) == before
+    assert (
+        outer("status", "--porcelain", "--untracked-files=no"),
+        (tmp_path / ".git" / "index").read_bytes(),
+    ) == before
 
 
 @pytest.mark.parametrize(
@@ -114,7 +123,12 @@ def test_each_license_has_a_text_with_its_author(license_name: str, tmp_path: Pa
     root = bake(tmp_path, license=license_name, author="Ada Lovelace")
     text = (root / "LICENSE").read_text()
     assert "Ada Lovelace" in text
-    mark = {"MIT": "MIT", "Apache-2.0": "Apache", "BSD-3-Clause": "Redistribution", "proprietary": "All rights reserved"}
+    mark = {
+        "MIT": "MIT",
+        "Apache-2.0": "Apache",
+        "BSD-3-Clause": "Redistribution",
+        "proprietary": "All rights reserved",
+    }
     assert mark[license_name].lower() in text.lower()
     declared = tomllib.loads((root / "pyproject.toml").read_text())["project"].get("license")
     assert declared == (None if license_name == "proprietary" else license_name)

@@ -51,6 +51,11 @@ def remote_out_of_reach(project: Project) -> None:
     config.write_text("['remote \"storage\"']\n    url = /nowhere/at/all\n")
 
 
+def temporary_remote(project: Project) -> None:
+    config = project.root / ".dvc" / "config.local"
+    config.write_text(f"['remote \"storage\"']\n    url = {project.root / '.dvc' / 'tmp' / 'remote'}\n")
+
+
 def empty_remote(project: Project) -> None:
     config = project.root / ".dvc" / "config.local"
     config.write_text(f"['remote \"storage\"']\n    url = {project.root.parent / 'empty'}\n")
@@ -78,6 +83,7 @@ def another_package(project: Project) -> None:
         (stale_params, "params.yaml", "conf/ was edited", "lineage compose"),
         (relative_remote, "DVC remote", "relative", "dvc remote modify --local storage url"),
         (remote_out_of_reach, "DVC remote", "out of reach", "dvc remote modify --local storage url"),
+        (temporary_remote, "DVC remote", "will be deleted", "dvc remote modify --local storage url"),
         (empty_remote, "objects", "are not in", "dvc push"),
         (no_remote, "DVC remote", "there is none", "dvc remote add --default"),
         (silent_server, "MLflow", "does not answer", "lineage compose tracking.uri="),
@@ -110,7 +116,8 @@ def test_outside_of_a_project_it_says_so(sandbox: Project, tmp_path: Path) -> No
 def test_nothing_heavy_is_imported(sandbox: Project) -> None:
     code = (
         "import sys; from pathlib import Path; from traceable_digits.lineage.doctor import examine\n"
-        "examine(Path.cwd()); print(sorted({'torch', 'mlflow', 'dvc', 'pandas', 'pyarrow', 'hydra'} & set(sys.modules)))"
+        "examine(Path.cwd())\n"
+        "print(sorted({'torch', 'mlflow', 'dvc', 'pandas', 'pyarrow', 'hydra'} & set(sys.modules)))"
     )
     assert sandbox.run("python", "-c", code).strip() == "[]"
 

@@ -37,25 +37,32 @@ def test_the_next_repro_is_as_if_nothing_had_happened(
     sandbox.git("checkout", "--quiet", "--", ".")
     sandbox.dvc("checkout", "--quiet", code=None)
     sandbox.compose(*OVERRIDES, "train.deterministic=true")
-    runs = {run.info.run_id for run in sandbox.store().runs("train")} if (sandbox.root / "mlflow.db").exists() else set()
+    runs = (
+        {run.info.run_id for run in sandbox.store().runs("train")} if (sandbox.root / "mlflow.db").exists() else set()
+    )
     process = sandbox.start("dvc", "repro", "train", start_new_session=True)
     dvc = psutil.Process(process.pid)
     stage = train_process(dvc)
-    if victims == "dvc":
-        stage.suspend()  # an orphan that goes on: left alone it notices within an epoch that dvc is gone
-        dvc.kill()
-        output = sandbox.dvc("repro", "train", code=None)
-        assert f"process {stage.pid}" in output
-        assert f"kill {stage.pid}" in output
-        assert "Traceback" not in output
-        stage.resume()
-    elif victims == "stage":
-        stage.kill()
-    else:
-        dvc.kill()
-        stage.kill()
-    process.communicate()
-    stage.wait(timeout=300)
+    try:
+        if victims == "dvc":
+            stage.suspend()  # an orphan that goes on: left alone it notices within an epoch that dvc is gone
+            dvc.kill()
+            process.wait()  # reaped, as a shell would do: to dvc a zombie is a process that still holds its lock
+            output = sandbox.dvc("repro", "train", code=None)
+            assert f"process {stage.pid}" in output
+            assert f"kill {stage.pid}" in output
+            assert "Traceback" not in output
+            stage.resume()
+        elif victims == "stage":
+            stage.kill()
+        else:
+            dvc.kill()
+            stage.kill()
+        process.communicate()
+        stage.wait(timeout=300)
+    finally:
+        if stage.is_running():
+            stage.kill()
     assert not (sandbox.root / "models" / "model.safetensors").exists()
 
     sandbox.compose("train=debug", "train.seed=5")

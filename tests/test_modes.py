@@ -30,7 +30,11 @@ def assert_all_in_own_store(project: Project, runs: list[Any]) -> None:
         assert run.info.artifact_uri.startswith((project.root / "mlartifacts").as_uri())
         assert "manifest.parquet" in store.artifacts(run)
     for version in store.versions():
-        folder = Path(store.client.get_logged_model(version.source.removeprefix("models:/")).artifact_location.removeprefix("file://"))
+        folder = Path(
+            store.client.get_logged_model(version.source.removeprefix("models:/")).artifact_location.removeprefix(
+                "file://"
+            )
+        )
         assert folder.is_relative_to(project.root / "mlartifacts")
         assert (folder / "MLmodel").exists()
     strays = [path for path in project.root.rglob("mlflow.db") if path.parent != project.root]
@@ -75,6 +79,7 @@ def temporary(fraction: Project) -> Project:
     """The sandbox after an experiment in a temporary folder."""
     fraction.git("stash", "--quiet")
     fraction.dvc("checkout", "--quiet")
+    fraction.git("tag", "data/v1.0")
     fraction.dvc("exp", "run", "--temp", "--name", "aside", "-S", "train=debug")
     return fraction
 
@@ -89,6 +94,7 @@ def test_a_temporary_experiment_leaves_nothing_in_its_folder(temporary: Project,
     assert tags["git_repo_url"] == str(baseline.root)
     # the dataset is that of the baseline's commit, which is known before training starts
     assert run.data.params["data_git_commit_id"] == tags["data_git_commit_id"] == baseline.git("rev-parse", "HEAD")
+    assert tags["data_version"] == "v1.0"
     assert list((temporary.root / ".dvc" / "tmp" / "exps").rglob("mlartifacts")) == []
 
 
@@ -113,14 +119,14 @@ def test_apply_and_branch_bring_the_experiment_and_nothing_reruns(temporary: Pro
 
 def test_two_queue_workers_make_two_runs_and_two_versions(temporary: Project) -> None:
     before = {run.info.run_id for run in temporary.store().runs("train")}
-    temporary.dvc("exp", "run", "--queue", "-S", "train=debug", "-S", "train.lr=choice(0.02,0.001)")
+    temporary.dvc("exp", "run", "--queue", "-S", "train=debug", "-S", "train.lr=choice(0.03,0.001)")
     temporary.dvc("queue", "start", "--jobs", "2")
     tasks = [line.split()[0] for line in temporary.dvc("queue", "status").splitlines()[1:3]]
     for task in tasks:
         temporary.dvc("queue", "logs", "--follow", task, code=None)  # returns when the task has ended
     wait_until(lambda: temporary.dvc("queue", "status").count("Success") == 2, temporary)
     made = [run for run in temporary.store().runs("train") if run.info.run_id not in before]
-    assert {run.data.params["train.lr"] for run in made} == {"0.02", "0.001"}
+    assert {run.data.params["train.lr"] for run in made} == {"0.03", "0.001"}
     assert_all_in_own_store(temporary, made)
     models = {run.data.tags["dvc_model_md5"] for run in made}
     assert models <= {version.tags["dvc_model_md5"] for version in temporary.store().versions()}

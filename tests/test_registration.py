@@ -71,7 +71,12 @@ def server(sandbox: Project, tmp_path: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     log = (tmp_path / "server.log").open("w")
     options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    places = ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--artifacts-destination", str(tmp_path / "art")]
+    places = [
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path}/server.db",
+        "--artifacts-destination",
+        str(tmp_path / "art"),
+    ]
     process = sandbox.start("mlflow", "server", *options, *places, stdout=log, start_new_session=True)
     uri = f"http://127.0.0.1:{port}"
     try:

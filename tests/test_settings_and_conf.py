@@ -94,7 +94,12 @@ def test_too_small_a_fraction_is_told_in_a_sentence(sandbox: Project) -> None:
 
 def test_an_undeclared_module_is_refused_before_the_work(sandbox: Project) -> None:
     (sandbox.root / "tricks.py").write_text("FACTOR = 2\n")
-    edit(sandbox, "traceable_digits/stages/preprocess.py", "from ..data.preparation", "import tricks\nfrom ..data.preparation")
+    edit(
+        sandbox,
+        "traceable_digits/stages/preprocess.py",
+        "from ..data.preparation",
+        "import tricks\nfrom ..data.preparation",
+    )
     output = sandbox.dvc("repro", "preprocess", code=None)
     assert "tricks.py" in output
     assert "dvc.yaml" in output
