@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,8 @@ DEMO = TEMPLATE / "demo"
 
 def main() -> None:
     project = DEMO / "traceable-digits"
-    if not (project / "dvc.yaml").exists():
+    if not (project / ".git" / "refs" / "heads" / "main").exists():
+        shutil.rmtree(project, ignore_errors=True)  # a demo that was interrupted while it was baked
         DEMO.mkdir(exist_ok=True)
         cookiecutter(str(TEMPLATE), no_input=True, output_dir=str(DEMO))
     call(project, "make", "setup", f"PYTHON={sys.executable}")

@@ -18,9 +18,9 @@ def train_process(dvc: psutil.Process) -> psutil.Process:
     while time.monotonic() < deadline:
         for child in dvc.children(recursive=True):
             try:
-                if "stages.train" in " ".join(child.cmdline()) and notes(Path(child.cwd())).exists():
+                if "stages.train" in " ".join(child.cmdline()) and "run_id" in notes(Path(child.cwd())).read_text():
                     return child
-            except psutil.Error:
+            except (psutil.Error, FileNotFoundError):
                 continue
         assert dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE, "dvc ended before train began"
     pytest.fail("train did not begin")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import url2pathname
 
 import pytest
 from conftest import Project, bake
@@ -30,11 +31,8 @@ def assert_all_in_own_store(project: Project, runs: list[Any]) -> None:
         assert run.info.artifact_uri.startswith((project.root / "mlartifacts").as_uri())
         assert "manifest.parquet" in store.artifacts(run)
     for version in store.versions():
-        folder = Path(
-            store.client.get_logged_model(version.source.removeprefix("models:/")).artifact_location.removeprefix(
-                "file://"
-            )
-        )
+        location = store.client.get_logged_model(version.source.removeprefix("models:/")).artifact_location
+        folder = Path(url2pathname(location.removeprefix("file://")))
         assert folder.is_relative_to(project.root / "mlartifacts")
         assert (folder / "MLmodel").exists()
     strays = [path for path in project.root.rglob("mlflow.db") if path.parent != project.root]
@@ -153,7 +151,7 @@ def test_a_worktree_uses_the_main_projects_store(baseline: Project, tmp_path: Pa
 
 
 def test_a_project_in_a_subdirectory_of_a_larger_repository(baseline: Project, tmp_path: Path) -> None:
-    outer = tmp_path / "outer"
+    outer = tmp_path / "größer und weiter"  # a space and a letter that URIs escape
     (outer / "teams").mkdir(parents=True)
     root = bake(outer / "teams")
     shutil.rmtree(root / ".git")

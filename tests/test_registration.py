@@ -135,5 +135,7 @@ def test_without_callbacks_the_model_is_registered_and_its_chain_written(sandbox
     assert version.tags["dvc_model_md5"] == sandbox.out("train", "models/model.safetensors")
     assert version.tags["training_run_id"] == "unknown"
     assert not version.run_id
+    model = store.client.get_logged_model(version.source.removeprefix("models:/"))
+    assert model.artifact_location.startswith((sandbox.root / "mlartifacts").as_uri())
     assert "run_id" not in sandbox.lineage["training_run"]
     assert sandbox.lineage["model"]["version"] == str(version.version)

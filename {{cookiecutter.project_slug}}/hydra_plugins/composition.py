@@ -20,9 +20,12 @@ def conf_digest(conf: Path = CONF) -> str:
     not composed shows.
     """
     digest = hashlib.sha256()
-    for path in sorted(conf.rglob("*.yaml"), key=lambda path: path.relative_to(conf).as_posix()):
-        content = path.read_bytes().replace(b"\r\n", b"\n")
-        digest.update(f"{path.relative_to(conf).as_posix()}\0{len(content)}\0".encode())
+    names = sorted(path.relative_to(conf).as_posix() for path in conf.rglob("*.yaml"))
+    for name in names:
+        if any(part.startswith(".") for part in name.split("/")):
+            continue  # an editor's checkpoints
+        content = (conf / name).read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()[:16]
 

@@ -97,7 +97,11 @@ class Tracking(Section):
     @classmethod
     def _no_credentials(cls, uri: str) -> str:
         after_scheme = uri.partition("://")[2]
-        secret = "@" in after_scheme or re.search(r"(password|passwd|token|secret|key)=", after_scheme, re.IGNORECASE)
+        secret = "@" in after_scheme or re.search(
+            r"(password|passwd|pwd|token|secret|key)=", after_scheme, re.IGNORECASE
+        )
+        if uri.startswith("sqlite+"):
+            raise ValueError("must begin with sqlite:/// where it is a SQLite file")
         if secret and not uri.startswith("sqlite:"):
             raise ValueError(
                 "must not hold a user or password: params.yaml is kept in Git. "

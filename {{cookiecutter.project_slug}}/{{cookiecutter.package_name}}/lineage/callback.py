@@ -98,7 +98,15 @@ class MLflowCallback(Callback):
 
 def _identity(tracker: Tracker, run_id: str, facts: Facts) -> dict[str, Any]:
     """What models/run.json keeps of a run, so that a cached stage leads back to it, with MLflow gone as well."""
-    started = ("mlflow.source.git.commit", "git_dirty", "git_dirty_files", "git_branch", "git_repo_url")
+    git = ("mlflow.source.git.commit", "git_dirty", "git_dirty_files", "git_branch", "git_repo_url", "dvc_repo_url")
+    started = (
+        *git,
+        "dvc_exp_name",
+        "dvc_exp_baseline_rev",
+        "data_git_commit_id",
+        "data_version",
+        "environment_differs",
+    )
     return {
         "run_id": run_id,
         "tracking_uri": tracker.shown_uri,

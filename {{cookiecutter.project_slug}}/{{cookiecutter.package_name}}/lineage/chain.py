@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LineageError
-from ..pipeline.dvcfile import Pipeline, locked_hash
+from ..pipeline.dvcfile import Pipeline, locked_hash, locked_params
 from ..settings import Settings
-from .facts import DATASET, MODEL, NAMES, RAW, read_run_record
+from .facts import DATASET, MODEL, NAMES, RAW, RUN_RECORD, read_run_record
 from .hashes import Content, hash_path, sha256_of_json
 from .packages import LOCK
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 SCHEMA = 1
+SCORES = "metrics/test.json"
 Lock = dict[str, dict[str, Any]]
 
 
@@ -77,6 +78,9 @@ class Chain:
 def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) -> Chain:
     """The chain of the model in `root`. Raises LineageError if a file is not what dvc.lock records of it."""
     train = pipeline.stage("train")
+    _recorded(root, lock, "train", "outs", RUN_RECORD)
+    _recorded(root, lock, "evaluate", "deps", MODEL)  # else the scores would be another model's
+    _recorded(root, lock, "evaluate", "outs", SCORES)
     stages = [*reversed(pipeline.upstream(train)), train]
     return Chain(
         project_id=settings.project_id,
@@ -89,7 +93,7 @@ def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) 
         },
         training_run=read_run_record(root),
         parameters={key: value for stage in stages for key, value in locked_params(lock.get(stage.name)).items()},
-        metrics=json.loads((root / "metrics" / "test.json").read_text(encoding="utf-8")),
+        metrics=json.loads((root / SCORES).read_text(encoding="utf-8")),
     )
 
 
@@ -103,18 +107,12 @@ def model_identity(lock: Lock) -> str:
     return sha256_of_json(lock["train"])
 
 
-def locked_params(entry: dict[str, Any] | None) -> dict[str, Any]:
-    """The parameters that a dvc.lock entry records, by dotted key."""
-    files: dict[str, dict[str, Any]] = (entry or {}).get("params") or {}
-    return {key: value for values in files.values() for key, value in values.items()}
-
-
 def _recorded(root: Path, lock: Lock, stage: str, kind: str, path: str) -> Content:
     content = hash_path(root / path)
     recorded = locked_hash(lock.get(stage), kind, path)
     if recorded != content.md5:
         raise LineageError(
-            f"{path} is {content.md5}, but dvc.lock records {recorded} as used by the training. Run `dvc repro`."
+            f"{path} is {content.md5}, but the entry of {stage} in dvc.lock records {recorded}. Run `dvc repro`."
         )
     return content
 

@@ -24,11 +24,12 @@ def compose(root: Path, overrides: list[str], output: Path) -> None:
     from dvc.utils.hydra import compose_and_dump
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     try:
         compose_and_dump(str(output), str(root / CONF), None, "config", str(root), overrides)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+        first = " ".join(str(error).split())[:500]
         raise SettingsError(f"conf/ cannot be composed: {first}") from error
 
 

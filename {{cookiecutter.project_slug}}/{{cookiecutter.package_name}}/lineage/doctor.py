@@ -21,7 +21,7 @@ from .composition import CONF, is_fresh
 from .git import WRITTEN_BY_RUNS, Repository
 from .packages import LOCK, differences
 from .remote import Remote, Storage
-from .tracking import SQLITE, absolute_uri
+from .tracking import SQLITE, absolute_uri, local_path
 
 PYTHONS = ((3, 11), (3, 13))
 
@@ -193,7 +193,8 @@ def _check_sqlite(path: str) -> Finding:
         return Finding("MLflow", "right", f"{path} is made by the first run")
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
         rows = database.execute("SELECT name, artifact_location FROM experiments WHERE artifact_location LIKE 'file:%'")
-        lost = [name for name, place in rows if not Path(place.removeprefix("file://")).parent.exists()]
+        places = {name: local_path(place) for name, place in rows}
+    lost = [name for name, place in places.items() if place is not None and not place.parent.exists()]
     if lost:
         text = f"{path} keeps the artifacts of {_some(lost)} in a folder that is gone. Was the project moved?"
         return Finding("MLflow", "wrong", text, "lineage compose tracking.uri=sqlite:///mlflow-2.db")
@@ -219,8 +220,11 @@ def _ask_dvc(root: Path) -> Finding:
 def _run(check: Callable[[Path], Finding], root: Path) -> Finding:
     try:
         return check(root)
-    except (ProjectError, OSError) as error:
+    except ProjectError as error:
         return Finding(check.__name__.removeprefix("check_"), "wrong", str(error))
+    except Exception as error:  # one check that cannot be made must not hide the others
+        text = f"could not be checked: {type(error).__name__}: {error}"
+        return Finding(check.__name__.removeprefix("check_"), "unknown", text)
 
 
 def _is_temporary(folder: Path, root: Path) -> bool:

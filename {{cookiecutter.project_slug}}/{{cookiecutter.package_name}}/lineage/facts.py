@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ from typing import Any
 from ..env import DVC_EXP_BASELINE_REV, DVC_EXP_NAME
 from ..errors import LineageError
 from ..pipeline.callbacks import Execution
-from ..pipeline.dvcfile import PARAMS_FILE, locked_hash, read_lock
+from ..pipeline.dvcfile import PARAMS_FILE, locked_hash, locked_params, read_lock
 from ..settings import read_params, select
 from .anchor import main_root
 from .git import Repository
 from .hashes import Content, hash_path
-from .packages import LOCK
+from .packages import LOCK, differences
 
 RAW = "data/raw"
 DATASET = "data/processed"
@@ -63,7 +64,7 @@ def facts_at_start(execution: Execution) -> Facts:
             facts.add_content(path, verified_content(execution, lock, path))
     _add_upstream_hashes(facts, execution, lock)
     if LOCK in execution.stage.deps:
-        facts.tags["environment_md5"] = hash_path(execution.root / LOCK).md5
+        facts.tags.update(environment_facts(execution.root))
     facts.tags.update(data_commit_facts(execution, facts.tags.get("dvc_data_md5")))
     return facts
 
@@ -77,6 +78,15 @@ def facts_at_end(execution: Execution) -> Facts:
     return facts
 
 
+def environment_facts(root: Path) -> dict[str, str]:
+    """The lock that is installed, or what is installed otherwise than the lock in `root` says."""
+    wrong = differences(root / LOCK)
+    if not wrong:
+        return {"environment_md5": hash_path(root / LOCK).md5}
+    print(f"warning: this environment is not as {LOCK} says ({wrong[0]}, ...). `make setup` mends it.", file=sys.stderr)
+    return {"environment_differs": "\n".join(wrong)[:5000]}
+
+
 def experiment_facts() -> dict[str, str]:
     """The DVC experiment that runs, if one does."""
     names = {"dvc_exp_name": DVC_EXP_NAME, "dvc_exp_baseline_rev": DVC_EXP_BASELINE_REV}
@@ -86,12 +96,14 @@ def experiment_facts() -> dict[str, str]:
 def git_facts(execution: Execution) -> dict[str, str]:
     """Where the run starts: commit, branch, repository, and whether the code differs from that commit.
 
+    Raises LineageError if Git cannot say.
+
     An untracked file under the stage's code or conf/ counts as a difference: it takes part and no commit has it.
     """
     here, main = Repository(execution.root), Repository(main_root(execution.root))
-    commit, changed = here.head(), here.changed_files()
-    if commit is None or changed is None:
-        return {}
+    (commit,), changed = here.must("rev-parse", "--verify", "HEAD"), here.changed_files()
+    if changed is None:
+        raise LineageError("Git cannot compare the code with the commit it started from. `git status` says more.")
     watched = (*execution.pipeline.sources(execution.stage), "conf")
     dirty = sorted({*changed, *here.untracked_files(watched)})
     facts = {"mlflow.source.git.commit": commit, "git_dirty": str(bool(dirty)).lower()}
@@ -122,8 +134,11 @@ def data_commit_facts(execution: Execution, data_md5: str | None) -> dict[str, s
 def recorded_params(execution: Execution) -> dict[str, Any]:
     """The settings that the stage and the stages upstream of it depend on, by dotted key, as dvc records them."""
     document = read_params(execution.root / PARAMS_FILE)
-    stages = [*reversed(execution.pipeline.upstream(execution.stage)), execution.stage]
-    return {key: select(document, key) for stage in stages for key in stage.params}
+    upstream = reversed(execution.pipeline.upstream(execution.stage))
+    lock = read_lock(execution.root)
+    # upstream, what was run counts: params.yaml may have been composed anew since
+    recorded = {key: value for stage in upstream for key, value in locked_params(lock.get(stage.name)).items()}
+    return {**recorded, **{key: select(document, key) for key in execution.stage.params}}
 
 
 def verified_content(execution: Execution, lock: dict[str, dict[str, Any]], path: str) -> Content:

@@ -7,7 +7,19 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+
+from ..errors import LineageError
+
+NAMING_A_REPOSITORY = {
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+}
 
 # Written by runs, so they differ from the commit in nearly every run; dvc.lock and params.yaml are lineage, not code.
 WRITTEN_BY_RUNS = ("params.yaml", "dvc.lock", "lineage.json")
@@ -21,20 +33,29 @@ class Repository:
 
     def run(self, *arguments: str, index: Path | None = None) -> str | None:
         """Standard output of a git command without the last newline, or None if it fails."""
-        environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+        done = self._call(arguments, index)
+        return done.stdout.rstrip("\n") if done is not None and done.returncode == 0 else None
+
+    def must(self, *arguments: str) -> list[str]:
+        """The lines of a git command's output. Raises LineageError with Git's own words if it fails."""
+        done = self._call(arguments, None)
+        if done is None or done.returncode != 0:
+            reason = done.stderr.strip().splitlines()[:1] if done is not None else ["Git is not installed"]
+            raise LineageError(f"Git cannot say what the lineage needs: git {arguments[0]}: {' '.join(reason)}")
+        return done.stdout.splitlines()
+
+    def _call(self, arguments: tuple[str, ...], index: Path | None) -> subprocess.CompletedProcess[str] | None:
+        # set inside of a Git hook, where they name another repository than that of the folder
+        environment = {key: value for key, value in os.environ.items() if key not in NAMING_A_REPOSITORY}
+        environment["GIT_OPTIONAL_LOCKS"] = "0"
         if index is not None:
             environment["GIT_INDEX_FILE"] = str(index)
+        command = ["git", "-C", str(self.folder), "-c", "core.quotepath=off", *arguments]
+        options: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "check": False, "env": environment}
         try:
-            done = subprocess.run(
-                ["git", "-C", str(self.folder), *arguments],
-                capture_output=True,
-                text=True,
-                check=False,
-                env=environment,
-            )
+            return subprocess.run(command, capture_output=True, **options)
         except FileNotFoundError:
             return None
-        return done.stdout.rstrip("\n") if done.returncode == 0 else None
 
     def lines(self, *arguments: str) -> list[str]:
         """The lines of a git command's output; none if it fails."""
@@ -79,7 +100,7 @@ class Repository:
         if not paths:
             return []
         options = () if ignored else ("--exclude-standard",)
-        found = self.lines("-c", "core.quotepath=off", "ls-files", "--others", *options, "--", *paths)
+        found = self.must("ls-files", "--others", *options, "--", *paths)
         return [path for path in found if "__pycache__" not in path and not path.endswith((".pyc", ".partial"))]
 
     def first_commit_holding(self, md5: str) -> str | None:
@@ -90,7 +111,7 @@ class Repository:
         """
         files = ("dvc.lock", "*.dvc")
         refs = ("--branches", "--tags", "--remotes")
-        found = self.lines("log", *refs, "--full-history", "-m", f"-S{md5}", "--format=%H", "--", *files)
+        found = self.must("log", *refs, "--full-history", "-m", f"-S{md5}", "--format=%H", "--", *files)
         for commit in reversed(list(dict.fromkeys(found))):
             if self.run("grep", "-qF", md5, commit, "--", *files) is not None:
                 return commit

@@ -41,7 +41,7 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, run: dict[s
     tracker = Tracker(settings.tracking, main)
     # two experiments that share a cached training would both find no version and both make one
     with FileLock(main / ".dvc" / "tmp" / "register.lock"), tracker.saying("register the model"):
-        version = _find_version(tracker, settings.tracking.model_name, chain.identity)
+        version = _find_version(tracker, settings.tracking.model_name, chain.project_id, chain.identity)
         made = version is None
         if version is None:
             version = _create_version(tracker, settings, inputs, chain, run)
@@ -54,9 +54,10 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, run: dict[s
     print(f"{uri} {'registered' if made else 'was registered before'}; the alias {ALIAS} {pointed}.")
 
 
-def _find_version(tracker: Tracker, name: str, identity: str) -> ModelVersion | None:
-    """The oldest version of `name` made of this model identity."""
-    found = [version for version in _all_versions(tracker, name) if version.tags.get("model_identity") == identity]
+def _find_version(tracker: Tracker, name: str, project_id: str, identity: str) -> ModelVersion | None:
+    """The oldest version of `name` made of this model identity by this project."""
+    wanted = {"model_identity": identity, "project_id": project_id}
+    found = [version for version in _all_versions(tracker, name) if wanted.items() <= version.tags.items()]
     return min(found, key=lambda version: int(version.version), default=None)
 
 

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from filelock import FileLock
 
-from ..errors import TrackerError
+from ..errors import ProjectError, TrackerError
 from ..settings import Tracking, flatten
 from .git import strip_user
 
@@ -36,6 +37,12 @@ def is_database(uri: str) -> bool:
     return urlsplit(uri).scheme.partition("+")[0] in {"sqlite", "postgresql", "mysql", "mssql"}
 
 
+def local_path(uri: str) -> Path | None:
+    """The folder that a file: URI names; None for any other URI."""
+    parts = urlsplit(uri)
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+
+
 class Tracker:
     """A thin layer over MLflow's client: one experiment of one store.
 
@@ -47,8 +54,14 @@ class Tracker:
         self.main = main
         self.uri = absolute_uri(settings.uri, main)
         self.shown_uri = strip_user(settings.uri)
-        self.client = self._open()
-        self.experiment_id = self._experiment()
+        folder = main / ".dvc" / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        # two stages that start at once would both create the tables, or the experiment
+        with FileLock(folder / "tracking.lock"):
+            with self.saying("open the store"):
+                self.client = self._open()
+            with self.saying(f"open experiment {settings.experiment!r}"):
+                self.experiment_id = self._experiment()
 
     def _open(self) -> MlflowClient:
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # creating the tables is not worth a line
@@ -59,27 +72,29 @@ class Tracker:
         return mlflow.MlflowClient(self.uri, self.uri)
 
     def _experiment(self) -> str:
+        import mlflow
+
         name = self.settings.experiment
-        # two stages that start at once would both create the tables, or the experiment
-        folder = self.main / ".dvc" / "tmp"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "tracking.lock"), self.saying(f"open experiment {name!r}"):
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            location = (self.main / "mlartifacts").as_uri() if is_database(self.uri) else None
+            self.client.create_experiment(name, artifact_location=location)
             experiment = self.client.get_experiment_by_name(name)
-            if experiment is None:
-                location = (self.main / "mlartifacts").as_uri() if is_database(self.uri) else None
-                return str(self.client.create_experiment(name, artifact_location=location))
         if experiment.lifecycle_stage != "active":
             raise TrackerError(
                 f"the experiment {name!r} at {self.shown_uri} is deleted. Restore it, or set tracking.experiment."
             )
-        self._refuse_lost_artifacts(experiment.artifact_location)
+        self._refuse_foreign_artifacts(experiment.artifact_location)
+        # a model that is logged without a run would land in the experiment Default, which belongs to the current folder
+        mlflow.set_experiment(experiment_id=experiment.experiment_id)
         return str(experiment.experiment_id)
 
-    def _refuse_lost_artifacts(self, location: str) -> None:
-        parts = urlsplit(location)
-        if parts.scheme == "file" and not Path(parts.path).parent.exists():
+    def _refuse_foreign_artifacts(self, location: str) -> None:
+        # a store of the project's own keeps its artifacts with it, unless the project was moved or copied
+        folder = local_path(location)
+        if self.uri != self.settings.uri and folder is not None and not folder.is_relative_to(self.main):
             raise TrackerError(
-                f"{self.shown_uri} keeps its artifacts in {parts.path}, which is gone. Was the project moved? "
+                f"{self.shown_uri} keeps its artifacts in {folder}, outside of this project. Was it moved or copied? "
                 "Move it back, or begin a new store by setting tracking.uri to another file."
             )
 
@@ -143,12 +158,13 @@ class Tracker:
             return False
         from mlflow.exceptions import MlflowException
 
-        try:
-            self.client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return False
-            raise
+        with self.saying("look up a run"):
+            try:
+                self.client.get_run(run_id)
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return False
+                raise
         return True
 
     def saying(self, what: str) -> _Saying:
@@ -165,14 +181,9 @@ class _Saying:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None or not isinstance(error, Exception):
-            return
-        import requests
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        if isinstance(error, MlflowException | SQLAlchemyError | requests.RequestException | OSError):
-            reason = str(error).strip().splitlines()[0][:300]
+        # whatever a store, its driver or its object storage raises: their classes have nothing in common
+        if isinstance(error, Exception) and not isinstance(error, ProjectError):
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
             raise TrackerError(f"could not {self._what} at {self._uri}: {reason}") from error
 
 

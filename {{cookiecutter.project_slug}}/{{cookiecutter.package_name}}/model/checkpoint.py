@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from .networks import build
@@ -22,7 +22,7 @@ HEADER = "model"
 def save(path: Path, network: nn.Module, header: dict[str, Any]) -> None:
     """Writes `network` to `path`. `header`: architecture, classes, image_size, channels."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(weights, path, metadata={HEADER: json.dumps(header, sort_keys=True)})
+    path.write_bytes(to_bytes(weights, metadata={HEADER: json.dumps(header, sort_keys=True)}))
 
 
 def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:

@@ -83,6 +83,12 @@ def locked_hash(entry: dict[str, Any] | None, kind: str, path: str) -> str | Non
     return next((item.get("md5") for item in items if item["path"] == path), None)
 
 
+def locked_params(entry: dict[str, Any] | None) -> dict[str, Any]:
+    """The parameters that a dvc.lock entry records, by dotted key."""
+    files: dict[str, dict[str, Any]] = (entry or {}).get("params") or {}
+    return {key: value for values in files.values() for key, value in values.items()}
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER) or {}  # noqa: S506  a safe loader

@@ -6,12 +6,18 @@ import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from ..env import DVC_STAGE
 from ..errors import AbandonedError, StageRunningError
+
+if TYPE_CHECKING:
+    import psutil
+
+SHELLS = {"sh", "bash", "dash", "zsh", "fish", "ksh", "csh", "tcsh", "nu", "pwsh", "cmd.exe"}
+REAPERS = {"init", "launchd", "systemd"}  # who becomes the parent of orphans
 
 
 class StageLock:
@@ -63,23 +69,41 @@ class StageLock:
 
 
 class Caller:
-    """The dvc that started this process: without it, nobody records what the stage makes."""
+    """The dvc that started this process: without it, nobody records what the stage makes.
+
+    Make it before anything else: a process whose parent has died is given another one, and then looks well cared for.
+    """
 
     def __init__(self) -> None:
         self._process = None
+        self._gone = False
         if DVC_STAGE not in os.environ:
             return  # started by hand: a closed terminal is no reason to stop
         import psutil
 
         process = psutil.Process().parent()
         # dvc runs the command through $SHELL, which may or may not have replaced itself with it
-        while process is not None and process.name() in {"sh", "bash", "dash", "zsh", "fish", "ksh", "cmd.exe"}:
+        while process is not None and process.name() in SHELLS:
             process = process.parent()
         self._process = process
+        # dvc died while Python was starting; but in a container, dvc itself may be the first process
+        self._gone = process is None or (
+            (process.pid == 1 or process.name() in REAPERS) and "dvc" not in " ".join(process.cmdline())
+        )
 
     def check(self) -> None:
         """Raises AbandonedError if that dvc has ended."""
-        if self._process is not None and not self._process.is_running():
+        if self._gone or (self._process is not None and not _lives(self._process)):
             raise AbandonedError(
                 "the dvc that started this stage is gone, so its outputs are discarded. Run `dvc repro` again."
             )
+
+
+def _lives(process: psutil.Process) -> bool:
+    import psutil
+
+    try:
+        # one that died and that nobody has reaped yet still counts as running
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

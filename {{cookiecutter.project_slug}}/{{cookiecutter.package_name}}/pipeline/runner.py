@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from ..errors import ProjectError
+from ..lineage.composition import require_fresh_params
 from ..settings import load_settings
 from .callbacks import Callbacks, Execution
 from .dvcfile import PARAMS_FILE, read_pipeline
@@ -48,10 +49,11 @@ def run(stage_file: str, work: Work) -> None:
 
     `work(settings, inputs, outputs, report)` gets what dvc.yaml declares for the stage and nothing else.
     """
+    caller = Caller()
     name = Path(stage_file).stem
     signal.signal(signal.SIGTERM, _interrupt)  # so that callbacks hear of it
     try:
-        _run(name, work)
+        _run(name, work, caller)
     except ProjectError as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(1)
@@ -60,7 +62,7 @@ def run(stage_file: str, work: Work) -> None:
         sys.exit(130)
 
 
-def _run(name: str, work: Work) -> None:
+def _run(name: str, work: Work, caller: Caller) -> None:
     root = Path.cwd()
     if PACKAGE.parent != root.resolve():
         # an installed copy would run instead of the code that dvc.lock records, in an experiment's folder for example
@@ -70,11 +72,11 @@ def _run(name: str, work: Work) -> None:
     pipeline = read_pipeline(root)
     stage = pipeline.stage(name)
     settings = load_settings(root / PARAMS_FILE)
+    require_fresh_params(root)  # here as well as in the stage config: `dvc repro -s` runs one stage alone
     check_imports(root, root / PACKAGE.name, stage)
     with StageLock(root, name) as lock:
         execution = Execution(root, pipeline, stage, settings, note=lock.note, interrupted=lock.interrupted)
         callbacks = Callbacks.from_settings(settings)
-        caller = Caller()
         inputs = Inputs(root, stage)
         try:
             callbacks.on_start(execution)
