@@ -22,7 +22,7 @@ def main():
 
 def fill_project_id():
     """Replaces the placeholder in conf/project.yaml and params.yaml by an id of this project's own."""
-    identifier = uuid.uuid4().hex
+    identifier = f"p{uuid.uuid4().hex[1:]}"  # with a letter in front, no YAML reader takes it for a number
     for name in ("conf/project.yaml", "params.yaml"):
         replace(PROJECT / name, "project_id: not-yet-made", f"project_id: {identifier}")
 

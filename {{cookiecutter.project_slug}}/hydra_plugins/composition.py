@@ -14,7 +14,7 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
 def conf_digest(conf: Path = CONF) -> str:
-    """SHA-256 over the names and contents of the YAML files in `conf`, shortened to 16 characters.
+    """SHA-256 over the names and contents of the YAML files in `conf`, shortened to 16 digits behind a letter.
 
     Line ends do not count. The digest lands in params.yaml with every composition, so that an edit of conf/ that was
     not composed shows.
@@ -27,7 +27,7 @@ def conf_digest(conf: Path = CONF) -> str:
         content = (conf / name).read_bytes().replace(b"\r\n", b"\n")
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
-    return digest.hexdigest()[:16]
+    return f"c{digest.hexdigest()[:16]}"  # with a letter in front, no YAML reader takes it for a number
 
 
 def _digest_and_refuse() -> str:

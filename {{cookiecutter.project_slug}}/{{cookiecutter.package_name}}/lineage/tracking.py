@@ -43,6 +43,18 @@ def local_path(uri: str) -> Path | None:
     return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
 
 
+def _create_whole(path: Path) -> None:
+    """Makes a new SQLite store beside its place first: a kill while the tables are made would leave half of them."""
+    if path.exists():
+        return
+    import mlflow
+
+    partial = path.with_name(f"{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    mlflow.MlflowClient(SQLITE + partial.as_posix()).search_experiments(max_results=1)
+    partial.replace(path)
+
+
 class Tracker:
     """A thin layer over MLflow's client: one experiment of one store.
 
@@ -67,6 +79,8 @@ class Tracker:
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # creating the tables is not worth a line
         import mlflow
 
+        if self.uri.startswith(SQLITE):
+            _create_whole(Path(self.uri.removeprefix(SQLITE)))
         mlflow.set_tracking_uri(self.uri)  # logging models knows only the global one
         mlflow.set_registry_uri(self.uri)
         return mlflow.MlflowClient(self.uri, self.uri)
