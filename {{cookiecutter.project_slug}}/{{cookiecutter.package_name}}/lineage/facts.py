@@ -57,8 +57,8 @@ def facts_at_start(execution: Execution) -> Facts:
     facts = Facts(tags={"project_id": execution.settings.project_id, "dvc_stage": execution.stage.name})
     facts.tags.update(experiment_facts())
     facts.tags.update(git_facts(execution))
-    facts.params = recorded_params(execution)
     lock = read_lock(execution.root)
+    facts.params = recorded_params(execution, lock)
     for path in NAMES:
         if path in execution.stage.deps:
             facts.add_content(path, verified_content(execution, lock, path))
@@ -131,11 +131,10 @@ def data_commit_facts(execution: Execution, data_md5: str | None) -> dict[str, s
     return facts
 
 
-def recorded_params(execution: Execution) -> dict[str, Any]:
+def recorded_params(execution: Execution, lock: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The settings that the stage and the stages upstream of it depend on, by dotted key, as dvc records them."""
     document = read_params(execution.root / PARAMS_FILE)
     upstream = reversed(execution.pipeline.upstream(execution.stage))
-    lock = read_lock(execution.root)
     # upstream, what was run counts: params.yaml may have been composed anew since
     recorded = {key: value for stage in upstream for key, value in locked_params(lock.get(stage.name)).items()}
     return {**recorded, **{key: select(document, key) for key in execution.stage.params}}

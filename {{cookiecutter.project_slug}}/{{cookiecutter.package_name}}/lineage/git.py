@@ -1,4 +1,4 @@
-"""What Git says. Every answer is None or empty where Git cannot give it: a fact is never guessed."""
+"""What Git says. Where Git cannot give an answer it is None, empty or an error: a fact is never guessed."""
 
 from __future__ import annotations
 
