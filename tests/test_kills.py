@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -13,17 +14,18 @@ from conftest import Project
 OVERRIDES = ("train.epochs=200", "train.seed=5")  # long enough to be killed in the middle of it
 
 
-def train_process(dvc: psutil.Process) -> psutil.Process:
-    """The stage train below a running dvc, once it has written something aside or is training."""
+def train_process(dvc: psutil.Process, root: Path) -> psutil.Process:
+    """The stage train below a running dvc, once its run is open. A shell may stand between the two."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
-        for child in dvc.children(recursive=True):
-            try:
-                if "stages.train" in " ".join(child.cmdline()) and "run_id" in notes(Path(child.cwd())).read_text():
-                    return child
-            except (psutil.Error, FileNotFoundError):
-                continue
+        try:
+            noted = json.loads(notes(root).read_text())
+            if "run_id" in noted and dvc in psutil.Process(noted["pid"]).parents():
+                return psutil.Process(noted["pid"])
+        except (psutil.Error, FileNotFoundError):
+            pass
         assert dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE, "dvc ended before train began"
+        time.sleep(0.02)  # or this would take a processor from what it waits for
     pytest.fail("train did not begin")
 
 
@@ -43,7 +45,7 @@ def test_the_next_repro_is_as_if_nothing_had_happened(
     )
     process = sandbox.start("dvc", "repro", "train", start_new_session=True)
     dvc = psutil.Process(process.pid)
-    stage = train_process(dvc)
+    stage = train_process(dvc, sandbox.root)
     try:
         if victims == "dvc":
             stage.suspend()  # an orphan that goes on: left alone it notices within an epoch that dvc is gone
