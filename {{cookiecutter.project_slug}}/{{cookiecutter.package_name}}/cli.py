@@ -14,6 +14,8 @@ from .errors import ProjectError
 if TYPE_CHECKING:
     from .lineage.doctor import Finding
 
+WHAT = "models:/NAME/3, models:/NAME@candidate, a run id, a hash, a Git revision, an experiment, or a path."
+
 app = typer.Typer(
     help="From a registered model to the exact code, data, parameters and records that made it.",
     no_args_is_help=True,
@@ -60,6 +62,32 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Findings as JSO
     else:
         _show_findings(findings)
     sys.exit(any(finding.state == "wrong" for finding in findings))
+
+
+@app.command()
+def verify(
+    models: Annotated[list[str] | None, typer.Argument(metavar="X...", help=WHAT)] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every version of this project.")] = False,
+    rehash: Annotated[bool, typer.Option("--rehash", help="Read every object of the DVC remote.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
+) -> None:
+    """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 cannot be told."""
+    from .proof.case import Evidence
+    from .proof.show import show_verdicts
+    from .proof.targets import all_versions, resolve
+    from .proof.verify import exit_code, verify
+
+    if every == bool(models):
+        raise typer.BadParameter("name a model, or give --all")
+    try:
+        evidence = Evidence(project_root())
+        cases = all_versions(evidence) if every else [case for x in models or [] for case in resolve(evidence, x).cases]
+        verdicts = [verify(case, rehash=rehash) for case in cases]
+    except ProjectError as error:
+        print(f"lineage: INCONCLUSIVE: {error}", file=sys.stderr)
+        sys.exit(2)
+    show_verdicts(verdicts, f"{evidence.store.shown_uri}, project {evidence.project_id}", as_json=as_json)
+    sys.exit(exit_code(verdicts))
 
 
 def main() -> None:

@@ -33,5 +33,9 @@ class LineageError(ProjectError):
     """A hash, a commit or a run that the lineage rests on is missing or is not what it should be."""
 
 
+class DamageError(LineageError):
+    """Bytes are not what their hash promises."""
+
+
 class TrackerError(LineageError):
     """MLflow cannot be reached or refuses what the lineage needs."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LineageError
-from ..pipeline.dvcfile import Pipeline, locked_hash, locked_params
+from ..pipeline.dvcfile import Lock, Pipeline, locked_hash, locked_params
 from ..settings import Settings
 from .facts import DATASET, MODEL, NAMES, RAW, RUN_RECORD, read_run_record
 from .hashes import Content, hash_path, sha256_of_json
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 SCORES = "metrics/test.json"
-Lock = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,11 @@ class Chain:
         tags.update(self.training_run.get("started_from") or {})
         return tags
 
-    def to_json(self, tracking_uri: str, version: ModelVersion) -> str:
-        """The text of lineage.json. The same model in the same registry gives the same text."""
+    def to_json(self, tracking_uri: str, version: ModelVersion, artifact: Content) -> str:
+        """The text of lineage.json. The same model in the same registry gives the same text.
+
+        `artifact` is everything that the registry hands out for the version: weights, code, requirements.
+        """
         model, dataset = self.contents[MODEL], self.contents[DATASET]
         document = {
             "schema": SCHEMA,
@@ -65,7 +67,12 @@ class Chain:
                 "path": MODEL,
                 **model.as_dict(),
             },
-            "training_run": self.training_run,
+            "artifact": {
+                "model_id": version.source.removeprefix("models:/"),
+                "sha256": artifact.sha256,
+                "files": [{"path": file.path, "sha256": file.sha256, "size": file.size} for file in artifact.files],
+            },
+            "training_run": {**self.training_run, "md5": self.contents[RUN_RECORD].md5},
             "dataset": {"path": DATASET, **dataset.as_dict(), "files": _files(dataset)},
             "raw": {"path": RAW, **self.contents[RAW].as_dict(), "files": _files(self.contents[RAW])},
             "environment": {"path": LOCK, **self.contents[LOCK].as_dict()},
@@ -78,7 +85,6 @@ class Chain:
 def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) -> Chain:
     """The chain of the model in `root`. Raises LineageError if a file is not what dvc.lock records of it."""
     train = pipeline.stage("train")
-    _recorded(root, lock, "train", "outs", RUN_RECORD)
     _recorded(root, lock, "evaluate", "deps", MODEL)  # else the scores would be another model's
     _recorded(root, lock, "evaluate", "outs", SCORES)
     stages = [*reversed(pipeline.upstream(train)), train]
@@ -87,6 +93,7 @@ def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) 
         identity=model_identity(lock),
         contents={
             MODEL: _recorded(root, lock, "train", "outs", MODEL),
+            RUN_RECORD: _recorded(root, lock, "train", "outs", RUN_RECORD),
             DATASET: _recorded(root, lock, "train", "deps", DATASET),
             RAW: _recorded(root, lock, "preprocess", "deps", RAW),
             LOCK: _recorded(root, lock, "train", "deps", LOCK),

@@ -29,6 +29,7 @@ NAMES = {
     RAW: ("dvc_raw_md5", None),
     DATASET: ("dvc_data_md5", "data_sha256"),
     MODEL: ("dvc_model_md5", "model_sha256"),
+    RUN_RECORD: ("dvc_run_md5", None),  # holds the run's id, so no two trainings have it in common
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,20 +47,33 @@ def hash_path(path: Path) -> Content:
     Files that the .dvcignore above them names are left out, as dvc does.
     """
     if not path.is_dir():
-        file = _hash_file(path, path.name)
+        file = hash_file(path, path.name)
         return Content(file.md5, file.sha256, file.size, (file,))
     ignored = _ignored(path)
-    names = [child.relative_to(path).as_posix() for child in path.rglob("*") if child.is_file()]
-    # dvc sorts the entries by their path as text
-    files = tuple(_hash_file(path / name, name) for name in sorted(names) if not ignored.match_file(name))
-    listing = [{"md5": file.md5, "relpath": file.path} for file in files]
-    pairs = [[file.path, file.sha256] for file in files]
+    return folder_content(hash_file(path / name, name) for name in _names(path) if not ignored.match_file(name))
+
+
+def hash_tree(folder: Path) -> Content:
+    """Reads every file below `folder` once, none left out."""
+    return folder_content(hash_file(folder / name, name) for name in _names(folder))
+
+
+def folder_content(files: Iterable[Hashed]) -> Content:
+    """A folder that holds `files`, whose paths are relative to it."""
+    ordered = tuple(sorted(files, key=lambda file: file.path))
     return Content(
-        md5=hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir",
-        sha256=sha256_of_json(pairs),
-        size=sum(file.size for file in files),
-        files=files,
+        md5=md5_of_listing({file.path: file.md5 for file in ordered}),
+        sha256=sha256_of_json([[file.path, file.sha256] for file in ordered]),
+        size=sum(file.size for file in ordered),
+        files=ordered,
     )
+
+
+def md5_of_listing(files: dict[str, str]) -> str:
+    """The hash that dvc gives to a folder, from the MD5 of each file by its path in the folder."""
+    # dvc sorts the entries by their path as text
+    listing = [{"md5": md5, "relpath": path} for path, md5 in sorted(files.items())]
+    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def sha256_of_json(value: Any) -> str:
@@ -68,13 +82,24 @@ def sha256_of_json(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def hash_bytes(data: bytes, name: str) -> Hashed:
+    """The hashes of a file's content that is at hand."""
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    return Hashed(name, md5, hashlib.sha256(data).hexdigest(), len(data))
+
+
+def _names(folder: Path) -> list[str]:
+    return [child.relative_to(folder).as_posix() for child in folder.rglob("*") if child.is_file()]
+
+
 def _ignored(folder: Path) -> GitIgnoreSpec:
     lists = [parent / ".dvcignore" for parent in folder.absolute().parents]
     nearest = next((path for path in lists if path.exists()), None)
     return GitIgnoreSpec.from_lines(nearest.read_text(encoding="utf-8").splitlines() if nearest else [])
 
 
-def _hash_file(path: Path, name: str) -> Hashed:
+def hash_file(path: Path, name: str) -> Hashed:
+    """Reads a file once; `name` is how it is called in the answer."""
     md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

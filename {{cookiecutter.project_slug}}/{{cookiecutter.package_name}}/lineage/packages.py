@@ -20,9 +20,17 @@ def installed() -> dict[str, str]:
 
 
 def locked(lock: Path) -> dict[str, str]:
-    """Version by package name of what `lock` asks for on this platform and Python. Hashes are left out."""
-    pins: dict[str, str] = {}
-    for line in lock.read_text(encoding="utf-8").splitlines():
+    """Version by package name of what `lock` asks for on this platform and Python."""
+    return pins(lock.read_text(encoding="utf-8"))
+
+
+def pins(lock: str, markers: dict[str, str] | None = None) -> dict[str, str]:
+    """Version by package name of what the text of a lock asks for. Hashes are left out.
+
+    `markers` describe the Python and the platform (PEP 508); None stands for those here.
+    """
+    found: dict[str, str] = {}
+    for line in lock.splitlines():
         text = line.partition("#")[0].strip().rstrip("\\").strip()
         if not text or text.startswith("-"):
             continue
@@ -31,9 +39,9 @@ def locked(lock: Path) -> dict[str, str]:
         except InvalidRequirement:
             continue
         pinned = [clause.version for clause in requirement.specifier if clause.operator == "=="]
-        if pinned and (requirement.marker is None or requirement.marker.evaluate()):
-            pins[canonicalize_name(requirement.name)] = pinned[0]
-    return pins
+        if pinned and (requirement.marker is None or requirement.marker.evaluate(markers)):
+            found[canonicalize_name(requirement.name)] = pinned[0]
+    return found
 
 
 def differences(lock: Path) -> list[str]:

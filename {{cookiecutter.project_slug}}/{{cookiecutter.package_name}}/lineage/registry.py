@@ -18,11 +18,14 @@ from ..pipeline.outputs import Inputs
 from ..settings import Settings
 from .anchor import main_root
 from .chain import Chain, build_chain
+from .bytecode import is_compiled_from_source
 from .facts import MODEL
+from .hashes import Content, folder_content, hash_tree
 from .packages import LOCK, locked
-from .tracking import Tracker
+from .tracking import Tracker, local_path
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 ALIAS = "candidate"
@@ -45,10 +48,11 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, run: dict[s
         made = version is None
         if version is None:
             version = _create_version(tracker, settings, inputs, chain, run)
+        artifact = _checked_artifact(tracker, version)
         experiment = os.environ.get(DVC_EXP_NAME)
         if not experiment:
             tracker.client.set_registered_model_alias(version.name, ALIAS, version.version)
-    lineage_file.write_text(chain.to_json(tracker.shown_uri, version), encoding="utf-8", newline="\n")
+    lineage_file.write_text(chain.to_json(tracker.shown_uri, version, artifact), encoding="utf-8", newline="\n")
     uri = f"models:/{version.name}/{version.version}"
     pointed = f"not moved by experiment {experiment}" if experiment else "points to it"
     print(f"{uri} {'registered' if made else 'was registered before'}; the alias {ALIAS} {pointed}.")
@@ -84,6 +88,7 @@ def _create_version(
             raise
     run_id = run.get("run_id")
     model = _log_model(inputs, name, run_id)
+    artifact = read_artifact(tracker.client, model.model_id)
     # the version leads to the training run, or where that is in another store, to the run that registered it
     training = chain.training_run.get("run_id")
     return tracker.client.create_model_version(
@@ -91,8 +96,43 @@ def _create_version(
         source=model.model_uri,
         run_id=training if tracker.has_run(training) else run_id,
         model_id=model.model_id,
-        tags={**chain.tags(), **({"register_run_id": run_id} if run_id else {})},
+        tags={
+            **chain.tags(),
+            "artifact_sha256": artifact.sha256,
+            **({"register_run_id": run_id} if run_id else {}),
+        },
     )
+
+
+def read_artifact(client: MlflowClient, model_id: str) -> Content:
+    """Everything that the registry hands out for a model, by content.
+
+    Left out is what loading a model adds where the store is a local folder: `registered_model_meta`, which MLflow
+    writes, and `__pycache__`, which Python writes.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    location = client.get_logged_model(model_id).artifact_location
+    with tempfile.TemporaryDirectory() as scratch:
+        local = local_path(location)
+        folder = local if local is not None else Path(download_artifacts(artifact_uri=location, dst_path=scratch))
+        content = hash_tree(folder)
+        return folder_content(file for file in content.files if not _is_left_by_loading(folder, file.path))
+
+
+def _is_left_by_loading(folder: Path, path: str) -> bool:
+    return path == "registered_model_meta" or (path.endswith(".pyc") and is_compiled_from_source(folder / path))
+
+
+def _checked_artifact(tracker: Tracker, version: ModelVersion) -> Content:
+    """Raises LineageError if what the registry holds is not what was registered as this version."""
+    artifact = read_artifact(tracker.client, version.source.removeprefix("models:/"))
+    if version.tags.get("artifact_sha256") != artifact.sha256:
+        raise LineageError(
+            f"the files of models:/{version.name}/{version.version} at {tracker.shown_uri} are no longer those that "
+            "were registered. Delete that version, then run this again."
+        )
+    return artifact
 
 
 def _log_model(inputs: Inputs, name: str, run_id: str | None) -> Any:

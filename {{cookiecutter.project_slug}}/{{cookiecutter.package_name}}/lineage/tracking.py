@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -181,24 +183,22 @@ class Tracker:
                 raise
         return True
 
-    def saying(self, what: str) -> _Saying:
+    def saying(self, what: str) -> AbstractContextManager[None]:
         """Turns MLflow's and the network's errors into a TrackerError that says what was tried, and where."""
-        return _Saying(what, self.shown_uri)
+        return saying(what, self.shown_uri)
 
 
-class _Saying:
-    def __init__(self, what: str, uri: str) -> None:
-        self._what = what
-        self._uri = uri
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        # whatever a store, its driver or its object storage raises: their classes have nothing in common
-        if isinstance(error, Exception) and not isinstance(error, ProjectError):
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-            raise TrackerError(f"could not {self._what} at {self._uri}: {reason}") from error
+@contextmanager
+def saying(what: str, uri: str) -> Iterator[None]:
+    """Turns MLflow's and the network's errors into a TrackerError that says what was tried, and at which store."""
+    try:
+        yield
+    except ProjectError:
+        raise
+    # whatever a store, its driver or its object storage raises: their classes have nothing in common
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise TrackerError(f"could not {what} at {uri}: {reason}") from error
 
 
 def source_tags() -> dict[str, str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import random
+from typing import Any
 
 import numpy as np
 import torch
+from packaging.markers import default_environment
 
 from ..errors import SettingsError
 
@@ -42,7 +44,7 @@ def make_deterministic(seed: int, threads: int, deterministic: bool) -> None:
         torch.backends.cudnn.allow_tf32 = False
 
 
-def describe_machine(device: torch.device, threads: int) -> dict[str, str | int]:
+def describe_machine(device: torch.device, threads: int) -> dict[str, Any]:
     """What of this machine can make the same training give other weights."""
     return {
         "device": str(device),
@@ -53,4 +55,5 @@ def describe_machine(device: torch.device, threads: int) -> dict[str, str | int]
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": threads,
+        "markers": dict(default_environment()),  # by which a lock chooses packages for a platform (PEP 508)
     }

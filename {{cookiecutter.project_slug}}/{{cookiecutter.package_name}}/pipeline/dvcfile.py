@@ -11,6 +11,7 @@ import yaml
 from ..errors import ProjectError
 
 PARAMS_FILE = "params.yaml"
+Lock = dict[str, dict[str, Any]]  # the entries of dvc.lock by stage
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times faster, where it was built
 
 
@@ -63,11 +64,15 @@ class Pipeline:
 
 def read_pipeline(root: Path) -> Pipeline:
     """Reads `root`/dvc.yaml."""
-    document = _load(root / "dvc.yaml")
+    return parse_pipeline(_load(root / "dvc.yaml"))
+
+
+def parse_pipeline(document: dict[str, Any]) -> Pipeline:
+    """The pipeline that the content of a dvc.yaml defines."""
     return Pipeline({name: _stage(name, body) for name, body in (document.get("stages") or {}).items()})
 
 
-def read_lock(root: Path) -> dict[str, dict[str, Any]]:
+def read_lock(root: Path) -> Lock:
     """The entries of `root`/dvc.lock by stage.
 
     dvc writes an entry when its stage has ended: inside a running stage the entries upstream are fresh, its own and

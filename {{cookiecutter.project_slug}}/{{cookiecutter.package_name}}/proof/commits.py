@@ -1,0 +1,70 @@
+"""Which commits hold a dataset version or a model, found by hash alone: messages, dates and tags prove nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..lineage.chain import model_identity
+from ..lineage.facts import DATASET
+from ..pipeline.dvcfile import Lock, locked_hash
+from .history import DVC_LOCK, History
+from .recompute import recompute_code, recompute_params
+
+
+def holds_model(lock: Lock, identity: str) -> bool:
+    """Whether the entry of train in dvc.lock is exactly this model's."""
+    return "train" in lock and model_identity(lock) == identity
+
+
+def holds_dataset(history: History, commit: str, md5: str) -> bool:
+    """Whether dvc.lock at a commit records the dataset version."""
+    lock = history.lock(commit)
+    return any(locked_hash(entry, kind, DATASET) == md5 for entry in lock.values() for kind in ("deps", "outs"))
+
+
+def result_commits(history: History, identity: str, text: str) -> list[str]:
+    """The commits that brought dvc.lock a state with this model, those on branches and tags first, oldest first.
+
+    `text` is a hash that every such dvc.lock holds; it spares reading the others.
+    """
+    found = [
+        commit
+        for commit in history.commits_holding(text, path=DVC_LOCK)
+        if holds_model(history.lock(commit), identity)
+    ]
+    return sorted(found, key=lambda commit: commit not in history.permanent)
+
+
+def best_result_commit(history: History, identity: str, text: str, model: dict[str, Any]) -> str | None:
+    """The commit to show for a model: the first one that holds the version's lineage.json and its code; None if none.
+
+    `model` is what lineage.json says of the version: its name and number.
+    """
+    found = result_commits(history, identity, text)
+    if len(found) <= 1:
+        return next(iter(found), None)
+
+    def lacks(commit: str) -> tuple[bool, bool]:
+        document = (history.document(commit) or {}).get("model") or {}
+        return commit not in history.permanent, not model.items() <= document.items()
+
+    ranked = sorted(found, key=lacks)
+    equals = [commit for commit in ranked if lacks(commit) == lacks(ranked[0])]
+    return next((commit for commit in equals if len(equals) > 1 and proves(history, commit)), ranked[0])
+
+
+def proves(history: History, commit: str) -> bool:
+    """Whether the code and the parameters of the commit are those that its dvc.lock records."""
+    return not recompute_code(history, commit).faults and not recompute_params(history, commit).faults
+
+
+def data_commits(history: History, md5: str) -> list[str]:
+    """The commits that brought dvc.lock or a .dvc file a state with this dataset, those on branches first."""
+    found = history.commits_holding(md5)
+    return sorted(found, key=lambda commit: commit not in history.permanent)
+
+
+def data_version(history: History, md5: str) -> str | None:
+    """The Git tag of the data (without `data/`) whose commit records this dataset version; None without one."""
+    tags = [tag for tag, commit in history.data_tags.items() if holds_dataset(history, commit, md5)]
+    return min(tags).removeprefix("data/") if tags else None

@@ -1,0 +1,289 @@
+"""What Git's history holds, by hash: every state that dvc.lock, .dvc files and lineage.json ever had, in any ref."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+from pathspec import GitIgnoreSpec
+
+from ..lineage.git import NAMING_A_REPOSITORY, Repository
+from ..lineage.hashes import Hashed, hash_bytes, md5_of_listing
+from ..pipeline.dvcfile import Lock, Pipeline, parse_pipeline
+
+DVC_LOCK = "dvc.lock"
+LINEAGE = "lineage.json"
+PERMANENT = ("--branches", "--tags", "--remotes")  # where commits stay; experiments' refs go when these are removed
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class State:
+    """One content that a file was given by a commit."""
+
+    commit: str
+    path: str  # relative to the project's root
+    blob: str
+
+
+@dataclass(frozen=True)
+class CommitInfo:
+    """What a person wants to know of a commit."""
+
+    id: str
+    date: str  # ISO 8601, with zone
+    subject: str
+
+
+class History:
+    """The history of the project in one folder of a repository. Look-ups are shared between questions.
+
+    Raises LineageError where Git fails; a commit that does not exist is None, False or an empty answer.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.git = Repository(root)
+        self._prefix = "".join(self.git.must("rev-parse", "--show-prefix"))
+        self._blobs = _Blobs(root)
+
+    @cached_property
+    def is_shallow(self) -> bool:
+        """Whether this clone lacks older commits."""
+        return self.git.must("rev-parse", "--is-shallow-repository") == ["true"]
+
+    @cached_property
+    def states(self) -> list[State]:
+        """Every state of the files of lineage in all refs, oldest first, those on branches and tags before others."""
+        permanent = self._states(PERMANENT)
+        known = set(permanent)
+        return [*permanent, *(state for state in self._states(("--all", "HEAD")) if state not in known)]
+
+    @cached_property
+    def permanent(self) -> frozenset[str]:
+        """The commits of `states` that are on a branch or tag."""
+        return frozenset(state.commit for state in self._states(PERMANENT))
+
+    def _states(self, refs: tuple[str, ...]) -> list[State]:
+        # -m and --full-history: what a merge brought in, and what it dropped with a side branch
+        if not self.git.lines("rev-list", "--max-count=1", *refs):
+            return []
+        files = (DVC_LOCK, "*.dvc", LINEAGE)
+        command = ("log", *refs, "--full-history", "-m", "--raw", "--no-abbrev", "--no-renames", "--relative")
+        found: dict[State, None] = {}
+        commit = ""
+        for line in self.git.must(*command, "--format=%H", "--", *files):
+            if not line.startswith(":"):
+                commit = line or commit
+                continue
+            meta, _, path = line.partition("\t")
+            blob = meta.split()[3]
+            if blob.strip("0"):  # all zeros: removed
+                found[State(commit, path, blob)] = None
+        return list(reversed(found))
+
+    @lru_cache(maxsize=None)  # noqa: B019  lives as long as one command
+    def commits_holding(self, text: str, *, path: str | None = None) -> tuple[str, ...]:
+        """The commits that gave dvc.lock or a .dvc file (or `path` alone) a content with `text`, best first."""
+        wanted = text.encode()
+        return tuple(
+            dict.fromkeys(
+                state.commit
+                for state in self.states
+                if (state.path == path if path else state.path != LINEAGE) and wanted in (self.blob(state.blob) or b"")
+            )
+        )
+
+    def blob(self, name: str) -> bytes | None:
+        """The content of a Git object; None if there is none."""
+        return self._blobs.get(name)
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """The content of a file of the project at a commit; None if there is none."""
+        return self.blob(f"{commit}:{self._prefix}{path}")
+
+    def lock(self, commit: str) -> Lock:
+        """The stages of dvc.lock at a commit; empty if it has none or one that cannot be read."""
+        return _stages(self.read(commit, DVC_LOCK))
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def pipeline(self, commit: str) -> Pipeline:
+        """dvc.yaml at a commit; without stages if it has none or one that cannot be read."""
+        return parse_pipeline(_mapping(self.read(commit, "dvc.yaml")))
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def document(self, commit: str) -> dict[str, Any] | None:
+        """lineage.json at a commit; None if there is none that can be read."""
+        try:
+            document = json.loads(self.read(commit, LINEAGE) or b"")
+        except ValueError:
+            return None
+        return document if isinstance(document, dict) and document.get("model") else None
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def params(self, commit: str, path: str) -> dict[str, Any]:
+        """A file of parameters at a commit; empty if there is none that can be read."""
+        return _mapping(self.read(commit, path))
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def content(self, commit: str, path: str) -> tuple[Hashed, ...] | None:
+        """The files of the commit's tree at or below `path`, as dvc would hash them; None if there are none.
+
+        A file has its own name as path, a file of a folder its path in the folder.
+        """
+        tree = self._tree(commit)
+        if path in tree:
+            return (self._hashed(tree[path], PurePosixPath(path).name),)
+        ignored = GitIgnoreSpec.from_lines((self.read(commit, ".dvcignore") or b"").decode().splitlines())
+        below = {name.removeprefix(f"{path}/"): blob for name, blob in tree.items() if name.startswith(f"{path}/")}
+        files = tuple(self._hashed(blob, name) for name, blob in below.items() if not ignored.match_file(name))
+        return files or None
+
+    def md5(self, commit: str, path: str) -> str | None:
+        """The hash that dvc gives to a file or folder of the commit's tree; None if there is none."""
+        files = self.content(commit, path)
+        if files is None:
+            return None
+        return files[0].md5 if path in self._tree(commit) else md5_of_listing({file.path: file.md5 for file in files})
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def _hashed(self, blob: str, name: str) -> Hashed:
+        return hash_bytes(self.blob(blob) or b"", name)
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def _tree(self, commit: str) -> dict[str, str]:
+        """Blob by path, relative to the project."""
+        listing = self.git.run("ls-tree", "-r", "-z", f"{commit}:{self._prefix}") or ""
+        entries = (entry.partition("\t") for entry in listing.split("\0") if entry)
+        return {path: meta.split()[2] for meta, _, path in entries}
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def resolve(self, revision: str) -> str | None:
+        """The commit that a revision names; None if it names none."""
+        if revision.startswith("-"):
+            return None
+        return self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def is_reachable(self, commit: str) -> bool:
+        """Whether a ref or HEAD leads to the commit, so that Git will keep it."""
+        if self.git.run("for-each-ref", "--contains", commit, "--count=1"):
+            return True
+        return self.git.run("merge-base", "--is-ancestor", commit, "HEAD") is not None
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def is_permanent(self, commit: str) -> bool:
+        """Whether a branch or tag, of this repository or of a remote, leads to the commit."""
+        refs = ("refs/heads", "refs/tags", "refs/remotes")
+        return bool(self.git.run("for-each-ref", "--contains", commit, "--count=1", *refs))
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def info(self, commit: str) -> CommitInfo:
+        """Date and subject of a commit."""
+        (line,) = self.git.must("show", "--no-patch", "--format=%H%x00%cI%x00%s", commit)
+        return CommitInfo(*line.split("\0"))
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def refs(self, commit: str) -> tuple[str, ...]:
+        """The refs that point at the commit, shortened as people write them."""
+        return tuple(self.git.lines("for-each-ref", "--points-at", commit, "--format=%(refname:short)"))
+
+    @cached_property
+    def data_tags(self) -> dict[str, str]:
+        """Commit by Git tag of the data (`data/*`)."""
+        pattern = "--format=%(refname:lstrip=2) %(objectname) %(*objectname)"
+        lines = [line.split() for line in self.git.lines("for-each-ref", "refs/tags/data", pattern)]
+        return {line[0]: line[-1] for line in lines}  # the third name is the commit of an annotated tag
+
+    def experiment(self, name: str) -> str | None:
+        """The commit of a DVC experiment; None if there is none of this name."""
+        lines = self.git.lines("for-each-ref", "refs/exps", "--format=%(refname) %(objectname)")
+        found = [line.split() for line in lines]
+        return next((commit for ref, commit in found if ref.count("/") == 4 and ref.endswith(f"/{name}")), None)
+
+    @cached_property
+    def remote(self) -> str | None:
+        """The Git remote that the project is pushed to; None without one."""
+        remotes = self.git.lines("remote")
+        return "origin" if "origin" in remotes else remotes[0] if remotes else None
+
+    @cached_property
+    def pushed_tips(self) -> frozenset[str]:
+        """The commits that branches, tags and experiments of the remote point at now. Asks the remote."""
+        lines = self.git.must("ls-remote", "--quiet", str(self.remote))
+        return frozenset(line.split()[0] for line in lines)
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def is_pushed(self, commit: str) -> bool | None:
+        """Whether the remote's refs lead to the commit; None where only commits not fetched yet could."""
+        tips = self.pushed_tips
+        if commit in tips:
+            return True
+        # a remote's ref may be an annotated tag or a commit that this clone does not have
+        here = [tip for tip in sorted(tips) if self.resolve(tip)]
+        if any(self.git.run("merge-base", "--is-ancestor", commit, tip) is not None for tip in here):
+            return True
+        return None if len(here) < len(tips) else False
+
+
+class _Blobs:
+    """`git cat-file --batch`: one process for any number of objects."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[str, bytes | None] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> bytes | None:
+        with self._lock:
+            if name not in self._known:
+                self._known[name] = None if "\n" in name else self._ask(name)
+            return self._known[name]
+
+    def _ask(self, name: str) -> bytes | None:
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{name}\n".encode(errors="surrogateescape"))
+        process.stdin.flush()
+        header = process.stdout.readline().rsplit(b" ", 2)
+        if len(header) != 3 or header[1] != b"blob":  # "… missing", "… ambiguous", a tree
+            if len(header) == 3 and header[1] in (b"tree", b"commit", b"tag"):
+                process.stdout.read(int(header[2]) + 1)
+            return None
+        data = process.stdout.read(int(header[2]))
+        process.stdout.read(1)
+        return data
+
+    @cached_property
+    def _process(self) -> subprocess.Popen[bytes]:
+        environment = {key: value for key, value in os.environ.items() if key not in NAMING_A_REPOSITORY}
+        command = ["git", "-C", str(self._root), "cat-file", "--batch"]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+
+    def __del__(self) -> None:
+        process = self.__dict__.get("_process")
+        if process is not None:
+            process.stdin.close()
+            process.stdout.close()
+            process.wait()
+
+
+@cache
+def _stages(data: bytes | None) -> Lock:
+    stages = _mapping(data).get("stages")
+    return stages if isinstance(stages, dict) else {}
+
+
+def _mapping(data: bytes | None) -> dict[str, Any]:
+    try:
+        document = yaml.load(data or b"", Loader=_LOADER)  # noqa: S506  a safe loader
+    except yaml.YAMLError:
+        return {}
+    return document if isinstance(document, dict) else {}

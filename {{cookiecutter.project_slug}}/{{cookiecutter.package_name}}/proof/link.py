@@ -1,0 +1,150 @@
+"""Writes the commits that hold a run's data and result into MLflow, once these commits exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..errors import LineageError
+from ..lineage.facts import RUN_RECORD
+from ..pipeline.dvcfile import locked_hash
+from .case import Case, Evidence
+from .commits import best_result_commit, data_commits, data_version, holds_dataset, holds_model
+from .history import DVC_LOCK
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+RESULT, DATA, LOST = "result_git_commit_id", "data_git_commit_id", "lost_git_commit_id"
+LIVE = {"RUNNING", "SCHEDULED"}
+
+
+@dataclass
+class Linked:
+    """What `link` did: how many runs and versions were looked at, and the names of those it changed or could not link."""
+
+    looked_at: int = 0
+    linked: list[str] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)  # no commit holds them
+    without_result: int = 0  # runs that failed, were killed, or are going on
+    lost: list[str] = field(default_factory=list)  # their commit is gone and no other holds them
+
+
+def link(evidence: Evidence) -> Linked:
+    """Finds data and result commit of every run and version of this project, by hash. Idempotent.
+
+    What is linked stays as it is while its commit can be reached. Raises TrackerError if MLflow cannot be asked.
+    """
+    done = Linked()
+    identities: dict[str, str] = {}  # by hash of run.json: what Git knows of a training
+    for run in evidence.store.runs.values():
+        if run.info.lifecycle_stage == "active":
+            _link_run(evidence, run, identities, done)
+    for version in evidence.store.versions:
+        _link_version(evidence, version, done)
+    return done
+
+
+def _link_run(evidence: Evidence, run: Run, identities: dict[str, str], done: Linked) -> None:
+    tags, name = run.data.tags, f"run {run.info.run_id} ({run.data.tags.get('dvc_stage')})"
+    done.looked_at += 1
+    if run.info.status != "FINISHED":
+        done.without_result += 1
+        return
+    record = tags.get("dvc_run_md5")
+    wanted = _data_tags(evidence, tags)
+    if record is not None:
+        result, identity = _result_by_record(evidence, record, tags.get(RESULT))
+        wanted |= {RESULT: result, **({"model_identity": identity} if identity else {})} if result else {}
+        complete = result is not None
+    else:
+        complete = DATA in wanted
+    changes = _changes(tags, wanted, complete, lost=tags.get(RESULT) if record and not complete else None)
+    client = evidence.store.client
+    if changes:
+        with evidence.store.asked(f"set the tags of run {run.info.run_id}"):
+            for key, value in changes.items():
+                client.set_tag(run.info.run_id, key, value)
+            if LOST in changes:
+                client.delete_tag(run.info.run_id, RESULT)
+    commit = wanted.get(DATA)
+    if commit and DATA not in run.data.params and evidence.history.is_permanent(commit):
+        with evidence.store.asked(f"log a parameter of run {run.info.run_id}"):
+            client.log_param(run.info.run_id, DATA, commit)
+    _count(done, name, changes, complete)
+
+
+def _link_version(evidence: Evidence, version: ModelVersion, done: Linked) -> None:
+    case = Case(evidence, version)
+    done.looked_at += 1
+    tags = version.tags
+    wanted = _data_tags(evidence, tags)
+    try:
+        commit: str | None = _kept(evidence, tags.get(RESULT), case.identity) or case.found_commit
+    except LineageError:
+        commit = None
+    wanted |= {RESULT: commit} if commit else {}
+    changes = _changes(tags, wanted, commit is not None, lost=tags.get(RESULT) if commit is None else None)
+    if changes:
+        client = evidence.store.client
+        with evidence.store.asked(f"set the tags of {case.title}"):
+            for key, value in changes.items():
+                client.set_model_version_tag(version.name, version.version, key, value)
+            if LOST in changes:
+                client.delete_model_version_tag(version.name, version.version, RESULT)
+    _count(done, case.title, changes, commit is not None)
+
+
+def _data_tags(evidence: Evidence, tags: dict[str, str]) -> dict[str, Any]:
+    """The data commit, and the Git tag of the data there, as far as they are known."""
+    md5, history = tags.get("dvc_data_md5"), evidence.history
+    if md5 is None:
+        return {}
+    commit = tags.get(DATA)
+    known = commit is not None and history.resolve(commit) is not None and history.is_reachable(commit)
+    if not known or not holds_dataset(history, str(commit), md5):
+        commit = next(iter(data_commits(history, md5)), None)
+    version = data_version(history, md5)
+    return {**({DATA: commit} if commit else {}), **({"data_version": version} if version else {})}
+
+
+def _result_by_record(evidence: Evidence, record: str, linked: str | None) -> tuple[str | None, str | None]:
+    """Result commit and model identity of the training that wrote a run.json of this hash."""
+    from ..lineage.chain import model_identity
+
+    history = evidence.history
+    for commit in (*((linked,) if linked else ()), *history.commits_holding(record, path=DVC_LOCK)):
+        if history.resolve(commit) is None or not history.is_reachable(commit):
+            continue
+        lock = history.lock(commit)
+        if locked_hash(lock.get("train"), "outs", RUN_RECORD) == record:
+            identity = model_identity(lock)
+            if commit == linked:
+                return commit, identity
+            return best_result_commit(history, identity, record, {}), identity
+    return None, None
+
+
+def _kept(evidence: Evidence, commit: str | None, identity: str) -> str | None:
+    """The commit that is written down, if it is still there and holds the model."""
+    history = evidence.history
+    if commit is None or history.resolve(commit) is None or not history.is_reachable(commit):
+        return None
+    return commit if holds_model(history.lock(commit), identity) else None
+
+
+def _changes(tags: dict[str, str], wanted: dict[str, Any], complete: bool, lost: str | None) -> dict[str, str]:
+    wanted = {**wanted, "lineage_status": "linked" if complete else "pending"}
+    if lost:
+        wanted[LOST] = lost
+    return {key: value for key, value in wanted.items() if tags.get(key) != value}
+
+
+def _count(done: Linked, name: str, changes: dict[str, str], complete: bool) -> None:
+    if LOST in changes:
+        done.lost.append(name)
+    if not complete:
+        done.pending.append(name)
+    elif changes:
+        done.linked.append(name)

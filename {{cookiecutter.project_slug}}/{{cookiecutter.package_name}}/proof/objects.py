@@ -1,0 +1,193 @@
+"""DVC objects: where they lie, and their bytes, never handed on before their hash was computed anew."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DamageError, LineageError
+from ..lineage.hashes import Hashed, hash_bytes, hash_file
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+JOBS = 16  # remotes answer slowly and in parallel
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a remote says of an object without reading it. `size` is None if there is none of that name."""
+
+    md5: str
+    size: int | None
+    is_file: bool = True
+
+
+class Objects:
+    """The cache and the default remote of the project at `root`, by way of DVC's own file systems."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @cached_property
+    def _repo(self) -> Repo:
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        try:
+            return Repo(str(self.root))
+        except DvcException as error:
+            raise LineageError(f"DVC cannot open {self.root}: {error}") from error
+
+    @cached_property
+    def _cache(self) -> Any:
+        return self._repo.cache.local
+
+    @cached_property
+    def _remote(self) -> Any:
+        from dvc.exceptions import DvcException
+
+        try:
+            return self._repo.cloud.get_remote_odb()
+        except DvcException as error:
+            raise LineageError(f"the DVC remote cannot be used: {error}") from error
+
+    @cached_property
+    def remote_url(self) -> str:
+        """Where the default remote keeps objects. Raises LineageError if the project has none."""
+        return str(self._remote.fs.unstrip_protocol(self._remote.path))
+
+    def url(self, md5: str) -> str:
+        """Where the default remote keeps one object."""
+        return str(self._remote.fs.unstrip_protocol(self._remote.oid_to_path(md5)))
+
+    def cached(self, md5: str) -> Path | None:
+        """The object in the cache, unread; None if the cache has none of that name."""
+        path = Path(self._cache.oid_to_path(md5))
+        return path if path.is_file() else None
+
+    def held(self, hashes: Iterable[str]) -> dict[str, Held]:
+        """What the remote holds of `hashes`. Raises LineageError if it cannot be asked."""
+        _ = self._remote  # opened by one thread
+        with ThreadPoolExecutor(JOBS) as pool:
+            wanted = list(dict.fromkeys(hashes))
+            return dict(zip(wanted, pool.map(self._held, wanted), strict=True))
+
+    @lru_cache(maxsize=None)  # noqa: B019  lives as long as one command
+    def _held(self, md5: str) -> Held:
+        try:
+            info = self._remote.fs.info(self._remote.oid_to_path(md5))
+        except FileNotFoundError:
+            return Held(md5, None)
+        except Exception as error:  # whatever a remote raises: their classes have nothing in common
+            raise LineageError(f"{self.url(md5)} cannot be looked up: {_first_line(error)}") from error
+        return Held(md5, int(info.get("size") or 0), info.get("type") != "directory")
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def rehash(self, md5: str) -> Hashed:
+        """Reads an object of the remote and computes its hashes. Raises LineageError if it cannot be read."""
+        md5_sum, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
+        try:
+            with self._remote.fs.open(self._remote.oid_to_path(md5), "rb") as file:
+                while chunk := file.read(1 << 20):
+                    md5_sum.update(chunk)
+                    sha256.update(chunk)
+                    size += len(chunk)
+        except Exception as error:
+            raise LineageError(f"{self.url(md5)} cannot be read: {_first_line(error)}") from error
+        return Hashed(md5, md5_sum.hexdigest(), sha256.hexdigest(), size)
+
+    def rehash_all(self, hashes: Iterable[str]) -> dict[str, Hashed]:
+        """`rehash` of several objects, at the same time."""
+        _ = self._remote
+        with ThreadPoolExecutor(JOBS) as pool:
+            wanted = list(dict.fromkeys(hashes))
+            return dict(zip(wanted, pool.map(self.rehash, wanted), strict=True))
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def hash_cached(self, md5: str) -> Hashed | None:
+        """Reads an object of the cache and computes its hashes; None if the cache has none of that name."""
+        path = Path(self._cache.oid_to_path(md5))
+        if path.is_dir():
+            return Hashed(md5, "none: it is a folder", "", 0)
+        return hash_file(path, md5) if path.exists() else None
+
+    def fetch(self, md5: str, target: Path) -> Hashed:
+        """Puts the bytes of an object at `target`: from the cache if they are right there, else from the remote.
+
+        Raises LineageError, and leaves nothing, if neither holds the bytes that the name promises.
+        """
+        partial = target.with_name(f".{target.name}.partial")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        faults = []
+        try:
+            cached = self.cached(md5)
+            if cached is not None:
+                shutil.copyfile(cached, partial)
+                found = hash_file(partial, target.name)
+                if found.md5 == _plain(md5):
+                    partial.replace(target)
+                    return found
+                faults.append(f"{cached} holds other bytes (MD5 {found.md5})")
+            try:
+                self._remote.fs.get_file(self._remote.oid_to_path(md5), str(partial))
+            except Exception as error:
+                faults.append(f"the remote does not give it: {_first_line(error)}")
+            else:
+                found = hash_file(partial, target.name)
+                if found.md5 == _plain(md5):
+                    partial.replace(target)
+                    return found
+                faults.append(f"{self.url(md5)} holds other bytes (MD5 {found.md5})")
+        finally:
+            partial.unlink(missing_ok=True)
+        error = DamageError if any("other bytes" in fault for fault in faults) else LineageError
+        raise error(f"object {md5} cannot be had: {'; '.join(faults)}.")
+
+    def verified(self, md5: str, scratch: Path) -> Path:
+        """A file with the right bytes: the one in the cache, or one fetched into `scratch`. Raises as `fetch` does."""
+        found, cached = self.hash_cached(md5), self.cached(md5)
+        if found is not None and cached is not None and found.md5 == _plain(md5):
+            return cached
+        target = scratch / md5
+        if not target.exists():
+            self.fetch(md5, target)
+        return target
+
+    @lru_cache(maxsize=None)  # noqa: B019
+    def listing(self, md5: str) -> dict[str, str]:
+        """The files of a folder: MD5 by path. `md5` ends in `.dir`. Raises LineageError as `fetch` does."""
+        entries = json.loads(self.read(md5))
+        return {entry["relpath"]: entry["md5"] for entry in entries}
+
+    def read(self, md5: str) -> bytes:
+        """The bytes of a small object. Raises LineageError if neither cache nor remote holds the right ones."""
+        cached = self.cached(md5)
+        if cached is not None:
+            data = cached.read_bytes()
+            if hash_bytes(data, md5).md5 == _plain(md5):
+                return data
+        try:
+            with self._remote.fs.open(self._remote.oid_to_path(md5), "rb") as file:
+                data = file.read()
+        except Exception as error:
+            wrong = f"{cached} holds other bytes, and " if cached else ""
+            raise LineageError(f"object {md5}: {wrong}the remote does not give it: {_first_line(error)}") from error
+        if hash_bytes(data, md5).md5 != _plain(md5):
+            raise DamageError(f"{self.url(md5)} holds other bytes (MD5 {hash_bytes(data, md5).md5}).")
+        return bytes(data)
+
+
+def _plain(md5: str) -> str:
+    return md5.removesuffix(".dir")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

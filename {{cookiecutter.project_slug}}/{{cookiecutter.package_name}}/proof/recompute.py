@@ -1,0 +1,96 @@
+"""What dvc.lock of a commit says of its code, its commands and its parameters, computed anew from the commit's tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..lineage.facts import MODEL
+from ..pipeline.dvcfile import Lock, Pipeline, Stage, locked_hash
+from ..settings import select
+from .history import History
+
+
+@dataclass
+class Tally:
+    """How many things were looked at, and a sentence for each that is not as it should be."""
+
+    looked_at: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def equal(self, what: str, here: object, there: object, where: str = "dvc.lock") -> None:
+        """Counts one comparison; `there` is what `where` says."""
+        self.looked_at += 1
+        if here != there:
+            self.faults.append(f"{what} is {_shown(here)}, {where} says {_shown(there)}")
+
+
+def stages_of_model(pipeline: Pipeline, lock: Lock) -> list[Stage]:
+    """The stages whose entries in dvc.lock make up a model: train, all upstream, and those that scored it."""
+    if "train" not in pipeline.stages:
+        return []
+    train = pipeline.stage("train")
+    model = locked_hash(lock.get("train"), "outs", MODEL)
+    after = [
+        stage
+        for stage in pipeline.stages.values()
+        if train in pipeline.upstream(stage) and locked_hash(lock.get(stage.name), "deps", MODEL) == model
+    ]
+    return [*reversed(pipeline.upstream(train)), train, *after]
+
+
+def recompute_code(history: History, commit: str) -> Tally:
+    """Commands, declarations and every dependency that Git tracks, against dvc.lock of the same commit."""
+    tally = Tally()
+    lock, pipeline = history.lock(commit), history.pipeline(commit)
+    for stage in stages_of_model(pipeline, lock):
+        entry = lock.get(stage.name) or {}
+        tally.equal(f"the command of stage {stage.name} in dvc.yaml", stage.cmd, entry.get("cmd"))
+        for kind, declared in (("deps", stage.deps), ("outs", stage.outs)):
+            locked = sorted(item["path"] for item in entry.get(kind) or [])
+            tally.equal(f"the {kind} of stage {stage.name} in dvc.yaml", sorted(declared), locked)
+        for dep in stage.deps:
+            recorded = locked_hash(entry, "deps", dep)
+            producer = pipeline.producer(dep)
+            if producer is not None:
+                made = locked_hash(lock.get(producer.name), "outs", dep)
+                tally.equal(f"{dep} as stage {producer.name} made it", made, recorded, f"the entry of {stage.name}")
+            else:
+                found = history.md5(commit, dep) or _imported(history, commit, dep)
+                tally.equal(f"{dep} in the commit", found, recorded)
+    if not tally.looked_at:
+        tally.faults.append("dvc.yaml in the commit defines no stage train")
+    return tally
+
+
+def recompute_params(history: History, commit: str) -> Tally:
+    """Every parameter that dvc.lock records, against the file of parameters of the same commit."""
+    tally = Tally()
+    lock, pipeline = history.lock(commit), history.pipeline(commit)
+    for stage in stages_of_model(pipeline, lock):
+        files: dict[str, dict[str, Any]] = (lock.get(stage.name) or {}).get("params") or {}
+        recorded = sorted(key for values in files.values() for key in values)
+        tally.equal(f"the params of stage {stage.name} in dvc.yaml", sorted(stage.params), recorded)
+        for path, values in files.items():
+            for key, value in values.items():
+                tally.equal(f"{key} in {path}", _value(history.params(commit, path), key), value)
+    return tally
+
+
+def _imported(history: History, commit: str, path: str) -> str | None:
+    """The hash that a .dvc file of the commit records for a dependency that DVC keeps (`dvc add`, `dvc import-url`)."""
+    document = history.params(commit, f"{path}.dvc")
+    outs = document.get("outs") or []
+    return next((out.get("md5") for out in outs if out.get("path") == path.rpartition("/")[2]), None)
+
+
+def _value(document: dict[str, Any], key: str) -> Any:
+    try:
+        return select(document, key)
+    except (KeyError, TypeError):
+        return "absent"
+
+
+def _shown(value: object) -> str:
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."

@@ -1,0 +1,145 @@
+"""What a person may name: a version, a run, a hash, a revision, an experiment, a path; and the models it leads to."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import LineageError, TrackerError
+from ..lineage.chain import model_identity
+from ..lineage.facts import DATASET
+from ..lineage.hashes import hash_path
+from ..pipeline.dvcfile import locked_hash
+from .case import Case, Evidence
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+HEX = re.compile(r"[0-9a-f]{32}(\.dir)?|[0-9a-f]{64}")
+COMMIT = re.compile(r"[0-9a-f]{4,40}")
+VERSION = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<number>\d+)|@(?P<alias>.+))")
+HASHES = (
+    "model_identity",
+    "dvc_raw_md5",
+    "dvc_data_md5",
+    "data_sha256",
+    "dvc_model_md5",
+    "model_sha256",
+    "dvc_run_md5",
+    "artifact_sha256",
+    "environment_md5",
+)
+
+
+@dataclass
+class Target:
+    """What was named, and the models that belong to it."""
+
+    asked: str
+    kind: str  # "model version", "run", "hash", "commit", "experiment", "file"
+    cases: list[Case] = field(default_factory=list)
+    commit: str | None = None
+    hash: str | None = None
+
+
+def resolve(evidence: Evidence, asked: str) -> Target:
+    """Finds what `asked` names. Raises LineageError if it names nothing, TrackerError if MLflow cannot be asked."""
+    if asked.startswith("models:"):
+        return Target(asked, "model version", [Case(evidence, _version(evidence, asked))])
+    path = Path(asked)
+    if path.exists():
+        return _file(evidence, asked, path)
+    if HEX.fullmatch(asked):
+        run = evidence.store.run(asked) if len(asked) == 32 else None
+        if run is not None:
+            found = [v for v in evidence.store.versions if asked in (v.run_id, v.tags.get("training_run_id"))]
+            parent = run.data.tags.get("training_run_id")
+            found = found or [v for v in evidence.store.versions if parent and v.tags.get("training_run_id") == parent]
+            return Target(asked, "run", [Case(evidence, version) for version in found])
+        return _hash(evidence, asked, "hash")
+    experiment = evidence.history.experiment(asked)
+    if experiment is not None:
+        return _commit(evidence, asked, "experiment", experiment)
+    commit = evidence.history.resolve(asked) or evidence.history.resolve(f"data/{asked}")
+    if commit is not None:
+        return _commit(evidence, asked, "commit", commit)
+    hint = ""
+    if COMMIT.fullmatch(asked) and evidence.history.is_shallow:
+        hint = " This clone is shallow: `git fetch --unshallow` brings older commits."
+    raise LineageError(
+        f"{asked!r} is no model version (models:/NAME/NUMBER or models:/NAME@ALIAS), run id, hash, Git revision, "
+        f"experiment or path here.{hint}"
+    )
+
+
+def all_versions(evidence: Evidence) -> list[Case]:
+    """Every version of this project in its store."""
+    return [Case(evidence, version) for version in evidence.store.versions]
+
+
+def _version(evidence: Evidence, asked: str) -> ModelVersion:
+    match = VERSION.fullmatch(asked)
+    if match is None:
+        raise LineageError(f"{asked!r} is not of the form models:/NAME/NUMBER or models:/NAME@ALIAS.")
+    name, number, alias = match["name"], match["number"], match["alias"]
+    store = evidence.store
+    version = store.version(name, number) if number else store.version_by_alias(name, alias)
+    if version is None:
+        raise LineageError(f"{store.shown_uri} has no {asked}.")
+    project = version.tags.get("project_id")
+    if project != evidence.project_id:
+        owner = f"of another project ({project})" if project else "of no project: it has no tag project_id"
+        raise LineageError(f"{asked} is {owner}; this project is {evidence.project_id}.")
+    return version
+
+
+def _file(evidence: Evidence, asked: str, path: Path) -> Target:
+    if path.is_file() and path.name == "lineage.json":
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not document.get("model"):
+            raise LineageError(f"{asked} holds no model yet. `dvc repro` registers one.")
+        return Target(asked, "file", [Case(evidence, None, document)], hash=document["model"]["identity"])
+    return _hash(evidence, asked, "file", hash_path(path).md5)
+
+
+def _hash(evidence: Evidence, asked: str, kind: str, value: str | None = None) -> Target:
+    wanted = {value or asked, f"{value or asked}.dir"}
+    cases = [
+        Case(evidence, version)
+        for version in evidence.store.versions
+        if wanted & {version.tags.get(name) for name in HASHES} or _mentions(evidence, version, value or asked)
+    ]
+    commits = evidence.history.commits_holding(value or asked)
+    if not cases and not commits:
+        where = f"{evidence.store.shown_uri} nor a commit of this repository"
+        raise LineageError(f"{value or asked} ({asked}) is unknown: neither {where} holds it.")
+    return Target(asked, kind, cases, commit=commits[0] if commits else None, hash=value or asked)
+
+
+def _mentions(evidence: Evidence, version: ModelVersion, value: str) -> bool:
+    """Whether the version's lineage.json names a file of this hash: a shard, a raw file, a file of the model."""
+    try:
+        case = Case(evidence, version)
+        text = evidence.history.read(case.commit, "lineage.json") or b""
+    except LineageError:
+        return False
+    return value.encode() in text
+
+
+def _commit(evidence: Evidence, asked: str, kind: str, commit: str) -> Target:
+    lock = evidence.history.lock(commit)
+    identity = model_identity(lock) if "train" in lock else None
+    data = locked_hash(lock.get("preprocess"), "outs", DATASET)
+    try:
+        versions = evidence.store.versions
+    except TrackerError:
+        document = evidence.history.document(commit)
+        return Target(asked, kind, [Case(evidence, None, document)] if document else [], commit=commit, hash=data)
+    exact = [version for version in versions if version.tags.get("model_identity") == identity]
+    made = [version for version in versions if data and version.tags.get("dvc_data_md5") == data]
+    # an experiment is one model; a commit or a tag of the data stands for the dataset as well
+    chosen = exact if kind == "experiment" else list({id(v): v for v in (*exact, *made)}.values())
+    return Target(asked, kind, [Case(evidence, version) for version in chosen], commit=commit, hash=data)

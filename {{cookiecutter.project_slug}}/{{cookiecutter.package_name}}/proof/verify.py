@@ -1,0 +1,110 @@
+"""Proves the chain of a model, link by link, and goes on after the first failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from ..errors import DamageError, ProjectError
+from . import links
+from .case import Case
+from .recompute import Tally
+
+State = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+SHOWN = 5  # of the faults of one link; `--json` has all of them
+
+
+@dataclass(frozen=True)
+class Link:
+    """The answer for one link of the chain."""
+
+    name: str
+    state: State
+    text: str
+    looked_at: int
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer for one model."""
+
+    model: str
+    links: tuple[Link, ...]
+
+    @property
+    def state(self) -> State:
+        """FAIL if any link fails, else INCONCLUSIVE if any cannot be told, else PASS."""
+        states = {link.state for link in self.links}
+        return "FAIL" if "FAIL" in states else "PASS" if states == {"PASS"} else "INCONCLUSIVE"
+
+
+def verify(case: Case, *, rehash: bool = False) -> Verdict:
+    """Proves every link. Without a version in the case, MLflow is not asked: Git and DVC are."""
+    return Verdict(case.title, tuple(_prove(name, check, case) for name, check in _checks(case, rehash)))
+
+
+def exit_code(verdicts: list[Verdict]) -> int:
+    """0 if all pass, 1 if any fails, 2 if any cannot be told or there is nothing to tell of."""
+    states = {verdict.state for verdict in verdicts}
+    return 1 if "FAIL" in states else 0 if states == {"PASS"} else 2
+
+
+def _checks(case: Case, rehash: bool) -> Iterator[tuple[str, Callable[[Case], Tally]]]:
+    registered = case.version is not None
+    if registered:
+        yield "version", links.version
+        yield "training run", links.training_run
+        yield "parameters in MLflow", links.logged_parameters
+    yield "result commit", links.result_commit
+    yield "dvc.lock", links.dvc_lock
+    yield "code", links.code
+    yield "parameters", links.parameters
+    yield "lineage.json", links.lineage_file
+    yield "environment", links.environment
+    yield "data commit", links.data_commit
+    yield "metrics", links.metrics
+    yield "DVC remote", partial(links.remote_objects, rehash=rehash)
+    yield "DVC cache", links.cached_objects
+    yield "dataset", links.dataset
+    if registered:
+        yield "registered artifact", links.artifact
+
+
+def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
+    try:
+        tally = check(case)
+    except DamageError as error:
+        return Link(name, "FAIL", str(error), 0, (str(error),))
+    except ProjectError as error:
+        return Link(name, "INCONCLUSIVE", str(error), 0)
+    except Exception as error:  # damage has no end of forms: what cannot be read proves nothing, and the rest goes on
+        return Link(name, "INCONCLUSIVE", f"cannot be read: {type(error).__name__}: {error}", 0)
+    if tally.faults:
+        more = f" (and {len(tally.faults) - SHOWN} more)" if len(tally.faults) > SHOWN else ""
+        text = f"{len(tally.faults)} of {tally.looked_at}: {'; '.join(tally.faults[:SHOWN])}{more}."
+        return Link(name, "FAIL", text, tally.looked_at, tuple(tally.faults))
+    if not tally.looked_at and name != "DVC cache":  # an empty cache is no fault
+        return Link(name, "INCONCLUSIVE", "nothing was there to look at.", 0)
+    return Link(name, "PASS", f"{tally.looked_at} of {tally.looked_at} {MEANING[name]}", tally.looked_at)
+
+
+MEANING = {
+    "version": "properties and tags are those of lineage.json",
+    "training run": "properties and tags are those of lineage.json",
+    "parameters in MLflow": "are those of dvc.lock",
+    "result commit": "conditions hold: it exists, a ref leads to it, with a Git remote it is pushed",
+    "dvc.lock": "entries of train are this model",
+    "code": "commands, declarations and dependencies, computed anew from the commit, are those of dvc.lock",
+    "parameters": "in params.yaml of the commit are those of dvc.lock",
+    "lineage.json": "statements agree with dvc.lock and with the listings in DVC",
+    "environment": "checks hold: the lock is the commit's, the packages are the lock's",
+    "data commit": "records hold this dataset version",
+    "metrics": "are those that evaluate wrote",
+    "DVC remote": "checks hold: objects are there, whole, listings read",
+    "DVC cache": "objects that the cache holds have the right content",
+    "dataset": "checks hold: each row of the manifest is in the shards, each image has its SHA-256",
+    "registered artifact": "files are those that register made",
+}
