@@ -65,6 +65,28 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Findings as JSO
 
 
 @app.command()
+def link(
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing where all is well.")] = False,
+    install_hook: Annotated[
+        bool, typer.Option("--install-hook", help="Only make Git call this after commits that need it.")
+    ] = False,
+) -> None:
+    """Find the commits that hold each run's data and result, and write them into MLflow."""
+    from .proof.hook import install
+    from .proof.link import link_project
+    from .proof.show import show_linked
+
+    if install_hook:
+        said = install(project_root())
+        if said and not quiet:
+            print(said)
+        return
+    done = link_project(project_root())
+    if not quiet:
+        show_linked(done)
+
+
+@app.command()
 def verify(
     models: Annotated[list[str] | None, typer.Argument(metavar="X...", help=WHAT)] = None,
     every: Annotated[bool, typer.Option("--all", help="Every version of this project.")] = False,

@@ -32,7 +32,7 @@ def result_commits(history: History, identity: str, text: str) -> list[str]:
         for commit in history.commits_holding(text, path=DVC_LOCK)
         if holds_model(history.lock(commit), identity)
     ]
-    return sorted(found, key=lambda commit: commit not in history.permanent)
+    return sorted(found, key=lambda commit: not history.is_permanent(commit))
 
 
 def best_result_commit(history: History, identity: str, text: str, model: dict[str, Any]) -> str | None:
@@ -46,7 +46,7 @@ def best_result_commit(history: History, identity: str, text: str, model: dict[s
 
     def lacks(commit: str) -> tuple[bool, bool]:
         document = (history.document(commit) or {}).get("model") or {}
-        return commit not in history.permanent, not model.items() <= document.items()
+        return not history.is_permanent(commit), not model.items() <= document.items()
 
     ranked = sorted(found, key=lacks)
     equals = [commit for commit in ranked if lacks(commit) == lacks(ranked[0])]
@@ -61,7 +61,7 @@ def proves(history: History, commit: str) -> bool:
 def data_commits(history: History, md5: str) -> list[str]:
     """The commits that brought dvc.lock or a .dvc file a state with this dataset, those on branches first."""
     found = history.commits_holding(md5)
-    return sorted(found, key=lambda commit: commit not in history.permanent)
+    return sorted(found, key=lambda commit: not history.is_permanent(commit))
 
 
 def data_version(history: History, md5: str) -> str | None:

@@ -65,11 +65,6 @@ class History:
         known = set(permanent)
         return [*permanent, *(state for state in self._states(("--all", "HEAD")) if state not in known)]
 
-    @cached_property
-    def permanent(self) -> frozenset[str]:
-        """The commits of `states` that are on a branch or tag."""
-        return frozenset(state.commit for state in self._states(PERMANENT))
-
     def _states(self, refs: tuple[str, ...]) -> list[State]:
         # -m and --full-history: what a merge brought in, and what it dropped with a side branch
         if not self.git.lines("rev-list", "--max-count=1", *refs):
@@ -170,18 +165,21 @@ class History:
             return None
         return self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
 
-    @lru_cache(maxsize=None)  # noqa: B019
     def is_reachable(self, commit: str) -> bool:
         """Whether a ref or HEAD leads to the commit, so that Git will keep it."""
-        if self.git.run("for-each-ref", "--contains", commit, "--count=1"):
-            return True
-        return self.git.run("merge-base", "--is-ancestor", commit, "HEAD") is not None
+        return commit in self._reachable
 
-    @lru_cache(maxsize=None)  # noqa: B019
     def is_permanent(self, commit: str) -> bool:
         """Whether a branch or tag, of this repository or of a remote, leads to the commit."""
-        refs = ("refs/heads", "refs/tags", "refs/remotes")
-        return bool(self.git.run("for-each-ref", "--contains", commit, "--count=1", *refs))
+        return commit in self._permanent
+
+    @cached_property
+    def _reachable(self) -> frozenset[str]:
+        return self._permanent | frozenset(self.git.must("rev-list", "--all", "HEAD"))
+
+    @cached_property
+    def _permanent(self) -> frozenset[str]:
+        return frozenset(self.git.must("rev-list", *PERMANENT))
 
     @lru_cache(maxsize=None)  # noqa: B019
     def info(self, commit: str) -> CommitInfo:
@@ -219,17 +217,18 @@ class History:
         lines = self.git.must("ls-remote", "--quiet", str(self.remote))
         return frozenset(line.split()[0] for line in lines)
 
-    @lru_cache(maxsize=None)  # noqa: B019
     def is_pushed(self, commit: str) -> bool | None:
         """Whether the remote's refs lead to the commit; None where only commits not fetched yet could."""
-        tips = self.pushed_tips
-        if commit in tips:
-            return True
-        # a remote's ref may be an annotated tag or a commit that this clone does not have
-        here = [tip for tip in sorted(tips) if self.resolve(tip)]
-        if any(self.git.run("merge-base", "--is-ancestor", commit, tip) is not None for tip in here):
-            return True
-        return None if len(here) < len(tips) else False
+        return True if commit in self._pushed else False if self._knows_all_tips else None
+
+    @cached_property
+    def _pushed(self) -> frozenset[str]:
+        here = [tip for tip in sorted(self.pushed_tips) if self.resolve(tip)]
+        return frozenset(self.git.must("rev-list", *here)) if here else frozenset()
+
+    @cached_property
+    def _knows_all_tips(self) -> bool:
+        return all(self.resolve(tip) for tip in self.pushed_tips)
 
 
 class _Blobs:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from ..errors import LineageError
+from ..lineage.chain import model_identity
 from ..lineage.facts import RUN_RECORD
 from ..pipeline.dvcfile import locked_hash
 from .case import Case, Evidence
 from .commits import best_result_commit, data_commits, data_version, holds_dataset, holds_model
-from .history import DVC_LOCK
+from .history import DVC_LOCK, History
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -29,6 +33,15 @@ class Linked:
     pending: list[str] = field(default_factory=list)  # no commit holds them
     without_result: int = 0  # runs that failed, were killed, or are going on
     lost: list[str] = field(default_factory=list)  # their commit is gone and no other holds them
+
+
+def link_project(root: Path) -> Linked:
+    """`link` for the project at `root`; waits while another one is at it."""
+    evidence = Evidence(root)
+    folder = evidence.main / ".dvc" / "tmp"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "link.lock"):
+        return link(evidence)
 
 
 def link(evidence: Evidence) -> Linked:
@@ -66,8 +79,8 @@ def _link_run(evidence: Evidence, run: Run, identities: dict[str, str], done: Li
         with evidence.store.asked(f"set the tags of run {run.info.run_id}"):
             for key, value in changes.items():
                 client.set_tag(run.info.run_id, key, value)
-            if LOST in changes:
-                client.delete_tag(run.info.run_id, RESULT)
+            for key in _obsolete(tags, wanted):
+                client.delete_tag(run.info.run_id, key)
     commit = wanted.get(DATA)
     if commit and DATA not in run.data.params and evidence.history.is_permanent(commit):
         with evidence.store.asked(f"log a parameter of run {run.info.run_id}"):
@@ -81,7 +94,7 @@ def _link_version(evidence: Evidence, version: ModelVersion, done: Linked) -> No
     tags = version.tags
     wanted = _data_tags(evidence, tags)
     try:
-        commit: str | None = _kept(evidence, tags.get(RESULT), case.identity) or case.found_commit
+        commit = _kept(evidence.history, tags.get(RESULT), case.identity, case.found_commit)
     except LineageError:
         commit = None
     wanted |= {RESULT: commit} if commit else {}
@@ -91,8 +104,8 @@ def _link_version(evidence: Evidence, version: ModelVersion, done: Linked) -> No
         with evidence.store.asked(f"set the tags of {case.title}"):
             for key, value in changes.items():
                 client.set_model_version_tag(version.name, version.version, key, value)
-            if LOST in changes:
-                client.delete_model_version_tag(version.name, version.version, RESULT)
+            for key in _obsolete(tags, wanted):
+                client.delete_model_version_tag(version.name, version.version, key)
     _count(done, case.title, changes, commit is not None)
 
 
@@ -102,8 +115,8 @@ def _data_tags(evidence: Evidence, tags: dict[str, str]) -> dict[str, Any]:
     if md5 is None:
         return {}
     commit = tags.get(DATA)
-    known = commit is not None and history.resolve(commit) is not None and history.is_reachable(commit)
-    if not known or not holds_dataset(history, str(commit), md5):
+    known = commit is not None and history.is_reachable(commit) and holds_dataset(history, commit, md5)
+    if not known or not history.is_permanent(str(commit)):
         commit = next(iter(data_commits(history, md5)), None)
     version = data_version(history, md5)
     return {**({DATA: commit} if commit else {}), **({"data_version": version} if version else {})}
@@ -111,27 +124,28 @@ def _data_tags(evidence: Evidence, tags: dict[str, str]) -> dict[str, Any]:
 
 def _result_by_record(evidence: Evidence, record: str, linked: str | None) -> tuple[str | None, str | None]:
     """Result commit and model identity of the training that wrote a run.json of this hash."""
-    from ..lineage.chain import model_identity
-
     history = evidence.history
-    for commit in (*((linked,) if linked else ()), *history.commits_holding(record, path=DVC_LOCK)):
-        if history.resolve(commit) is None or not history.is_reachable(commit):
-            continue
+    for commit in history.commits_holding(record, path=DVC_LOCK):
         lock = history.lock(commit)
         if locked_hash(lock.get("train"), "outs", RUN_RECORD) == record:
             identity = model_identity(lock)
-            if commit == linked:
-                return commit, identity
-            return best_result_commit(history, identity, record, {}), identity
+            found = best_result_commit(history, identity, record, {})
+            return _kept(history, linked, identity, found), identity
     return None, None
 
 
-def _kept(evidence: Evidence, commit: str | None, identity: str) -> str | None:
-    """The commit that is written down, if it is still there and holds the model."""
-    history = evidence.history
-    if commit is None or history.resolve(commit) is None or not history.is_reachable(commit):
-        return None
-    return commit if holds_model(history.lock(commit), identity) else None
+def _kept(history: History, linked: str | None, identity: str, found: str | None) -> str | None:
+    """The commit that is written down, if it is still good; else the one that was found."""
+    if linked is None or not history.is_reachable(linked) or not holds_model(history.lock(linked), identity):
+        return found
+    # experiments' refs go when these are removed: a commit on a branch is better
+    better = found is not None and history.is_permanent(found) and not history.is_permanent(linked)
+    return found if better else linked
+
+
+def _obsolete(tags: dict[str, str], wanted: dict[str, Any]) -> list[str]:
+    """Tags to delete: the result commit when it is lost, the lost one when there is a result commit again."""
+    return [key for key in (LOST if RESULT in wanted else RESULT,) if key in tags]
 
 
 def _changes(tags: dict[str, str], wanted: dict[str, Any], complete: bool, lost: str | None) -> dict[str, str]:

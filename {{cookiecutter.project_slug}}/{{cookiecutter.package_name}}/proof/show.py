@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+from .link import Linked
 from .verify import Verdict
 
 COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
@@ -31,3 +32,16 @@ def show_verdicts(verdicts: list[Verdict], scope: str, *, as_json: bool) -> None
 
 def _coloured(state: str, width: int = 0) -> str:
     return f"[{COLOURS[state]}]{state:<{width}}[/]"
+
+
+def show_linked(done: Linked) -> None:
+    """Prints what `lineage link` did."""
+    print(f"{done.looked_at} runs and versions looked at; {len(done.linked)} linked now.")
+    for name in done.linked:
+        print(f"  linked: {name}")
+    for name in done.lost:
+        print(f"  the commit of {name} is gone, and no other commit holds it.")
+    if done.pending:
+        print(f"{len(done.pending)} pending: no commit holds their data or result yet (`git add -A && git commit`).")
+    if done.without_result:
+        print(f"{done.without_result} runs failed, were killed or are going on: they left no result to link.")
