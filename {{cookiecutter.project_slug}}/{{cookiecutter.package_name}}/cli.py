@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from .lineage.doctor import Finding
 
 WHAT = "models:/NAME/3, models:/NAME@candidate, a run id, a hash, a Git revision, an experiment, or a path."
+
+class Form(str, Enum):
+    """What `lineage restore --as` can make of a dataset version."""
+
+    image_folder = "image_folder"
+
 
 app = typer.Typer(
     help="From a registered model to the exact code, data, parameters and records that made it.",
@@ -87,6 +94,27 @@ def link(
 
 
 @app.command()
+def trace(
+    what: Annotated[str, typer.Argument(metavar="X", help=WHAT)],
+    as_json: Annotated[bool, typer.Option("--json", help="The chain as JSON.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the chain as an offline page.")] = None,
+) -> None:
+    """Show where a model comes from; for a dataset, a commit or a tag, every model made from it."""
+    from .proof.case import Evidence
+    from .proof.show import show_trace
+    from .proof.targets import resolve
+    from .proof.trace import trace, write_page
+
+    evidence = Evidence(project_root())
+    document = trace(evidence, resolve(evidence, what))
+    if html:
+        write_page(document, html)
+        print(f"written: {html}")
+    else:
+        show_trace(document, as_json=as_json)
+
+
+@app.command()
 def verify(
     models: Annotated[list[str] | None, typer.Argument(metavar="X...", help=WHAT)] = None,
     every: Annotated[bool, typer.Option("--all", help="Every version of this project.")] = False,
@@ -110,6 +138,51 @@ def verify(
         sys.exit(2)
     show_verdicts(verdicts, f"{evidence.store.shown_uri}, project {evidence.project_id}", as_json=as_json)
     sys.exit(exit_code(verdicts))
+
+
+@app.command()
+def restore(
+    what: Annotated[str, typer.Argument(metavar="X", help=WHAT)],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="An empty folder, or one that does not exist.")],
+    data_only: Annotated[bool, typer.Option("--data-only", help="Leave out code and model.")] = False,
+    form: Annotated[Form | None, typer.Option("--as", help="The images as files, to look at.")] = None,
+) -> None:
+    """Bring back the exact code, data and model, or the bytes of a hash. The workspace is not touched."""
+    from .proof.case import Evidence
+    from .proof.restore import export_images, restore
+
+    evidence = Evidence(project_root())
+    done = export_images(evidence, what, to) if form else restore(evidence, what, to, data_only=data_only)
+    for path, md5 in done.hashes.items():
+        print(f"{md5}  {path}")
+    where = f" at {done.commit[:12]}" if done.commit else ""
+    print(f"restored to {to}{where}; every hash was computed anew.")
+
+
+@app.command()
+def reproduce(
+    what: Annotated[str, typer.Argument(metavar="X", help=WHAT)],
+    to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Work there, and keep it.")] = None,
+    here: Annotated[bool, typer.Option("--here", help="Use this Python environment if it is as the lock says.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
+) -> None:
+    """Make a model anew and compare. Exit status: 0 bit-identical, 1 different, 2 it could not be made."""
+    from .proof.case import Evidence
+    from .proof.reproduce import reproduce_into
+    from .proof.show import show_comparison
+    from .proof.targets import resolve
+
+    try:
+        evidence = Evidence(project_root())
+        cases = resolve(evidence, what).cases
+        if len(cases) != 1:
+            raise ProjectError(f"{what} leads to {len(cases)} models. Name one version.")
+        comparison = reproduce_into(evidence, cases[0], to, here=here)
+    except ProjectError as error:
+        print(f"lineage: {error}", file=sys.stderr)
+        sys.exit(2)
+    show_comparison(cases[0].title, comparison, as_json=as_json)
+    sys.exit(not comparison.is_identical)
 
 
 def main() -> None:

@@ -3,4 +3,5 @@
 DVC_ROOT = "DVC_ROOT"  # root of the main project, also inside a temporary experiment
 DVC_STAGE = "DVC_STAGE"  # set by dvc for every command it runs
 DVC_EXP_NAME = "DVC_EXP_NAME"  # set inside experiments only
+PIPELINE_CALLBACKS = "PIPELINE_CALLBACKS"  # "none": nobody is told, whatever params.yaml says; for `lineage reproduce`
 DVC_EXP_BASELINE_REV = "DVC_EXP_BASELINE_REV"  # the commit an experiment started from

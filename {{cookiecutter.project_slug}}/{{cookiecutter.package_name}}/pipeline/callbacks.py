@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..env import PIPELINE_CALLBACKS
 from ..settings import Settings
 from .dvcfile import Pipeline, Stage
 
@@ -49,7 +51,7 @@ class Callbacks(Callback):
     @classmethod
     def from_settings(cls, settings: Settings) -> Callbacks:
         """Instantiates the `_target_` of each entry of `callbacks`, as Hydra does."""
-        if not settings.callbacks:
+        if not settings.callbacks or os.environ.get(PIPELINE_CALLBACKS) == "none":
             return cls([])
         from hydra.utils import instantiate
 

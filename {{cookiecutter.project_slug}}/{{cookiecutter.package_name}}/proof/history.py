@@ -50,7 +50,8 @@ class History:
 
     def __init__(self, root: Path) -> None:
         self.git = Repository(root)
-        self._prefix = "".join(self.git.must("rev-parse", "--show-prefix"))
+        #: of the project in the repository: empty, or ending in a slash
+        self.prefix = "".join(self.git.must("rev-parse", "--show-prefix"))
         self._blobs = _Blobs(root)
 
     @cached_property
@@ -101,7 +102,7 @@ class History:
 
     def read(self, commit: str, path: str) -> bytes | None:
         """The content of a file of the project at a commit; None if there is none."""
-        return self.blob(f"{commit}:{self._prefix}{path}")
+        return self.blob(f"{commit}:{self.prefix}{path}")
 
     def lock(self, commit: str) -> Lock:
         """The stages of dvc.lock at a commit; empty if it has none or one that cannot be read."""
@@ -154,9 +155,13 @@ class History:
     @lru_cache(maxsize=None)  # noqa: B019
     def _tree(self, commit: str) -> dict[str, str]:
         """Blob by path, relative to the project."""
-        listing = self.git.run("ls-tree", "-r", "-z", f"{commit}:{self._prefix}") or ""
+        listing = self.git.run("ls-tree", "-r", "-z", f"{commit}:{self.prefix}") or ""
         entries = (entry.partition("\t") for entry in listing.split("\0") if entry)
         return {path: meta.split()[2] for meta, _, path in entries}
+
+    def files(self, commit: str) -> list[str]:
+        """The paths of all files of the project at a commit."""
+        return list(self._tree(commit))
 
     @lru_cache(maxsize=None)  # noqa: B019
     def resolve(self, revision: str) -> str | None:

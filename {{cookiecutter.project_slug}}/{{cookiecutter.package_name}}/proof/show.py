@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+
+from ..settings import flatten
 from .link import Linked
+from .reproduce import Comparison
 from .verify import Verdict
 
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+WIDTH = 2000  # longer than any line: terminals wrap
+UNKNOWN = "[yellow]unknown[/]"
 COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
 
 
@@ -18,8 +28,6 @@ def show_verdicts(verdicts: list[Verdict], scope: str, *, as_json: bool) -> None
         print(json.dumps({"scope": scope, "models": documents}, indent=2, ensure_ascii=False))
         return
     from rich.console import Console
-    from rich.markup import escape
-
     console = Console(highlight=False, soft_wrap=True)
     for verdict in verdicts:
         console.print(f"[bold]{escape(verdict.model)}[/]  {_coloured(verdict.state)}")
@@ -34,6 +42,66 @@ def _coloured(state: str, width: int = 0) -> str:
     return f"[{COLOURS[state]}]{state:<{width}}[/]"
 
 
+def show_trace(document: dict[str, Any], *, as_json: bool) -> None:
+    """Prints what `lineage trace` found, as a tree."""
+    if as_json:
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, width=WIDTH)
+    if document["kind"] != "model version":
+        console.print(f"{document['kind']} {escape(document['asked'])}: {_commit(document['commit'])}")
+    for model in document["models"]:
+        with console.capture() as drawn:  # a tree fills or cuts its lines; a hash must stay whole
+            console.print(_tree(model))
+        print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
+    if document["kind"] != "model version":
+        scope = document["scope"]
+        console.print(f"{len(document['models'])} models ({scope['tracking_uri']}, project {scope['project_id']}).")
+
+
+def _tree(model: dict[str, Any]) -> Tree:
+    from rich.tree import Tree
+
+    version, run, data = model["version"] or {}, model["training_run"], model["dataset"]
+    aliases = f"  @{', @'.join(version['aliases'])}" if version.get("aliases") else ""
+    tree = Tree(f"[bold]{escape(model['title'])}[/]{escape(aliases)}  {version.get('status', '')}")
+    tree.add(f"model identity  {_value(model['identity'])}")
+    node = tree.add(f"[bold]training run[/]  {_value(run['id'])}  {_value(run['state'])}")
+    node.add("parameters  " + escape(", ".join(f"{key}={value}" for key, value in run["parameters"].items())))
+    metrics = flatten(model["metrics"] or {})
+    node.add("metrics  " + (escape(", ".join(f"{key}={value}" for key, value in metrics.items())) or UNKNOWN))
+    node = node.add(f"[bold]result commit[/]  {_commit(model['result_commit'])}")
+    tag = f"  data/{model['data_version']}" if model["data_version"] else ""
+    node = node.add(f"[bold]data commit[/]  {_commit(model['data_commit'])}{escape(tag)}")
+    node = node.add(f"[bold]dataset version[/]  {_value(data['md5'])}")
+    for name in ("records", "subjects"):
+        counts = ", ".join(f"{split} {count}" for split, count in (data[name] or {}).items())
+        node.add(f"{name}  {counts or UNKNOWN}")
+    node.add(f"classes  {escape(', '.join(data['classes'])) if data['classes'] else UNKNOWN}")
+    node.add(f"shards  {data['shards'] if data['shards'] is not None else UNKNOWN}")
+    node = node.add(f"[bold]raw data[/]  {_value(model['raw']['md5'])}")
+    node = node.add(f"[bold]bytes[/]  {_value(model['places']['remote'])}")
+    for md5, url in model["places"]["objects"].items():
+        here = ", also in the cache here" if model["places"]["cached"][md5] else ""
+        node.add(f"{_value(url or md5)}{here}")
+    return tree
+
+
+def _commit(commit: dict[str, Any] | None) -> str:
+    if commit is None:
+        return UNKNOWN
+    if not commit["found"]:
+        return f"{commit['id']}  [red]not in this repository[/]"
+    reachable = "" if commit["reachable"] else "  [red]in no ref[/]"
+    return f"{commit['id'][:12]}  {escape(commit['subject'])}{reachable}"
+
+
+def _value(text: str | None) -> str:
+    return escape(text) if text else UNKNOWN
+
+
 def show_linked(done: Linked) -> None:
     """Prints what `lineage link` did."""
     print(f"{done.looked_at} runs and versions looked at; {len(done.linked)} linked now.")
@@ -45,3 +113,26 @@ def show_linked(done: Linked) -> None:
         print(f"{len(done.pending)} pending: no commit holds their data or result yet (`git add -A && git commit`).")
     if done.without_result:
         print(f"{done.without_result} runs failed, were killed or are going on: they left no result to link.")
+
+
+def show_comparison(title: str, comparison: Comparison, *, as_json: bool) -> None:
+    """Prints what `lineage reproduce` found."""
+    if as_json:
+        print(json.dumps({"model": title, "identical": comparison.is_identical, **asdict(comparison)}, indent=2))
+        return
+    if comparison.is_identical:
+        print(f"{title}: bit-identical, {comparison.looked_at} of {comparison.looked_at} outputs.")
+    else:
+        same = comparison.looked_at - len(comparison.hashes)
+        print(f"{title}: different, {same} of {comparison.looked_at} outputs are bit-identical.")
+    for path, (then, now) in comparison.hashes.items():
+        print(f"  {path}: {then} -> {now}")
+    for key, (then, now) in comparison.metrics.items():
+        by = f" (by {now - then:+g})" if isinstance(then, int | float) and isinstance(now, int | float) else ""
+        print(f"  metric {key}: {then} -> {now}{by}")
+    for name, most in comparison.weights.items():
+        print(f"  weights {name}: at most {most:g} apart")
+    for key, (then, now) in comparison.circumstances.items():
+        print(f"  {key}: {then} -> {now}")
+    for what in comparison.unknown:
+        print(f"  unknown: {what}")

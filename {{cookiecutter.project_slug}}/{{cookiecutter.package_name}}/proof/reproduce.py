@@ -1,0 +1,160 @@
+"""Makes a model anew from its commit, in an environment from its lock, and compares what comes out, bit by bit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..env import PIPELINE_CALLBACKS
+from ..errors import LineageError
+from ..lineage.chain import SCORES
+from ..lineage.facts import MODEL, RUN_RECORD
+from ..lineage.packages import LOCK, differences
+from ..pipeline.dvcfile import locked_hash, read_lock
+from ..settings import flatten
+from .case import Case, Evidence
+from .restore import clean_environment, require_empty, restore_code, run
+
+LOG = "reproduce.log"
+PACKAGES = "from importlib.metadata import distributions as d; print(*(f'{x.name}=={x.version}' for x in d()), sep='\\n')"
+
+
+@dataclass
+class Comparison:
+    """The first making against the second. Empty where they are the same."""
+
+    looked_at: int = 0
+    hashes: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)  # by path: then, now
+    metrics: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)  # greatest absolute difference by tensor
+    circumstances: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # machine and packages
+    unknown: list[str] = field(default_factory=list)
+
+    @property
+    def is_identical(self) -> bool:
+        """Whether every output has the same bytes, the record of the run aside: it holds the run's id and times."""
+        return self.looked_at > 0 and not self.hashes
+
+
+def reproduce_into(evidence: Evidence, case: Case, target: Path | None, *, here: bool = False) -> Comparison:
+    """`reproduce` in `target`, which is then kept, or in a temporary folder."""
+    if target is not None:
+        require_empty(target)
+        target.mkdir(parents=True, exist_ok=True)
+        return reproduce(evidence, case, target, here=here)
+    with tempfile.TemporaryDirectory(prefix="reproduce-") as scratch:
+        return reproduce(evidence, case, Path(scratch), here=here)
+
+
+def reproduce(evidence: Evidence, case: Case, folder: Path, *, here: bool = False) -> Comparison:
+    """Runs the pipeline of the model's commit in `folder`, an empty one, and compares.
+
+    With `here`, in the Python environment that this runs in, which must be as the commit's lock says. Nothing is
+    reported to MLflow. Raises LineageError if the pipeline cannot be run to its end.
+    """
+    commit = case.commit
+    restore_code(evidence, commit, folder)
+    project = folder / evidence.history.prefix
+    python = _environment(project, here)
+    environment = clean_environment(**{PIPELINE_CALLBACKS: "none"})
+    environment["PATH"] = f"{python.parent}:{environment.get('PATH', '')}"
+    log = project / LOG
+    status = run([str(python), "-m", "dvc", "repro", "evaluate"], project, log, environment)
+    if status != 0:
+        last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-3:]
+        raise LineageError(f"the pipeline did not run to its end: {' / '.join(last)} ({log})")
+    return _compare(evidence, case, project, python)
+
+
+def _environment(project: Path, here: bool) -> Path:
+    """The Python to run with: of an environment of the project's own, made from its lock."""
+    if here:
+        wrong = differences(project / LOCK)
+        if wrong:
+            raise LineageError(f"this environment is not as {LOCK} of the commit says: {wrong[0]}. Leave out --here.")
+        return Path(sys.executable)
+    script = project / "scripts" / "environment.py"
+    command = [sys.executable, str(script), "--venv", ".venv", "--requirements", LOCK, "--editable", "."]
+    if run(command, project, project / LOG, clean_environment()) != 0:
+        raise LineageError(f"the environment of {LOCK} could not be made; {project / LOG} says why.")
+    return project / ".venv" / "bin" / "python"
+
+
+def _compare(evidence: Evidence, case: Case, project: Path, python: Path) -> Comparison:
+    result = Comparison()
+    then, now = case.lock, read_lock(project)
+    for name, entry in now.items():
+        for out in entry.get("outs") or []:
+            before = locked_hash(then.get(name), "outs", out["path"])
+            if before is None or out["path"] == RUN_RECORD or name == "register":
+                continue
+            result.looked_at += 1
+            if before != out["md5"]:
+                result.hashes[out["path"]] = (before, out["md5"])
+    _compare_metrics(evidence, case, project, result)
+    _compare_weights(evidence, case, project, result)
+    _compare_circumstances(evidence, case, project, python, result)
+    return result
+
+
+def _compare_metrics(evidence: Evidence, case: Case, project: Path, result: Comparison) -> None:
+    md5 = locked_hash(case.lock.get("evaluate"), "outs", SCORES)
+    before = flatten(json.loads(evidence.objects.read(md5))) if md5 else {}
+    after = flatten(json.loads((project / SCORES).read_text(encoding="utf-8")))
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            result.metrics[key] = (before.get(key), after.get(key))
+
+
+def _compare_weights(evidence: Evidence, case: Case, project: Path, result: Comparison) -> None:
+    if MODEL not in result.hashes:
+        return
+    import numpy as np
+    from safetensors.numpy import load
+
+    before = load(evidence.objects.read(str(result.hashes[MODEL][0])))
+    after = load((project / MODEL).read_bytes())
+    for name in sorted({*before, *after}):
+        if name not in before or name not in after or before[name].shape != after[name].shape:
+            result.weights[name] = float("nan")  # there is no difference to speak of
+        elif not np.array_equal(before[name], after[name]):
+            difference = before[name].astype(np.float64) - after[name].astype(np.float64)
+            result.weights[name] = float(np.abs(difference).max())
+
+
+def _compare_circumstances(
+    evidence: Evidence, case: Case, project: Path, python: Path, result: Comparison
+) -> None:
+    record = case.document["training_run"]
+    after = json.loads((project / RUN_RECORD).read_text(encoding="utf-8"))["machine"]
+    before = record.get("machine") or {}
+    for key in sorted({*before, *after} - {"markers"}):
+        if before.get(key) != after.get(key):
+            result.circumstances[key] = (before.get(key), after.get(key))
+    try:
+        run_id = record.get("run_id")
+        if run_id is None:
+            raise LineageError("the training was not logged")
+        text = evidence.store_at(record["tracking_uri"]).artifact(run_id, "packages.txt").decode()
+    except LineageError as error:
+        result.unknown.append(f"the packages of the first making ({error})")
+        return
+    listed = subprocess.run([str(python), "-c", PACKAGES], capture_output=True, text=True, check=True).stdout
+    then, now = _versions(text), _versions(listed)
+    locked = {*_versions((project / LOCK).read_text(encoding="utf-8"))}
+    for name in sorted(locked & {*then, *now}):
+        if then.get(name) != now.get(name):
+            result.circumstances[f"package {name}"] = (then.get(name), now.get(name))
+
+
+def _versions(text: str) -> dict[str, str]:
+    from packaging.utils import canonicalize_name
+
+    lines = [line.split(";")[0].split("\\")[0].strip() for line in text.splitlines()]
+    pairs = [line.partition("==") for line in lines if "==" in line and not line.startswith(("#", "-"))]
+    return {canonicalize_name(name): version for name, _, version in pairs}

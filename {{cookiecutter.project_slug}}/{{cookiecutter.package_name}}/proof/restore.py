@@ -1,0 +1,216 @@
+"""Code, data and model of a commit, or the bytes of a hash alone, in a folder of their own. The workspace is not touched.
+
+Objects come from the cache where their bytes are right there, else from the DVC remote, and the hash of every file and
+folder is computed anew after it was written. What is not whole is not left under the name that was asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
+
+import yaml
+
+from ..errors import DamageError, LineageError
+from ..lineage.facts import DATASET
+from ..lineage.git import NAMING_A_REPOSITORY, Repository
+from ..lineage.hashes import hash_path
+from ..pipeline.dvcfile import locked_hash
+from .case import Evidence
+from .history import History
+from .objects import JOBS, Objects
+from .targets import HEX, resolve
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored: the commit if it is known, and how many files were written from how many objects."""
+
+    target: Path
+    commit: str | None
+    hashes: dict[str, str]  # by path; each computed anew
+
+
+def require_empty(target: Path) -> None:
+    """Raises LineageError if there is something at `target` already."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise LineageError(f"{target} is there already. Name a folder that is empty or does not exist.")
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """A folder beside `target` that takes its name when all went well, and vanishes otherwise.
+
+    Raises LineageError if there is something at `target` already.
+    """
+    require_empty(target)
+    partial = target.absolute().with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if target.exists():
+            target.rmdir()
+        partial.replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def restore(evidence: Evidence, asked: str, target: Path, *, data_only: bool = False) -> Restored:
+    """Restores what `asked` names into `target`. Raises LineageError if it cannot be had whole."""
+    commit = commit_of(evidence, asked)
+    with whole(target) as folder:
+        if commit is None:
+            hashes = restore_hash(evidence.objects, asked, folder)
+        else:
+            if not data_only:
+                restore_code(evidence, commit, folder)
+            hashes = restore_outputs(evidence, commit, folder, data_only=data_only)
+    return Restored(target, commit, hashes)
+
+
+def export_images(evidence: Evidence, asked: str, target: Path) -> Restored:
+    """The images of a dataset version as files: SPLIT/LABEL/RECORD_ID.png. To look at: it is no dataset version."""
+    import pyarrow.parquet as pq
+
+    commit = commit_of(evidence, asked)
+    md5 = asked if commit is None else locked_hash(evidence.history.lock(commit).get("preprocess"), "outs", DATASET)
+    if md5 is None:
+        raise LineageError(f"dvc.lock at {commit} records no dataset version.")
+    with whole(target) as folder:
+        scratch = folder / ".objects"
+        scratch.mkdir()
+        for path, name in evidence.objects.listing(md5).items():
+            if not path.startswith("shards/"):
+                continue
+            for row in pq.read_table(evidence.objects.verified(name, scratch)).to_pylist():
+                # an id may hold what a file name may not
+                image = folder / row["split"] / quote(row["label"], safe="") / f"{quote(row['record_id'], safe='')}.png"
+                image.parent.mkdir(parents=True, exist_ok=True)
+                image.write_bytes(row["image"])
+        shutil.rmtree(scratch)
+    return Restored(target, commit, {DATASET: md5})
+
+
+def commit_of(evidence: Evidence, asked: str) -> str | None:
+    """The commit to restore; None if `asked` is a hash of data, for which no commit is needed."""
+    if HEX.fullmatch(asked) and evidence.history.resolve(asked) is None:
+        try:
+            target = resolve(evidence, asked)
+        except LineageError:  # no commit and no version knows it; the objects may
+            return None
+        if target.kind == "hash" and not any(case.identity == asked for case in target.cases):
+            return None
+    else:
+        target = resolve(evidence, asked)
+    if target.kind == "commit":
+        return target.commit
+    commits = {case.commit for case in target.cases}
+    if len(commits) != 1:
+        raise LineageError(f"{asked} leads to {len(commits)} commits. Name a version, a run or one of: {commits}.")
+    return commits.pop()
+
+
+def restore_code(evidence: Evidence, commit: str, folder: Path) -> None:
+    """A Git repository of its own at `commit`, with the whole history that leads to it.
+
+    In a larger repository, `folder` becomes a clone of all of it: the project lies where it lies there.
+    """
+    git = Repository(folder)
+    top = evidence.history.git.must("rev-parse", "--show-toplevel")[0]
+    git.must("clone", "--quiet", "--shared", "--no-checkout", top, ".")
+    git.must("checkout", "--quiet", "--detach", commit)
+    # an own copy of the objects: the first repository may be deleted, or forget the commit
+    git.must("repack", "-a", "-d", "--quiet")
+    (folder / ".git" / "objects" / "info" / "alternates").unlink()
+    origin = evidence.history.git.run("remote", "get-url", evidence.history.remote) if evidence.history.remote else None
+    git.must(*(("remote", "set-url", "origin", origin) if origin else ("remote", "remove", "origin")))
+    if changed := git.must("status", "--porcelain"):
+        raise DamageError(f"the restored code differs from {commit[:12]}: {changed[0]}.")
+
+
+def restore_outputs(evidence: Evidence, commit: str, folder: Path, *, data_only: bool) -> dict[str, str]:
+    """Everything that DVC keeps for `commit`, put where it belongs. Returns the hash of each, computed anew."""
+    pipeline, lock = evidence.history.pipeline(commit), evidence.history.lock(commit)
+    chosen = pipeline.upstream(pipeline.stage("train")) if data_only else list(pipeline.stages.values())
+    wanted = {
+        out["path"]: out["md5"]
+        for stage in chosen
+        for out in (lock.get(stage.name) or {}).get("outs") or []
+        if out.get("md5") and out["path"] not in stage.uncached
+    }
+    wanted |= _added(evidence.history, commit)
+    project = folder if data_only else folder / evidence.history.prefix
+    _fetch(evidence.objects, {project / path: md5 for path, md5 in wanted.items()})
+    return {path: _checked(project / path, md5) for path, md5 in sorted(wanted.items())}
+
+
+def restore_hash(objects: Objects, md5: str, folder: Path) -> dict[str, str]:
+    """A folder's files straight into `folder`, or a file under its hash; no commit is needed."""
+    if md5.endswith(".dir"):
+        _fetch(objects, {folder: md5})
+        return {".": _checked(folder, md5)}
+    objects.fetch(md5, folder / md5)
+    return {md5: md5}
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """The environment without what names another repository, project or Python environment."""
+    foreign = (*NAMING_A_REPOSITORY, "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+    kept = {key: value for key, value in os.environ.items() if key not in foreign and not key.startswith("DVC_")}
+    return {**kept, **variables}
+
+
+def run(command: list[str], folder: Path, log: Path, environment: dict[str, str]) -> int:
+    """Runs a command with its output in `log`. Returns its exit status."""
+    with log.open("ab") as output:
+        done = subprocess.run(command, cwd=folder, env=environment, stdout=output, stderr=output, check=False)
+    return done.returncode
+
+
+def _fetch(objects: Objects, wanted: dict[Path, str]) -> None:
+    from rich.console import Console
+    from rich.progress import track
+
+    files: dict[Path, str] = {}
+    for path, md5 in wanted.items():
+        if md5.endswith(".dir"):
+            path.mkdir(parents=True, exist_ok=True)
+            for name, file in objects.listing(md5).items():
+                if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                    raise DamageError(f"the listing {md5} names {name!r}, which lies outside of its folder.")
+                files[path / name] = file
+        else:
+            files[path] = md5
+    console = Console(stderr=True)
+    with ThreadPoolExecutor(JOBS) as pool:
+        done = pool.map(lambda item: objects.fetch(item[1], item[0]), files.items())
+        for _ in track(done, "restoring", total=len(files), console=console, disable=not console.is_terminal):
+            pass
+
+
+def _checked(path: Path, md5: str) -> str:
+    found = hash_path(path).md5
+    if found != md5:
+        raise DamageError(f"{path} was restored as {found}, it must be {md5}.")
+    return found
+
+
+def _added(history: History, commit: str) -> dict[str, str]:
+    """What `dvc add` and `dvc import-url` keep: hash by path, from the .dvc files of the commit."""
+    added = {}
+    for file in history.files(commit):
+        if not file.endswith(".dvc"):
+            continue
+        document = yaml.safe_load(history.read(commit, file) or b"") or {}
+        for out in document.get("outs") or []:
+            if out.get("md5"):
+                added[(PurePosixPath(file).parent / out["path"]).as_posix()] = out["md5"]
+    return added

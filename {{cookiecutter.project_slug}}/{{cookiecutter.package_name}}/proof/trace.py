@@ -1,0 +1,166 @@
+"""The chain of a model as one document: what is known of each link, and where it was found. Nothing is proved here.
+
+What cannot be found is None, and shown as unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import ProjectError
+from ..lineage.facts import DATASET, RAW
+from ..lineage.git import strip_user
+from ..pipeline.dvcfile import locked_hash, locked_params
+from ..settings import flatten
+from .case import Case, Evidence
+from .commits import data_commits, data_version
+from .dataset import describe
+from .targets import Target
+
+T = TypeVar("T")
+MACHINE = ("device", "accelerator", "processor", "python", "torch", "threads")
+
+
+def trace(evidence: Evidence, target: Target) -> dict[str, Any]:
+    """What was asked for, and the chain of every model that belongs to it."""
+    return {
+        "asked": target.asked,
+        "kind": target.kind,
+        "hash": target.hash,
+        "commit": _commit(evidence, target.commit),
+        "scope": {"tracking_uri": evidence.store.shown_uri, "project_id": evidence.project_id},
+        "models": [chain_of(case) for case in target.cases],
+    }
+
+
+def chain_of(case: Case) -> dict[str, Any]:
+    """The chain of one model: version, training run, commits, dataset, raw data, places."""
+    evidence, version = case.evidence, case.version
+    tags = version.tags if version else {}
+    commit = _known(lambda: case.commit)
+    document = _known(lambda: case.document) or {}
+    lock = case.history.lock(commit) if commit else {}
+    data_md5 = locked_hash(lock.get("train"), "deps", DATASET) or tags.get("dvc_data_md5")
+    raw_md5 = locked_hash(lock.get("preprocess"), "deps", RAW) or tags.get("dvc_raw_md5")
+    found = data_commits(case.history, data_md5) if data_md5 else []
+    data_commit = tags.get("data_git_commit_id") or next(iter(found), None)
+    record = document.get("training_run") or {}
+    run_id = tags.get("training_run_id") or record.get("run_id")
+    return {
+        "title": case.title,
+        "identity": _known(lambda: case.identity),
+        "version": None if version is None else _version(version),
+        "training_run": _training_run(case, run_id, record, lock),
+        "metrics": document.get("metrics"),
+        "result_commit": _commit(evidence, commit, "tag" if commit and commit == case.tagged_commit else "look-up"),
+        "data_commit": _commit(evidence, data_commit, "tag" if "data_git_commit_id" in tags else "look-up"),
+        "data_version": data_version(case.history, data_md5) if data_md5 else None,
+        "dataset": _folder(evidence, data_md5, document.get("dataset"), described=True),
+        "raw": _folder(evidence, raw_md5, document.get("raw")),
+        "model": {key: (document.get("model") or {}).get(key) for key in ("md5", "sha256", "size")},
+        "environment": (document.get("environment") or {}).get("md5"),
+        "places": _places(evidence, data_md5, tags.get("dvc_model_md5")),
+        "repository": _known(lambda: _web_url(evidence)),
+    }
+
+
+def _version(version: Any) -> dict[str, Any]:
+    return {
+        "name": version.name,
+        "number": str(version.version),
+        "aliases": list(version.aliases),
+        "registered": version.creation_timestamp,
+        "status": version.tags.get("lineage_status", "unknown"),
+        "source": version.source,
+    }
+
+
+def _training_run(case: Case, run_id: str | None, record: dict[str, Any], lock: dict[str, Any]) -> dict[str, Any]:
+    run = None
+    if case.version is not None and run_id:
+        uri = case.version.tags.get("training_tracking_uri") or case.evidence.store.shown_uri
+        run = _known(lambda: case.evidence.store_at(uri).run(run_id))
+    machine = record.get("machine") or {}
+    started = record.get("started_from") or {}
+    return {
+        "id": run_id,
+        "tracking_uri": record.get("tracking_uri"),
+        "experiment_id": run.info.experiment_id if run else None,
+        "state": run and (run.info.status if run.info.lifecycle_stage == "active" else "deleted"),
+        "started": run and run.info.start_time,
+        "user": run and run.data.tags.get("mlflow.user"),
+        "dvc_experiment": started.get("dvc_exp_name"),
+        "started_from": started.get("mlflow.source.git.commit"),
+        "dirty_files": (started.get("git_dirty_files") or "").splitlines(),
+        "parameters": flatten(locked_params(lock.get("train"))),
+        "data_parameters": flatten(locked_params(lock.get("preprocess"))),
+        "machine": {key: machine.get(key) for key in MACHINE if key in machine},
+    }
+
+
+def _commit(evidence: Evidence, commit: str | None, source: str = "asked") -> dict[str, Any] | None:
+    if commit is None or evidence.history.resolve(commit) is None:
+        return {"id": commit, "source": source, "found": False} if commit else None
+    info = evidence.history.info(commit)
+    return {
+        "id": info.id,
+        "date": info.date,
+        "subject": info.subject,
+        "refs": list(evidence.history.refs(commit)),
+        "reachable": evidence.history.is_reachable(commit),
+        "source": source,  # "tag": written down by `lineage link`; "look-up": found by hash just now
+        "found": True,
+    }
+
+
+def _folder(
+    evidence: Evidence, md5: str | None, document: dict[str, Any] | None, *, described: bool = False
+) -> dict[str, Any]:
+    document = document if document and document.get("md5") == md5 else {}
+    folder = {"md5": md5, "sha256": document.get("sha256"), "size": document.get("size")}
+    if described:
+        known = _known(lambda: describe(evidence.objects, str(md5))) if md5 else None
+        for key in ("records", "subjects", "classes", "shards"):
+            folder[key] = (known or {}).get(key)
+    return folder
+
+
+def _places(evidence: Evidence, *hashes: str | None) -> dict[str, Any]:
+    """Where the bytes lie: the DVC remote, and the address of each object there."""
+    objects = evidence.objects
+    return {
+        "remote": _known(lambda: objects.remote_url),
+        "objects": {md5: _known(lambda md5=md5: objects.url(md5)) for md5 in hashes if md5},  # type: ignore[misc]
+        "cached": {md5: objects.cached(md5) is not None for md5 in hashes if md5},
+    }
+
+
+def _web_url(evidence: Evidence) -> str | None:
+    """The address of the Git host for a browser; None if the remote is not on the web."""
+    url = evidence.history.git.url()
+    if url is None:
+        return None
+    if "://" not in url and "@" in url and ":" in url:  # git@host:owner/name.git
+        host, _, path = url.partition("@")[2].partition(":")
+        url = f"https://{host}/{path}"
+    if url.startswith("ssh://"):
+        url = "https://" + strip_user(url).removeprefix("ssh://")
+    return url.removesuffix(".git") if url.startswith(("http://", "https://")) else None
+
+
+def _known(ask: Callable[[], T]) -> T | None:
+    try:
+        return ask()
+    except ProjectError:
+        return None
+
+
+def write_page(document: dict[str, Any], target: Path) -> None:
+    """Writes the offline page of a trace."""
+    from .page import render
+
+    partial = target.with_name(f".{target.name}.partial")
+    partial.write_text(render(document), encoding="utf-8", newline="\n")
+    partial.replace(target)
