@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WHAT = "models:/NAME/3, models:/NAME@candidate, a run id, a hash, a Git revision, an experiment, or a path."
 
+
 class Form(str, Enum):
     """What `lineage restore --as` can make of a dataset version."""
 
@@ -163,7 +164,9 @@ def restore(
 def reproduce(
     what: Annotated[str, typer.Argument(metavar="X", help=WHAT)],
     to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Work there, and keep it.")] = None,
-    here: Annotated[bool, typer.Option("--here", help="Use this Python environment if it is as the lock says.")] = False,
+    here: Annotated[
+        bool, typer.Option("--here", help="Use this Python environment if it is as the lock says.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
 ) -> None:
     """Make a model anew and compare. Exit status: 0 bit-identical, 1 different, 2 it could not be made."""

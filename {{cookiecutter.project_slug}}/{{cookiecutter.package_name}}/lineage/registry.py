@@ -17,8 +17,8 @@ from ..pipeline.dvcfile import read_lock, read_pipeline
 from ..pipeline.outputs import Inputs
 from ..settings import Settings
 from .anchor import main_root
-from .chain import Chain, build_chain
 from .bytecode import is_compiled_from_source
+from .chain import Chain, build_chain
 from .facts import MODEL
 from .hashes import Content, folder_content, hash_tree
 from .packages import LOCK, locked

@@ -1,4 +1,4 @@
-"""What is to be proved: a model version, or the model of a lineage.json; and the evidence that answers are taken from."""
+"""What is to be proved: a model version, or the model of a lineage.json; and where the answers are taken from."""
 
 from __future__ import annotations
 

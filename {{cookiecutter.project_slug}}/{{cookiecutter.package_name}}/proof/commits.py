@@ -28,9 +28,7 @@ def result_commits(history: History, identity: str, text: str) -> list[str]:
     `text` is a hash that every such dvc.lock holds; it spares reading the others.
     """
     found = [
-        commit
-        for commit in history.commits_holding(text, path=DVC_LOCK)
-        if holds_model(history.lock(commit), identity)
+        commit for commit in history.commits_holding(text, path=DVC_LOCK) if holds_model(history.lock(commit), identity)
     ]
     return sorted(found, key=lambda commit: not history.is_permanent(commit))
 

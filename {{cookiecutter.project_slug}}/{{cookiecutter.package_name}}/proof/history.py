@@ -7,7 +7,7 @@ import os
 import subprocess
 import threading
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -84,7 +84,7 @@ class History:
                 found[State(commit, path, blob)] = None
         return list(reversed(found))
 
-    @lru_cache(maxsize=None)  # noqa: B019  lives as long as one command
+    @cache  # noqa: B019  lives as long as one command
     def commits_holding(self, text: str, *, path: str | None = None) -> tuple[str, ...]:
         """The commits that gave dvc.lock or a .dvc file (or `path` alone) a content with `text`, best first."""
         wanted = text.encode()
@@ -108,12 +108,12 @@ class History:
         """The stages of dvc.lock at a commit; empty if it has none or one that cannot be read."""
         return _stages(self.read(commit, DVC_LOCK))
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def pipeline(self, commit: str) -> Pipeline:
         """dvc.yaml at a commit; without stages if it has none or one that cannot be read."""
         return parse_pipeline(_mapping(self.read(commit, "dvc.yaml")))
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def document(self, commit: str) -> dict[str, Any] | None:
         """lineage.json at a commit; None if there is none that can be read."""
         try:
@@ -122,12 +122,12 @@ class History:
             return None
         return document if isinstance(document, dict) and document.get("model") else None
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def params(self, commit: str, path: str) -> dict[str, Any]:
         """A file of parameters at a commit; empty if there is none that can be read."""
         return _mapping(self.read(commit, path))
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def content(self, commit: str, path: str) -> tuple[Hashed, ...] | None:
         """The files of the commit's tree at or below `path`, as dvc would hash them; None if there are none.
 
@@ -148,11 +148,11 @@ class History:
             return None
         return files[0].md5 if path in self._tree(commit) else md5_of_listing({file.path: file.md5 for file in files})
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def _hashed(self, blob: str, name: str) -> Hashed:
         return hash_bytes(self.blob(blob) or b"", name)
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def _tree(self, commit: str) -> dict[str, str]:
         """Blob by path, relative to the project."""
         listing = self.git.run("ls-tree", "-r", "-z", f"{commit}:{self.prefix}") or ""
@@ -163,7 +163,7 @@ class History:
         """The paths of all files of the project at a commit."""
         return list(self._tree(commit))
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def resolve(self, revision: str) -> str | None:
         """The commit that a revision names; None if it names none."""
         if revision.startswith("-"):
@@ -186,13 +186,13 @@ class History:
     def _permanent(self) -> frozenset[str]:
         return frozenset(self.git.must("rev-list", *PERMANENT))
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def info(self, commit: str) -> CommitInfo:
         """Date and subject of a commit."""
         (line,) = self.git.must("show", "--no-patch", "--format=%H%x00%cI%x00%s", commit)
         return CommitInfo(*line.split("\0"))
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def refs(self, commit: str) -> tuple[str, ...]:
         """The refs that point at the commit, shortened as people write them."""
         return tuple(self.git.lines("for-each-ref", "--points-at", commit, "--format=%(refname:short)"))

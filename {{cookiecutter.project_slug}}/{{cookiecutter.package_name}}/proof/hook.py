@@ -18,7 +18,9 @@ def install(root: Path) -> str:
     """
     hook = hook_path(root)
     if hook is None:
-        return "Git keeps hooks outside of this repository (core.hooksPath): no hook was installed. `lineage link` links."
+        return (
+            "Git keeps hooks outside of this repository (core.hooksPath): no hook was installed. `lineage link` links."
+        )
     if hook.exists() and MARK not in hook.read_text(encoding="utf-8", errors="replace"):
         return f"{hook} is another hook and was left alone. Call {SCRIPT} from it to link after each commit."
     if not is_installed(root):

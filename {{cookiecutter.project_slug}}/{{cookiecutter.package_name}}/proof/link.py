@@ -15,6 +15,9 @@ from ..pipeline.dvcfile import locked_hash
 from .case import Case, Evidence
 from .commits import best_result_commit, data_commits, data_version, holds_dataset, holds_model
 from .history import DVC_LOCK, History
+from .page import render
+from .targets import Target
+from .trace import trace
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -26,7 +29,7 @@ LIVE = {"RUNNING", "SCHEDULED"}
 
 @dataclass
 class Linked:
-    """What `link` did: how many runs and versions were looked at, and the names of those it changed or could not link."""
+    """What `link` did: how many runs and versions were looked at, and which it changed or could not link."""
 
     looked_at: int = 0
     linked: list[str] = field(default_factory=list)
@@ -50,16 +53,15 @@ def link(evidence: Evidence) -> Linked:
     What is linked stays as it is while its commit can be reached. Raises TrackerError if MLflow cannot be asked.
     """
     done = Linked()
-    identities: dict[str, str] = {}  # by hash of run.json: what Git knows of a training
     for run in evidence.store.runs.values():
         if run.info.lifecycle_stage == "active":
-            _link_run(evidence, run, identities, done)
+            _link_run(evidence, run, done)
     for version in evidence.store.versions:
         _link_version(evidence, version, done)
     return done
 
 
-def _link_run(evidence: Evidence, run: Run, identities: dict[str, str], done: Linked) -> None:
+def _link_run(evidence: Evidence, run: Run, done: Linked) -> None:
     tags, name = run.data.tags, f"run {run.info.run_id} ({run.data.tags.get('dvc_stage')})"
     done.looked_at += 1
     if run.info.status != "FINISHED":
@@ -106,7 +108,20 @@ def _link_version(evidence: Evidence, version: ModelVersion, done: Linked) -> No
                 client.set_model_version_tag(version.name, version.version, key, value)
             for key in _obsolete(tags, wanted):
                 client.delete_model_version_tag(version.name, version.version, key)
+        tags.update(changes)
+        _log_page(case)
     _count(done, case.title, changes, commit is not None)
+
+
+def _log_page(case: Case) -> None:
+    """Keeps the chain as a page among the artifacts of the run that registered the version, if one did."""
+    assert case.version is not None
+    run_id = case.version.tags.get("register_run_id")
+    if run_id is None:
+        return
+    page = render(trace(case.evidence, Target(case.title, "model version", [case])))
+    with case.evidence.store.asked(f"log the page of {case.title}"):
+        case.evidence.store.client.log_text(run_id, page, f"lineage/{case.version.name}-{case.version.version}.html")
 
 
 def _data_tags(evidence: Evidence, tags: dict[str, str]) -> dict[str, Any]:

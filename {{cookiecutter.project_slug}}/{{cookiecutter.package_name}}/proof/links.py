@@ -217,7 +217,9 @@ def data_commit(case: Case) -> Tally:
         tagged = case.history.data_tags.get(f"data/{tags['data_version']}")
         there = tagged is not None and holds_dataset(case.history, tagged, md5)
         name = f"data/{tags['data_version']}"
-        tally.equal(f"the Git tag {name}", "on this dataset" if there else "not on it", "on this dataset", "the version")
+        tally.equal(
+            f"the Git tag {name}", "on this dataset" if there else "not on it", "on this dataset", "the version"
+        )
         if not there and data_version(case.history, md5) is None:
             _raise_if_shallow(case)
     return tally
@@ -355,4 +357,6 @@ def _known_sha256(case: Case) -> dict[str, str]:
 
 def _raise_if_shallow(case: Case) -> None:
     if case.history.is_shallow:
-        raise LineageError("this clone is shallow: older commits are not here. `git fetch --unshallow`, then ask again.")
+        raise LineageError(
+            "this clone is shallow: older commits are not here. `git fetch --unshallow`, then ask again."
+        )

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ class Objects:
             wanted = list(dict.fromkeys(hashes))
             return dict(zip(wanted, pool.map(self._held, wanted), strict=True))
 
-    @lru_cache(maxsize=None)  # noqa: B019  lives as long as one command
+    @cache  # noqa: B019  lives as long as one command
     def _held(self, md5: str) -> Held:
         try:
             info = self._remote.fs.info(self._remote.oid_to_path(md5))
@@ -90,7 +90,7 @@ class Objects:
             raise LineageError(f"{self.url(md5)} cannot be looked up: {_first_line(error)}") from error
         return Held(md5, int(info.get("size") or 0), info.get("type") != "directory")
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def rehash(self, md5: str) -> Hashed:
         """Reads an object of the remote and computes its hashes. Raises LineageError if it cannot be read."""
         md5_sum, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
@@ -111,7 +111,7 @@ class Objects:
             wanted = list(dict.fromkeys(hashes))
             return dict(zip(wanted, pool.map(self.rehash, wanted), strict=True))
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def hash_cached(self, md5: str) -> Hashed | None:
         """Reads an object of the cache and computes its hashes; None if the cache has none of that name."""
         path = Path(self._cache.oid_to_path(md5))
@@ -148,8 +148,8 @@ class Objects:
                 faults.append(f"{self.url(md5)} holds other bytes (MD5 {found.md5})")
         finally:
             partial.unlink(missing_ok=True)
-        error = DamageError if any("other bytes" in fault for fault in faults) else LineageError
-        raise error(f"object {md5} cannot be had: {'; '.join(faults)}.")
+        kind = DamageError if any("other bytes" in fault for fault in faults) else LineageError
+        raise kind(f"object {md5} cannot be had: {'; '.join(faults)}.")
 
     def verified(self, md5: str, scratch: Path) -> Path:
         """A file with the right bytes: the one in the cache, or one fetched into `scratch`. Raises as `fetch` does."""
@@ -161,7 +161,7 @@ class Objects:
             self.fetch(md5, target)
         return target
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def listing(self, md5: str) -> dict[str, str]:
         """The files of a folder: MD5 by path. `md5` ends in `.dir`. Raises LineageError as `fetch` does."""
         entries = json.loads(self.read(md5))

@@ -21,7 +21,9 @@ from .case import Case, Evidence
 from .restore import clean_environment, require_empty, restore_code, run
 
 LOG = "reproduce.log"
-PACKAGES = "from importlib.metadata import distributions as d; print(*(f'{x.name}=={x.version}' for x in d()), sep='\\n')"
+PACKAGES = (
+    "from importlib.metadata import distributions as d; print(*(f'{x.name}=={x.version}' for x in d()), sep='\\n')"
+)
 
 
 @dataclass
@@ -97,7 +99,7 @@ def _compare(evidence: Evidence, case: Case, project: Path, python: Path) -> Com
             if before != out["md5"]:
                 result.hashes[out["path"]] = (before, out["md5"])
     _compare_metrics(evidence, case, project, result)
-    _compare_weights(evidence, case, project, result)
+    _compare_weights(evidence, project, result)
     _compare_circumstances(evidence, case, project, python, result)
     return result
 
@@ -111,7 +113,7 @@ def _compare_metrics(evidence: Evidence, case: Case, project: Path, result: Comp
             result.metrics[key] = (before.get(key), after.get(key))
 
 
-def _compare_weights(evidence: Evidence, case: Case, project: Path, result: Comparison) -> None:
+def _compare_weights(evidence: Evidence, project: Path, result: Comparison) -> None:
     if MODEL not in result.hashes:
         return
     import numpy as np
@@ -127,9 +129,7 @@ def _compare_weights(evidence: Evidence, case: Case, project: Path, result: Comp
             result.weights[name] = float(np.abs(difference).max())
 
 
-def _compare_circumstances(
-    evidence: Evidence, case: Case, project: Path, python: Path, result: Comparison
-) -> None:
+def _compare_circumstances(evidence: Evidence, case: Case, project: Path, python: Path, result: Comparison) -> None:
     record = case.document["training_run"]
     after = json.loads((project / RUN_RECORD).read_text(encoding="utf-8"))["machine"]
     before = record.get("machine") or {}

@@ -1,4 +1,4 @@
-"""Code, data and model of a commit, or the bytes of a hash alone, in a folder of their own. The workspace is not touched.
+"""Code, data and model of a commit, or the bytes of a hash alone, in a folder of their own. The workspace stays.
 
 Objects come from the cache where their bytes are right there, else from the DVC remote, and the hash of every file and
 folder is computed anew after it was written. What is not whole is not left under the name that was asked for.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from ..errors import DamageError, LineageError
 from ..lineage.facts import DATASET
 from ..lineage.git import NAMING_A_REPOSITORY, Repository
 from ..lineage.hashes import hash_path
+from ..lineage.remote import object_path
 from ..pipeline.dvcfile import locked_hash
 from .case import Evidence
 from .history import History
@@ -148,7 +150,9 @@ def restore_outputs(evidence: Evidence, commit: str, folder: Path, *, data_only:
     }
     wanted |= _added(evidence.history, commit)
     project = folder if data_only else folder / evidence.history.prefix
-    _fetch(evidence.objects, {project / path: md5 for path, md5 in wanted.items()})
+    # with a cache of its own, to dvc the restored project is as after `dvc pull`
+    cache = None if data_only else project / ".dvc" / "cache"
+    _fetch(evidence.objects, {project / path: md5 for path, md5 in wanted.items()}, cache)
     return {path: _checked(project / path, md5) for path, md5 in sorted(wanted.items())}
 
 
@@ -175,7 +179,7 @@ def run(command: list[str], folder: Path, log: Path, environment: dict[str, str]
     return done.returncode
 
 
-def _fetch(objects: Objects, wanted: dict[Path, str]) -> None:
+def _fetch(objects: Objects, wanted: dict[Path, str], cache: Path | None = None) -> None:
     from rich.console import Console
     from rich.progress import track
 
@@ -183,6 +187,8 @@ def _fetch(objects: Objects, wanted: dict[Path, str]) -> None:
     for path, md5 in wanted.items():
         if md5.endswith(".dir"):
             path.mkdir(parents=True, exist_ok=True)
+            if cache is not None:
+                objects.fetch(md5, object_path(cache, md5))
             for name, file in objects.listing(md5).items():
                 if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
                     raise DamageError(f"the listing {md5} names {name!r}, which lies outside of its folder.")
@@ -191,9 +197,18 @@ def _fetch(objects: Objects, wanted: dict[Path, str]) -> None:
             files[path] = md5
     console = Console(stderr=True)
     with ThreadPoolExecutor(JOBS) as pool:
-        done = pool.map(lambda item: objects.fetch(item[1], item[0]), files.items())
+        done = pool.map(lambda item: _fetch_file(objects, item[0], item[1], cache), files.items())
         for _ in track(done, "restoring", total=len(files), console=console, disable=not console.is_terminal):
             pass
+
+
+def _fetch_file(objects: Objects, path: Path, md5: str, cache: Path | None) -> None:
+    objects.fetch(md5, path)
+    if cache is not None and not (kept := object_path(cache, md5)).exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_name(f"{kept.name}.{threading.get_ident()}.partial")  # two paths may have one content
+        shutil.copyfile(path, partial)
+        partial.replace(kept)
 
 
 def _checked(path: Path, md5: str) -> str:

@@ -28,6 +28,7 @@ def show_verdicts(verdicts: list[Verdict], scope: str, *, as_json: bool) -> None
         print(json.dumps({"scope": scope, "models": documents}, indent=2, ensure_ascii=False))
         return
     from rich.console import Console
+
     console = Console(highlight=False, soft_wrap=True)
     for verdict in verdicts:
         console.print(f"[bold]{escape(verdict.model)}[/]  {_coloured(verdict.state)}")

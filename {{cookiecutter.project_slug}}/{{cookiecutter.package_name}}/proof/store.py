@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,7 @@ class Store:
             )
             return {run.info.run_id: run for run in found}
 
-    @lru_cache(maxsize=None)  # noqa: B019  lives as long as one command
+    @cache  # noqa: B019  lives as long as one command
     def run(self, run_id: str) -> Run | None:
         """One run, deleted or not; None if the store has none of that id."""
         if "runs" in self.__dict__ and run_id in self.runs:
@@ -89,7 +89,7 @@ class Store:
         found = self._found("look up an alias", lambda: self.client.get_model_version_by_alias(name, alias))
         return found and self.version(found.name, str(found.version))
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def artifact(self, run_id: str, path: str) -> bytes:
         """The content of an artifact of a run. Raises TrackerError if it cannot be had."""
         with self.asked(f"read {path} of run {run_id}"):
