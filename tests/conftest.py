@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -79,6 +81,49 @@ class Project:
 
     def store(self, uri: str | None = None) -> Store:
         return Store(uri or f"sqlite:///{self.root}/mlflow.db", self.params["project_id"])
+
+    @property
+    def remote(self) -> Path:
+        """The folder that is the DVC remote."""
+        return Path(self.run("dvc", "config", "remote.storage.url").strip())
+
+    def object(self, md5: str) -> Path:
+        """An object of the DVC remote."""
+        return self.remote / "files" / "md5" / md5[:2] / md5[2:]
+
+    def cached(self, md5: str) -> Path:
+        """An object of the cache."""
+        return self.root / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
+
+    def sql(self, statement: str, *values: object) -> int:
+        """Changes the embedded MLflow store behind MLflow's back. Returns how many rows were changed."""
+        with contextlib.closing(sqlite3.connect(self.root / "mlflow.db")) as store:
+            changed = store.execute(statement, values).rowcount
+            store.commit()
+        return changed
+
+    def copy(self, folder: Path) -> Project:
+        """Everything of this project in another place: workspace, cache, MLflow store, DVC remote, Git remote."""
+        copy = Project(folder / self.root.name, self.venv, self.environment)
+        shutil.copytree(self.root, copy.root, symlinks=True)
+        shutil.copytree(self.remote, folder / "dvc-remote")
+        (copy.root / ".dvc" / "config.local").write_text(f"['remote \"storage\"']\n    url = {folder}/dvc-remote\n")
+        if "origin" in self.git("remote"):
+            origin = folder / "origin.git"
+            shutil.copytree(self.git("remote", "get-url", "origin"), origin)
+            copy.git("remote", "set-url", "origin", str(origin))
+        with contextlib.closing(sqlite3.connect(copy.root / "mlflow.db")) as store:
+            # MLflow keeps the places of artifacts as absolute paths
+            for table, column in (
+                ("experiments", "artifact_location"),
+                ("runs", "artifact_uri"),
+                ("logged_models", "artifact_location"),
+                ("model_versions", "storage_location"),
+            ):
+                move = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
+                store.execute(move, (str(self.root), str(copy.root)))
+            store.commit()
+        return copy
 
     def clone(self, folder: Path) -> Project:
         """A second clone with the same remote, its data pulled, and a store of its own."""
@@ -174,6 +219,96 @@ def baseline(shared: Path, installed: Project) -> Project:
             project.dvc("push", "--quiet")
             done.touch()
     return project
+
+
+@pytest.fixture(scope="session")
+def linked(shared: Path, baseline: Project) -> Project:
+    """Two models, committed, pushed to a Git remote and to the DVC remote, and linked. For reading only."""
+    folder = shared / "linked"
+    project = Project(folder / baseline.root.name, baseline.venv, baseline.environment)
+    with FileLock(shared / "linked.lock"):
+        done = shared / "linked.done"
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            baseline.copy(folder)
+            project.git("init", "--quiet", "--bare", str(folder / "origin.git"))
+            project.git("remote", "add", "origin", str(folder / "origin.git"))
+            project.compose("train=debug", "train.seed=5")
+            project.dvc("repro")
+            project.commit("Second model")
+            project.git("push", "--quiet", "--set-upstream", "origin", "main")
+            project.dvc("push", "--quiet")
+            project.run("lineage", "link")
+            done.touch()
+    return project
+
+
+@pytest.fixture(scope="session")
+def lineage(installed: Project) -> Iterator[Lineage]:
+    """The command `lineage`, without waiting for imports."""
+    package = next(installed.root.glob("*/cli.py")).parent.name
+    script = str(Path(__file__).with_name("warm.py"))
+    process = installed.start("python", script, package, stdin=subprocess.PIPE, stderr=None)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    yield Lineage(process)
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait(timeout=60)
+
+
+@dataclass
+class Lineage:
+    """Runs `lineage` in a project, forked from a process that has imported everything."""
+
+    process: subprocess.Popen[str]
+
+    def __call__(self, project: Project, *arguments: str, code: int | None = 0, folder: Path | None = None) -> str:
+        """Output of the command. Fails the test unless it exits with `code` (None: any)."""
+        status, output = self.ask(project, *arguments, folder=folder)
+        assert code is None or status == code, f"lineage {' '.join(arguments)}: {status}\n{output}"
+        return output
+
+    def ask(self, project: Project, *arguments: str, folder: Path | None = None) -> tuple[int, str]:
+        """Exit status and output of the command."""
+        path = os.pathsep.join([str(project.venv / "bin"), os.environ["PATH"]])
+        environment = {**project.environment, "PATH": path}
+        request = {"cwd": str(folder or project.root), "arguments": arguments, "environment": environment}
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        status, output = json.loads(self.process.stdout.readline())
+        return status, output
+
+    def verify(self, project: Project, *arguments: str) -> Proof:
+        """The answer of `lineage verify`, as JSON says it."""
+        status, output = self.ask(project, "verify", "--json", *arguments)
+        try:
+            document = json.loads(output)
+        except ValueError:
+            return Proof(status, "", [], output)
+        links = [link for model in document["models"] for link in model["links"]]
+        states = {model["state"] for model in document["models"]}
+        return Proof(status, states.pop() if len(states) == 1 else str(sorted(states)), links, output)
+
+
+@dataclass
+class Proof:
+    """What `lineage verify` answered."""
+
+    status: int
+    state: str
+    links: list[dict[str, Any]]
+    output: str
+
+    def link(self, name: str) -> dict[str, Any]:
+        return next(link for link in self.links if link["name"] == name)
+
+    @property
+    def not_passed(self) -> dict[str, str]:
+        """Text by name of the links that did not pass."""
+        return {link["name"]: " ".join([link["text"], *link["faults"]]) for link in self.links if link["state"] != "PASS"}
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WHAT = "models:/NAME/3, models:/NAME@candidate, a run id, a hash, a Git revision, an experiment, or a path."
 
 
-class Form(str, Enum):
+class Form(StrEnum):
     """What `lineage restore --as` can make of a dataset version."""
 
     image_folder = "image_folder"

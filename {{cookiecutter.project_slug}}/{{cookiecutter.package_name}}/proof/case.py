@@ -44,6 +44,7 @@ class Case:
     """One model. What the registry claims of it is in `version`; None if MLflow is not to be asked."""
 
     def __init__(self, evidence: Evidence, version: ModelVersion | None, claimed: dict[str, Any] | None = None) -> None:
+        self.path: Path | None = None  # of the lineage.json on disk, where one was named
         self.evidence = evidence
         self.history = evidence.history
         self.version = version

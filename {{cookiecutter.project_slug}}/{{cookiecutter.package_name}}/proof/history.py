@@ -155,7 +155,7 @@ class History:
     @cache  # noqa: B019
     def _tree(self, commit: str) -> dict[str, str]:
         """Blob by path, relative to the project."""
-        listing = self.git.run("ls-tree", "-r", "-z", f"{commit}:{self.prefix}") or ""
+        listing = self.git.run("ls-tree", "-r", "-z", "--full-tree", f"{commit}:{self.prefix}") or ""
         entries = (entry.partition("\t") for entry in listing.split("\0") if entry)
         return {path: meta.split()[2] for meta, _, path in entries}
 

@@ -13,9 +13,9 @@ from typing import Any
 from ..errors import LineageError
 from ..lineage.chain import SCORES
 from ..lineage.facts import DATASET, MODEL, RAW, RUN_RECORD
-from ..lineage.hashes import hash_bytes
+from ..lineage.hashes import hash_bytes, hash_path
 from ..lineage.packages import LOCK, pins
-from ..pipeline.dvcfile import locked_hash, locked_params
+from ..pipeline.dvcfile import locked_hash, locked_params, read_lock
 from ..settings import flatten
 from .case import Case
 from .commits import data_version, holds_dataset, holds_model
@@ -158,7 +158,13 @@ def lineage_file(case: Case) -> Tally:
     tally = Tally()
     commit, lock, document = case.commit, case.lock, case.history.document(case.commit)
     where = f"dvc.lock at {commit[:12]}"
-    tally.equal(LINEAGE, case.history.md5(commit, LINEAGE), locked_hash(lock.get("register"), "outs", LINEAGE), where)
+    at_commit = case.history.md5(commit, LINEAGE)
+    tally.equal(LINEAGE, at_commit, locked_hash(lock.get("register"), "outs", LINEAGE), where)
+    if case.path is not None:
+        on_disk, beside = hash_path(case.path).md5, read_lock(case.path.parent)
+        recorded = locked_hash(beside.get("register"), "outs", LINEAGE)
+        tally.equal(str(case.path), on_disk, recorded, "dvc.lock beside it")
+        tally.equal(str(case.path), on_disk, at_commit, f"the commit {commit[:12]}")
     if document is None:
         tally.equal(f"{LINEAGE} at {commit[:12]}", None, "the chain of a model", "register")
         return tally
@@ -191,6 +197,7 @@ def environment(case: Case) -> Tally:
     differs = record.get("started_from", {}).get("environment_differs")
     tally.equal("the environment", differs, None, LOCK)
     if case.version is None or record.get("run_id") is None:
+        tally.not_asked = " as the run saw it; the list of packages is in MLflow, which was not asked"
         return tally
     logged = case.evidence.store_at(record["tracking_uri"]).artifact(record["run_id"], "packages.txt").decode()
     packages = dict(line.split("==", 1) for line in logged.splitlines())

@@ -101,7 +101,9 @@ def _file(evidence: Evidence, asked: str, path: Path) -> Target:
         document = json.loads(path.read_text(encoding="utf-8"))
         if not document.get("model"):
             raise LineageError(f"{asked} holds no model yet. `dvc repro` registers one.")
-        return Target(asked, "file", [Case(evidence, None, document)], hash=document["model"]["identity"])
+        case = Case(evidence, None, document)
+        case.path = path
+        return Target(asked, "file", [case], hash=document["model"]["identity"])
     return _hash(evidence, asked, "file", hash_path(path).md5)
 
 

@@ -88,7 +88,8 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
         return Link(name, "FAIL", text, tally.looked_at, tuple(tally.faults))
     if not tally.looked_at and name != "DVC cache":  # an empty cache is no fault
         return Link(name, "INCONCLUSIVE", "nothing was there to look at.", 0)
-    return Link(name, "PASS", f"{tally.looked_at} of {tally.looked_at} {MEANING[name]}", tally.looked_at)
+    text = f"{tally.looked_at} of {tally.looked_at} {MEANING[name]}{tally.not_asked}."
+    return Link(name, "PASS", text, tally.looked_at)
 
 
 MEANING = {
@@ -100,7 +101,7 @@ MEANING = {
     "code": "commands, declarations and dependencies, computed anew from the commit, are those of dvc.lock",
     "parameters": "in params.yaml of the commit are those of dvc.lock",
     "lineage.json": "statements agree with dvc.lock and with the listings in DVC",
-    "environment": "checks hold: the lock is the commit's, the packages are the lock's",
+    "environment": "checks hold: the lock is the commit's, and what was installed is the lock's",
     "data commit": "records hold this dataset version",
     "metrics": "are those that evaluate wrote",
     "DVC remote": "checks hold: objects are there, whole, listings read",

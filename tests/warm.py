@@ -1,0 +1,52 @@
+"""Runs `lineage` commands without importing everything anew: a fork of a process that has imported it already.
+
+Started with the project's Python. Each line of standard input is a JSON object with `cwd`, `arguments` and
+`environment`; each line of standard output the exit code and the output of that command.
+"""
+
+import importlib
+import json
+import os
+import sys
+import tempfile
+
+PRELOADED = ("dvc.repo", "mlflow", "mlflow.store.tracking.sqlalchemy_store", "pyarrow.parquet", "rich.tree", "jinja2")
+
+
+def main(package):
+    cli = importlib.import_module(f"{package}.cli")
+    for name in (*PRELOADED, f"{package}.proof.targets", f"{package}.proof.verify", f"{package}.lineage.registry"):
+        importlib.import_module(name)
+    importlib.import_module("mlflow.store.model_registry.sqlalchemy_store")
+    print("ready", flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        with tempfile.TemporaryFile() as output:
+            pid = os.fork()
+            if pid == 0:
+                run(cli, request, output)
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            output.seek(0)
+            print(json.dumps([code, output.read().decode()]), flush=True)
+
+
+def run(cli, request, output):
+    """The command itself, in the child, which ends here."""
+    code = 1
+    try:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+        os.chdir(request["cwd"])
+        os.environ.update(request["environment"])
+        sys.argv = ["lineage", *request["arguments"]]
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(bool(end.code))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+main(sys.argv[1])
