@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -45,7 +46,7 @@ def anchor_local_remote():
 
 
 def make_repository():
-    """`git init` on main and one commit of everything. A repository around this folder is not touched."""
+    """`git init` on main, one commit of everything, the hook. A repository around this folder is not touched."""
     git("init", "--quiet")
     git("symbolic-ref", "HEAD", "refs/heads/main")  # older Git has no `init --initial-branch`
     # somebody's global ignore list must not leave files out
@@ -63,6 +64,10 @@ def make_repository():
         "--message",
         "Begin from the template",
     )
+    hook = PROJECT / ".git" / "hooks" / "post-commit"
+    hook.parent.mkdir(exist_ok=True)  # somebody's Git template may have no hooks
+    shutil.copyfile(PROJECT / "scripts" / "post-commit", hook)
+    hook.chmod(0o755)
 
 
 def say_next_steps():

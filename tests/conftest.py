@@ -265,12 +265,17 @@ class Lineage:
 
     def __call__(self, project: Project, *arguments: str, code: int | None = 0, folder: Path | None = None) -> str:
         """Output of the command. Fails the test unless it exits with `code` (None: any)."""
-        status, output = self.ask(project, *arguments, folder=folder)
-        assert code is None or status == code, f"lineage {' '.join(arguments)}: {status}\n{output}"
-        return output
+        status, output, errors = self.run(project, *arguments, folder=folder)
+        assert code is None or status == code, f"lineage {' '.join(arguments)}: {status}\n{output}{errors}"
+        return output if status == 0 else output + errors
 
     def ask(self, project: Project, *arguments: str, folder: Path | None = None) -> tuple[int, str]:
-        """Exit status and output of the command."""
+        """Exit status of the command, and what it printed to either stream."""
+        status, output, errors = self.run(project, *arguments, folder=folder)
+        return status, output + errors
+
+    def run(self, project: Project, *arguments: str, folder: Path | None = None) -> tuple[int, str, str]:
+        """Exit status, output and error output of the command."""
         path = os.pathsep.join([str(project.venv / "bin"), os.environ["PATH"]])
         environment = {**project.environment, "PATH": path}
         request = {"cwd": str(folder or project.root), "arguments": arguments, "environment": environment}
@@ -278,16 +283,15 @@ class Lineage:
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        status, output = json.loads(self.process.stdout.readline())
-        return status, output
+        status, output, errors = json.loads(self.process.stdout.readline())
+        return status, output, errors
 
     def verify(self, project: Project, *arguments: str) -> Proof:
         """The answer of `lineage verify`, as JSON says it."""
-        status, output = self.ask(project, "verify", "--json", *arguments)
-        try:
-            document = json.loads(output)
-        except ValueError:
-            return Proof(status, "", [], output)
+        status, output, errors = self.run(project, "verify", "--json", *arguments)
+        if not output:
+            return Proof(status, "", [], errors)
+        document = json.loads(output)
         links = [link for model in document["models"] for link in model["links"]]
         states = {model["state"] for model in document["models"]}
         return Proof(status, states.pop() if len(states) == 1 else str(sorted(states)), links, output)
@@ -308,7 +312,9 @@ class Proof:
     @property
     def not_passed(self) -> dict[str, str]:
         """Text by name of the links that did not pass."""
-        return {link["name"]: " ".join([link["text"], *link["faults"]]) for link in self.links if link["state"] != "PASS"}
+        return {
+            link["name"]: " ".join([link["text"], *link["faults"]]) for link in self.links if link["state"] != "PASS"
+        }
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def test_nothing_is_left_unrendered(baked: Project) -> None:
         text = (baked.root / name).read_text(encoding="utf-8")
         assert "cookiecutter" not in text, name
         assert "not-yet-made" not in text, name
-        assert "{" + "%" not in text, name
+        assert "{" + "%" not in text or name.endswith(".jinja"), name
 
 
 def test_every_structured_file_is_valid(baked: Project) -> None:

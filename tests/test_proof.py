@@ -56,7 +56,10 @@ def test_every_link_of_a_fresh_model_passes(linked: Project, lineage: Lineage) -
 
 def test_all_versions_are_proved_together(linked: Project, lineage: Lineage) -> None:
     document = json.loads(lineage(linked, "verify", "--all", "--json"))
-    assert [model["model"] for model in document["models"]] == ["models:/traceable-digits/1", "models:/traceable-digits/2"]
+    assert [model["model"] for model in document["models"]] == [
+        "models:/traceable-digits/1",
+        "models:/traceable-digits/2",
+    ]
     assert {model["state"] for model in document["models"]} == {"PASS"}
 
 
@@ -166,7 +169,9 @@ def test_a_thousand_commits_later(project: Project, lineage: Lineage) -> None:
         head.format(1_900_000_000 + number, f"from {tip}\n" if number == 0 else "") + file.format(number)
         for number in range(1000)
     )
-    subprocess.run(["git", "-C", project.root, "fast-import", "--quiet", "--force"], input=stream, text=True, check=True)
+    subprocess.run(
+        ["git", "-C", project.root, "fast-import", "--quiet", "--force"], input=stream, text=True, check=True
+    )
     project.git("reset", "--quiet", "--hard")
     project.git("push", "--quiet", "origin", "main")
     assert project.git("rev-list", "--count", f"{tip}..HEAD") == "1000"
@@ -246,10 +251,10 @@ def test_trace_shows_the_chain_and_finds_it_from_every_end(linked: Project, line
         commit_of(linked, "First model"): both,
     }
     for end, expected in ends.items():
-        status, output = lineage.ask(linked, "trace", end, "--json")
+        status, output, errors = lineage.run(linked, "trace", end, "--json")
         if expected is None:
             assert status == 1
-            assert "Traceback" not in output
+            assert "Traceback" not in errors
         else:
             assert sorted(found["title"] for found in json.loads(output)["models"]) == expected, end
 
@@ -291,7 +296,9 @@ def test_restore_gives_the_same_hashes_with_an_empty_cache(project: Project, lin
 
 def test_restore_brings_data_alone_from_a_bare_hash(project: Project, lineage: Lineage, tmp_path: Path) -> None:
     dataset = project.out("preprocess", "data/processed")
-    empty = Project(bake(tmp_path / "other"), project.venv, project.environment)  # its history knows nothing of the hash
+    empty = Project(
+        bake(tmp_path / "other"), project.venv, project.environment
+    )  # its history knows nothing of the hash
     (empty.root / ".dvc" / "config.local").write_text((project.root / ".dvc" / "config.local").read_text())
     lineage(empty, "restore", dataset, "--to", str(tmp_path / "bare"))
     lineage(project, "restore", CANDIDATE, "--data-only", "--to", str(tmp_path / "data"))
@@ -352,9 +359,7 @@ def test_the_hook_leaves_other_hooks_alone(project: Project, lineage: Lineage) -
     assert "mine" in hook.read_text()
 
 
-def test_a_project_in_a_subdirectory_of_a_larger_repository(
-    project: Project, lineage: Lineage, tmp_path: Path
-) -> None:
+def test_a_project_in_a_subdirectory_of_a_larger_repository(project: Project, lineage: Lineage, tmp_path: Path) -> None:
     outer = Project(tmp_path / "outer", project.venv, project.environment)
     inner = Project(outer.root / "digits", project.venv, project.environment)
     commits = project.git("rev-list", "--reverse", "HEAD").splitlines()
@@ -392,7 +397,7 @@ def test_reproduce_says_what_differs(project: Project, lineage: Lineage) -> None
     project.git("commit", "--quiet", "--all", "--amend", "--message", "Second model")
     project.git("push", "--quiet", "--force", "origin", "main")
     lineage(project, "link")
-    status, output = lineage.ask(project, "reproduce", CANDIDATE, "--here", "--json")
+    status, output, _ = lineage.run(project, "reproduce", CANDIDATE, "--here", "--json")
     document = json.loads(output)
     assert status == 1
     assert not document["identical"]

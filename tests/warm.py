@@ -1,7 +1,7 @@
 """Runs `lineage` commands without importing everything anew: a fork of a process that has imported it already.
 
 Started with the project's Python. Each line of standard input is a JSON object with `cwd`, `arguments` and
-`environment`; each line of standard output the exit code and the output of that command.
+`environment`; each line of standard output the exit code, the output and the error output of that command.
 """
 
 import importlib
@@ -21,21 +21,22 @@ def main(package):
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        with tempfile.TemporaryFile() as output:
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             pid = os.fork()
             if pid == 0:
-                run(cli, request, output)
+                run(cli, request, output, errors)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             output.seek(0)
-            print(json.dumps([code, output.read().decode()]), flush=True)
+            errors.seek(0)
+            print(json.dumps([code, output.read().decode(), errors.read().decode()]), flush=True)
 
 
-def run(cli, request, output):
+def run(cli, request, output, errors):
     """The command itself, in the child, which ends here."""
     code = 1
     try:
         os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
+        os.dup2(errors.fileno(), 2)
         os.chdir(request["cwd"])
         os.environ.update(request["environment"])
         sys.argv = ["lineage", *request["arguments"]]

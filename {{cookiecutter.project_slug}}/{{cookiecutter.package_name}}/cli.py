@@ -80,7 +80,7 @@ def link(
     ] = False,
 ) -> None:
     """Find the commits that hold each run's data and result, and write them into MLflow."""
-    from .proof.hook import install
+    from .lineage.hook import install
     from .proof.link import link_project
     from .proof.show import show_linked
 

@@ -84,10 +84,8 @@ class Chain:
 
 def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) -> Chain:
     """The chain of the model in `root`. Raises LineageError if a file is not what dvc.lock records of it."""
-    train = pipeline.stage("train")
     _recorded(root, lock, "evaluate", "deps", MODEL)  # else the scores would be another model's
     _recorded(root, lock, "evaluate", "outs", SCORES)
-    stages = [*reversed(pipeline.upstream(train)), train]
     return Chain(
         project_id=settings.project_id,
         identity=model_identity(lock),
@@ -99,9 +97,16 @@ def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) 
             LOCK: _recorded(root, lock, "train", "deps", LOCK),
         },
         training_run=read_run_record(root),
-        parameters={key: value for stage in stages for key, value in locked_params(lock.get(stage.name)).items()},
+        parameters=model_parameters(pipeline, lock),
         metrics=json.loads((root / SCORES).read_text(encoding="utf-8")),
     )
+
+
+def model_parameters(pipeline: Pipeline, lock: Lock) -> dict[str, Any]:
+    """The parameters of train and of the stages upstream, by dotted key, as dvc.lock records them."""
+    train = pipeline.stage("train")
+    stages = [*reversed(pipeline.upstream(train)), train]
+    return {key: value for stage in stages for key, value in locked_params(lock.get(stage.name)).items()}
 
 
 def model_identity(lock: Lock) -> str:

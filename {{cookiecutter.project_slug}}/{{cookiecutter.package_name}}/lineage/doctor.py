@@ -19,6 +19,7 @@ from ..settings import load_settings
 from .anchor import main_root
 from .composition import CONF, is_fresh
 from .git import WRITTEN_BY_RUNS, Repository
+from .hook import is_installed
 from .packages import LOCK, differences
 from .remote import Remote, Storage
 from .tracking import SQLITE, absolute_uri, local_path
@@ -48,6 +49,7 @@ def examine(root: Path) -> list[Finding]:
         check_remote,
         check_pushed,
         check_tracking,
+        check_hook,
     ]
     return [_run(check, root) for check in checks]
 
@@ -169,6 +171,13 @@ def check_tracking(root: Path) -> Finding:
     if uri.startswith(SQLITE):
         return _check_sqlite(absolute_uri(uri, main_root(root)).removeprefix(SQLITE))
     return Finding("MLflow", "unknown", f"{uri} is only known to answer when a stage runs")
+
+
+def check_hook(root: Path) -> Finding:
+    if is_installed(root):
+        return Finding("hook", "right", "commits that touch dvc.lock are linked in the background")
+    text = "Git does not call `lineage link` after commits, or calls an older one: results are linked when you call it."
+    return Finding("hook", "unknown", text, "lineage link --install-hook")
 
 
 def _check_server(uri: str) -> Finding:

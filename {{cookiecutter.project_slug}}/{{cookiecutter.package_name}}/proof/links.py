@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import LineageError
-from ..lineage.chain import SCORES
+from ..lineage.chain import SCORES, model_parameters
 from ..lineage.facts import DATASET, MODEL, RAW, RUN_RECORD
 from ..lineage.hashes import hash_bytes, hash_path
 from ..lineage.packages import LOCK, pins
-from ..pipeline.dvcfile import locked_hash, locked_params, read_lock
+from ..pipeline.dvcfile import locked_hash, read_lock
 from ..settings import flatten
 from .case import Case
 from .commits import data_version, holds_dataset, holds_model
@@ -67,8 +67,10 @@ def training_run(case: Case) -> Tally:
         tally.equal(f"its tag {tag}", run.data.tags.get(tag), value, LINEAGE)
     linked = run.data.tags.get("result_git_commit_id")
     if linked is not None:
-        holds = holds_model(case.history.lock(linked), case.identity)
-        tally.equal(f"its result commit {linked[:12]}", "with this model" if holds else "without", "with this model")
+        if case.history.resolve(linked) is None:
+            _raise_if_shallow(case)
+        holds = "with this model" if holds_model(case.history.lock(linked), case.identity) else "gone or without it"
+        tally.equal(f"its result commit {linked[:12]}", holds, "with this model", "the version")
     digests = [entry.dataset.digest for entry in run.inputs.dataset_inputs if entry.dataset.source_type == "dvc"]
     tally.equal("its dataset", digests, [document["dataset"]["md5"]], LINEAGE)
     return tally
@@ -81,12 +83,8 @@ def logged_parameters(case: Case) -> Tally:
     run = case.evidence.store_at(record["tracking_uri"]).run(record["run_id"]) if record.get("run_id") else None
     if run is None:
         raise LineageError("there is no training run to compare with.")
-    pipeline = case.history.pipeline(case.commit)
-    stages = [*reversed(pipeline.upstream(pipeline.stage("train"))), pipeline.stage("train")]
-    recorded: dict[str, Any] = {}
-    for stage in stages:
-        recorded.update(locked_params(case.lock.get(stage.name)))
-    expected = {key: str(value) for key, value in flatten(recorded).items()}
+    locked = model_parameters(case.history.pipeline(case.commit), case.lock)
+    expected = {key: str(value) for key, value in flatten(locked).items()}
     groups = {key.partition(".")[0] for key in expected}
     logged = {key: value for key, value in run.data.params.items() if key.partition(".")[0] in groups}
     for key in sorted({*expected, *logged}):
@@ -132,9 +130,9 @@ def dvc_lock(case: Case) -> Tally:
     holds = holds_model(case.history.lock(commit), case.identity)
     tally.equal(
         f"the entry of train in dvc.lock at {commit[:12]}",
-        "this model" if holds else "another model or none",
-        "this model",
-        "the model identity",
+        f"model_identity {case.identity}" if holds else "another model or none",
+        f"model_identity {case.identity}",
+        "the version",
     )
     return tally
 
@@ -175,11 +173,9 @@ def lineage_file(case: Case) -> Tally:
     for path, section in ((MODEL, "model"), (RUN_RECORD, "training_run")):
         tally.equal(f"its {section}", document[section]["md5"], locked_hash(lock["train"], "outs", path), where)
     tally.equal("its raw data", document["raw"]["md5"], locked_hash(lock.get("preprocess"), "deps", RAW), where)
-    stages = stages_of_model(case.history.pipeline(commit), lock)
-    names = [stage.name for stage in stages[: [stage.name for stage in stages].index("train") + 1]]
-    recorded = {key: value for name in names for key, value in locked_params(lock.get(name)).items()}
-    for key in sorted({*recorded, *document["parameters"]}):
-        tally.equal(f"its parameter {key}", document["parameters"].get(key), recorded.get(key), where)
+    locked = model_parameters(case.history.pipeline(commit), lock)
+    for key in sorted({*locked, *document["parameters"]}):
+        tally.equal(f"its parameter {key}", document["parameters"].get(key), locked.get(key), where)
     for section in ("dataset", "raw"):
         listing = case.evidence.objects.listing(document[section]["md5"])
         listed = {file["path"]: file["md5"] for file in document[section]["files"]}
@@ -249,7 +245,10 @@ def metrics(case: Case) -> Tally:
 
 
 def remote_objects(case: Case, *, rehash: bool) -> Tally:
-    """Every object of the chain is in the DVC remote, whole; with `rehash`, its content is read."""
+    """Every object of the chain is in the DVC remote, whole.
+
+    Its content is read where the cache has no copy to read, and with `rehash` in any case.
+    """
     tally = Tally()
     objects = case.evidence.objects
     wanted = {md5: (path, sizes) for md5, path, sizes in _objects(case)}
@@ -263,7 +262,9 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
     there = [md5 for md5, held in objects.held(wanted).items() if held.size is not None and held.is_file]
     sha256 = _known_sha256(case)
     # listings are small, and everything else is found through them: always read
-    read = there if rehash else [md5 for md5 in there if md5.endswith(".dir")]
+    read = [md5 for md5 in there if rehash or md5.endswith(".dir") or objects.hash_cached(md5) is None]
+    if len(read) < len(there):
+        tally.not_asked = f"; the content of {len(there) - len(read)} was read in the cache only (--rehash)"
     for md5, found in objects.rehash_all(read).items():
         what = f"the content of {wanted[md5][0]} ({objects.url(md5)})"
         tally.equal(what, f"MD5 {found.md5}", f"MD5 {md5.removesuffix('.dir')}")

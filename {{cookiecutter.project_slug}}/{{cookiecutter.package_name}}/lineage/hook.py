@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ..lineage.git import Repository
+from .git import Repository
 
 SCRIPT = "scripts/post-commit"
 MARK = "lineage link"
