@@ -2,7 +2,7 @@ PYTHON ?= python3
 TEMPLATE := {{cookiecutter.project_slug}}
 ENVIRONMENT := $(PYTHON) "$(TEMPLATE)/scripts/environment.py"
 RUFF := .venv-test/bin/ruff
-SOURCES := hooks scripts tests
+SOURCES := benchmarks hooks scripts tests
 
 .PHONY: help demo test lint lock
 

@@ -29,44 +29,33 @@ def main() -> None:
     call(project, "git", "add", "--all")
     if ask(project, "git", "status", "--porcelain"):
         call(project, *identity(project), "commit", "--quiet", "--message", "First model")
+    call(project, "dvc", "push", "--quiet")
+    call(project, "lineage", "link", "--quiet")
     show(project)
 
 
 def show(project: Path) -> None:
-    """What came out, from lineage.json and Git: the version, its metrics, its chain."""
+    """What came out: the version, its metrics, its chain."""
     lineage = json.loads((project / "lineage.json").read_text(encoding="utf-8"))
-    model, run, data, raw = (lineage[part] for part in ("model", "training_run", "dataset", "raw"))
+    uri = f"models:/{lineage['model']['name']}/{lineage['model']['version']}"
     scores = lineage["metrics"]["test"]
-    description = json.loads((project / "data/processed/dataset.json").read_text(encoding="utf-8"))
-    records, subjects = (sum(description[what].values()) for what in ("records", "subjects"))
-    shards = sum(file["path"].startswith("shards/") for file in data["files"])
     print(
         f"""
-registered    models:/{model["name"]}/{model["version"]}, alias candidate
+registered    {uri}, alias candidate
 test          accuracy {scores["accuracy"]:.4f}, macro F1 {scores["f1_macro"]:.4f}, {scores["records"]} records
-
-the chain     model version     {model["name"]} {model["version"]}
-              training run      {run["run_id"]}
-              result commit     {commit_of(project, model["md5"])}
-              model             {model["md5"]}
-              data commit       {commit_of(project, data["md5"])}
-              dataset version   {data["md5"]}
-                                {records} records of {subjects} subjects in {shards} shards
-              raw data          {raw["md5"]}
-
+""",
+        flush=True,
+    )
+    call(project, "lineage", "trace", uri)
+    print(
+        f"""
 try next      cd {project.relative_to(Path.cwd()) if project.is_relative_to(Path.cwd()) else project}
               . .venv/bin/activate
+              lineage verify {uri}     # prove each link of this chain
               dvc exp run -S data.fraction=0.1        # train on a tenth of the records
-              dvc exp show --only-changed             # compare
               mlflow ui --backend-store-uri sqlite:///mlflow.db
 """
     )
-
-
-def commit_of(project: Path, md5: str) -> str:
-    """The commit that brought a hash into dvc.lock, with its message."""
-    lines = ask(project, "git", "log", f"-S{md5}", "--format=%h %s", "--", "dvc.lock").splitlines()
-    return lines[-1] if lines else "not committed yet"
 
 
 def call(project: Path, *command: str) -> None:

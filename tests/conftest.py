@@ -91,6 +91,10 @@ class Project:
         """An object of the DVC remote."""
         return self.remote / "files" / "md5" / md5[:2] / md5[2:]
 
+    def listing(self, md5: str) -> list[dict[str, str]]:
+        """The entries of a folder's listing in the DVC remote."""
+        return json.loads(self.object(md5).read_text())
+
     def cached(self, md5: str) -> Path:
         """An object of the cache."""
         return self.root / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]

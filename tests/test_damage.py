@@ -69,12 +69,12 @@ def lock_edit(project: Project, stage: str, path: str) -> None:
 
 
 def shards(project: Project) -> list[str]:
-    listing = json.loads(project.object(project.out("preprocess", "data/processed")).read_text())
+    listing = project.listing(project.out("preprocess", "data/processed"))
     return [entry["md5"] for entry in listing if entry["relpath"].startswith("shards/")]
 
 
 def manifest(project: Project) -> str:
-    listing = json.loads(project.object(project.out("preprocess", "data/processed")).read_text())
+    listing = project.listing(project.out("preprocess", "data/processed"))
     return next(entry["md5"] for entry in listing if entry["relpath"] == "manifest.parquet")
 
 
@@ -390,7 +390,7 @@ OBJECT_DAMAGES: dict[str, Callable[[Path, Path], None]] = {
 @pytest.mark.parametrize("damage", list(OBJECT_DAMAGES))
 @pytest.mark.parametrize("kind", ["shard", "weights", "listing", "raw"])
 def test_an_object_of_the_remote(damage: str, kind: str, project: Project, lineage: Lineage) -> None:
-    raw = json.loads(project.object(project.out("fetch", "data/raw")).read_text())[0]["md5"]
+    raw = project.listing(project.out("fetch", "data/raw"))[0]["md5"]
     victims = {
         "shard": shards(project)[3],
         "weights": project.out("train", WEIGHTS),
@@ -412,7 +412,7 @@ def test_an_object_of_the_remote(damage: str, kind: str, project: Project, linea
 def test_a_spoofed_listing(project: Project, lineage: Lineage) -> None:
     """A listing that leaves a shard out, in the remote and in the cache, under the old name."""
     md5 = project.out("preprocess", "data/processed")
-    entries = json.loads(project.object(md5).read_text())
+    entries = project.listing(md5)
     shorter = json.dumps([entry for entry in entries if entry["md5"] != shards(project)[0]]).encode()
     overwrite(project.object(md5), shorter)
     overwrite(project.cached(md5), shorter)
