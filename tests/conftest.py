@@ -6,14 +6,18 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
+import psutil
 import pytest
 import yaml
 from cookiecutter.main import cookiecutter
@@ -237,7 +241,8 @@ def linked(shared: Path, baseline: Project) -> Project:
             baseline.copy(folder)
             project.git("init", "--quiet", "--bare", str(folder / "origin.git"))
             project.git("remote", "add", "origin", str(folder / "origin.git"))
-            project.compose("train=debug", "train.seed=5")
+            # dvc writes the small number as 1e-05, which to YAML 1.1 is text
+            project.compose("train=debug", "train.seed=5", "train.weight_decay=1e-5")
             project.dvc("repro")
             project.commit("Second model")
             project.git("push", "--quiet", "--set-upstream", "origin", "main")
@@ -245,6 +250,38 @@ def linked(shared: Path, baseline: Project) -> Project:
             project.run("lineage", "link")
             done.touch()
     return project
+
+
+@contextlib.contextmanager
+def mlflow_server(project: Project, database: Path) -> Iterator[str]:
+    """The address of a running `mlflow server` that also keeps the artifacts."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    places = ("--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(database.parent / "kept"))
+    command = ("mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *places)
+    with (database.parent / "server.log").open("w") as log:
+        process = project.start(*command, stdout=log)
+    try:
+        deadline = time.monotonic() + 120
+        while not answers(f"http://127.0.0.1:{port}/health"):
+            assert time.monotonic() < deadline, (database.parent / "server.log").read_text()
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        started = psutil.Process(process.pid)
+        for server in [*started.children(recursive=True), started]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                server.kill()
+        process.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from conftest import Lineage, Project
+from conftest import Lineage, Project, mlflow_server
 
 SECOND = "models:/traceable-digits/2"
 WEIGHTS = "models/model.safetensors"
@@ -491,57 +491,21 @@ def test_two_projects_in_one_store(project: Project, lineage: Lineage) -> None:
     document = json.loads(lineage(project, "verify", "--all", "--json"))
     assert [model["model"] for model in document["models"]] == ["models:/traceable-digits/1"]
     assert project.params["project_id"] in document["scope"]
+    assert "not looked at: 1" in document["scope"]
+    project.sql("DELETE FROM model_version_tags WHERE key = 'project_id' AND version = 2")  # hidden from its project
+    proof = lineage.verify(project, "--all")
+    assert proof.status != 0
+    assert "'INCONCLUSIVE'" in proof.state or "'FAIL'" in proof.state
 
 
-def test_a_store_that_fails_once_and_then_answers(project: Project, lineage: Lineage, mlflow_server: str) -> None:
-    with fails_once(mlflow_server, "/logged-models/") as uri:
+def test_a_store_that_fails_once_and_then_answers(project: Project, lineage: Lineage) -> None:
+    with mlflow_server(project, project.root / "mlflow.db") as server, fails_once(server, "/logged-models/") as uri:
         edit(project.root / "params.yaml", "uri: sqlite:///mlflow.db", f"uri: {uri}")()
         proof = lineage.verify(project, SECOND)
         assert (proof.status, proof.state) == (2, "INCONCLUSIVE"), proof.output
         assert list(proof.not_passed) == ["registered artifact"]
         assert uri in proof.not_passed["registered artifact"]
         assert lineage.verify(project, SECOND).not_passed == {}
-
-
-@pytest.fixture
-def mlflow_server(project: Project) -> Iterator[str]:
-    """`mlflow server` on the project's store."""
-    port = free_port()
-    arguments = ("--backend-store-uri", f"sqlite:///{project.root}/mlflow.db", "--port", str(port), "--workers", "1")
-    process = project.start("mlflow", "server", "--host", "127.0.0.1", *arguments, start_new_session=True)
-    uri = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(f"{uri}/health")
-        yield uri
-    finally:
-        import psutil
-
-        children = psutil.Process(process.pid).children(recursive=True)
-        for child in [psutil.Process(process.pid), *children]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-        process.wait()
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(url: str) -> None:
-    import time
-
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            urlopen(url, timeout=5)
-            return
-        except OSError:
-            assert time.monotonic() < deadline, f"{url} does not answer"
-            time.sleep(0.1)
 
 
 @contextlib.contextmanager

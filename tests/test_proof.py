@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Lineage, Project, bake
+from conftest import Lineage, Project, bake, mlflow_server
 
 LINKS = [
     "version",
@@ -208,17 +208,23 @@ def test_experiments_are_linked_and_linked_anew_when_applied(project: Project, l
     assert (proof.status, proof.not_passed) == (0, {})
 
 
-def test_a_cached_training_registered_in_a_new_store(project: Project, lineage: Lineage) -> None:
-    project.compose("train=debug", "train.seed=5", "tracking.uri=sqlite:///second.db")
-    output = project.dvc("repro")
-    assert "stages.train" not in output
-    project.commit("Registered in a second store")
-    project.git("push", "--quiet", "origin", "main")
-    project.dvc("push", "--quiet")
-    lineage(project, "link")
-    proof = lineage.verify(project, "models:/traceable-digits/1")
-    assert (proof.status, proof.not_passed) == (0, {})
-    assert proof.link("training run")["looked_at"] > 10
+def test_a_cached_training_registered_in_a_new_store(project: Project, lineage: Lineage, tmp_path: Path) -> None:
+    with mlflow_server(project, tmp_path / "server.db") as uri:
+        project.compose("train=debug", "train.seed=5", "train.weight_decay=1e-5", f"tracking.uri={uri}")
+        output = project.dvc("repro")
+        assert "stages.register" in output
+        assert "stages.train" not in output
+        project.commit("Registered in a second store")
+        project.git("push", "--quiet", "origin", "main")
+        project.dvc("push", "--quiet")
+        lineage(project, "link")
+        proof = lineage.verify(project, "models:/traceable-digits/1")
+        assert (proof.status, proof.not_passed) == (0, {})
+        assert proof.link("training run")["looked_at"] > 10  # it is in the first store
+        page = tmp_path / "trace.html"
+        lineage(project, "trace", CANDIDATE, "--html", str(page))
+    assert lineage.ask(project, "verify", CANDIDATE)[0] == 2
+    assert lineage.verify(project, "lineage.json").not_passed == {}
 
 
 def test_trace_shows_the_chain_and_finds_it_from_every_end(linked: Project, lineage: Lineage) -> None:

@@ -125,7 +125,7 @@ def verify(
     """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 cannot be told."""
     from .proof.case import Evidence
     from .proof.show import show_verdicts
-    from .proof.targets import all_versions, resolve
+    from .proof.targets import all_versions, resolve, scope_of
     from .proof.verify import exit_code, verify
 
     if every == bool(models):
@@ -134,10 +134,11 @@ def verify(
         evidence = Evidence(project_root())
         cases = all_versions(evidence) if every else [case for x in models or [] for case in resolve(evidence, x).cases]
         verdicts = [verify(case, rehash=rehash) for case in cases]
+        scope = scope_of(evidence) if every else f"{evidence.store.shown_uri}, project {evidence.project_id}"
     except ProjectError as error:
         print(f"lineage: INCONCLUSIVE: {error}", file=sys.stderr)
         sys.exit(2)
-    show_verdicts(verdicts, f"{evidence.store.shown_uri}, project {evidence.project_id}", as_json=as_json)
+    show_verdicts(verdicts, scope, as_json=as_json)
     sys.exit(exit_code(verdicts))
 
 

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import SettingsError
+from .pipeline.yaml12 import parse_yaml
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[int, Field(ge=1, strict=True)]
@@ -158,7 +159,7 @@ def load_settings(path: Path) -> Settings:
 def read_params(path: Path) -> dict[str, Any]:
     """params.yaml as plain data, unchecked."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"{path} is missing. `lineage compose` makes it from conf/.") from None
     except yaml.YAMLError as error:

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from ..errors import ProjectError
+from .yaml12 import parse_yaml
 
 PARAMS_FILE = "params.yaml"
 Lock = dict[str, dict[str, Any]]  # the entries of dvc.lock by stage
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times faster, where it was built
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def locked_params(entry: dict[str, Any] | None) -> dict[str, Any]:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER) or {}  # noqa: S506  a safe loader
+        return parse_yaml(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
         raise ProjectError(f"{path} is missing. Run this from the project's root.") from None
     except yaml.YAMLError as error:

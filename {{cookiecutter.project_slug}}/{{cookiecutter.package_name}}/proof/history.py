@@ -17,11 +17,11 @@ from pathspec import GitIgnoreSpec
 from ..lineage.git import NAMING_A_REPOSITORY, Repository
 from ..lineage.hashes import Hashed, hash_bytes, md5_of_listing
 from ..pipeline.dvcfile import Lock, Pipeline, parse_pipeline
+from ..pipeline.yaml12 import parse_yaml
 
 DVC_LOCK = "dvc.lock"
 LINEAGE = "lineage.json"
 PERMANENT = ("--branches", "--tags", "--remotes")  # where commits stay; experiments' refs go when these are removed
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ def _stages(data: bytes | None) -> Lock:
 
 def _mapping(data: bytes | None) -> dict[str, Any]:
     try:
-        document = yaml.load(data or b"", Loader=_LOADER)  # noqa: S506  a safe loader
+        document = parse_yaml(data or b"")
     except yaml.YAMLError:
         return {}
     return document if isinstance(document, dict) else {}

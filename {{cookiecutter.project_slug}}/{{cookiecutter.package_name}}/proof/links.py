@@ -302,13 +302,10 @@ def dataset(case: Case) -> Tally:
 
 def artifact(case: Case) -> Tally:
     """What the registry hands out is what register made: weights, code, requirements, nothing more and nothing less."""
-    from ..lineage.registry import read_artifact
-
     tally = Tally()
     assert case.version is not None
     document = case.document
-    with case.evidence.store.asked("read the registered model"):
-        content = read_artifact(case.evidence.store.client, case.version.source.removeprefix("models:/"))
+    content = case.evidence.store.registered(case.version.source.removeprefix("models:/"))
     found = {file.path: file.sha256 for file in content.files}
     made = {file["path"]: file["sha256"] for file in document["artifact"]["files"]}
     for path in sorted({*found, *made}):

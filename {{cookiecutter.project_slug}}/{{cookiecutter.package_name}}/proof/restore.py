@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-import yaml
-
 from ..errors import DamageError, LineageError
 from ..lineage.facts import DATASET
 from ..lineage.git import NAMING_A_REPOSITORY, Repository
 from ..lineage.hashes import hash_path
 from ..lineage.remote import object_path
 from ..pipeline.dvcfile import locked_hash
+from ..pipeline.yaml12 import parse_yaml
 from .case import Evidence
 from .history import History
 from .objects import JOBS, Objects
@@ -224,7 +223,7 @@ def _added(history: History, commit: str) -> dict[str, str]:
     for file in history.files(commit):
         if not file.endswith(".dvc"):
             continue
-        document = yaml.safe_load(history.read(commit, file) or b"") or {}
+        document = parse_yaml(history.read(commit, file) or b"") or {}
         for out in document.get("outs") or []:
             if out.get("md5"):
                 added[(PurePosixPath(file).parent / out["path"]).as_posix()] = out["md5"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import TrackerError
 from ..lineage.git import strip_user
+from ..lineage.hashes import Content
 from ..lineage.tracking import SQLITE, absolute_uri, saying
 
 if TYPE_CHECKING:
@@ -58,6 +59,24 @@ class Store:
             return sorted(pages, key=lambda version: (version.name, int(version.version)))
 
     @cached_property
+    def neighbours(self) -> list[ModelVersion]:
+        """Versions that are not marked as this project's, under the names of this project's models."""
+        models = f"tags.project_id = '{self.project_id}'"
+        with self.asked("list the registered models"):
+            pages = _pages(
+                lambda token: self.client.search_registered_models(models, max_results=PAGE, page_token=token)
+            )
+            found: list[ModelVersion] = []
+            for model in pages:
+                wanted = f"name = '{model.name}'"
+                found += _pages(
+                    lambda token, wanted=wanted: self.client.search_model_versions(  # type: ignore[misc]
+                        wanted, max_results=PAGE, page_token=token
+                    )
+                )
+        return [version for version in found if version.tags.get("project_id") != self.project_id]
+
+    @cached_property
     def runs(self) -> dict[str, Run]:
         """All runs of this project by id, deleted ones too."""
         from mlflow.entities import ViewType
@@ -94,6 +113,17 @@ class Store:
         """The content of an artifact of a run. Raises TrackerError if it cannot be had."""
         with self.asked(f"read {path} of run {run_id}"):
             return Path(self.client.download_artifacts(run_id, path)).read_bytes()
+
+    @cache  # noqa: B019
+    def registered(self, model_id: str) -> Content:
+        """Everything that the registry hands out for a model. Raises TrackerError if it cannot be read."""
+        import mlflow
+
+        from ..lineage.registry import read_artifact
+
+        with self.asked("read the registered model"):
+            mlflow.set_tracking_uri(self.uri)  # another store may have been opened since
+            return read_artifact(self.client, model_id)
 
     def _found(self, what: str, ask: Callable[[], Any]) -> Any:
         with self.asked(what):

@@ -16,6 +16,7 @@ from ..pipeline.dvcfile import locked_hash
 from .case import Case, Evidence
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
 HEX = re.compile(r"[0-9a-f]{32}(\.dir)?|[0-9a-f]{64}")
@@ -55,10 +56,7 @@ def resolve(evidence: Evidence, asked: str) -> Target:
     if HEX.fullmatch(asked):
         run = evidence.store.run(asked) if len(asked) == 32 else None
         if run is not None:
-            found = [v for v in evidence.store.versions if asked in (v.run_id, v.tags.get("training_run_id"))]
-            parent = run.data.tags.get("training_run_id")
-            found = found or [v for v in evidence.store.versions if parent and v.tags.get("training_run_id") == parent]
-            return Target(asked, "run", [Case(evidence, version) for version in found])
+            return Target(asked, "run", [Case(evidence, version) for version in _of_run(evidence, asked, run)])
         return _hash(evidence, asked, "hash")
     experiment = evidence.history.experiment(asked)
     if experiment is not None:
@@ -75,9 +73,27 @@ def resolve(evidence: Evidence, asked: str) -> Target:
     )
 
 
+def _of_run(evidence: Evidence, run_id: str, run: Run) -> list[ModelVersion]:
+    """The versions that a training led to; for a run of another stage, those of its training or of its dataset."""
+    training = run.data.tags.get("training_run_id") or run_id
+    data = run.data.tags.get("dvc_data_md5")
+    versions = evidence.store.versions
+    trained = [version for version in versions if version.tags.get("training_run_id") == training]
+    of_data = run.data.tags.get("dvc_stage") == "preprocess"
+    return [version for version in versions if version.tags.get("dvc_data_md5") == data] if of_data else trained
+
+
+def scope_of(evidence: Evidence) -> str:
+    """Which store and which project an answer speaks of, and what it therefore leaves out."""
+    others = sum("project_id" in version.tags for version in evidence.store.neighbours)
+    left_out = f"; versions of other projects under the same names, not looked at: {others}" if others else ""
+    return f"{evidence.store.shown_uri}, project {evidence.project_id}{left_out}"
+
+
 def all_versions(evidence: Evidence) -> list[Case]:
-    """Every version of this project in its store."""
-    return [Case(evidence, version) for version in evidence.store.versions]
+    """Every version of this project in its store; also those under its names that bear no mark of any project."""
+    unmarked = [version for version in evidence.store.neighbours if "project_id" not in version.tags]
+    return [Case(evidence, version) for version in (*evidence.store.versions, *unmarked)]
 
 
 def _version(evidence: Evidence, asked: str) -> ModelVersion:
