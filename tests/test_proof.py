@@ -115,6 +115,16 @@ def test_what_is_not_committed_stays_pending(project: Project, lineage: Lineage)
     assert "lost_git_commit_id" not in tags
 
 
+def test_a_clone_that_lacks_the_commits_takes_no_link_away(project: Project, lineage: Lineage, tmp_path: Path) -> None:
+    before = [tags_of(project, number) for number in "12"]
+    other = Project(bake(tmp_path / "other"), project.venv, project.environment)
+    shutil.rmtree(project.root / ".git")
+    shutil.copytree(other.root / ".git", project.root / ".git")  # a history that knows nothing of these models
+    assert "not in this clone" in lineage(project, "link")
+    assert [tags_of(project, number) for number in "12"] == before
+    assert lineage.verify(project, CANDIDATE).state == "FAIL"
+
+
 @pytest.mark.parametrize("way", ["rebase", "squash"])
 def test_rewritten_history_is_linked_anew(way: str, project: Project, lineage: Lineage) -> None:
     old = project.git("rev-parse", "HEAD")

@@ -126,14 +126,16 @@ def verify(
     from .proof.case import Evidence
     from .proof.show import show_verdicts
     from .proof.targets import all_versions, resolve, scope_of
-    from .proof.verify import exit_code, verify
+    from .proof.verify import exit_code, nothing_to_prove, verify
 
     if every == bool(models):
         raise typer.BadParameter("name a model, or give --all")
     try:
         evidence = Evidence(project_root())
-        cases = all_versions(evidence) if every else [case for x in models or [] for case in resolve(evidence, x).cases]
+        named = {x: resolve(evidence, x).cases for x in models or []}
+        cases = all_versions(evidence) if every else [case for found in named.values() for case in found]
         verdicts = [verify(case, rehash=rehash) for case in cases]
+        verdicts += [nothing_to_prove(x) for x, found in named.items() if not found]
         scope = scope_of(evidence) if every else f"{evidence.store.shown_uri}, project {evidence.project_id}"
     except ProjectError as error:
         print(f"lineage: INCONCLUSIVE: {error}", file=sys.stderr)

@@ -50,7 +50,16 @@ class Repository:
         environment["GIT_OPTIONAL_LOCKS"] = "0"
         if index is not None:
             environment["GIT_INDEX_FILE"] = str(index)
-        command = ["git", "-C", str(self.folder), "-c", "core.quotepath=off", *arguments]
+        command = [
+            "git",
+            "-C",
+            str(self.folder),
+            "-c",
+            "core.quotepath=off",
+            "-c",
+            "log.showSignature=false",
+            *arguments,
+        ]
         options: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "check": False, "env": environment}
         try:
             return subprocess.run(command, capture_output=True, **options)

@@ -76,11 +76,16 @@ class Case:
         """The result commit by hash, whatever is written down."""
         if self.version is not None:
             text = self.version.tags.get("dvc_run_md5") or self.version.tags.get("dvc_model_md5")
-            model = {"name": self.version.name, "version": str(self.version.version)}
         else:
-            claimed = self._claimed or {}
-            text, model = claimed["training_run"].get("md5"), claimed["model"]
-        return best_result_commit(self.history, self.identity, str(text), model) if text else None
+            text = (self._claimed or {})["training_run"].get("md5")
+        return best_result_commit(self.history, self.identity, str(text), self._agrees) if text else None
+
+    def _agrees(self, document: dict[str, Any]) -> bool:
+        """Whether a lineage.json of the history is this model's: this version's, or the one that was named."""
+        if self.version is None:
+            return document == self._claimed
+        model = document["model"]
+        return (model.get("name"), model.get("version")) == (self.version.name, str(self.version.version))
 
     @cached_property
     def commit(self) -> str:

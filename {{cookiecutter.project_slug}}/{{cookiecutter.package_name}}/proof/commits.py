@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..lineage.chain import model_identity
 from ..lineage.facts import DATASET
 from ..pipeline.dvcfile import Lock, locked_hash
-from .history import DVC_LOCK, History
+from .history import DVC_LOCK, LINEAGE, History
 from .recompute import recompute_code, recompute_params
 
 
@@ -27,24 +28,23 @@ def result_commits(history: History, identity: str, text: str) -> list[str]:
 
     `text` is a hash that every such dvc.lock holds; it spares reading the others.
     """
-    found = [
-        commit for commit in history.commits_holding(text, path=DVC_LOCK) if holds_model(history.lock(commit), identity)
-    ]
+    # dvc.lock may have been committed before the rest: the commit that brought lineage.json counts as well
+    candidates = (*history.commits_holding(text, path=DVC_LOCK), *history.commits_holding(identity, path=LINEAGE))
+    found = [commit for commit in dict.fromkeys(candidates) if holds_model(history.lock(commit), identity)]
     return sorted(found, key=lambda commit: not history.is_permanent(commit))
 
 
-def best_result_commit(history: History, identity: str, text: str, model: dict[str, Any]) -> str | None:
-    """The commit to show for a model: the first one that holds the version's lineage.json and its code; None if none.
-
-    `model` is what lineage.json says of the version: its name and number.
-    """
+def best_result_commit(
+    history: History, identity: str, text: str, agrees: Callable[[dict[str, Any]], bool]
+) -> str | None:
+    """The commit to show for a model: the first one whose lineage.json agrees and that holds its code; None if none."""
     found = result_commits(history, identity, text)
     if len(found) <= 1:
         return next(iter(found), None)
 
     def lacks(commit: str) -> tuple[bool, bool]:
-        document = (history.document(commit) or {}).get("model") or {}
-        return not history.is_permanent(commit), not model.items() <= document.items()
+        document = history.document(commit)
+        return not history.is_permanent(commit), document is None or not agrees(document)
 
     ranked = sorted(found, key=lacks)
     equals = [commit for commit in ranked if lacks(commit) == lacks(ranked[0])]

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..data.dataset import DESCRIPTION, MANIFEST, MANIFEST_SCHEMA, SHARDS
+from ..data.dataset import DESCRIPTION, MANIFEST, SHARDS
 from .objects import Objects
 
 ID_COLUMNS = ("subject_id", "record_id")  # the order of the rows
@@ -43,9 +43,9 @@ def compare_manifest(objects: Objects, md5: str) -> tuple[int, list[str]]:
             ]
             if wrong:
                 faults.append(f"content_sha256 in {path} is not that of the image of {', '.join(wrong[:5])}")
-            rows.append(shard.select(MANIFEST_SCHEMA.names))
+            rows.append(shard.select(manifest.column_names))
     order = [(column, "ascending") for column in ID_COLUMNS]
-    together = pa.concat_tables(rows).sort_by(order) if rows else MANIFEST_SCHEMA.empty_table()
+    together = pa.concat_tables(rows).sort_by(order) if rows else manifest.slice(0, 0)
     listed, stored = set(map(_row, manifest.to_pylist())), set(map(_row, together.to_pylist()))
     for what, difference in (("not in the shards", listed - stored), ("not in the manifest", stored - listed)):
         if difference:

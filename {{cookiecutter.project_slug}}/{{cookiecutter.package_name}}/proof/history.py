@@ -217,23 +217,26 @@ class History:
         return "origin" if "origin" in remotes else remotes[0] if remotes else None
 
     @cached_property
-    def pushed_tips(self) -> frozenset[str]:
-        """The commits that branches, tags and experiments of the remote point at now. Asks the remote."""
-        lines = self.git.must("ls-remote", "--quiet", str(self.remote))
-        return frozenset(line.split()[0] for line in lines)
+    def _remote_tips(self) -> dict[str, str]:
+        """The commits that branches, tags and experiments of the remote point at now, by ref. Asks the remote."""
+        kinds = ("refs/heads/*", "refs/tags/*", "refs/exps/*")
+        lines = self.git.must("ls-remote", "--quiet", str(self.remote), *kinds)
+        return {ref: commit for commit, _, ref in (line.partition("\t") for line in lines)}
 
     def is_pushed(self, commit: str) -> bool | None:
         """Whether the remote's refs lead to the commit; None where only commits not fetched yet could."""
-        return True if commit in self._pushed else False if self._knows_all_tips else None
+        return True if commit in self._pushed else False if self.knows_all_tips else None
 
     @cached_property
     def _pushed(self) -> frozenset[str]:
-        here = [tip for tip in sorted(self.pushed_tips) if self.resolve(tip)]
+        here = [tip for tip in sorted({*self._remote_tips.values()}) if self.resolve(tip)]
         return frozenset(self.git.must("rev-list", *here)) if here else frozenset()
 
     @cached_property
-    def _knows_all_tips(self) -> bool:
-        return all(self.resolve(tip) for tip in self.pushed_tips)
+    def knows_all_tips(self) -> bool:
+        """Whether every branch and tag of the remote was fetched. Experiments are fetched by name only."""
+        tips = (commit for ref, commit in self._remote_tips.items() if not ref.startswith("refs/exps/"))
+        return all(self.resolve(tip) for tip in tips)
 
 
 class _Blobs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,8 @@ class Linked:
     linked: list[str] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)  # no commit holds them
     without_result: int = 0  # runs that failed, were killed, or are going on
-    lost: list[str] = field(default_factory=list)  # their commit is gone and no other holds them
+    lost: list[str] = field(default_factory=list)  # no ref leads to their commit any more, and no other holds them
+    elsewhere: list[str] = field(default_factory=list)  # their commit is not in this clone
 
 
 def link_project(root: Path) -> Linked:
@@ -67,50 +69,48 @@ def _link_run(evidence: Evidence, run: Run, done: Linked) -> None:
     if run.info.status != "FINISHED":
         done.without_result += 1
         return
-    record = tags.get("dvc_run_md5")
     wanted = _data_tags(evidence, tags)
-    if record is not None:
-        result, identity = _result_by_record(evidence, record, tags.get(RESULT))
-        wanted |= {RESULT: result, **({"model_identity": identity} if identity else {})} if result else {}
-        complete = result is not None
-    else:
+    record = tags.get("dvc_run_md5")
+    if record is None:  # a stage before training: its result is the dataset
         complete = DATA in wanted
-    changes = _changes(tags, wanted, complete, lost=tags.get(RESULT) if record and not complete else None)
+    else:
+        commit, identity = _result_by_record(evidence, record, tags.get(RESULT))
+        wanted |= {RESULT: commit, "model_identity": identity} if commit else {}
+        complete = commit is not None
+    change = _change(evidence.history, tags, wanted, complete=complete)
     client = evidence.store.client
-    if changes:
-        with evidence.store.asked(f"set the tags of run {run.info.run_id}"):
-            for key, value in changes.items():
-                client.set_tag(run.info.run_id, key, value)
-            for key in _obsolete(tags, wanted):
-                client.delete_tag(run.info.run_id, key)
+    with evidence.store.asked(f"set the tags of run {run.info.run_id}"):
+        for key, value in change.put.items():
+            client.set_tag(run.info.run_id, key, value)
+        for key in change.drop:
+            client.delete_tag(run.info.run_id, key)
     commit = wanted.get(DATA)
     if commit and DATA not in run.data.params and evidence.history.is_permanent(commit):
         with evidence.store.asked(f"log a parameter of run {run.info.run_id}"):
             client.log_param(run.info.run_id, DATA, commit)
-    _count(done, name, changes, complete)
+    _count(done, name, change)
 
 
 def _link_version(evidence: Evidence, version: ModelVersion, done: Linked) -> None:
     case = Case(evidence, version)
     done.looked_at += 1
-    tags = version.tags
-    wanted = _data_tags(evidence, tags)
+    wanted = _data_tags(evidence, version.tags)
     try:
-        commit = _kept(evidence.history, tags.get(RESULT), case.identity, case.found_commit)
+        commit = _kept(evidence.history, case.tagged_commit, case.identity, case.found_commit)
     except LineageError:
         commit = None
     wanted |= {RESULT: commit} if commit else {}
-    changes = _changes(tags, wanted, commit is not None, lost=tags.get(RESULT) if commit is None else None)
-    if changes:
-        client = evidence.store.client
-        with evidence.store.asked(f"set the tags of {case.title}"):
-            for key, value in changes.items():
-                client.set_model_version_tag(version.name, version.version, key, value)
-            for key in _obsolete(tags, wanted):
-                client.delete_model_version_tag(version.name, version.version, key)
-        tags.update(changes)
+    change = _change(evidence.history, version.tags, wanted, complete=commit is not None)
+    client = evidence.store.client
+    with evidence.store.asked(f"set the tags of {case.title}"):
+        for key, value in change.put.items():
+            client.set_model_version_tag(version.name, version.version, key, value)
+        for key in change.drop:
+            client.delete_model_version_tag(version.name, version.version, key)
+    if change.put or change.drop:
+        version.tags.update(change.put)
         _log_page(case)
-    _count(done, case.title, changes, commit is not None)
+    _count(done, case.title, change)
 
 
 def _log_page(case: Case) -> None:
@@ -144,9 +144,13 @@ def _result_by_record(evidence: Evidence, record: str, linked: str | None) -> tu
         lock = history.lock(commit)
         if locked_hash(lock.get("train"), "outs", RUN_RECORD) == record:
             identity = model_identity(lock)
-            found = best_result_commit(history, identity, record, {})
+            found = best_result_commit(history, identity, record, partial(_speaks_of, identity))
             return _kept(history, linked, identity, found), identity
     return None, None
+
+
+def _speaks_of(identity: str, document: dict[str, Any]) -> bool:
+    return bool(document["model"].get("identity") == identity)
 
 
 def _kept(history: History, linked: str | None, identity: str, found: str | None) -> str | None:
@@ -158,22 +162,29 @@ def _kept(history: History, linked: str | None, identity: str, found: str | None
     return found if better else linked
 
 
-def _obsolete(tags: dict[str, str], wanted: dict[str, Any]) -> list[str]:
-    """Tags to delete: the result commit when it is lost, the lost one when there is a result commit again."""
-    return [key for key in (LOST if RESULT in wanted else RESULT,) if key in tags]
+@dataclass(frozen=True)
+class Change:
+    """The tags to set and to delete, and what that means."""
+
+    put: dict[str, str]
+    drop: list[str]
+    state: str  # "linked", "pending", "lost", or "elsewhere": its commit is not in this clone
 
 
-def _changes(tags: dict[str, str], wanted: dict[str, Any], complete: bool, lost: str | None) -> dict[str, str]:
-    wanted = {**wanted, "lineage_status": "linked" if complete else "pending"}
-    if lost:
-        wanted[LOST] = lost
-    return {key: value for key, value in wanted.items() if tags.get(key) != value}
+def _change(history: History, tags: dict[str, str], wanted: dict[str, Any], *, complete: bool) -> Change:
+    linked = tags.get(RESULT)
+    if not complete and linked and history.resolve(linked) is None:
+        return Change({}, [], "elsewhere")  # perhaps not fetched yet: that it is gone cannot be told from here
+    lost = not complete and linked is not None
+    wanted = {**wanted, "lineage_status": "linked" if complete else "pending", **({LOST: linked} if lost else {})}
+    put = {key: value for key, value in wanted.items() if tags.get(key) != value}
+    stale = [RESULT] if lost else [LOST] if complete else []
+    return Change(put, [key for key in stale if key in tags], "lost" if lost else "linked" if complete else "pending")
 
 
-def _count(done: Linked, name: str, changes: dict[str, str], complete: bool) -> None:
-    if LOST in changes:
-        done.lost.append(name)
-    if not complete:
-        done.pending.append(name)
-    elif changes:
-        done.linked.append(name)
+def _count(done: Linked, name: str, change: Change) -> None:
+    if change.state == "linked":
+        if change.put:
+            done.linked.append(name)
+    else:
+        {"lost": done.lost, "pending": done.pending, "elsewhere": done.elsewhere}[change.state].append(name)

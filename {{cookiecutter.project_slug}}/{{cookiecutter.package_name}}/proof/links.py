@@ -18,10 +18,10 @@ from ..lineage.packages import LOCK, pins
 from ..pipeline.dvcfile import locked_hash, read_lock
 from ..settings import flatten
 from .case import Case
-from .commits import data_version, holds_dataset, holds_model
+from .commits import holds_dataset, holds_model
 from .dataset import compare_manifest
 from .history import LINEAGE
-from .recompute import Tally, recompute_code, recompute_params, stages_of_model
+from .recompute import Tally, added, recompute_code, recompute_params, stages_of_model
 
 LINKED_LATER = ("data_git_commit_id", "data_version")  # `lineage link` may know better than the run did
 
@@ -35,6 +35,8 @@ def version(case: Case) -> Tally:
     tally.equal("its name", found.name, document["model"]["name"], LINEAGE)
     tally.equal("its number", str(found.version), document["model"]["version"], LINEAGE)
     tally.equal("its source", found.source, f"models:/{document['artifact']['model_id']}", LINEAGE)
+    served = case.evidence.store.places(found)
+    tally.equal("the folder that it hands out", served[0], served[1], "the model it points to")
     training = document["training_run"].get("run_id")
     elsewhere = training is None or case.evidence.store.run(training) is None
     tally.equal("its run", found.run_id, found.tags.get("register_run_id") if elsewhere else training, LINEAGE)
@@ -68,7 +70,7 @@ def training_run(case: Case) -> Tally:
     linked = run.data.tags.get("result_git_commit_id")
     if linked is not None:
         if case.history.resolve(linked) is None:
-            _raise_if_shallow(case)
+            _raise_if_not_fetched(case)
         holds = "with this model" if holds_model(case.history.lock(linked), case.identity) else "gone or without it"
         tally.equal(f"its result commit {linked[:12]}", holds, "with this model", "the version")
     digests = [entry.dataset.digest for entry in run.inputs.dataset_inputs if entry.dataset.source_type == "dvc"]
@@ -98,14 +100,14 @@ def result_commit(case: Case) -> Tally:
     history = case.history
     commit = case.tagged_commit or case.found_commit
     if commit is None or history.resolve(commit) is None:
-        _raise_if_shallow(case)
+        _raise_if_not_fetched(case)
         what = f"commit {commit[:12]}" if commit else "a commit that holds this model"
         tally.equal(what, None, "there", "the version")
         return tally
     tally.equal(f"commit {commit[:12]}", "there", "there")
     reachable = history.is_reachable(commit)
     if not reachable:
-        _raise_if_shallow(case)
+        _raise_if_not_fetched(case)
     tally.equal(f"commit {commit[:12]}", "reachable" if reachable else "in no ref", "reachable", "Git")
     if history.remote and reachable:
         pushed = history.is_pushed(commit)
@@ -124,7 +126,7 @@ def dvc_lock(case: Case) -> Tally:
     tally = Tally()
     commit = case.tagged_commit or case.found_commit
     if commit is None or case.history.resolve(commit) is None:
-        _raise_if_shallow(case)
+        _raise_if_not_fetched(case)
         tally.equal("a dvc.lock with this model identity", None, case.identity[:12], "the version")
         return tally
     holds = holds_model(case.history.lock(commit), case.identity)
@@ -176,6 +178,10 @@ def lineage_file(case: Case) -> Tally:
     locked = model_parameters(case.history.pipeline(commit), lock)
     for key in sorted({*locked, *document["parameters"]}):
         tally.equal(f"its parameter {key}", document["parameters"].get(key), locked.get(key), where)
+    record = json.loads(case.evidence.objects.read(document["training_run"]["md5"]))
+    stated = {key: value for key, value in document["training_run"].items() if key != "md5"}
+    for key in sorted({*record, *stated}):
+        tally.equal(f"its training_run.{key}", stated.get(key), record.get(key), RUN_RECORD)
     for section in ("dataset", "raw"):
         listing = case.evidence.objects.listing(document[section]["md5"])
         listed = {file["path"]: file["md5"] for file in document[section]["files"]}
@@ -213,18 +219,16 @@ def data_commit(case: Case) -> Tally:
     tags = case.version.tags if case.version else {}
     commit = tags.get("data_git_commit_id") or case.commit
     if case.history.resolve(commit) is None:
-        _raise_if_shallow(case)
+        _raise_if_not_fetched(case)
     holds = case.history.resolve(commit) is not None and holds_dataset(case.history, commit, md5)
     tally.equal(f"dataset {md5}", f"recorded at {commit[:12]}" if holds else "not there", f"recorded at {commit[:12]}")
     if "data_version" in tags:
-        tagged = case.history.data_tags.get(f"data/{tags['data_version']}")
-        there = tagged is not None and holds_dataset(case.history, tagged, md5)
         name = f"data/{tags['data_version']}"
-        tally.equal(
-            f"the Git tag {name}", "on this dataset" if there else "not on it", "on this dataset", "the version"
-        )
-        if not there and data_version(case.history, md5) is None:
-            _raise_if_shallow(case)
+        tagged = case.history.data_tags.get(name)
+        if tagged is None:
+            raise LineageError(f"the Git tag {name} is not in this clone. `git fetch --tags`, or `lineage link`.")
+        there = "on this dataset" if holds_dataset(case.history, tagged, md5) else "on another one"
+        tally.equal(f"the Git tag {name}", there, "on this dataset", "the version")
     return tally
 
 
@@ -238,9 +242,9 @@ def metrics(case: Case) -> Tally:
     if md5 is None:
         tally.equal(SCORES, None, "recorded")
         return tally
-    scores = json.loads(case.evidence.objects.read(md5))
-    for key, value in flatten(document["metrics"]).items():
-        tally.equal(key, value, flatten(scores).get(key), f"object {md5}")
+    stated, scores = flatten(document["metrics"]), flatten(json.loads(case.evidence.objects.read(md5)))
+    for key in sorted({*stated, *scores}):
+        tally.equal(key, stated.get(key), scores.get(key), f"object {md5}")
     return tally
 
 
@@ -341,17 +345,20 @@ def _objects(case: Case) -> Iterator[tuple[str, str, int | None]]:
     sizes = {
         file["md5"]: file["size"] for section in ("dataset", "raw") for file in case.document[section].get("files", [])
     }
+    kept: dict[str, tuple[str, int | None]] = {
+        path: (md5, None) for path, md5 in added(case.history, case.commit).items()
+    }
     for stage in stages_of_model(pipeline, lock):
         for out in (lock.get(stage.name) or {}).get("outs") or []:
-            md5 = out.get("md5")
-            if md5 is None or out["path"] in stage.uncached:
-                continue
-            if not md5.endswith(".dir"):
-                yield md5, out["path"], out.get("size")
-                continue
-            yield md5, f"{out['path']}/", None
-            for name, file in case.evidence.objects.listing(md5).items():
-                yield file, f"{out['path']}/{name}", sizes.get(file)
+            if out.get("md5") and out["path"] not in stage.uncached:
+                kept[out["path"]] = out["md5"], out.get("size")
+    for path, (md5, size) in kept.items():
+        if not md5.endswith(".dir"):
+            yield md5, path, size
+            continue
+        yield md5, f"{path}/", None
+        for name, file in case.evidence.objects.listing(md5).items():
+            yield file, f"{path}/{name}", sizes.get(file)
 
 
 def _known_sha256(case: Case) -> dict[str, str]:
@@ -360,8 +367,14 @@ def _known_sha256(case: Case) -> dict[str, str]:
     return {**known, document["model"]["md5"]: document["model"]["sha256"]}
 
 
-def _raise_if_shallow(case: Case) -> None:
+def _raise_if_not_fetched(case: Case) -> None:
+    """A commit that is not here is not gone where this clone does not have all commits."""
     if case.history.is_shallow:
         raise LineageError(
             "this clone is shallow: older commits are not here. `git fetch --unshallow`, then ask again."
+        )
+    if case.history.remote and not case.history.knows_all_tips:
+        raise LineageError(
+            f"{case.history.remote} has commits that this clone does not. `git fetch {case.history.remote}`, "
+            "then ask again."
         )

@@ -85,6 +85,8 @@ class Objects:
         try:
             info = self._remote.fs.info(self._remote.oid_to_path(md5))
         except FileNotFoundError:
+            if self._remote.fs.protocol == "local" and not Path(self._remote.path).is_dir():
+                raise LineageError(f"the DVC remote {self._remote.path} is not there. Is it mounted?") from None
             return Held(md5, None)
         except Exception as error:  # whatever a remote raises: their classes have nothing in common
             raise LineageError(f"{self.url(md5)} cannot be looked up: {_first_line(error)}") from error

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
-from ..lineage.facts import MODEL
-from ..pipeline.dvcfile import Lock, Pipeline, Stage, locked_hash
+from ..pipeline.dvcfile import PARAMS_FILE, Lock, Pipeline, Stage, locked_hash
 from ..settings import select
 from .history import History
 
@@ -27,26 +27,21 @@ class Tally:
 
 
 def stages_of_model(pipeline: Pipeline, lock: Lock) -> list[Stage]:
-    """The stages whose entries in dvc.lock make up a model: train, all upstream, and those that scored it."""
+    """The stages whose entries in dvc.lock make up a model: train, all upstream, and what ran on the model."""
     if "train" not in pipeline.stages:
         return []
     train = pipeline.stage("train")
-    model = locked_hash(lock.get("train"), "outs", MODEL)
-    after = [
-        stage
-        for stage in pipeline.stages.values()
-        if train in pipeline.upstream(stage) and locked_hash(lock.get(stage.name), "deps", MODEL) == model
-    ]
+    after = [stage for stage in pipeline.stages.values() if train in pipeline.upstream(stage) and stage.name in lock]
     return [*reversed(pipeline.upstream(train)), train, *after]
 
 
 def recompute_code(history: History, commit: str) -> Tally:
     """Commands, declarations and every dependency that Git tracks, against dvc.lock of the same commit."""
     tally = Tally()
-    lock, pipeline = history.lock(commit), history.pipeline(commit)
+    lock, pipeline, by_hand = history.lock(commit), history.pipeline(commit), added(history, commit)
     for stage in stages_of_model(pipeline, lock):
         entry = lock.get(stage.name) or {}
-        tally.equal(f"the command of stage {stage.name} in dvc.yaml", stage.cmd, entry.get("cmd"))
+        tally.equal(f"the command of stage {stage.name} in dvc.yaml", stage.cmd, str(entry.get("cmd")))
         for kind, declared in (("deps", stage.deps), ("outs", stage.outs)):
             locked = sorted(item["path"] for item in entry.get(kind) or [])
             tally.equal(f"the {kind} of stage {stage.name} in dvc.yaml", sorted(declared), locked)
@@ -57,7 +52,7 @@ def recompute_code(history: History, commit: str) -> Tally:
                 made = locked_hash(lock.get(producer.name), "outs", dep)
                 tally.equal(f"{dep} as stage {producer.name} made it", made, recorded, f"the entry of {stage.name}")
             else:
-                found = history.md5(commit, dep) or _imported(history, commit, dep)
+                found = history.md5(commit, dep) or by_hand.get(dep)
                 tally.equal(f"{dep} in the commit", found, recorded)
     if not tally.looked_at:
         tally.faults.append("dvc.yaml in the commit defines no stage train")
@@ -70,7 +65,7 @@ def recompute_params(history: History, commit: str) -> Tally:
     lock, pipeline = history.lock(commit), history.pipeline(commit)
     for stage in stages_of_model(pipeline, lock):
         files: dict[str, dict[str, Any]] = (lock.get(stage.name) or {}).get("params") or {}
-        recorded = sorted(key for values in files.values() for key in values)
+        recorded = sorted(files.get(PARAMS_FILE) or {})
         tally.equal(f"the params of stage {stage.name} in dvc.yaml", sorted(stage.params), recorded)
         for path, values in files.items():
             for key, value in values.items():
@@ -78,11 +73,15 @@ def recompute_params(history: History, commit: str) -> Tally:
     return tally
 
 
-def _imported(history: History, commit: str, path: str) -> str | None:
-    """The hash that a .dvc file of the commit records for a dependency that DVC keeps (`dvc add`, `dvc import-url`)."""
-    document = history.params(commit, f"{path}.dvc")
-    outs = document.get("outs") or []
-    return next((out.get("md5") for out in outs if out.get("path") == path.rpartition("/")[2]), None)
+def added(history: History, commit: str) -> dict[str, str]:
+    """What `dvc add` and `dvc import-url` keep: hash by path, from the .dvc files of the commit."""
+    found = {}
+    for file in history.files(commit):
+        if file.endswith(".dvc"):
+            for out in history.params(commit, file).get("outs") or []:
+                if out.get("md5"):
+                    found[(PurePosixPath(file).parent / out["path"]).as_posix()] = str(out["md5"])
+    return found
 
 
 def _value(document: dict[str, Any], key: str) -> Any:

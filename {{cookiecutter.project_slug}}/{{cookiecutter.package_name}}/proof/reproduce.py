@@ -18,7 +18,7 @@ from ..lineage.packages import LOCK, differences
 from ..pipeline.dvcfile import locked_hash, read_lock
 from ..settings import flatten
 from .case import Case, Evidence
-from .restore import clean_environment, require_empty, restore_code, run
+from .restore import clean_environment, require_empty, restore_added, restore_code, run
 
 LOG = "reproduce.log"
 PACKAGES = (
@@ -62,11 +62,12 @@ def reproduce(evidence: Evidence, case: Case, folder: Path, *, here: bool = Fals
     commit = case.commit
     restore_code(evidence, commit, folder)
     project = folder / evidence.history.prefix
+    restore_added(evidence, commit, project)
     python = _environment(project, here)
     environment = clean_environment(**{PIPELINE_CALLBACKS: "none"})
     environment["PATH"] = f"{python.parent}:{environment.get('PATH', '')}"
     log = project / LOG
-    status = run([str(python), "-m", "dvc", "repro", "evaluate"], project, log, environment)
+    status = run([str(python), "-m", "dvc", "repro", "--force", "evaluate"], project, log, environment)
     if status != 0:
         last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-3:]
         raise LineageError(f"the pipeline did not run to its end: {' / '.join(last)} ({log})")

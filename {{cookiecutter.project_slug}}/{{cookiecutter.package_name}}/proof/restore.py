@@ -23,10 +23,9 @@ from ..lineage.git import NAMING_A_REPOSITORY, Repository
 from ..lineage.hashes import hash_path
 from ..lineage.remote import object_path
 from ..pipeline.dvcfile import locked_hash
-from ..pipeline.yaml12 import parse_yaml
 from .case import Evidence
-from .history import History
 from .objects import JOBS, Objects
+from .recompute import added
 from .targets import HEX, resolve
 
 
@@ -69,7 +68,7 @@ def restore(evidence: Evidence, asked: str, target: Path, *, data_only: bool = F
     commit = commit_of(evidence, asked)
     with whole(target) as folder:
         if commit is None:
-            hashes = restore_hash(evidence.objects, asked, folder)
+            hashes = restore_hash(evidence.objects, object_of(evidence, asked), folder)
         else:
             if not data_only:
                 restore_code(evidence, commit, folder)
@@ -82,9 +81,15 @@ def export_images(evidence: Evidence, asked: str, target: Path) -> Restored:
     import pyarrow.parquet as pq
 
     commit = commit_of(evidence, asked)
-    md5 = asked if commit is None else locked_hash(evidence.history.lock(commit).get("preprocess"), "outs", DATASET)
+    md5 = (
+        object_of(evidence, asked)
+        if commit is None
+        else locked_hash(evidence.history.lock(commit).get("preprocess"), "outs", DATASET)
+    )
     if md5 is None:
         raise LineageError(f"dvc.lock at {commit} records no dataset version.")
+    if not md5.endswith(".dir") or not any(path.startswith("shards/") for path in evidence.objects.listing(md5)):
+        raise LineageError(f"{md5} is no dataset version: it has no shards.")
     with whole(target) as folder:
         scratch = folder / ".objects"
         scratch.mkdir()
@@ -119,6 +124,22 @@ def commit_of(evidence: Evidence, asked: str) -> str | None:
     return commits.pop()
 
 
+def object_of(evidence: Evidence, asked: str) -> str:
+    """The name of the object that a hash stands for: DVC names folders with `.dir`, and nothing by SHA-256."""
+    if len(asked) == 64:
+        for case in resolve(evidence, asked).cases:
+            for section in (case.document[name] for name in ("dataset", "raw", "model")):
+                for part in (section, *section.get("files", [])):
+                    if part.get("sha256") == asked:
+                        return str(part["md5"])
+        raise LineageError(f"no model's lineage.json says which object has the SHA-256 {asked}.")
+    if not asked.endswith(".dir") and evidence.objects.cached(asked) is None:
+        folder = f"{asked}.dir"
+        if evidence.objects.cached(folder) or evidence.objects.held([folder])[folder].size is not None:
+            return folder
+    return asked
+
+
 def restore_code(evidence: Evidence, commit: str, folder: Path) -> None:
     """A Git repository of its own at `commit`, with the whole history that leads to it.
 
@@ -130,7 +151,8 @@ def restore_code(evidence: Evidence, commit: str, folder: Path) -> None:
     git.must("checkout", "--quiet", "--detach", commit)
     # an own copy of the objects: the first repository may be deleted, or forget the commit
     git.must("repack", "-a", "-d", "--quiet")
-    (folder / ".git" / "objects" / "info" / "alternates").unlink()
+    # Git shares nothing with a shallow clone
+    (folder / ".git" / "objects" / "info" / "alternates").unlink(missing_ok=True)
     origin = evidence.history.git.run("remote", "get-url", evidence.history.remote) if evidence.history.remote else None
     git.must(*(("remote", "set-url", "origin", origin) if origin else ("remote", "remove", "origin")))
     if changed := git.must("status", "--porcelain"):
@@ -147,12 +169,20 @@ def restore_outputs(evidence: Evidence, commit: str, folder: Path, *, data_only:
         for out in (lock.get(stage.name) or {}).get("outs") or []
         if out.get("md5") and out["path"] not in stage.uncached
     }
-    wanted |= _added(evidence.history, commit)
+    wanted |= added(evidence.history, commit)
     project = folder if data_only else folder / evidence.history.prefix
     # with a cache of its own, to dvc the restored project is as after `dvc pull`
     cache = None if data_only else project / ".dvc" / "cache"
     _fetch(evidence.objects, {project / path: md5 for path, md5 in wanted.items()}, cache)
     return {path: _checked(project / path, md5) for path, md5 in sorted(wanted.items())}
+
+
+def restore_added(evidence: Evidence, commit: str, project: Path) -> None:
+    """What `dvc add` and `dvc import-url` keep for `commit`, put where it belongs: no stage would make it."""
+    wanted = added(evidence.history, commit)
+    _fetch(evidence.objects, {project / path: md5 for path, md5 in wanted.items()})
+    for path, md5 in wanted.items():
+        _checked(project / path, md5)
 
 
 def restore_hash(objects: Objects, md5: str, folder: Path) -> dict[str, str]:
@@ -215,16 +245,3 @@ def _checked(path: Path, md5: str) -> str:
     if found != md5:
         raise DamageError(f"{path} was restored as {found}, it must be {md5}.")
     return found
-
-
-def _added(history: History, commit: str) -> dict[str, str]:
-    """What `dvc add` and `dvc import-url` keep: hash by path, from the .dvc files of the commit."""
-    added = {}
-    for file in history.files(commit):
-        if not file.endswith(".dvc"):
-            continue
-        document = parse_yaml(history.read(commit, file) or b"") or {}
-        for out in document.get("outs") or []:
-            if out.get("md5"):
-                added[(PurePosixPath(file).parent / out["path"]).as_posix()] = out["md5"]
-    return added

@@ -114,6 +114,14 @@ class Store:
         with self.asked(f"read {path} of run {run_id}"):
             return Path(self.client.download_artifacts(run_id, path)).read_bytes()
 
+    def places(self, version: ModelVersion) -> tuple[str, str]:
+        """Whence the registry hands out a version, and where the model that the version points to is kept."""
+        with self.asked(f"look up where {version.name} {version.version} is kept"):
+            served = self.client.get_model_version_download_uri(version.name, version.version)
+            model_id = version.source.removeprefix("models:/")
+            kept = self.client.get_logged_model(model_id).artifact_location
+        return (str(kept) if served == version.source else str(served)), str(kept)
+
     @cache  # noqa: B019
     def registered(self, model_id: str) -> Content:
         """Everything that the registry hands out for a model. Raises TrackerError if it cannot be read."""

@@ -42,6 +42,9 @@ class Target:
     asked: str
     kind: str  # "model version", "run", "hash", "commit", "experiment", "file"
     cases: list[Case] = field(default_factory=list)
+    related: list[Case] = field(
+        default_factory=list
+    )  # for a commit: models of others, made from the dataset it records
     commit: str | None = None
     hash: str | None = None
 
@@ -114,8 +117,11 @@ def _version(evidence: Evidence, asked: str) -> ModelVersion:
 
 def _file(evidence: Evidence, asked: str, path: Path) -> Target:
     if path.is_file() and path.name == "lineage.json":
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if not document.get("model"):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise LineageError(f"{asked} cannot be read: {error}. `git checkout {asked}` brings it back.") from None
+        if not isinstance(document, dict) or not document.get("model"):
             raise LineageError(f"{asked} holds no model yet. `dvc repro` registers one.")
         case = Case(evidence, None, document)
         case.path = path
@@ -155,9 +161,10 @@ def _commit(evidence: Evidence, asked: str, kind: str, commit: str) -> Target:
         versions = evidence.store.versions
     except TrackerError:
         document = evidence.history.document(commit)
-        return Target(asked, kind, [Case(evidence, None, document)] if document else [], commit=commit, hash=data)
+        here = document is not None and document["model"].get("identity") == identity
+        return Target(asked, kind, [Case(evidence, None, document)] if here else [], commit=commit, hash=data)
     exact = [version for version in versions if version.tags.get("model_identity") == identity]
     made = [version for version in versions if data and version.tags.get("dvc_data_md5") == data]
-    # an experiment is one model; a commit or a tag of the data stands for the dataset as well
-    chosen = exact if kind == "experiment" else list({id(v): v for v in (*exact, *made)}.values())
-    return Target(asked, kind, [Case(evidence, version) for version in chosen], commit=commit, hash=data)
+    others = [version for version in made if version not in exact and kind == "commit"]
+    cases, related = ([Case(evidence, version) for version in chosen] for chosen in (exact, others))
+    return Target(asked, kind, cases, related, commit=commit, hash=data)

@@ -31,7 +31,7 @@ def trace(evidence: Evidence, target: Target) -> dict[str, Any]:
         "hash": target.hash,
         "commit": _commit(evidence, target.commit),
         "scope": {"tracking_uri": evidence.store.shown_uri, "project_id": evidence.project_id},
-        "models": [chain_of(case) for case in target.cases],
+        "models": [chain_of(case) for case in (*target.cases, *target.related)],
     }
 
 

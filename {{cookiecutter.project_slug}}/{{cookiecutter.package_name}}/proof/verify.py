@@ -46,6 +46,12 @@ def verify(case: Case, *, rehash: bool = False) -> Verdict:
     return Verdict(case.title, tuple(_prove(name, check, case) for name, check in _checks(case, rehash)))
 
 
+def nothing_to_prove(asked: str) -> Verdict:
+    """The answer for something that no registered model belongs to."""
+    link = Link("version", "INCONCLUSIVE", "no model that this project has registered belongs to it.", 0)
+    return Verdict(asked, (link,))
+
+
 def exit_code(verdicts: list[Verdict]) -> int:
     """0 if all pass, 1 if any fails, 2 if any cannot be told or there is nothing to tell of."""
     states = {verdict.state for verdict in verdicts}
