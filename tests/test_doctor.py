@@ -24,6 +24,7 @@ def finding(project: Project, check: str) -> dict[str, str]:
 
 
 def test_a_good_checkout_has_nothing_wrong(sandbox: Project) -> None:
+    sandbox.run("lineage", "link", "--install-hook")
     output = sandbox.run("lineage", "doctor")
     assert "wrong" not in output
     assert "?" not in output
