@@ -201,8 +201,11 @@ def environment(case: Case) -> Tally:
     if case.version is None or record.get("run_id") is None:
         tally.not_asked = " as the run saw it; the list of packages is in MLflow, which was not asked"
         return tally
-    logged = case.evidence.store_at(record["tracking_uri"]).artifact(record["run_id"], "packages.txt").decode()
-    packages = dict(line.split("==", 1) for line in logged.splitlines())
+    logged = case.evidence.store_at(record["tracking_uri"]).artifact(record["run_id"], "packages.txt")
+    lines = [line.partition("==") for line in logged.decode(errors="replace").splitlines()]
+    malformed = [name for name, equals, version in lines if not (name and equals and version)]
+    tally.equal(f"lines of packages.txt of run {record['run_id']} that name no package", malformed, [], "the run")
+    packages = {name: version for name, _, version in lines}
     for name, locked in pins(text.decode(), record.get("machine", {}).get("markers")).items():
         installed = packages.get(name)
         # a lock without a local part (+cpu, +cu130) admits any
