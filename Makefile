@@ -4,17 +4,20 @@ ENVIRONMENT := $(PYTHON) "$(TEMPLATE)/scripts/environment.py"
 RUFF := .venv-test/bin/ruff
 SOURCES := benchmarks hooks scripts tests
 
-.PHONY: help demo test lint lock
+.PHONY: help demo test test-long lint lock
 
 help: ## Say what there is.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: ## Bake a project into demo/, run its pipeline, and show the model and its chain.
 	@$(ENVIRONMENT) --venv .venv --requirements requirements.lock
 	@.venv/bin/python scripts/demo.py
 
-test: .venv-test ## Run all tests.
-	.venv-test/bin/python -m pytest --numprocesses 2 --dist loadfile
+test: .venv-test ## Run the tests.
+	.venv-test/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not long"
+
+test-long: .venv-test ## Run the tests that damage and vary a project hundreds of times.
+	.venv-test/bin/python -m pytest -m long
 
 lint: .venv-test ## Check style. The baked project's own checks are among the tests.
 	$(RUFF) check --config pyproject.toml $(SOURCES)

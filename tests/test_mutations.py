@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Lineage, Project
 
+pytestmark = pytest.mark.long
 SECOND = "models:/traceable-digits/2"
 SEED = 20261121
 MUTATIONS = 120
@@ -55,7 +56,6 @@ def mutate(data: bytes, chance: random.Random) -> bytes:
     return data[:at] + noise + data[at:] if way == "insert" else data[:at] + data[at + len(noise) :]
 
 
-@pytest.mark.slow
 def test_random_damage_is_never_passed_over_and_the_object_is_named(subject: Project, lineage: Lineage) -> None:
     assert lineage.verify(subject, SECOND, "--rehash").state == "PASS"
     chance = random.Random(SEED)
@@ -93,7 +93,6 @@ TABLES = {
 }
 
 
-@pytest.mark.slow
 def test_a_random_value_of_the_store_is_never_passed_over(subject: Project, lineage: Lineage) -> None:
     chance = random.Random(SEED)
     database = subject.root / "mlflow.db"
@@ -171,7 +170,6 @@ def variations(project: Project, chance: random.Random) -> dict[str, Callable[[]
     }
 
 
-@pytest.mark.slow
 def test_harmless_variations_raise_no_alarm(linked: Project, lineage: Lineage, tmp_path: Path) -> None:
     project = linked.copy(tmp_path)
     chance = random.Random(SEED)
