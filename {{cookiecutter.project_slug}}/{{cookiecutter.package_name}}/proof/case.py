@@ -28,7 +28,6 @@ class Evidence:
         self.main = main_root(root)
         params = read_params(root / PARAMS_FILE)
         self.project_id = str(params["project_id"])
-        self.model_name = str(params["tracking"]["model_name"])
         self.history = History(root)
         self.objects = Objects(root)
         self._stores: dict[str, Store] = {}
