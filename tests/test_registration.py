@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from conftest import Project, mlflow_server
 
 
 def test_going_from_a_to_b_and_back_to_a(sandbox: Project) -> None:
@@ -65,40 +62,9 @@ def test_two_experiments_that_share_a_cached_training_share_its_version(sandbox:
 
 @pytest.fixture
 def server(sandbox: Project, tmp_path: Path) -> Iterator[str]:
-    """A running `mlflow server` on a free port of this machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (tmp_path / "server.log").open("w")
-    options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    places = [
-        "--backend-store-uri",
-        f"sqlite:///{tmp_path}/server.db",
-        "--artifacts-destination",
-        str(tmp_path / "art"),
-    ]
-    process = sandbox.start("mlflow", "server", *options, *places, stdout=log, start_new_session=True)
-    uri = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(process, uri, tmp_path / "server.log")
-        yield uri
-    finally:
-        subprocess.run(["kill", "--", f"-{process.pid}"], check=False)
-        process.wait()
-
-
-def _wait_for(process: subprocess.Popen[str], uri: str, log: Path) -> None:
-    import time
-
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(f"{uri}/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)  # between two looks at the condition
-    pytest.fail(f"no answer from {uri}\n{log.read_text()}")
+    """The address of a running `mlflow server` that nothing was logged to."""
+    with mlflow_server(sandbox, tmp_path / "server.db") as address:
+        yield address
 
 
 def test_another_tracking_store_gets_the_model_by_the_next_repro(sandbox: Project, server: str) -> None:
