@@ -44,17 +44,22 @@ def fill(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def added(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A DVC project that holds a folder, a file and a file of several chunks; all were added to it."""
+    """A DVC project to which folders, a file and a file of several chunks were added, less what it ignores."""
     project = tmp_path_factory.mktemp("project")
+    (project / ".dvcignore").write_text("*.skip\n/folder/left/\nouter/inner/deep\n/empty\n")
+    for name in ("folder/a.skip", "folder/left/b", "outer/inner/deep/c", "outer/inner/kept", "outer/inner/here/d"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(name)
+    (project / "outer" / ".dvcignore").write_text("/inner/here/\n/kept\n")
     fill(project / "folder")
     (project / "one.bin").write_bytes(bytes(range(256)))
     (project / "large.bin").write_bytes(bytes(range(256)) * (CHUNK // 256 * 2 + 1))
-    for command in (["init", "--no-scm"], ["add", "folder", "one.bin", "large.bin"]):
+    for command in (["init", "--no-scm"], ["add", "folder", "outer/inner", "one.bin", "large.bin"]):
         subprocess.run([sys.executable, "-m", "dvc", *command, "--quiet"], cwd=project, check=True)
     return project
 
 
-@pytest.mark.parametrize("name", ["folder", "one.bin", "large.bin"])
+@pytest.mark.parametrize("name", ["folder", "outer/inner", "one.bin", "large.bin"])
 def test_the_hash_is_the_one_that_dvc_records(added: Path, name: str) -> None:
     [recorded] = yaml.safe_load((added / f"{name}.dvc").read_text(encoding="utf-8"))["outs"]
     content = hash_path(added / name)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from project.lineage.bytecode import is_compiled_from_source
+from project.lineage.bytecode import ForeignBytecodeError, is_compiled_from_source
 from project.lineage.hashes import hash_bytes, hash_path, hash_tree, md5_of_listing
 from project.lineage.packages import pins
 from project.proof.history import History
@@ -56,8 +56,9 @@ def test_commits_are_found_by_hash_through_reverts_and_dropped_merges(repository
 
 def test_a_tree_of_a_commit_is_hashed_as_dvc_hashes_the_folder(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
-    (tmp_path / ".dvcignore").write_text("*.pyc\n")
-    for name in ("code/a-b/x.py", "code/a/y.py", "code/ä.py", "code/z.pyc"):
+    (tmp_path / ".dvcignore").write_text("*.pyc\n/code/left/\n/a\n")
+    (tmp_path / ".dvc").mkdir()
+    for name in ("code/a-b/x.py", "code/a/y.py", "code/ä.py", "code/z.pyc", "code/left/x.py", "code/a/out.txt"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
@@ -95,6 +96,10 @@ def test_bytecode_is_known_by_its_source(tmp_path: Path) -> None:
     compile_it = f"import py_compile; print(py_compile.compile({str(source)!r}))"
     compiled = Path(subprocess.run([sys.executable, "-c", compile_it], capture_output=True, text=True).stdout.strip())
     assert is_compiled_from_source(compiled)
+    foreign = compiled.with_name("module.cpython-27.pyc")
+    foreign.write_bytes(compiled.read_bytes())
+    with pytest.raises(ForeignBytecodeError, match=r"module\.cpython-27\.pyc"):
+        is_compiled_from_source(foreign)
     source.write_text("def f():\n    return 'gone'\n")
     assert not is_compiled_from_source(compiled)
     compiled.write_bytes(compiled.read_bytes()[:20])

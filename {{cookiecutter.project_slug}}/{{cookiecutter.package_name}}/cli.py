@@ -137,8 +137,9 @@ def verify(
         verdicts = [verify(case, rehash=rehash) for case in cases]
         verdicts += [nothing_to_prove(x) for x, found in named.items() if not found]
         scope = scope_of(evidence) if every else f"{evidence.store.shown_uri}, project {evidence.project_id}"
-    except ProjectError as error:
-        print(f"lineage: INCONCLUSIVE: {error}", file=sys.stderr)
+    except Exception as error:  # status 1 would say that something was disproved
+        known = isinstance(error, ProjectError)
+        print(f"lineage: INCONCLUSIVE: {error if known else f'{type(error).__name__}: {error}'}", file=sys.stderr)
         sys.exit(2)
     show_verdicts(verdicts, scope, as_json=as_json)
     sys.exit(exit_code(verdicts))

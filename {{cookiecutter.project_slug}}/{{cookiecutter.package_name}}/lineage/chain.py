@@ -28,6 +28,7 @@ class Chain:
     project_id: str
     identity: str  # SHA-256 of the entry of `train` in dvc.lock, as canonical JSON
     contents: dict[str, Content]  # model, dataset, raw data, environment lock
+    outputs: dict[str, Content]  # what else came out of train, and the scores
     training_run: dict[str, Any]  # what `train` wrote down about itself
     parameters: dict[str, Any]  # of train and the stages upstream, by dotted key
     metrics: dict[str, Any]
@@ -73,6 +74,7 @@ class Chain:
                 "files": [{"path": file.path, "sha256": file.sha256, "size": file.size} for file in artifact.files],
             },
             "training_run": {**self.training_run, "md5": self.contents[RUN_RECORD].md5},
+            "outputs": [{"path": path, **content.as_dict()} for path, content in self.outputs.items()],
             "dataset": {"path": DATASET, **dataset.as_dict(), "files": _files(dataset)},
             "raw": {"path": RAW, **self.contents[RAW].as_dict(), "files": _files(self.contents[RAW])},
             "environment": {"path": LOCK, **self.contents[LOCK].as_dict()},
@@ -85,7 +87,7 @@ class Chain:
 def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) -> Chain:
     """The chain of the model in `root`. Raises LineageError if a file is not what dvc.lock records of it."""
     _recorded(root, lock, "evaluate", "deps", MODEL)  # else the scores would be another model's
-    _recorded(root, lock, "evaluate", "outs", SCORES)
+    made = [out["path"] for out in lock["train"]["outs"] if out["path"] != MODEL]
     return Chain(
         project_id=settings.project_id,
         identity=model_identity(lock),
@@ -95,6 +97,10 @@ def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) 
             DATASET: _recorded(root, lock, "train", "deps", DATASET),
             RAW: _recorded(root, lock, "preprocess", "deps", RAW),
             LOCK: _recorded(root, lock, "train", "deps", LOCK),
+        },
+        outputs={
+            **{path: _recorded(root, lock, "train", "outs", path) for path in made},
+            SCORES: _recorded(root, lock, "evaluate", "outs", SCORES),
         },
         training_run=read_run_record(root),
         parameters=model_parameters(pipeline, lock),

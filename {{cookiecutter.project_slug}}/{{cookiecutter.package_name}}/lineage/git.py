@@ -21,8 +21,14 @@ NAMING_A_REPOSITORY = {
     "GIT_OBJECT_DIRECTORY",
 }
 
+
 # Written by runs, so they differ from the commit in nearly every run; dvc.lock and params.yaml are lineage, not code.
 WRITTEN_BY_RUNS = ("params.yaml", "dvc.lock", "lineage.json")
+
+
+def git_environment() -> dict[str, str]:
+    """The environment without what a Git hook finds set there, which names another repository than one's folder."""
+    return {key: value for key, value in os.environ.items() if key not in NAMING_A_REPOSITORY}
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,7 @@ class Repository:
         return done.stdout.splitlines()
 
     def _call(self, arguments: tuple[str, ...], index: Path | None) -> subprocess.CompletedProcess[str] | None:
-        # set inside of a Git hook, where they name another repository than that of the folder
-        environment = {key: value for key, value in os.environ.items() if key not in NAMING_A_REPOSITORY}
-        environment["GIT_OPTIONAL_LOCKS"] = "0"
+        environment = {**git_environment(), "GIT_OPTIONAL_LOCKS": "0"}
         if index is not None:
             environment["GIT_INDEX_FILE"] = str(index)
         command = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pathspec import GitIgnoreSpec
+from .ignore import DVCIGNORE, Ignored
 
 CHUNK = 1 << 20
 
@@ -44,13 +44,12 @@ class Content:
 def hash_path(path: Path) -> Content:
     """Reads a file, or every file below a folder, once. Raises FileNotFoundError if there is none.
 
-    Files that the .dvcignore above them names are left out, as dvc does.
+    Files that a .dvcignore of the project names are left out, as dvc does.
     """
     if not path.is_dir():
         file = hash_file(path, path.name)
         return Content(file.md5, file.sha256, file.size, (file,))
-    ignored = _ignored(path)
-    return folder_content(hash_file(path / name, name) for name in _names(path) if not ignored.match_file(name))
+    return folder_content(hash_file(path / name, name) for name in _names_for_dvc(path))
 
 
 def hash_tree(folder: Path) -> Content:
@@ -71,9 +70,14 @@ def folder_content(files: Iterable[Hashed]) -> Content:
 
 def md5_of_listing(files: dict[str, str]) -> str:
     """The hash that dvc gives to a folder, from the MD5 of each file by its path in the folder."""
+    return hashlib.md5(listing(files), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def listing(files: dict[str, str]) -> bytes:
+    """The object that dvc keeps for a folder, from the MD5 of each file by its path in the folder."""
     # dvc sorts the entries by their path as text
-    listing = [{"md5": md5, "relpath": path} for path, md5 in sorted(files.items())]
-    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+    entries = [{"md5": md5, "relpath": path} for path, md5 in sorted(files.items())]
+    return json.dumps(entries, sort_keys=True).encode()
 
 
 def sha256_of_json(value: Any) -> str:
@@ -92,10 +96,16 @@ def _names(folder: Path) -> list[str]:
     return [child.relative_to(folder).as_posix() for child in folder.rglob("*") if child.is_file()]
 
 
-def _ignored(folder: Path) -> GitIgnoreSpec:
-    lists = [parent / ".dvcignore" for parent in folder.absolute().parents]
-    nearest = next((path for path in lists if path.exists()), None)
-    return GitIgnoreSpec.from_lines(nearest.read_text(encoding="utf-8").splitlines() if nearest else [])
+def _names_for_dvc(folder: Path) -> list[str]:
+    here = folder.absolute()
+    project = next((parent for parent in here.parents if (parent / ".dvc").is_dir()), here.parent)
+    above = [
+        project / part for part in here.relative_to(project).parents
+    ]  # dvc allows no .dvcignore in `folder` itself
+    lists = [parent / DVCIGNORE for parent in above if (parent / DVCIGNORE).is_file()]
+    ignored = Ignored({path.relative_to(project).as_posix(): path.read_text(encoding="utf-8") for path in lists})
+    where = here.relative_to(project)
+    return [name for name in _names(folder) if not ignored((where / name).as_posix())]
 
 
 def hash_file(path: Path, name: str) -> Hashed:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock
 
@@ -17,7 +17,7 @@ from ..pipeline.dvcfile import read_lock, read_pipeline
 from ..pipeline.outputs import Inputs
 from ..settings import Settings
 from .anchor import main_root
-from .bytecode import is_compiled_from_source
+from .bytecode import ForeignBytecodeError, is_compiled_from_source
 from .chain import Chain, build_chain
 from .facts import MODEL
 from .hashes import Content, folder_content, hash_tree
@@ -88,7 +88,7 @@ def _create_version(
             raise
     run_id = run.get("run_id")
     model = _log_model(inputs, name, run_id)
-    artifact = read_artifact(tracker.client, model.model_id)
+    artifact = read_artifact(tracker.client, model.model_id).content
     # the version leads to the training run, or where that is in another store, to the run that registered it
     training = chain.training_run.get("run_id")
     return tracker.client.create_model_version(
@@ -104,7 +104,14 @@ def _create_version(
     )
 
 
-def read_artifact(client: MlflowClient, model_id: str) -> Content:
+class HandedOut(NamedTuple):
+    """What the registry hands out for a model; `foreign` are files of it that only another Python can judge."""
+
+    content: Content
+    foreign: list[str]
+
+
+def read_artifact(client: MlflowClient, model_id: str) -> HandedOut:
     """Everything that the registry hands out for a model, by content.
 
     Left out is what loading a model adds where the store is a local folder: `registered_model_meta`, which MLflow
@@ -113,20 +120,25 @@ def read_artifact(client: MlflowClient, model_id: str) -> Content:
     from mlflow.artifacts import download_artifacts
 
     location = client.get_logged_model(model_id).artifact_location
+    foreign: list[str] = []
+
+    def is_left_by_loading(folder: Path, path: str) -> bool:
+        try:
+            return path == "registered_model_meta" or (path.endswith(".pyc") and is_compiled_from_source(folder / path))
+        except ForeignBytecodeError:
+            foreign.append(path)
+            return True
+
     with tempfile.TemporaryDirectory() as scratch:
         local = local_path(location)
         folder = local if local is not None else Path(download_artifacts(artifact_uri=location, dst_path=scratch))
-        content = hash_tree(folder)
-        return folder_content(file for file in content.files if not _is_left_by_loading(folder, file.path))
-
-
-def _is_left_by_loading(folder: Path, path: str) -> bool:
-    return path == "registered_model_meta" or (path.endswith(".pyc") and is_compiled_from_source(folder / path))
+        kept = [file for file in hash_tree(folder).files if not is_left_by_loading(folder, file.path)]
+        return HandedOut(folder_content(kept), foreign)
 
 
 def _checked_artifact(tracker: Tracker, version: ModelVersion) -> Content:
     """Raises LineageError if what the registry holds is not what was registered as this version."""
-    artifact = read_artifact(tracker.client, version.source.removeprefix("models:/"))
+    artifact = read_artifact(tracker.client, version.source.removeprefix("models:/")).content
     if version.tags.get("artifact_sha256") != artifact.sha256:
         raise LineageError(
             f"the files of models:/{version.name}/{version.version} at {tracker.shown_uri} are no longer those that "

@@ -24,42 +24,39 @@ def holds_dataset(history: History, commit: str, md5: str) -> bool:
 
 
 def result_commits(history: History, identity: str, text: str) -> list[str]:
-    """The commits that brought dvc.lock a state with this model, those on branches and tags first, oldest first.
+    """The commits that brought dvc.lock a state with this model, oldest first.
 
     `text` is a hash that every such dvc.lock holds; it spares reading the others.
     """
     # dvc.lock may have been committed before the rest: the commit that brought lineage.json counts as well
     candidates = (*history.commits_holding(text, path=DVC_LOCK), *history.commits_holding(identity, path=LINEAGE))
-    found = [commit for commit in dict.fromkeys(candidates) if holds_model(history.lock(commit), identity)]
-    return sorted(found, key=lambda commit: not history.is_permanent(commit))
+    return [commit for commit in dict.fromkeys(candidates) if holds_model(history.lock(commit), identity)]
 
 
 def best_result_commit(
     history: History, identity: str, text: str, agrees: Callable[[dict[str, Any]], bool]
 ) -> str | None:
-    """The commit to show for a model: the first one whose lineage.json agrees and that holds its code; None if none."""
-    found = result_commits(history, identity, text)
-    if len(found) <= 1:
-        return next(iter(found), None)
+    """The commit to show for a model; None if no commit holds it.
+
+    One on a branch or tag before others, then one whose lineage.json agrees; among equals the oldest that proves its
+    code and parameters, or else the oldest.
+    """
 
     def lacks(commit: str) -> tuple[bool, bool]:
         document = history.document(commit)
         return not history.is_permanent(commit), document is None or not agrees(document)
 
-    ranked = sorted(found, key=lacks)
-    equals = [commit for commit in ranked if lacks(commit) == lacks(ranked[0])]
-    return next((commit for commit in equals if len(equals) > 1 and proves(history, commit)), ranked[0])
+    found = result_commits(history, identity, text)
+    least = min(map(lacks, found), default=None)
+    equals = [commit for commit in found if lacks(commit) == least]
+    if len(equals) <= 1:
+        return next(iter(equals), None)
+    return next((commit for commit in equals if proves(history, commit)), equals[0])
 
 
 def proves(history: History, commit: str) -> bool:
     """Whether the code and the parameters of the commit are those that its dvc.lock records."""
     return not recompute_code(history, commit).faults and not recompute_params(history, commit).faults
-
-
-def data_commits(history: History, md5: str) -> list[str]:
-    """The commits that brought dvc.lock or a .dvc file a state with this dataset, those on branches first."""
-    found = history.commits_holding(md5)
-    return sorted(found, key=lambda commit: not history.is_permanent(commit))
 
 
 def data_version(history: History, md5: str) -> str | None:

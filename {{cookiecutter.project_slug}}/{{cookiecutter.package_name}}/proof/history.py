@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import threading
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
-from pathspec import GitIgnoreSpec
 
-from ..lineage.git import NAMING_A_REPOSITORY, Repository
+from ..errors import LineageError
+from ..lineage.git import Repository
 from ..lineage.hashes import Hashed, hash_bytes, md5_of_listing
+from ..lineage.ignore import DVCIGNORE, Ignored
 from ..pipeline.dvcfile import Lock, Pipeline, parse_pipeline
 from ..pipeline.yaml12 import parse_yaml
+from .blobs import Blobs
 
 DVC_LOCK = "dvc.lock"
 LINEAGE = "lineage.json"
@@ -52,12 +51,23 @@ class History:
         self.git = Repository(root)
         #: of the project in the repository: empty, or ending in a slash
         self.prefix = "".join(self.git.must("rev-parse", "--show-prefix"))
-        self._blobs = _Blobs(root)
+        self._blobs = Blobs(root)
 
     @cached_property
     def is_shallow(self) -> bool:
         """Whether this clone lacks older commits."""
         return self.git.must("rev-parse", "--is-shallow-repository") == ["true"]
+
+    def require_complete(self) -> None:
+        """Raises LineageError where this clone may lack commits: one that is not here is then not gone."""
+        if self.is_shallow:
+            raise LineageError(
+                "this clone is shallow: older commits are not here. `git fetch --unshallow`, then ask again."
+            )
+        if self.remote and not self.knows_all_tips:
+            raise LineageError(
+                f"{self.remote} has commits that this clone does not. `git fetch {self.remote}`, then ask again."
+            )
 
     @cached_property
     def states(self) -> list[State]:
@@ -136,10 +146,9 @@ class History:
         tree = self._tree(commit)
         if path in tree:
             return (self._hashed(tree[path], PurePosixPath(path).name),)
-        ignored = GitIgnoreSpec.from_lines((self.read(commit, ".dvcignore") or b"").decode().splitlines())
-        below = {name.removeprefix(f"{path}/"): blob for name, blob in tree.items() if name.startswith(f"{path}/")}
-        files = tuple(self._hashed(blob, name) for name, blob in below.items() if not ignored.match_file(name))
-        return files or None
+        ignored = self._ignored(commit)
+        below = {name: blob for name, blob in tree.items() if name.startswith(f"{path}/") and not ignored(name)}
+        return tuple(self._hashed(blob, name.removeprefix(f"{path}/")) for name, blob in below.items()) or None
 
     def md5(self, commit: str, path: str) -> str | None:
         """The hash that dvc gives to a file or folder of the commit's tree; None if there is none."""
@@ -147,6 +156,11 @@ class History:
         if files is None:
             return None
         return files[0].md5 if path in self._tree(commit) else md5_of_listing({file.path: file.md5 for file in files})
+
+    @cache  # noqa: B019
+    def _ignored(self, commit: str) -> Ignored:
+        lists = [path for path in self._tree(commit) if PurePosixPath(path).name == DVCIGNORE]
+        return Ignored({path: (self.read(commit, path) or b"").decode(errors="replace") for path in lists})
 
     @cache  # noqa: B019
     def _hashed(self, blob: str, name: str) -> Hashed:
@@ -237,49 +251,6 @@ class History:
         """Whether every branch and tag of the remote was fetched. Experiments are fetched by name only."""
         tips = (commit for ref, commit in self._remote_tips.items() if not ref.startswith("refs/exps/"))
         return all(self.resolve(tip) for tip in tips)
-
-
-class _Blobs:
-    """`git cat-file --batch`: one process for any number of objects."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._known: dict[str, bytes | None] = {}
-        self._lock = threading.Lock()
-
-    def get(self, name: str) -> bytes | None:
-        with self._lock:
-            if name not in self._known:
-                self._known[name] = None if "\n" in name else self._ask(name)
-            return self._known[name]
-
-    def _ask(self, name: str) -> bytes | None:
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(f"{name}\n".encode(errors="surrogateescape"))
-        process.stdin.flush()
-        header = process.stdout.readline().rsplit(b" ", 2)
-        if len(header) != 3 or header[1] != b"blob":  # "… missing", "… ambiguous", a tree
-            if len(header) == 3 and header[1] in (b"tree", b"commit", b"tag"):
-                process.stdout.read(int(header[2]) + 1)
-            return None
-        data = process.stdout.read(int(header[2]))
-        process.stdout.read(1)
-        return data
-
-    @cached_property
-    def _process(self) -> subprocess.Popen[bytes]:
-        environment = {key: value for key, value in os.environ.items() if key not in NAMING_A_REPOSITORY}
-        command = ["git", "-C", str(self._root), "cat-file", "--batch"]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-
-    def __del__(self) -> None:
-        process = self.__dict__.get("_process")
-        if process is not None:
-            process.stdin.close()
-            process.stdout.close()
-            process.wait()
 
 
 @cache

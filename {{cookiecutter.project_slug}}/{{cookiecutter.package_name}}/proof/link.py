@@ -14,7 +14,7 @@ from ..lineage.chain import model_identity
 from ..lineage.facts import RUN_RECORD
 from ..pipeline.dvcfile import locked_hash
 from .case import Case, Evidence
-from .commits import best_result_commit, data_commits, data_version, holds_dataset, holds_model
+from .commits import best_result_commit, data_version, holds_dataset, holds_model
 from .history import DVC_LOCK, History
 from .page import render
 from .targets import Target
@@ -132,7 +132,7 @@ def _data_tags(evidence: Evidence, tags: dict[str, str]) -> dict[str, Any]:
     commit = tags.get(DATA)
     known = commit is not None and history.is_reachable(commit) and holds_dataset(history, commit, md5)
     if not known or not history.is_permanent(str(commit)):
-        commit = next(iter(data_commits(history, md5)), None)
+        commit = next(iter(history.commits_holding(md5)), None)
     version = data_version(history, md5)
     return {**({DATA: commit} if commit else {}), **({"data_version": version} if version else {})}
 

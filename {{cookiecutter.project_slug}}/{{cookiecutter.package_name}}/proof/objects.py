@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DamageError, LineageError
 from ..lineage.hashes import Hashed, hash_bytes, hash_file
@@ -18,6 +18,7 @@ from ..lineage.hashes import Hashed, hash_bytes, hash_file
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
+T = TypeVar("T")
 JOBS = 16  # remotes answer slowly and in parallel
 
 
@@ -75,10 +76,17 @@ class Objects:
 
     def held(self, hashes: Iterable[str]) -> dict[str, Held]:
         """What the remote holds of `hashes`. Raises LineageError if it cannot be asked."""
+        return self._for_all(hashes, self._held)
+
+    def rehash_all(self, hashes: Iterable[str]) -> dict[str, Hashed]:
+        """`rehash` of several objects, at the same time."""
+        return self._for_all(hashes, self.rehash)
+
+    def _for_all(self, hashes: Iterable[str], ask: Callable[[str], T]) -> dict[str, T]:
         _ = self._remote  # opened by one thread
+        wanted = list(dict.fromkeys(hashes))
         with ThreadPoolExecutor(JOBS) as pool:
-            wanted = list(dict.fromkeys(hashes))
-            return dict(zip(wanted, pool.map(self._held, wanted), strict=True))
+            return dict(zip(wanted, pool.map(ask, wanted), strict=True))
 
     @cache  # noqa: B019  lives as long as one command
     def _held(self, md5: str) -> Held:
@@ -106,13 +114,6 @@ class Objects:
             raise LineageError(f"{self.url(md5)} cannot be read: {_first_line(error)}") from error
         return Hashed(md5, md5_sum.hexdigest(), sha256.hexdigest(), size)
 
-    def rehash_all(self, hashes: Iterable[str]) -> dict[str, Hashed]:
-        """`rehash` of several objects, at the same time."""
-        _ = self._remote
-        with ThreadPoolExecutor(JOBS) as pool:
-            wanted = list(dict.fromkeys(hashes))
-            return dict(zip(wanted, pool.map(self.rehash, wanted), strict=True))
-
     @cache  # noqa: B019
     def hash_cached(self, md5: str) -> Hashed | None:
         """Reads an object of the cache and computes its hashes; None if the cache has none of that name."""
@@ -128,30 +129,30 @@ class Objects:
         """
         partial = target.with_name(f".{target.name}.partial")
         target.parent.mkdir(parents=True, exist_ok=True)
-        faults = []
+        faults, kind = [], LineageError
         try:
-            cached = self.cached(md5)
-            if cached is not None:
-                shutil.copyfile(cached, partial)
+            for place, copy in self._places(md5):
+                try:
+                    copy(partial)
+                except Exception as error:  # whatever a remote raises: their classes have nothing in common
+                    faults.append(f"{place} does not give it: {_first_line(error)}")
+                    continue
                 found = hash_file(partial, target.name)
                 if found.md5 == _plain(md5):
                     partial.replace(target)
                     return found
-                faults.append(f"{cached} holds other bytes (MD5 {found.md5})")
-            try:
-                self._remote.fs.get_file(self._remote.oid_to_path(md5), str(partial))
-            except Exception as error:
-                faults.append(f"the remote does not give it: {_first_line(error)}")
-            else:
-                found = hash_file(partial, target.name)
-                if found.md5 == _plain(md5):
-                    partial.replace(target)
-                    return found
-                faults.append(f"{self.url(md5)} holds other bytes (MD5 {found.md5})")
+                faults.append(f"{place} holds other bytes (MD5 {found.md5})")
+                kind = DamageError
         finally:
             partial.unlink(missing_ok=True)
-        kind = DamageError if any("other bytes" in fault for fault in faults) else LineageError
         raise kind(f"object {md5} cannot be had: {'; '.join(faults)}.")
+
+    def _places(self, md5: str) -> Iterator[tuple[str, Callable[[Path], object]]]:
+        """Where the object may lie, and how it is copied from there to a path."""
+        cached = self.cached(md5)
+        if cached is not None:
+            yield str(cached), lambda target: shutil.copyfile(cached, target)
+        yield self.url(md5), lambda target: self._remote.fs.get_file(self._remote.oid_to_path(md5), str(target))
 
     def verified(self, md5: str, scratch: Path) -> Path:
         """A file with the right bytes: the one in the cache, or one fetched into `scratch`. Raises as `fetch` does."""

@@ -17,7 +17,7 @@ class Tally:
 
     looked_at: int = 0
     faults: list[str] = field(default_factory=list)
-    not_asked: str = ""  # what a PASS does not speak of
+    note: str = ""  # how far a PASS goes
 
     def equal(self, what: str, here: object, there: object, where: str = "dvc.lock") -> None:
         """Counts one comparison; `there` is what `where` says."""

@@ -6,7 +6,6 @@ folder is computed anew after it was written. What is not whole is not left unde
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import threading
@@ -19,7 +18,7 @@ from urllib.parse import quote
 
 from ..errors import DamageError, LineageError
 from ..lineage.facts import DATASET
-from ..lineage.git import NAMING_A_REPOSITORY, Repository
+from ..lineage.git import Repository, git_environment
 from ..lineage.hashes import hash_path
 from ..lineage.remote import object_path
 from ..pipeline.dvcfile import locked_hash
@@ -196,8 +195,9 @@ def restore_hash(objects: Objects, md5: str, folder: Path) -> dict[str, str]:
 
 def clean_environment(**variables: str) -> dict[str, str]:
     """The environment without what names another repository, project or Python environment."""
-    foreign = (*NAMING_A_REPOSITORY, "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
-    kept = {key: value for key, value in os.environ.items() if key not in foreign and not key.startswith("DVC_")}
+    foreign = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+    environment = git_environment()
+    kept = {key: value for key, value in environment.items() if key not in foreign and not key.startswith("DVC_")}
     return {**kept, **variables}
 
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import TrackerError
 from ..lineage.git import strip_user
-from ..lineage.hashes import Content
 from ..lineage.tracking import SQLITE, absolute_uri, saying
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
+
+    from ..lineage.registry import HandedOut
 
 PAGE = 1000
 
@@ -123,7 +124,7 @@ class Store:
         return (str(kept) if served == version.source else str(served)), str(kept)
 
     @cache  # noqa: B019
-    def registered(self, model_id: str) -> Content:
+    def registered(self, model_id: str) -> HandedOut:
         """Everything that the registry hands out for a model. Raises TrackerError if it cannot be read."""
         import mlflow
 

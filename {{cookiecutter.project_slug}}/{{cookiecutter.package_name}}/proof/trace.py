@@ -15,7 +15,7 @@ from ..lineage.git import strip_user
 from ..pipeline.dvcfile import locked_hash, locked_params
 from ..settings import flatten
 from .case import Case, Evidence
-from .commits import data_commits, data_version
+from .commits import data_version
 from .dataset import describe
 from .targets import Target
 
@@ -44,7 +44,7 @@ def chain_of(case: Case) -> dict[str, Any]:
     lock = case.history.lock(commit) if commit else {}
     data_md5 = locked_hash(lock.get("train"), "deps", DATASET) or tags.get("dvc_data_md5")
     raw_md5 = locked_hash(lock.get("preprocess"), "deps", RAW) or tags.get("dvc_raw_md5")
-    found = data_commits(case.history, data_md5) if data_md5 else []
+    found = case.history.commits_holding(data_md5) if data_md5 else []
     data_commit = tags.get("data_git_commit_id") or next(iter(found), None)
     record = document.get("training_run") or {}
     run_id = tags.get("training_run_id") or record.get("run_id")

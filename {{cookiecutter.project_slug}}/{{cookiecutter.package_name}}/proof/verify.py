@@ -8,8 +8,8 @@ from functools import partial
 from typing import Literal
 
 from ..errors import DamageError, ProjectError
-from . import links
 from .case import Case
+from .links import commit, objects, registry
 from .recompute import Tally
 
 State = Literal["PASS", "FAIL", "INCONCLUSIVE"]
@@ -61,22 +61,22 @@ def exit_code(verdicts: list[Verdict]) -> int:
 def _checks(case: Case, rehash: bool) -> Iterator[tuple[str, Callable[[Case], Tally]]]:
     registered = case.version is not None
     if registered:
-        yield "version", links.version
-        yield "training run", links.training_run
-        yield "parameters in MLflow", links.logged_parameters
-    yield "result commit", links.result_commit
-    yield "dvc.lock", links.dvc_lock
-    yield "code", links.code
-    yield "parameters", links.parameters
-    yield "lineage.json", links.lineage_file
-    yield "environment", links.environment
-    yield "data commit", links.data_commit
-    yield "metrics", links.metrics
-    yield "DVC remote", partial(links.remote_objects, rehash=rehash)
-    yield "DVC cache", links.cached_objects
-    yield "dataset", links.dataset
+        yield "version", registry.version
+        yield "training run", registry.training_run
+        yield "parameters in MLflow", registry.logged_parameters
+    yield "result commit", commit.result_commit
+    yield "dvc.lock", commit.dvc_lock
+    yield "code", commit.code
+    yield "parameters", commit.parameters
+    yield "lineage.json", commit.lineage_file
+    yield "environment", commit.environment
+    yield "data commit", commit.data_commit
+    yield "metrics", objects.metrics
+    yield "DVC remote", partial(objects.remote_objects, rehash=rehash)
+    yield "DVC cache", objects.cached_objects
+    yield "dataset", objects.dataset
     if registered:
-        yield "registered artifact", links.artifact
+        yield "registered artifact", registry.artifact
 
 
 def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
@@ -94,7 +94,7 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
         return Link(name, "FAIL", text, tally.looked_at, tuple(tally.faults))
     if not tally.looked_at and name != "DVC cache":  # an empty cache is no fault
         return Link(name, "INCONCLUSIVE", "nothing was there to look at.", 0)
-    text = f"{tally.looked_at} of {tally.looked_at} {MEANING[name]}{tally.not_asked}."
+    text = f"{tally.looked_at} of {tally.looked_at} {MEANING[name]}{tally.note}."
     return Link(name, "PASS", text, tally.looked_at)
 
 

@@ -1,0 +1,160 @@
+"""The links that Git holds: commits, and what is computed anew from the tree of the result commit."""
+
+from __future__ import annotations
+
+import json
+
+from ...errors import LineageError
+from ...lineage.chain import model_parameters
+from ...lineage.facts import DATASET, MODEL, RAW, RUN_RECORD
+from ...lineage.hashes import hash_path
+from ...lineage.packages import LOCK, pins
+from ...pipeline.dvcfile import locked_hash, read_lock
+from ..case import Case
+from ..commits import holds_dataset, holds_model
+from ..history import LINEAGE
+from ..recompute import Tally, recompute_code, recompute_params
+
+
+def result_commit(case: Case) -> Tally:
+    """The commit that holds data, code, parameters and model together: there, reachable, pushed."""
+    tally = Tally()
+    history = case.history
+    commit = case.tagged_commit or case.found_commit
+    if commit is None or history.resolve(commit) is None:
+        case.history.require_complete()
+        what = f"commit {commit[:12]}" if commit else "a commit that holds this model"
+        tally.equal(what, None, "there", "the version")
+        return tally
+    tally.equal(f"commit {commit[:12]}", "there", "there")
+    reachable = history.is_reachable(commit)
+    if not reachable:
+        case.history.require_complete()
+    tally.equal(f"commit {commit[:12]}", "reachable" if reachable else "in no ref", "reachable", "Git")
+    if history.remote and reachable:
+        pushed = history.is_pushed(commit)
+        if pushed is None:
+            raise LineageError(
+                f"{history.remote} has commits that this clone does not: whether {commit[:12]} is pushed cannot be "
+                f"told. `git fetch {history.remote}`, then ask again."
+            )
+        where = f"{history.remote} as it must be (`git push`, or `dvc exp push` for an experiment)"
+        tally.equal(f"commit {commit[:12]}", "pushed" if pushed else "not pushed", "pushed", where)
+    return tally
+
+
+def dvc_lock(case: Case) -> Tally:
+    """dvc.lock at the result commit holds exactly this model identity."""
+    tally = Tally()
+    commit = case.tagged_commit or case.found_commit
+    if commit is None or case.history.resolve(commit) is None:
+        case.history.require_complete()
+        tally.equal("a dvc.lock with this model identity", None, case.identity[:12], "the version")
+        return tally
+    holds = holds_model(case.history.lock(commit), case.identity)
+    tally.equal(
+        f"the entry of train in dvc.lock at {commit[:12]}",
+        f"model_identity {case.identity}" if holds else "another model or none",
+        f"model_identity {case.identity}",
+        "the version",
+    )
+    return tally
+
+
+def code(case: Case) -> Tally:
+    """Commands and every dependency that Git tracks, computed anew from the commit's tree."""
+    tally = recompute_code(case.history, case.commit)
+    dirty = ((case.history.document(case.commit) or {}).get("training_run") or {}).get("started_from") or {}
+    if tally.faults and dirty.get("git_dirty_files"):
+        tally.faults.append(f"the run started with files that differ: {', '.join(dirty['git_dirty_files'].split())}")
+    return tally
+
+
+def parameters(case: Case) -> Tally:
+    """Every parameter that dvc.lock records, against params.yaml of the commit."""
+    return recompute_params(case.history, case.commit)
+
+
+def lineage_file(case: Case) -> Tally:
+    """lineage.json at the result commit says the same as dvc.lock there."""
+    tally = Tally()
+    commit, lock, document = case.commit, case.lock, case.history.document(case.commit)
+    where = f"dvc.lock at {commit[:12]}"
+    at_commit = case.history.md5(commit, LINEAGE)
+    tally.equal(LINEAGE, at_commit, locked_hash(lock.get("register"), "outs", LINEAGE), where)
+    if case.path is not None:
+        on_disk, beside = hash_path(case.path).md5, read_lock(case.path.parent)
+        recorded = locked_hash(beside.get("register"), "outs", LINEAGE)
+        tally.equal(str(case.path), on_disk, recorded, "dvc.lock beside it")
+        tally.equal(str(case.path), on_disk, at_commit, f"the commit {commit[:12]}")
+    if document is None:
+        tally.equal(f"{LINEAGE} at {commit[:12]}", None, "the chain of a model", "register")
+        return tally
+    tally.equal("its project", document["project_id"], case.evidence.project_id, "params.yaml")
+    tally.equal("its model identity", document["model"]["identity"], case.identity, "the version")
+    for path, section in ((DATASET, "dataset"), (LOCK, "environment")):
+        tally.equal(f"its {section}", document[section]["md5"], locked_hash(lock["train"], "deps", path), where)
+    for path, section in ((MODEL, "model"), (RUN_RECORD, "training_run")):
+        tally.equal(f"its {section}", document[section]["md5"], locked_hash(lock["train"], "outs", path), where)
+    tally.equal("its raw data", document["raw"]["md5"], locked_hash(lock.get("preprocess"), "deps", RAW), where)
+    recorded_outs = {out["path"]: out["md5"] for entry in lock.values() for out in entry.get("outs") or []}
+    for out in document["outputs"]:
+        tally.equal(f"its output {out['path']}", out["md5"], recorded_outs.get(out["path"]), where)
+    locked = model_parameters(case.history.pipeline(commit), lock)
+    for key in sorted({*locked, *document["parameters"]}):
+        tally.equal(f"its parameter {key}", document["parameters"].get(key), locked.get(key), where)
+    record = json.loads(case.evidence.objects.read(document["training_run"]["md5"]))
+    stated = {key: value for key, value in document["training_run"].items() if key != "md5"}
+    for key in sorted({*record, *stated}):
+        tally.equal(f"its training_run.{key}", stated.get(key), record.get(key), RUN_RECORD)
+    for section in ("dataset", "raw"):
+        listing = case.evidence.objects.listing(document[section]["md5"])
+        listed = {file["path"]: file["md5"] for file in document[section]["files"]}
+        for path in sorted({*listing, *listed}):
+            tally.equal(f"its {section} file {path}", listed.get(path), listing.get(path), "the listing in DVC")
+    return tally
+
+
+def environment(case: Case) -> Tally:
+    """The environment lock is the commit's, and the packages that the training run found installed are the lock's."""
+    tally = Tally()
+    document = case.document
+    record, text = document["training_run"], case.history.read(case.commit, LOCK) or b""
+    tally.equal(LOCK, document["environment"]["md5"], case.history.md5(case.commit, LOCK), "the commit")
+    differs = record.get("started_from", {}).get("environment_differs")
+    tally.equal("the environment", differs, None, LOCK)
+    if case.version is None or record.get("run_id") is None:
+        tally.note = " as the run saw it; the list of packages is in MLflow, which was not asked"
+        return tally
+    logged = case.evidence.store_at(record["tracking_uri"]).artifact(record["run_id"], "packages.txt")
+    lines = [line.partition("==") for line in logged.decode(errors="replace").splitlines()]
+    malformed = [name for name, equals, version in lines if not (name and equals and version)]
+    tally.equal(f"lines of packages.txt of run {record['run_id']} that name no package", malformed, [], "the run")
+    packages = {name: version for name, _, version in lines}
+    for name, locked in pins(text.decode(), record.get("machine", {}).get("markers")).items():
+        installed = packages.get(name)
+        # a lock without a local part (+cpu, +cu130) admits any
+        if installed is not None and "+" not in locked:
+            installed = installed.partition("+")[0]
+        tally.equal(f"package {name} in packages.txt of run {record['run_id']}", installed, locked, LOCK)
+    return tally
+
+
+def data_commit(case: Case) -> Tally:
+    """A commit that records the dataset version, and the Git tag of the data, are what the version says of them."""
+    tally = Tally()
+    md5 = locked_hash(case.lock["train"], "deps", DATASET) or ""
+    tags = case.version.tags if case.version else {}
+    commit = tags.get("data_git_commit_id") or case.commit
+    if case.history.resolve(commit) is None:
+        case.history.require_complete()
+    holds = case.history.resolve(commit) is not None and holds_dataset(case.history, commit, md5)
+    tally.equal(f"dataset {md5}", f"recorded at {commit[:12]}" if holds else "not there", f"recorded at {commit[:12]}")
+    if "data_version" in tags:
+        name = f"data/{tags['data_version']}"
+        tagged = case.history.data_tags.get(name)
+        if tagged is None:
+            raise LineageError(f"the Git tag {name} is not in this clone. `git fetch --tags`, or `lineage link`.")
+        there = "on this dataset" if holds_dataset(case.history, tagged, md5) else "on another one"
+        tally.equal(f"the Git tag {name}", there, "on this dataset", "the version")
+    return tally

@@ -1,0 +1,130 @@
+"""The links that DVC holds: the objects of the chain in remote and cache, the scores, the records of the dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from ...lineage.chain import SCORES
+from ...lineage.facts import DATASET, MODEL
+from ...lineage.hashes import Hashed, hash_bytes, listing
+from ...pipeline.dvcfile import locked_hash
+from ...settings import flatten
+from ..case import Case
+from ..dataset import compare_manifest
+from ..history import LINEAGE
+from ..recompute import Tally, added, stages_of_model
+
+
+def metrics(case: Case) -> Tally:
+    """The scores in lineage.json are those that evaluate wrote for this model."""
+    tally = Tally()
+    document = case.document
+    evaluated = locked_hash(case.lock.get("evaluate"), "deps", MODEL)
+    tally.equal("the model that was scored", evaluated, document["model"]["md5"], LINEAGE)
+    md5 = locked_hash(case.lock.get("evaluate"), "outs", SCORES)
+    if md5 is None:
+        tally.equal(SCORES, None, "recorded")
+        return tally
+    stated, scores = flatten(document["metrics"]), flatten(json.loads(case.evidence.objects.read(md5)))
+    for key in sorted({*stated, *scores}):
+        tally.equal(key, stated.get(key), scores.get(key), f"object {md5}")
+    return tally
+
+
+def remote_objects(case: Case, *, rehash: bool) -> Tally:
+    """Every object of the chain is in the DVC remote, whole.
+
+    Its content is read where the cache has no copy to read, and with `rehash` in any case.
+    """
+    tally = Tally()
+    objects = case.evidence.objects
+    wanted = {md5: (path, sizes) for md5, path, sizes in _objects(case)}
+    for md5, held in objects.held(wanted).items():
+        path, size = wanted[md5]
+        what = f"{path} ({objects.url(md5)})"
+        if held.size is None or not held.is_file:
+            tally.equal(what, "a folder" if not held.is_file else None, "an object")
+        else:
+            tally.equal(what, f"{held.size} bytes", f"{size if size is not None else held.size} bytes")
+    there = [md5 for md5, held in objects.held(wanted).items() if held.size is not None and held.is_file]
+    # listings are small, and everything else is found through them: always read
+    read = [md5 for md5 in there if rehash or md5.endswith(".dir") or objects.hash_cached(md5) is None]
+    sha256 = _known_sha256(case)
+    for md5, found in objects.rehash_all(read).items():
+        _compare(tally, f"the content of {wanted[md5][0]} ({objects.url(md5)})", found, md5, sha256)
+    by_sha256 = sum(md5 in sha256 for md5 in read)
+    tally.note = f"; content read of {len(read)} of {len(wanted)}, {by_sha256} of these by SHA-256 too"
+    if len(read) < len(there):
+        tally.note += " (--rehash reads all)"
+    return tally
+
+
+def cached_objects(case: Case) -> Tally:
+    """Every object of the chain that the cache holds has the bytes that its name promises."""
+    tally = Tally()
+    sha256 = _known_sha256(case)
+    for md5, path, _ in _objects(case):
+        found = case.evidence.objects.hash_cached(md5)
+        if found is not None:
+            _compare(tally, f"{path} (object {md5} of the cache)", found, md5, sha256)
+    return tally
+
+
+def dataset(case: Case) -> Tally:
+    """The manifest equals the id columns of the shards, and both belong to the dataset by its listing."""
+    tally = Tally()
+    md5 = locked_hash(case.lock["train"], "deps", DATASET) or ""
+    rows, faults = compare_manifest(case.evidence.objects, md5)
+    tally.looked_at += rows
+    tally.faults.extend(faults)
+    record = case.document["training_run"]
+    if case.version is not None and record.get("run_id"):
+        logged = case.evidence.store_at(record["tracking_uri"]).artifact(record["run_id"], "manifest.parquet")
+        listed = case.evidence.objects.listing(md5).get("manifest.parquet")
+        what = f"manifest.parquet of run {record['run_id']}"
+        tally.equal(what, hash_bytes(logged, what).md5, listed, f"the dataset {md5}")
+    return tally
+
+
+def _objects(case: Case) -> Iterator[tuple[str, str, int | None]]:
+    """Every object of the chain: its hash, the path it belongs to, its size in bytes where that is known."""
+    pipeline, lock = case.history.pipeline(case.commit), case.lock
+    sizes = {
+        file["md5"]: file["size"] for section in ("dataset", "raw") for file in case.document[section].get("files", [])
+    }
+    kept: dict[str, tuple[str, int | None]] = {
+        path: (md5, None) for path, md5 in added(case.history, case.commit).items()
+    }
+    for stage in stages_of_model(pipeline, lock):
+        for out in (lock.get(stage.name) or {}).get("outs") or []:
+            if out.get("md5") and out["path"] not in stage.uncached:
+                kept[out["path"]] = out["md5"], out.get("size")
+    for path, (md5, size) in kept.items():
+        if not md5.endswith(".dir"):
+            yield md5, path, size
+            continue
+        yield md5, f"{path}/", None
+        for name, file in case.evidence.objects.listing(md5).items():
+            yield file, f"{path}/{name}", sizes.get(file)
+
+
+def _compare(tally: Tally, what: str, found: Hashed, md5: str, sha256: dict[str, str]) -> None:
+    tally.equal(what, f"MD5 {found.md5}", f"MD5 {md5.removesuffix('.dir')}")
+    if md5 in sha256:
+        tally.equal(what, f"SHA-256 {found.sha256}", f"SHA-256 {sha256[md5]}", LINEAGE)
+
+
+def _known_sha256(case: Case) -> dict[str, str]:
+    """SHA-256 by MD5 of the objects that lineage.json speaks of: all but what was drawn or written beside the model."""
+    document = case.document
+    folders = [document[section] for section in ("dataset", "raw")]
+    files = [document["model"], *document["outputs"], *(file for folder in folders for file in folder["files"])]
+    listings = {
+        folder["md5"]: hash_bytes(listing({file["path"]: file["md5"] for file in folder["files"]}), folder["path"])
+        for folder in folders
+    }
+    return {
+        **{file["md5"]: file["sha256"] for file in files},
+        **{md5: content.sha256 for md5, content in listings.items()},
+    }

@@ -1,0 +1,124 @@
+"""The links that MLflow holds: the version, its training run, its parameters, the registered files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import LineageError
+from ...lineage.chain import model_parameters
+from ...settings import flatten
+from ..case import Case
+from ..commits import holds_model
+from ..history import LINEAGE
+from ..recompute import Tally
+
+LINKED_LATER = ("data_git_commit_id", "data_version")  # `lineage link` may know better than the run did
+
+
+def version(case: Case) -> Tally:
+    """The registry's own record: the version, what it points to, and its tags."""
+    tally = Tally()
+    found, document = case.version, case.document
+    assert found is not None
+    tally.equal("its status", found.status, "READY", "a whole version")
+    tally.equal("its name", found.name, document["model"]["name"], LINEAGE)
+    tally.equal("its number", str(found.version), document["model"]["version"], LINEAGE)
+    tally.equal("its source", found.source, f"models:/{document['artifact']['model_id']}", LINEAGE)
+    served = case.evidence.store.places(found)
+    tally.equal("the folder that it hands out", served[0], served[1], "the model it points to")
+    training = document["training_run"].get("run_id")
+    elsewhere = training is None or case.evidence.store.run(training) is None
+    tally.equal("its run", found.run_id, found.tags.get("register_run_id") if elsewhere else training, LINEAGE)
+    for tag, value in _expected_tags(document).items():
+        tally.equal(f"its tag {tag}", found.tags.get(tag), value, LINEAGE)
+    return tally
+
+
+def training_run(case: Case) -> Tally:
+    """The MLflow run that trained the model, in any lifecycle stage."""
+    tally = Tally()
+    document = case.document
+    record = document["training_run"]
+    run_id = record.get("run_id")
+    if run_id is None:
+        raise LineageError("the model was trained without a tracker: no run was ever logged.")
+    run = case.evidence.store_at(record["tracking_uri"]).run(run_id)
+    tally.equal(f"run {run_id}", "there" if run else None, "there", "lineage.json")
+    if run is None:
+        return tally
+    tally.equal(f"run {run_id}", run.info.lifecycle_stage, "active", "a run that nobody deleted")
+    tally.equal("its status", run.info.status, "FINISHED", "a run that left a model")
+    tally.equal("its stage", run.data.tags.get("dvc_stage"), "train", LINEAGE)
+    hashes = {**_expected_tags(document), "environment_md5": document["environment"]["md5"]}
+    for tag in ("model_identity", "training_run_id", "training_tracking_uri", "artifact_sha256"):
+        hashes.pop(tag, None)
+    if "environment_differs" in record.get("started_from", {}):
+        hashes.pop("environment_md5")  # the link `environment` says more
+    for tag, value in hashes.items():
+        tally.equal(f"its tag {tag}", run.data.tags.get(tag), value, LINEAGE)
+    linked = run.data.tags.get("result_git_commit_id")
+    if linked is not None:
+        if case.history.resolve(linked) is None:
+            case.history.require_complete()
+        holds = "with this model" if holds_model(case.history.lock(linked), case.identity) else "gone or without it"
+        tally.equal(f"its result commit {linked[:12]}", holds, "with this model", "the version")
+    digests = [entry.dataset.digest for entry in run.inputs.dataset_inputs if entry.dataset.source_type == "dvc"]
+    tally.equal("its dataset", digests, [document["dataset"]["md5"]], LINEAGE)
+    return tally
+
+
+def logged_parameters(case: Case) -> Tally:
+    """The parameters of the training run in MLflow against those of dvc.lock."""
+    tally = Tally()
+    record = case.document["training_run"]
+    run = case.evidence.store_at(record["tracking_uri"]).run(record["run_id"]) if record.get("run_id") else None
+    if run is None:
+        raise LineageError("there is no training run to compare with.")
+    locked = model_parameters(case.history.pipeline(case.commit), case.lock)
+    expected = {key: str(value) for key, value in flatten(locked).items()}
+    groups = {key.partition(".")[0] for key in expected}
+    logged = {key: value for key, value in run.data.params.items() if key.partition(".")[0] in groups}
+    for key in sorted({*expected, *logged}):
+        tally.equal(f"{key} of run {record['run_id']}", logged.get(key), expected.get(key))
+    return tally
+
+
+def artifact(case: Case) -> Tally:
+    """What the registry hands out is what register made: weights, code, requirements, nothing more and nothing less."""
+    tally = Tally()
+    assert case.version is not None
+    document = case.document
+    handed_out = case.evidence.store.registered(case.version.source.removeprefix("models:/"))
+    content = handed_out.content
+    found = {file.path: file.sha256 for file in content.files}
+    made = {file["path"]: file["sha256"] for file in document["artifact"]["files"]}
+    for path in sorted({*found, *made}):
+        tally.equal(f"{path} of {case.version.source}", found.get(path), made.get(path), LINEAGE)
+    weights = [file.sha256 for file in content.files if file.path.endswith(".safetensors")]
+    tally.equal(f"the weights of {case.version.source}", weights, [document["model"]["sha256"]], LINEAGE)
+    if handed_out.foreign and not tally.faults:
+        raise LineageError(
+            f"{handed_out.foreign[0]} of {case.version.source} was compiled by another Python than this one: what it "
+            "does cannot be told. Ask again with that Python, or delete the file."
+        )
+    return tally
+
+
+def _expected_tags(document: dict[str, Any]) -> dict[str, str]:
+    record = document["training_run"]
+    started = {key: value for key, value in (record.get("started_from") or {}).items() if key not in LINKED_LATER}
+    return {
+        "project_id": document["project_id"],
+        "model_identity": document["model"]["identity"],
+        "dvc_raw_md5": document["raw"]["md5"],
+        "dvc_data_md5": document["dataset"]["md5"],
+        "data_sha256": document["dataset"]["sha256"],
+        "dvc_model_md5": document["model"]["md5"],
+        "model_sha256": document["model"]["sha256"],
+        "dvc_run_md5": record["md5"],
+        "environment_md5": document["environment"]["md5"],
+        "artifact_sha256": document["artifact"]["sha256"],
+        "training_run_id": record.get("run_id") or "unknown",
+        "training_tracking_uri": record.get("tracking_uri") or "unknown",
+        **started,
+    }
