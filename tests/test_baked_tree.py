@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import TEMPLATE, Project, bake
+from baked import TEMPLATE, Project, bake
 
 
 @pytest.fixture(scope="module")

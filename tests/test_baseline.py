@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import Project, Store
+from baked import Project, Store
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from baked import Project
 
 
 @pytest.fixture(autouse=True)

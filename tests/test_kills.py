@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Project
+from baked import Project
 
 OVERRIDES = ("train.epochs=200", "train.seed=5")  # long enough to be killed in the middle of it
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.request import url2pathname
 
 import pytest
-from conftest import Project, bake
+from baked import Project, bake
 
 
 def experiment_runs(project: Project, name: str) -> list[Any]:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Lineage, Project
+from baked import Project
+from command import Lineage
 
 pytestmark = pytest.mark.long
 SECOND = "models:/traceable-digits/2"

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Project, mlflow_server
+from baked import Project
+from servers import mlflow_server
 
 
 def test_going_from_a_to_b_and_back_to_a(sandbox: Project) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Project
+from baked import Project
 
 
 @pytest.fixture(autouse=True)

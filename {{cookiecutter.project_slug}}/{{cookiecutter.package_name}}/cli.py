@@ -136,7 +136,7 @@ def verify(
         cases = all_versions(evidence) if every else [case for found in named.values() for case in found]
         verdicts = [verify(case, rehash=rehash) for case in cases]
         verdicts += [nothing_to_prove(x) for x, found in named.items() if not found]
-        scope = scope_of(evidence) if every else f"{evidence.store.shown_uri}, project {evidence.project_id}"
+        scope = scope_of(evidence, cases, every=every)
     except Exception as error:  # status 1 would say that something was disproved
         known = isinstance(error, ProjectError)
         print(f"lineage: INCONCLUSIVE: {error if known else f'{type(error).__name__}: {error}'}", file=sys.stderr)

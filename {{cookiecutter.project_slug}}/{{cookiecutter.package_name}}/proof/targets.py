@@ -86,11 +86,14 @@ def _of_run(evidence: Evidence, run_id: str, run: Run) -> list[ModelVersion]:
     return [version for version in versions if version.tags.get("dvc_data_md5") == data] if of_data else trained
 
 
-def scope_of(evidence: Evidence) -> str:
-    """Which store and which project an answer speaks of, and what it therefore leaves out."""
-    others = sum("project_id" in version.tags for version in evidence.store.neighbours)
+def scope_of(evidence: Evidence, cases: list[Case], *, every: bool) -> str:
+    """Which store and which project an answer speaks of, and with `every` what it therefore leaves out."""
+    project = f"project {evidence.project_id}"
+    if cases and all(case.version is None for case in cases):
+        return f"Git and DVC, without MLflow, {project}"
+    others = sum("project_id" in version.tags for version in evidence.store.neighbours) if every else 0
     left_out = f"; versions of other projects under the same names, not looked at: {others}" if others else ""
-    return f"{evidence.store.shown_uri}, project {evidence.project_id}{left_out}"
+    return f"{evidence.store.shown_uri}, {project}{left_out}"
 
 
 def all_versions(evidence: Evidence) -> list[Case]:

@@ -111,7 +111,7 @@ MEANING = {
     "data commit": "records hold this dataset version",
     "metrics": "are those that evaluate wrote",
     "DVC remote": "checks hold: objects are there with their sizes",
-    "DVC cache": "objects that the cache holds have the right content",
+    "DVC cache": "checks hold: the objects that the cache holds have the right content",
     "dataset": "checks hold: each row of the manifest is in the shards, each image has its SHA-256",
     "registered artifact": "files are those that register made",
 }

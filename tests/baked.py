@@ -1,0 +1,175 @@
+"""A baked project as tests see it: its commands, its files, its DVC remote, its MLflow store."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cookiecutter.main import cookiecutter
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+# what would reach the project from around the tests
+FOREIGN = ("GIT_", "DVC_", "MLFLOW_", "PYTHON", "VIRTUAL_ENV", "PYTEST_")
+
+
+@dataclass
+class Project:
+    """A baked project, or a clone of one, with the environment to work in it activated."""
+
+    root: Path
+    venv: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
+        """Starts a command in the project and does not wait for it."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
+        path = os.pathsep.join([str(self.venv / "bin"), os.environ["PATH"]])
+        environment = {**clean, "PATH": path, **self.environment}
+        options = {"cwd": self.root, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
+        return subprocess.Popen(command, text=True, env=environment, **options)
+
+    def run(self, *command: str, code: int | None = 0, **options: Any) -> str:
+        """Output of a command, standard error included. Fails the test unless it exits with `code` (None: any)."""
+        process = self.start(*command, **options)
+        output = process.communicate()[0]
+        assert code is None or process.returncode == code, f"{' '.join(command)}: {process.returncode}\n{output}"
+        return output
+
+    def dvc(self, *arguments: str, code: int | None = 0) -> str:
+        return self.run("dvc", *arguments, code=code)
+
+    def git(self, *arguments: str) -> str:
+        return self.run("git", *arguments).strip()
+
+    def commit(self, message: str) -> str:
+        """Commits everything and returns the commit."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def compose(self, *overrides: str) -> str:
+        return self.run("lineage", "compose", *overrides)
+
+    @property
+    def lock(self) -> dict[str, Any]:
+        """The stages of dvc.lock."""
+        return yaml.safe_load((self.root / "dvc.lock").read_text())["stages"]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return yaml.safe_load((self.root / "params.yaml").read_text())
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        return json.loads((self.root / "lineage.json").read_text())
+
+    def out(self, stage: str, path: str) -> str:
+        """The hash that dvc.lock records for an output of a stage."""
+        return next(out["md5"] for out in self.lock[stage]["outs"] if out["path"] == path)
+
+    def store(self, uri: str | None = None) -> Store:
+        return Store(uri or f"sqlite:///{self.root}/mlflow.db", self.params["project_id"])
+
+    @property
+    def remote(self) -> Path:
+        """The folder that is the DVC remote."""
+        return Path(self.run("dvc", "config", "remote.storage.url").strip())
+
+    def object(self, md5: str) -> Path:
+        """An object of the DVC remote."""
+        return self.remote / "files" / "md5" / md5[:2] / md5[2:]
+
+    def listing(self, md5: str) -> list[dict[str, str]]:
+        """The entries of a folder's listing in the DVC remote."""
+        return json.loads(self.object(md5).read_text())
+
+    def cached(self, md5: str) -> Path:
+        """An object of the cache."""
+        return self.root / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
+
+    def sql(self, statement: str, *values: object) -> int:
+        """Changes the embedded MLflow store behind MLflow's back. Returns how many rows were changed."""
+        with contextlib.closing(sqlite3.connect(self.root / "mlflow.db")) as store:
+            changed = store.execute(statement, values).rowcount
+            store.commit()
+        return changed
+
+    def commit_of(self, subject: str) -> str:
+        """The commit with this subject, of any ref."""
+        return self.git("log", "--all", "--format=%H", f"--grep=^{subject}$")
+
+    def version_tags(self, number: str) -> dict[str, str]:
+        """The tags of a version of the model in the embedded store."""
+        return dict(self.store().client.get_model_version("traceable-digits", number).tags)
+
+    def copy(self, folder: Path) -> Project:
+        """Everything of this project in another place: workspace, cache, MLflow store, DVC remote, Git remote."""
+        copy = Project(folder / self.root.name, self.venv, self.environment)
+        shutil.copytree(self.root, copy.root, symlinks=True)
+        shutil.copytree(self.remote, folder / "dvc-remote")
+        (copy.root / ".dvc" / "config.local").write_text(f"['remote \"storage\"']\n    url = {folder}/dvc-remote\n")
+        if "origin" in self.git("remote"):
+            origin = folder / "origin.git"
+            shutil.copytree(self.git("remote", "get-url", "origin"), origin)
+            copy.git("remote", "set-url", "origin", str(origin))
+        with contextlib.closing(sqlite3.connect(copy.root / "mlflow.db")) as store:
+            # MLflow keeps the places of artifacts as absolute paths
+            for table, column in (
+                ("experiments", "artifact_location"),
+                ("runs", "artifact_uri"),
+                ("logged_models", "artifact_location"),
+                ("model_versions", "storage_location"),
+            ):
+                move = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
+                store.execute(move, (str(self.root), str(copy.root)))
+            store.commit()
+        return copy
+
+    def clone(self, folder: Path) -> Project:
+        """A second clone with the same remote, its data pulled, and a store of its own."""
+        subprocess.run(["git", "clone", "--quiet", str(self.root), str(folder)], check=True)
+        clone = Project(folder, self.venv, self.environment)
+        clone.dvc("pull", "--quiet")
+        return clone
+
+
+class Store:
+    """What MLflow holds, asked through MLflow's own client."""
+
+    def __init__(self, uri: str, project_id: str) -> None:
+        import mlflow
+
+        mlflow.set_tracking_uri(uri)
+        self.uri = uri
+        self.client = mlflow.MlflowClient(uri, uri)
+        self.project_id = project_id
+
+    def runs(self, stage: str) -> list[Any]:
+        """The runs of a stage of this project, oldest first."""
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        wanted = f"tags.project_id = '{self.project_id}' and tags.dvc_stage = '{stage}'"
+        return list(self.client.search_runs(experiments, wanted, order_by=["attributes.start_time ASC"]))
+
+    def versions(self, name: str = "traceable-digits") -> list[Any]:
+        found = self.client.search_model_versions(f"name = '{name}'")
+        return sorted(found, key=lambda version: int(version.version))
+
+    def candidate(self, name: str = "traceable-digits") -> str:
+        """The number of the version that the alias points to."""
+        return str(self.client.get_model_version_by_alias(name, "candidate").version)
+
+    def artifacts(self, run: Any, folder: str | None = None) -> list[str]:
+        return [item.path for item in self.client.list_artifacts(run.info.run_id, folder)]
+
+
+def bake(folder: Path, **answers: str) -> Path:
+    """Bakes the template into `folder` and returns the project's root."""
+    return Path(cookiecutter(str(TEMPLATE), no_input=True, output_dir=str(folder), extra_context=answers))

@@ -1,0 +1,72 @@
+"""The command `lineage`, run in a fork of a process that has imported everything: see warm.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from baked import Project
+
+
+@dataclass
+class Lineage:
+    """Runs `lineage` in a project, forked from a process that has imported everything."""
+
+    process: subprocess.Popen[str]
+
+    def __call__(self, project: Project, *arguments: str, code: int | None = 0, folder: Path | None = None) -> str:
+        """Output of the command. Fails the test unless it exits with `code` (None: any)."""
+        status, output, errors = self.run(project, *arguments, folder=folder)
+        assert code is None or status == code, f"lineage {' '.join(arguments)}: {status}\n{output}{errors}"
+        return output if status == 0 else output + errors
+
+    def ask(self, project: Project, *arguments: str, folder: Path | None = None) -> tuple[int, str]:
+        """Exit status of the command, and what it printed to either stream."""
+        status, output, errors = self.run(project, *arguments, folder=folder)
+        return status, output + errors
+
+    def run(self, project: Project, *arguments: str, folder: Path | None = None) -> tuple[int, str, str]:
+        """Exit status, output and error output of the command."""
+        path = os.pathsep.join([str(project.venv / "bin"), os.environ["PATH"]])
+        environment = {**project.environment, "PATH": path}
+        request = {"cwd": str(folder or project.root), "arguments": arguments, "environment": environment}
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        status, output, errors = json.loads(self.process.stdout.readline())
+        return status, output, errors
+
+    def verify(self, project: Project, *arguments: str) -> Proof:
+        """The answer of `lineage verify`, as JSON says it."""
+        status, output, errors = self.run(project, "verify", "--json", *arguments)
+        if not output:
+            return Proof(status, "", [], errors)
+        document = json.loads(output)
+        links = [link for model in document["models"] for link in model["links"]]
+        states = {model["state"] for model in document["models"]}
+        return Proof(status, states.pop() if len(states) == 1 else str(sorted(states)), links, output)
+
+
+@dataclass
+class Proof:
+    """What `lineage verify` answered."""
+
+    status: int
+    state: str
+    links: list[dict[str, Any]]
+    output: str
+
+    def link(self, name: str) -> dict[str, Any]:
+        return next(link for link in self.links if link["name"] == name)
+
+    @property
+    def not_passed(self) -> dict[str, str]:
+        """Text by name of the links that did not pass."""
+        return {
+            link["name"]: " ".join([link["text"], *link["faults"]]) for link in self.links if link["state"] != "PASS"
+        }

@@ -1,0 +1,33 @@
+"""reproduce: the same bytes again, or what differs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from baked import Project
+from command import Lineage
+
+CANDIDATE = "models:/traceable-digits@candidate"
+
+
+@pytest.mark.slow
+def test_reproduce_says_bit_identical(project: Project, lineage: Lineage) -> None:
+    assert "bit-identical, 9 of 9 outputs" in lineage(project, "reproduce", CANDIDATE)
+
+
+def test_reproduce_says_what_differs(project: Project, lineage: Lineage) -> None:
+    """Another seed, by an edit of the very commit that is reproduced."""
+    params = project.root / "params.yaml"
+    params.write_text(params.read_text().replace("seed: 5", "seed: 7"))
+    project.git("commit", "--quiet", "--all", "--amend", "--message", "Second model")
+    project.git("push", "--quiet", "--force", "origin", "main")
+    lineage(project, "link")
+    status, output, _ = lineage.run(project, "reproduce", CANDIDATE, "--here", "--json")
+    document = json.loads(output)
+    assert status == 1
+    assert not document["identical"]
+    assert "models/model.safetensors" in document["hashes"]
+    assert "data/processed" not in document["hashes"]
+    assert max(document["weights"].values()) > 0
+    assert "test.loss" in document["metrics"]
