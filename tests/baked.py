@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class Project:
     def store(self, uri: str | None = None) -> Store:
         return Store(uri or f"sqlite:///{self.root}/mlflow.db", self.params["project_id"])
 
-    @property
+    @cached_property
     def remote(self) -> Path:
         """The folder that is the DVC remote."""
         return Path(self.run("dvc", "config", "remote.storage.url").strip())

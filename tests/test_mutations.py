@@ -11,11 +11,13 @@ import pytest
 from baked import Project
 from command import Lineage
 
-pytestmark = pytest.mark.long
 SECOND = "models:/traceable-digits/2"
 SEED = 20261121
-MUTATIONS = 120
-VARIATIONS = 200
+
+
+def times(few: int, many: int) -> pytest.MarkDecorator:
+    """A few times in every run of the tests, many times in `make test-long`."""
+    return pytest.mark.parametrize("count", [few, pytest.param(many, marks=pytest.mark.long)])
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +59,14 @@ def mutate(data: bytes, chance: random.Random) -> bytes:
     return data[:at] + noise + data[at:] if way == "insert" else data[:at] + data[at + len(noise) :]
 
 
-def test_random_damage_is_never_passed_over_and_the_object_is_named(subject: Project, lineage: Lineage) -> None:
+@times(30, 300)
+def test_random_damage_is_never_passed_over_and_the_object_is_named(
+    count: int, subject: Project, lineage: Lineage
+) -> None:
     assert lineage.verify(subject, SECOND, "--rehash").state == "PASS"
     chance = random.Random(SEED)
     files = files_of(subject)
-    for number in range(MUTATIONS):
+    for number in range(count):
         path = chance.choice(files)
         before = path.read_bytes()
         after = mutate(before, chance)
@@ -94,12 +99,13 @@ TABLES = {
 }
 
 
-def test_a_random_value_of_the_store_is_never_passed_over(subject: Project, lineage: Lineage) -> None:
+@times(15, 100)
+def test_a_random_value_of_the_store_is_never_passed_over(count: int, subject: Project, lineage: Lineage) -> None:
     chance = random.Random(SEED)
     database = subject.root / "mlflow.db"
     whole = database.read_bytes()
     run = subject.store().client.get_model_version("traceable-digits", "2").tags["training_run_id"]
-    for number in range(40):
+    for number in range(count):
         table = chance.choice(sorted(TABLES))
         column, where = TABLES[table]
         of = "version = 2" if table == "model_version_tags" else f"run_uuid = '{run}'"
@@ -171,10 +177,11 @@ def variations(project: Project, chance: random.Random) -> dict[str, Callable[[]
     }
 
 
-def test_harmless_variations_raise_no_alarm(linked: Project, lineage: Lineage, tmp_path: Path) -> None:
+@times(40, 300)
+def test_harmless_variations_raise_no_alarm(count: int, linked: Project, lineage: Lineage, tmp_path: Path) -> None:
     project = linked.copy(tmp_path)
     chance = random.Random(SEED)
-    for number in range(VARIATIONS):
+    for number in range(count):
         known = variations(project, chance)
         name = chance.choice([*sorted(known), "link"])
         known.get(name, lambda: lineage(project, "link"))()
