@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -85,3 +87,29 @@ def fails_once(target: str, part: str) -> Iterator[str]:
         server.shutdown()
         server.server_close()
     assert refused
+
+
+@contextlib.contextmanager
+def aws_standin(state: Path, images: dict[str, Path], **environment: str) -> Iterator[str]:
+    """The address of a stand-in for AWS; `environment` is that of every container."""
+    options = [f"--image={uri}={folder}" for uri, folder in images.items()]
+    options += [f"--environment={name}={value}" for name, value in environment.items()]
+    command = [sys.executable, "-m", "aws_standin", "--state", str(state), "--grace", "5", *options]
+    with (state / "standin.log").open("w") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=Path(__file__).parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address, (state / "standin.log").read_text()
+        yield address
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()  # it stops its jobs, then itself
+        process.wait(timeout=180)

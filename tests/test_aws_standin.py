@@ -1,0 +1,190 @@
+"""The stand-in runs jobs as the service does: what goes in, what comes out, what is said meanwhile."""
+
+from __future__ import annotations
+
+import io
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from aws_standin.container import can_run
+from servers import aws_standin
+
+pytestmark = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
+ROLE = "arn:aws:iam::123456789012:role/jobs"
+IMAGE = "registry.example/image:1"
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Makes clients of a running stand-in."""
+    with aws_standin(tmp_path_factory.mktemp("aws"), {IMAGE: Path(sys.executable).parent}) as endpoint:
+        keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": "eu-central-1"}
+
+        def client(service: str) -> Any:
+            return boto3.client(service, endpoint_url=endpoint, **keys)
+
+        client("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        yield client
+
+
+def train(aws: Any, name: str, script: str, **more: Any) -> None:
+    aws("s3").put_object(Bucket="bucket", Key=f"{name}/code/script.sh", Body=script.encode())
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://bucket/{name}/code"}}
+    request = {
+        "TrainingJobName": name,
+        "RoleArn": ROLE,
+        "AlgorithmSpecification": {
+            "TrainingImage": IMAGE,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["sh"],
+            "ContainerArguments": ["/opt/ml/input/data/code/script.sh"],
+        },
+        "InputDataConfig": [{"ChannelName": "code", "DataSource": source}],
+        "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        **more,
+    }
+    aws("sagemaker").create_training_job(**request)
+
+
+def ended(aws: Any, name: str, kind: str = "training") -> dict[str, Any]:
+    """The description of a job after it has ended."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if kind == "training":
+            job = aws("sagemaker").describe_training_job(TrainingJobName=name)
+        else:
+            job = aws("sagemaker").describe_processing_job(ProcessingJobName=name)
+        if job[f"{kind.title()}JobStatus"] in ("Completed", "Failed", "Stopped"):
+            return dict(job)
+        time.sleep(0.1)  # between two looks at the condition
+    pytest.fail(f"{name} did not end")
+
+
+def lines(aws: Any, group: str, name: str) -> list[str]:
+    logs = aws("logs")
+    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=name)["logStreams"]
+    events = [
+        logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"], startFromHead=True)["events"]
+        for stream in streams
+    ]
+    return [event["message"] for page in events for event in page]
+
+
+def test_a_training_job_runs_and_its_model_is_kept(aws: Any) -> None:
+    script = """
+echo "channel: $(ls /opt/ml/input/data)"
+cat /opt/ml/input/config/hyperparameters.json
+echo "$TRAINING_JOB_NAME says $WORD"
+echo weights > /opt/ml/model/weights
+"""
+    train(aws, "good", script, Environment={"WORD": 'it\'s "quoted" $HOME'}, HyperParameters={"lr": "0.1"})
+    job = ended(aws, "good")
+    assert job["TrainingJobStatus"] == job["SecondaryStatus"] == "Completed"
+    assert job["BillableTimeInSeconds"] >= 1
+    assert lines(aws, "/aws/sagemaker/TrainingJobs", "good") == [
+        "channel: code",
+        '{"lr": "0.1"}good says it\'s "quoted" $HOME',
+    ]
+    archive = aws("s3").get_object(Bucket="bucket", Key="out/good/output/model.tar.gz")["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        assert "./weights" in tar.getnames()
+
+
+def test_a_failed_job_says_what_it_wrote_down(aws: Any) -> None:
+    train(aws, "bad", "echo reason > /opt/ml/output/failure; exit 3")
+    job = ended(aws, "bad")
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"] == "AlgorithmError: reason\n, exit code: 3"
+
+
+def test_jobs_side_by_side_do_not_see_each_other(aws: Any) -> None:
+    for name in ("one", "two"):
+        train(aws, name, f"echo {name} > /opt/ml/mine; sleep 1; cat /opt/ml/mine")
+    for name in ("one", "two"):
+        assert ended(aws, name)["TrainingJobStatus"] == "Completed"
+        assert lines(aws, "/aws/sagemaker/TrainingJobs", name) == [name]
+    assert not Path("/opt/ml/mine").exists()
+
+
+def test_a_job_is_stopped(aws: Any) -> None:
+    train(aws, "endless", "trap 'echo asked to stop; exit 0' TERM; echo begun; while true; do sleep 0.1; done")
+    deadline = time.monotonic() + 60
+    while lines_so_far(aws) != ["begun"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)  # between two looks at the condition
+    aws("sagemaker").stop_training_job(TrainingJobName="endless")
+    assert ended(aws, "endless")["TrainingJobStatus"] == "Stopped"
+    assert lines(aws, "/aws/sagemaker/TrainingJobs", "endless") == ["begun", "asked to stop"]
+
+
+def lines_so_far(aws: Any) -> list[str]:
+    try:
+        return lines(aws, "/aws/sagemaker/TrainingJobs", "endless")
+    except aws("logs").exceptions.ResourceNotFoundException:
+        return []
+
+
+def test_a_job_that_takes_too_long_is_stopped(aws: Any) -> None:
+    train(aws, "slow", "exec sleep 600", StoppingCondition={"MaxRuntimeInSeconds": 1})
+    assert ended(aws, "slow")["TrainingJobStatus"] == "Stopped"
+
+
+def test_an_image_that_nobody_has(aws: Any) -> None:
+    specification = {"TrainingImage": "nowhere/at:all", "TrainingInputMode": "File", "ContainerEntrypoint": ["true"]}
+    train(aws, "no-image", "", AlgorithmSpecification=specification)
+    assert "Cannot pull the image nowhere/at:all" in ended(aws, "no-image")["FailureReason"]
+
+
+def test_a_processing_job_brings_its_outputs(aws: Any) -> None:
+    aws("s3").put_object(Bucket="bucket", Key="in/number.txt", Body=b"41")
+    request = {
+        "ProcessingJobName": "process",
+        "RoleArn": ROLE,
+        "AppSpecification": {
+            "ImageUri": IMAGE,
+            "ContainerEntrypoint": ["sh", "-c", 'echo $(($(cat /opt/ml/processing/in/number.txt) + 1)) > "$OUT"'],
+        },
+        "ProcessingInputs": [
+            {
+                "InputName": "in",
+                "S3Input": {
+                    "S3Uri": "s3://bucket/in",
+                    "LocalPath": "/opt/ml/processing/in",
+                    "S3DataType": "S3Prefix",
+                    "S3InputMode": "File",
+                },
+            }
+        ],
+        "ProcessingOutputConfig": {
+            "Outputs": [
+                {
+                    "OutputName": "out",
+                    "S3Output": {
+                        "S3Uri": "s3://bucket/processed",
+                        "LocalPath": "/opt/ml/processing/out",
+                        "S3UploadMode": "EndOfJob",
+                    },
+                }
+            ]
+        },
+        "ProcessingResources": {
+            "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
+        },
+        "Environment": {"OUT": "/opt/ml/processing/out/answer"},
+    }
+    aws("sagemaker").create_processing_job(**request)
+    assert ended(aws, "process", "processing")["ProcessingJobStatus"] == "Completed"
+    assert aws("s3").get_object(Bucket="bucket", Key="processed/answer")["Body"].read() == b"42\n"
+
+
+def test_a_job_that_is_not_there(aws: Any) -> None:
+    with pytest.raises(aws("sagemaker").exceptions.ClientError, match="nothing"):
+        aws("sagemaker").stop_training_job(TrainingJobName="nothing")
