@@ -19,7 +19,6 @@ from pathlib import Path
 
 COMMITS = 2000
 REPEATS = 5
-LINEAGE = Path(sys.executable).parent / "lineage"
 
 
 def main():
@@ -38,11 +37,13 @@ def main():
 
 def all_at_once(calls):
     """`verify --all` against one call for each version."""
-    together, output = measured([LINEAGE, "verify", "--all", "--json"])
+    # as a module: the script `lineage` would run the code of the project that the environment was made for
+    lineage = [sys.executable, "-m", f"{package()}.cli"]
+    together, output = measured([*lineage, "verify", "--all", "--json"])
     models = json.loads(output)["models"]
     states = sorted({model["state"] for model in models})
     chosen = [models[number * len(models) // calls]["model"] for number in range(calls)]
-    single = statistics.median(measured([LINEAGE, "verify", model])[0] for model in chosen)
+    single = statistics.median(measured([*lineage, "verify", model])[0] for model in chosen)
     usual = single * len(models)
     print(f"verify --all: {len(models)} versions, all {' or '.join(states)}, {together:.1f} s of CPU")
     print(f"  {len(models)} single calls: {usual:.0f} s (the median of {calls} is {single:.1f} s)")
@@ -60,9 +61,8 @@ def look_up(folder):
     subprocess.run(["git", "-C", folder, "fast-import", "--quiet"], input=stream, text=True, check=True)
     git(folder, "checkout", "--quiet", "main")
     wanted = f"{COMMITS // 2:032x}"
-    package = next(Path().glob("*/cli.py")).parent.name
     script = (
-        f"from pathlib import Path; from {package}.proof.history import History; import time; "
+        f"from pathlib import Path; from {package()}.proof.history import History; import time; "
         "t = time.monotonic(); c = History(Path({folder!r})).commits_holding({wanted!r}); "
         "assert len(c) == 1; print(time.monotonic() - t)"
     ).format(folder=folder, wanted=wanted)
@@ -103,6 +103,11 @@ def commit_time(folder):
     start = time.monotonic()
     git(folder, "-c", "user.name=B", "-c", "user.email=b@example.org", "commit", "--quiet", "--message", "x")
     return time.monotonic() - start
+
+
+def package():
+    """The name of the project's Python package."""
+    return next(Path().glob("*/cli.py")).parent.name
 
 
 def measured(command):

@@ -19,12 +19,13 @@ from baked import Project
 
 
 @contextlib.contextmanager
-def mlflow_server(project: Project, database: Path) -> Iterator[str]:
-    """The address of a running `mlflow server` that also keeps the artifacts."""
+def mlflow_server(project: Project, database: Path, artifacts: str | None = None) -> Iterator[str]:
+    """The address of a running `mlflow server`, which also hands out and takes in the artifacts."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    places = ("--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(database.parent / "kept"))
+    artifacts = artifacts or str(database.parent / "kept")
+    places = ("--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", artifacts)
     command = ("mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *places)
     with (database.parent / "server.log").open("w") as log:
         process = project.start(*command, stdout=log)

@@ -167,6 +167,19 @@ class Job(ABC):
         return int((self.ended or time.time()) - (self.started or time.time())) + 1
 
 
+def hosts(cluster: dict[str, Any]) -> dict[str, Any]:
+    """resourceconfig.json of a job on one instance."""
+    group = {"instance_group_name": "homogeneousCluster", "instance_type": cluster["InstanceType"], "hosts": ["algo-1"]}
+    return {
+        "current_host": "algo-1",
+        "current_instance_type": cluster["InstanceType"],
+        "current_group_name": "homogeneousCluster",
+        "hosts": ["algo-1"],
+        "instance_groups": [group],
+        "network_interface_name": "eth0",
+    }
+
+
 class TrainingJob(Job):
     """CreateTrainingJob."""
 
@@ -193,10 +206,9 @@ class TrainingJob(Job):
             self.download(
                 channel["DataSource"]["S3DataSource"]["S3Uri"], self.container.path(f"/opt/ml/input/data/{name}")
             )
-        hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}
         self.container.write("/opt/ml/input/config/inputdataconfig.json", config)
         self.container.write("/opt/ml/input/config/hyperparameters.json", self.request.get("HyperParameters") or {})
-        self.container.write("/opt/ml/input/config/resourceconfig.json", {**hosts, **self.request["ResourceConfig"]})
+        self.container.write("/opt/ml/input/config/resourceconfig.json", hosts(self.request["ResourceConfig"]))
         for folder in ("/opt/ml/model", "/opt/ml/output/data"):
             self.container.path(folder).mkdir(parents=True)
         checkpoints = self.request.get("CheckpointConfig") or {}
@@ -255,9 +267,8 @@ class ProcessingJob(Job):
             source = given["S3Input"]
             self.download(source["S3Uri"], self.container.path(source["LocalPath"]))
         cluster = self.request["ProcessingResources"]["ClusterConfig"]
-        hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}
         self.container.write("/opt/ml/config/processingjobconfig.json", {"ProcessingJobArn": self.arn, **self.request})
-        self.container.write("/opt/ml/config/resourceconfig.json", {**hosts, **cluster})
+        self.container.write("/opt/ml/config/resourceconfig.json", hosts(cluster))
         self.container.path("/opt/ml/output").mkdir(parents=True)
         for wanted in self._outputs():
             self.container.path(wanted["LocalPath"]).mkdir(parents=True, exist_ok=True)

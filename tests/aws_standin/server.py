@@ -10,6 +10,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from .faults import take
 from .jobs import Job, Place, ProcessingJob, TrainingJob
 
 KINDS: dict[str, type[Job]] = {"TrainingJob": TrainingJob, "ProcessingJob": ProcessingJob}
@@ -30,6 +31,9 @@ class StandIn:
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
+        fault = take(self.place.state, f"{environ['REQUEST_METHOD']} {target or environ['PATH_INFO']}")
+        if fault is not None:
+            return _answer(start, fault["status"], fault["body"].encode(), "application/octet-stream")
         if target.startswith("SageMaker."):
             return self._sagemaker(target.removeprefix("SageMaker."), environ, start)
         if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):

@@ -39,3 +39,7 @@ class DamageError(LineageError):
 
 class TrackerError(LineageError):
     """MLflow cannot be reached or refuses what the lineage needs."""
+
+
+class DispatchError(ProjectError):
+    """A stage cannot be sent to SageMaker, or its job did not bring back what it must."""

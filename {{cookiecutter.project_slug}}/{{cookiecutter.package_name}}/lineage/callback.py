@@ -9,8 +9,8 @@ from typing import Any
 from ..errors import LineageError
 from ..pipeline.callbacks import Callback, Execution
 from .anchor import main_root
-from .facts import DATASET, RUN_RECORD, Facts, facts_at_end, facts_at_start, read_run_record
-from .packages import installed
+from .facts import DATASET, RUN_RECORD, Facts, environment_facts, facts_at_end, facts_at_start, read_run_record
+from .packages import LOCK, installed
 from .tracking import Tracker, source_tags
 
 RECORDED_STAGES = ("preprocess", "train", "evaluate", "register")
@@ -33,6 +33,9 @@ class MLflowCallback(Callback):
     def on_start(self, execution: Execution) -> None:
         if execution.stage.name not in RECORDED_STAGES:
             return
+        if execution.is_in_job:
+            self._join(execution)
+            return
         facts = facts_at_start(execution)
         tracker = Tracker(execution.settings.tracking, main_root(execution.root))
         _close_interrupted(tracker, execution)
@@ -45,6 +48,21 @@ class MLflowCallback(Callback):
         tracker.params(self._run_id, {**facts.params, **_data_commit_param(facts)})
         self._log_inputs(tracker, execution, facts)
 
+    def _join(self, execution: Execution) -> None:
+        """Goes on in the run that was opened where this job was sent from."""
+        tracker = Tracker(execution.settings.tracking, main_root(execution.root))
+        self._tracker, self._run_id = tracker, str(execution.run["run_id"])
+        if LOCK in execution.stage.deps:
+            environment = environment_facts(execution.root)
+            tracker.tags(self._run_id, environment)
+            differs = {key: value for key, value in environment.items() if key == "environment_differs"}
+            execution.run["started_from"] = {**execution.run.get("started_from", {}), **differs}
+        self._log_packages(tracker)
+
+    def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
+        if self._tracker is not None:
+            self._tracker.tags(self._run_id, facts)
+
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
         if self._tracker is None:
             return
@@ -55,14 +73,17 @@ class MLflowCallback(Callback):
         tracker = self._tracker
         if tracker is None:
             return
+        if execution.is_in_job:
+            self._flush()
+            self._require_all_metrics(tracker)
+            return
         tracker.tags(self._run_id, facts_at_end(execution).tags)
         for path in execution.stage.reports:
             tracker.artifact(self._run_id, execution.root / path, path.split("/")[0])
         if RUN_RECORD in execution.stage.outs:
             tracker.artifact(self._run_id, execution.root / RUN_RECORD)
         self._flush()
-        if self._pending:
-            raise LineageError(f"{len(self._pending)} metrics could not be logged to {tracker.shown_uri}.")
+        self._require_all_metrics(tracker)
         tracker.end(self._run_id, "FINISHED")
 
     def on_error(self, execution: Execution, error: BaseException) -> None:
@@ -70,6 +91,8 @@ class MLflowCallback(Callback):
             return
         try:
             self._flush()
+            if execution.is_in_job:
+                return  # who sent it tells the reason, and closes the run
             self._tracker.tags(self._run_id, {"error": f"{type(error).__name__}: {error}"[:5000]})
             self._tracker.end(self._run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         except LineageError as failure:  # the error itself matters more
@@ -82,8 +105,16 @@ class MLflowCallback(Callback):
             context = {"train": "training", "evaluate": "evaluation"}.get(execution.stage.name, execution.stage.name)
             tracker.dataset(self._run_id, execution.settings.data.source.name, dataset.md5, json.dumps(source), context)
             tracker.artifact(self._run_id, execution.root / MANIFEST)
+        if not execution.is_sent_away:
+            self._log_packages(tracker)
+
+    def _log_packages(self, tracker: Tracker) -> None:
         packages = "".join(f"{name}=={version}\n" for name, version in installed().items())
         tracker.text(self._run_id, packages, "packages.txt")
+
+    def _require_all_metrics(self, tracker: Tracker) -> None:
+        if self._pending:
+            raise LineageError(f"{len(self._pending)} metrics could not be logged to {tracker.shown_uri}.")
 
     def _flush(self) -> None:
         assert self._tracker is not None

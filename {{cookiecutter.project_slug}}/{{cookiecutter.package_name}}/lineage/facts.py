@@ -64,7 +64,7 @@ def facts_at_start(execution: Execution) -> Facts:
         if path in execution.stage.deps:
             facts.add_content(path, verified_content(execution, lock, path))
     _add_upstream_hashes(facts, execution, lock)
-    if LOCK in execution.stage.deps:
+    if LOCK in execution.stage.deps and not execution.is_sent_away:
         facts.tags.update(environment_facts(execution.root))
     facts.tags.update(data_commit_facts(execution, facts.tags.get("dvc_data_md5")))
     return facts

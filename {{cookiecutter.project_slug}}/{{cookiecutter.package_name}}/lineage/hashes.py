@@ -47,14 +47,13 @@ def hash_path(path: Path) -> Content:
     Files that a .dvcignore of the project names are left out, as dvc does.
     """
     if not path.is_dir():
-        file = hash_file(path, path.name)
-        return Content(file.md5, file.sha256, file.size, (file,))
+        return _file(path)
     return folder_content(hash_file(path / name, name) for name in _names_for_dvc(path))
 
 
-def hash_tree(folder: Path) -> Content:
-    """Reads every file below `folder` once, none left out."""
-    return folder_content(hash_file(folder / name, name) for name in _names(folder))
+def hash_tree(path: Path) -> Content:
+    """Reads a file, or every file below a folder, once; none is left out, whatever .dvcignore says."""
+    return folder_content(hash_file(path / name, name) for name in _names(path)) if path.is_dir() else _file(path)
 
 
 def folder_content(files: Iterable[Hashed]) -> Content:
@@ -66,6 +65,11 @@ def folder_content(files: Iterable[Hashed]) -> Content:
         size=sum(file.size for file in ordered),
         files=ordered,
     )
+
+
+def _file(path: Path) -> Content:
+    file = hash_file(path, path.name)
+    return Content(file.md5, file.sha256, file.size, (file,))
 
 
 def md5_of_listing(files: dict[str, str]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import configparser
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..pipeline.dvcfile import Pipeline
+
+PLACE = ("endpointurl", "region", "use_ssl", "ssl_verify", "sse", "sse_kms_key_id", "acl")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Remote:
     url: str
     folder: Path | None
     is_absolute: bool
+    place: dict[str, str] = field(default_factory=dict)  # how an S3 remote is found, where not at AWS; no secrets
 
     @classmethod
     def of(cls, root: Path) -> Remote | None:
@@ -37,7 +40,8 @@ class Remote:
         if name is None or url is None:
             return None
         if "://" in url and not url.startswith("file://"):
-            return cls(name, url, None, True)
+            section = config[f"'remote \"{name}\"'"]
+            return cls(name, url, None, True, {key: section[key] for key in PLACE if key in section})
         path = Path(url.removeprefix("file://")).expanduser()
         return cls(name, url, (root / ".dvc" / path).resolve(), path.is_absolute())
 

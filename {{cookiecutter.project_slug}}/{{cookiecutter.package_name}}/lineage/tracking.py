@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -78,7 +79,7 @@ class Tracker:
                 self.experiment_id = self._experiment()
 
     def _open(self) -> MlflowClient:
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # creating the tables is not worth a line
+        quiet()
         import mlflow
 
         if self.uri.startswith(SQLITE):
@@ -186,6 +187,14 @@ class Tracker:
     def saying(self, what: str) -> AbstractContextManager[None]:
         """Turns MLflow's and the network's errors into a TrackerError that says what was tried, and where."""
         return saying(what, self.shown_uri)
+
+
+def quiet() -> None:
+    """Keeps MLflow from writing about itself. Before it is imported."""
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # creating the tables is not worth a line
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # the plugin for SageMaker takes every address for an ARN, and MLflow warns of its error at each request
+    logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
 
 
 @contextmanager

@@ -24,6 +24,8 @@ class Execution:
     note: Callable[[dict[str, Any]], None]  # keeps something on disk until the stage ends: what a kill leaves behind
     interrupted: dict[str, Any] | None = None  # the notes of an earlier execution that was killed
     run: dict[str, Any] = field(default_factory=dict)  # what identifies this execution; `train` keeps it in run.json
+    is_sent_away: bool = False  # the work is done by a job elsewhere, in another environment
+    is_in_job: bool = False  # this is that job: `run` was opened by who sent it, and is closed there
 
 
 class Callback:
@@ -34,6 +36,9 @@ class Callback:
 
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
         """Numbers from inside the work; `step` is the epoch, from 1, or None for the one final value."""
+
+    def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
+        """What is known of the job that does the work: when it has started, and again when it has ended."""
 
     def on_end(self, execution: Execution) -> None:
         """After the outputs stand in their places."""
@@ -64,6 +69,10 @@ class Callbacks(Callback):
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
         for member in self.members:
             member.on_metrics(execution, values, step)
+
+    def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
+        for member in self.members:
+            member.on_job(execution, facts)
 
     def on_end(self, execution: Execution) -> None:
         for member in self.members:

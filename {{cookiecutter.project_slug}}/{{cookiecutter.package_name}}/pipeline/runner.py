@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..compute.place import place_of
+from ..compute.ticket import job_of_this_process, ticket_of_this_job
 from ..errors import ProjectError
 from ..lineage.composition import require_fresh_params
 from ..settings import load_settings
@@ -18,6 +20,9 @@ from .dvcfile import PARAMS_FILE, read_pipeline
 from .imports import check_imports
 from .lock import Caller, StageLock
 from .outputs import Inputs, Outputs
+
+if TYPE_CHECKING:
+    from ..compute.dispatch import Dispatch
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -76,18 +81,36 @@ def _run(name: str, work: Work, caller: Caller) -> None:
     check_imports(root, root / PACKAGE.name, stage)
     with StageLock(root, name) as lock:
         execution = Execution(root, pipeline, stage, settings, note=lock.note, interrupted=lock.interrupted)
+        dispatch = _dispatch(execution)
         callbacks = Callbacks.from_settings(settings)
         inputs = Inputs(root, stage)
         try:
             callbacks.on_start(execution)
             with Outputs(root, stage) as outputs:
-                work(settings.declared(stage.params), inputs, outputs, Report(execution, callbacks, caller))
+                if dispatch is not None:
+                    dispatch.run(inputs, outputs, caller.check, lambda facts: callbacks.on_job(execution, facts))
+                else:
+                    work(settings.declared(stage.params), inputs, outputs, Report(execution, callbacks, caller))
                 caller.check()
                 outputs.place()
             callbacks.on_end(execution)
         except BaseException as error:
             callbacks.on_error(execution, error)
             raise
+
+
+def _dispatch(execution: Execution) -> Dispatch | None:
+    """The way to a SageMaker job if the stage runs in one; None if it runs here. Marks the execution accordingly."""
+    ticket = ticket_of_this_job()
+    if ticket is not None:
+        execution.is_in_job = True
+        execution.run.update({**ticket.run, "job": job_of_this_process()})
+    if place_of(execution.settings.compute, execution.stage.name) == "local":
+        return None
+    from ..compute.dispatch import Dispatch
+
+    execution.is_sent_away = True
+    return Dispatch(execution)
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DamageError, LineageError
 from ..lineage.hashes import Hashed, hash_bytes, hash_file
+from ..lineage.remote import object_path
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -153,6 +155,40 @@ class Objects:
         if cached is not None:
             yield str(cached), lambda target: shutil.copyfile(cached, target)
         yield self.url(md5), lambda target: self._remote.fs.get_file(self._remote.oid_to_path(md5), str(target))
+
+    def fetch_all(self, wanted: dict[Path, str], cache: Path | None = None) -> None:
+        """Puts files and folders, by hash, at their paths; with `cache`, every object into that folder as well.
+
+        Raises as `fetch` does, and DamageError if a listing names a file outside of its folder.
+        """
+        from rich.console import Console
+        from rich.progress import track
+
+        files: dict[Path, str] = {}
+        for path, md5 in wanted.items():
+            if not md5.endswith(".dir"):
+                files[path] = md5
+                continue
+            path.mkdir(parents=True, exist_ok=True)
+            if cache is not None:
+                self.fetch(md5, object_path(cache, md5))
+            for name, file in self.listing(md5).items():
+                if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                    raise DamageError(f"the listing {md5} names {name!r}, which lies outside of its folder.")
+                files[path / name] = file
+        console = Console(stderr=True)
+        with ThreadPoolExecutor(JOBS) as pool:
+            done = pool.map(lambda item: self._fetch_file(item[0], item[1], cache), files.items())
+            for _ in track(done, "fetching", total=len(files), console=console, disable=not console.is_terminal):
+                pass
+
+    def _fetch_file(self, path: Path, md5: str, cache: Path | None) -> None:
+        self.fetch(md5, path)
+        if cache is not None and not (kept := object_path(cache, md5)).exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            partial = kept.with_name(f"{kept.name}.{threading.get_ident()}.partial")  # two paths may have one content
+            shutil.copyfile(path, partial)
+            partial.replace(kept)
 
     def verified(self, md5: str, scratch: Path) -> Path:
         """A file with the right bytes: the one in the cache, or one fetched into `scratch`. Raises as `fetch` does."""

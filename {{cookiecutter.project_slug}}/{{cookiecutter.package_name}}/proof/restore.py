@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import DamageError, LineageError
 from ..lineage.facts import DATASET
 from ..lineage.git import Repository, git_environment
-from ..lineage.hashes import hash_path
-from ..lineage.remote import object_path
+from ..lineage.hashes import hash_tree
 from ..pipeline.dvcfile import locked_hash
 from .case import Evidence
-from .objects import JOBS, Objects
+from .objects import Objects
 from .recompute import added
 from .targets import HEX, resolve
 
@@ -172,14 +169,14 @@ def restore_outputs(evidence: Evidence, commit: str, folder: Path, *, data_only:
     project = folder if data_only else folder / evidence.history.prefix
     # with a cache of its own, to dvc the restored project is as after `dvc pull`
     cache = None if data_only else project / ".dvc" / "cache"
-    _fetch(evidence.objects, {project / path: md5 for path, md5 in wanted.items()}, cache)
+    evidence.objects.fetch_all({project / path: md5 for path, md5 in wanted.items()}, cache)
     return {path: _checked(project / path, md5) for path, md5 in sorted(wanted.items())}
 
 
 def restore_added(evidence: Evidence, commit: str, project: Path) -> None:
     """What `dvc add` and `dvc import-url` keep for `commit`, put where it belongs: no stage would make it."""
     wanted = added(evidence.history, commit)
-    _fetch(evidence.objects, {project / path: md5 for path, md5 in wanted.items()})
+    evidence.objects.fetch_all({project / path: md5 for path, md5 in wanted.items()})
     for path, md5 in wanted.items():
         _checked(project / path, md5)
 
@@ -187,7 +184,7 @@ def restore_added(evidence: Evidence, commit: str, project: Path) -> None:
 def restore_hash(objects: Objects, md5: str, folder: Path) -> dict[str, str]:
     """A folder's files straight into `folder`, or a file under its hash; no commit is needed."""
     if md5.endswith(".dir"):
-        _fetch(objects, {folder: md5})
+        objects.fetch_all({folder: md5})
         return {".": _checked(folder, md5)}
     objects.fetch(md5, folder / md5)
     return {md5: md5}
@@ -208,40 +205,8 @@ def run(command: list[str], folder: Path, log: Path, environment: dict[str, str]
     return done.returncode
 
 
-def _fetch(objects: Objects, wanted: dict[Path, str], cache: Path | None = None) -> None:
-    from rich.console import Console
-    from rich.progress import track
-
-    files: dict[Path, str] = {}
-    for path, md5 in wanted.items():
-        if md5.endswith(".dir"):
-            path.mkdir(parents=True, exist_ok=True)
-            if cache is not None:
-                objects.fetch(md5, object_path(cache, md5))
-            for name, file in objects.listing(md5).items():
-                if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                    raise DamageError(f"the listing {md5} names {name!r}, which lies outside of its folder.")
-                files[path / name] = file
-        else:
-            files[path] = md5
-    console = Console(stderr=True)
-    with ThreadPoolExecutor(JOBS) as pool:
-        done = pool.map(lambda item: _fetch_file(objects, item[0], item[1], cache), files.items())
-        for _ in track(done, "restoring", total=len(files), console=console, disable=not console.is_terminal):
-            pass
-
-
-def _fetch_file(objects: Objects, path: Path, md5: str, cache: Path | None) -> None:
-    objects.fetch(md5, path)
-    if cache is not None and not (kept := object_path(cache, md5)).exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_name(f"{kept.name}.{threading.get_ident()}.partial")  # two paths may have one content
-        shutil.copyfile(path, partial)
-        partial.replace(kept)
-
-
 def _checked(path: Path, md5: str) -> str:
-    found = hash_path(path).md5
+    found = hash_tree(path).md5
     if found != md5:
         raise DamageError(f"{path} was restored as {found}, it must be {md5}.")
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import cache, cached_property
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import TrackerError
 from ..lineage.git import strip_user
-from ..lineage.tracking import SQLITE, absolute_uri, saying
+from ..lineage.tracking import SQLITE, absolute_uri, quiet, saying
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,8 +37,7 @@ class Store:
             raise TrackerError(
                 f"there is no MLflow store at {self.uri}. `lineage verify lineage.json` proves what Git and DVC hold."
             )
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        quiet()
         with self.asked("open the store"):
             import mlflow
 

@@ -96,8 +96,18 @@ def _training_run(case: Case, run_id: str | None, record: dict[str, Any], lock: 
         "dirty_files": (started.get("git_dirty_files") or "").splitlines(),
         "parameters": flatten(locked_params(lock.get("train"))),
         "data_parameters": flatten(locked_params(lock.get("preprocess"))),
+        "job": _job(record, run.data.tags if run else {}),
         "machine": {key: machine.get(key) for key in MACHINE if key in machine},
     }
+
+
+def _job(record: dict[str, Any], tags: dict[str, str]) -> dict[str, str | None] | None:
+    """The SageMaker job that trained, as its run record and the run's tags say; None if it was trained without one."""
+    job = record.get("job")
+    if not job:
+        return None
+    known = {key: tags.get(f"sagemaker_{key}") for key in ("image", "instance_type", "billable_seconds")}
+    return {"name": job.get("name"), "arn": job.get("arn"), **known}
 
 
 def _commit(evidence: Evidence, commit: str | None, source: str = "asked") -> dict[str, Any] | None:

@@ -54,6 +54,8 @@ def training_run(case: Case) -> Tally:
         hashes.pop(tag, None)
     if "environment_differs" in record.get("started_from", {}):
         hashes.pop("environment_md5")  # the link `environment` says more
+    if record.get("job"):
+        hashes |= {"sagemaker_job_name": record["job"]["name"], "sagemaker_job_arn": record["job"]["arn"]}
     for tag, value in hashes.items():
         tally.equal(f"its tag {tag}", run.data.tags.get(tag), value, LINEAGE)
     linked = run.data.tags.get("result_git_commit_id")

@@ -1,0 +1,107 @@
+"""A project whose stages are sent to SageMaker: the stand-in for AWS, an MLflow server on its S3, a baked project."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from aws_standin import faults
+from baked import Project, bake
+from servers import aws_standin, mlflow_server
+
+REGION = "eu-central-1"
+ROLE = "arn:aws:iam::123456789012:role/jobs"
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/pytorch:1"
+BUCKETS = ("the-data", "the-jobs", "the-artifacts")
+SECRET = "s3cr3t-of-the-launcher"  # the AWS key here: it must not travel
+GUARD = Path(__file__).with_name("loopback_only")
+
+
+@dataclass
+class Cloud:
+    """The running parts, and the project."""
+
+    state: Path
+    endpoint: str
+    tracking: str
+    project: Project
+
+    def client(self, service: str) -> Any:
+        keys = {"aws_access_key_id": "tests", "aws_secret_access_key": "tests", "region_name": REGION}
+        return boto3.client(service, endpoint_url=self.endpoint, **keys)
+
+    def fail(self, request: str, **answer: Any) -> None:
+        """Orders a fault for the next requests that match: see aws_standin/faults.py."""
+        faults.order(self.state, request, **answer)
+
+    @property
+    def faults_left(self) -> int:
+        return faults.left(self.state)
+
+    def objects(self, bucket: str) -> dict[str, bytes]:
+        """Every object of a bucket."""
+        client = self.client("s3")
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return {key: client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+
+    def logs(self) -> str:
+        """Everything that jobs have written."""
+        client, lines = self.client("logs"), []
+        for group in client.describe_log_groups()["logGroups"]:
+            for stream in client.describe_log_streams(logGroupName=group["logGroupName"])["logStreams"]:
+                names = {"logGroupName": group["logGroupName"], "logStreamName": stream["logStreamName"]}
+                lines += [event["message"] for event in client.get_log_events(**names, startFromHead=True)["events"]]
+        return "\n".join(lines)
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """The descriptions of all jobs, of both kinds, oldest first."""
+        client = self.client("sagemaker")
+        training = client.list_training_jobs(MaxResults=100)["TrainingJobSummaries"]
+        processing = client.list_processing_jobs(MaxResults=100)["ProcessingJobSummaries"]
+        described = [client.describe_training_job(TrainingJobName=job["TrainingJobName"]) for job in training]
+        described += [client.describe_processing_job(ProcessingJobName=job["ProcessingJobName"]) for job in processing]
+        return sorted(described, key=lambda job: job["CreationTime"])
+
+    def left_the_machine(self) -> str:
+        """The connections that processes tried to make to other machines."""
+        log = self.state / "left.log"
+        return log.read_text() if log.exists() else ""
+
+    def copy(self, folder: Path) -> Project:
+        """A copy of the project with its cache; the remote, the store and AWS are those of all copies."""
+        shutil.copytree(self.project.root, folder / self.project.root.name, symlinks=True)
+        return Project(folder / self.project.root.name, self.project.venv, dict(self.project.environment))
+
+
+@contextlib.contextmanager
+def cloud(folder: Path, installed: Project) -> Iterator[Cloud]:
+    """Starts everything in `folder`; jobs find the packages of `installed`."""
+    guard = {"PYTHONPATH": str(GUARD), "LOOPBACK_ONLY": str(folder / "left.log")}
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    with aws_standin(folder, {IMAGE: installed.venv / "bin"}, **guard, **quiet) as endpoint:
+        keys = {"AWS_ACCESS_KEY_ID": "launcher", "AWS_SECRET_ACCESS_KEY": SECRET}
+        where = {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
+        environment = {**installed.environment, **keys, **where, **guard, **quiet}
+        client = boto3.client(
+            "s3", endpoint_url=endpoint, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="y"
+        )
+        for bucket in BUCKETS:
+            client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        root = bake(folder, dvc_remote_url="s3://the-data/dvc")
+        (root / ".git" / "hooks" / "post-commit").unlink()  # its work in the background would race with the tests
+        project = Project(root, installed.venv, environment)
+        with mlflow_server(project, folder / "mlflow.db", "s3://the-artifacts/mlflow") as uri:
+            yield Cloud(folder, endpoint, uri, project)
+
+
+def settings(tracking: str, *more: str) -> list[str]:
+    """Overrides that send stages to the stand-in."""
+    sagemaker = {"role": ROLE, "bucket": "the-jobs", "image": IMAGE, "install": "image"}
+    overrides = [f"compute.sagemaker.{key}={value}" for key, value in sagemaker.items()]
+    return ["compute=sagemaker", "train=debug", f"tracking.uri={tracking}", *overrides, *more]

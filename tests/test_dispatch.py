@@ -1,0 +1,322 @@
+"""Stages as SageMaker jobs: the same pipeline, the same hashes, and every way in which a job can fail."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import tarfile
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import psutil
+import pytest
+from aws_standin.container import can_run
+from baked import Project
+from cloud import BUCKETS, IMAGE, SECRET, Cloud, cloud, settings
+from command import Lineage
+
+pytestmark = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
+WEIGHTS = "models/model.safetensors"
+# what a careless value does where a shell sees it
+SALT = 'it\'s $(touch /tmp/pwned) `id` "x" \\ ; & | $HOME'
+TOKEN = "token-of-the-owner-8f3a"
+
+
+@pytest.fixture(scope="module")
+def sky(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A project that was run from raw data to a registered model, every stage that can be in a job."""
+    with cloud(tmp_path_factory.mktemp("sky"), installed) as running:
+        project = running.project
+        (project.root / ".env").write_text(f"TOKEN={TOKEN}\n")
+        project.git("add", "--force", ".env")  # a mistake that happens
+        (project.root / ".dvc" / "config.local").write_text(
+            f"['remote \"storage\"']\n    secret_access_key = {TOKEN}\n    access_key_id = x\n"
+        )
+        salt = "data.sampling.salt=" + json.dumps(SALT).replace("$", "\\$")
+        project.compose(*settings(running.tracking, salt))
+        (running.state / "repro.log").write_text(project.dvc("repro"))
+        project.commit("First model")
+        project.dvc("push", "--quiet")
+        project.run("lineage", "link")
+        yield running
+        assert running.left_the_machine() == ""
+
+
+def store_runs(sky: Cloud, stage: str) -> list[object]:
+    return sky.project.store(sky.tracking).runs(stage)
+
+
+def test_from_raw_data_to_a_verified_version(sky: Cloud, lineage: Lineage) -> None:
+    assert sky.project.params["data"]["sampling"]["salt"] == SALT
+    proof = lineage.verify(sky.project, "models:/traceable-digits@candidate", "--rehash")
+    assert (proof.status, proof.not_passed) == (0, {})
+    store = sky.project.store(sky.tracking)
+    jobs = {job.get("TrainingJobName") or job["ProcessingJobName"]: job for job in sky.jobs()}
+    for stage in ("preprocess", "train", "evaluate"):
+        (run,) = store.runs(stage)
+        tags = run.data.tags
+        job = jobs[tags["sagemaker_job_name"]]
+        assert tags["sagemaker_job_arn"] == job.get("TrainingJobArn") or job["ProcessingJobArn"]
+        assert tags["sagemaker_image"] == IMAGE
+        assert tags["sagemaker_instance_type"].startswith("ml.")
+        assert int(tags["sagemaker_billable_seconds"]) > 0
+        assert tags["lineage_status"] == "linked"
+        assert ("environment_md5" in tags) == (stage != "preprocess")
+    (run,) = store.runs("train")
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["train_loss"] > 0
+    assert "packages.txt" in store.artifacts(run)
+    (model,) = json.loads(lineage(sky.project, "trace", "models:/traceable-digits/1", "--json"))["models"]
+    assert model["training_run"]["job"]["name"] == run.data.tags["sagemaker_job_name"]
+    assert "SageMaker job" in lineage(sky.project, "trace", "models:/traceable-digits/1")
+    assert not Path("/tmp/pwned").exists()  # noqa: S108
+
+
+def test_the_same_hashes_here_and_there_and_no_stage_runs_again(sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    project.compose(
+        "compute=local",
+        *settings(sky.tracking)[1:],
+        f"data.sampling.salt={json.dumps(SALT).replace('$', chr(92) + '$')}",
+    )
+    output = project.dvc("repro")
+    assert [line for line in output.splitlines() if line.startswith("Running stage")] == ["Running stage 'config':"]
+    there = {stage: project.lock[stage] for stage in ("preprocess", "train", "evaluate")}
+    jobs = len(sky.jobs())
+    project.dvc("repro", "--force", "evaluate")
+    assert len(sky.jobs()) == jobs
+    for stage, path in (("preprocess", "data/processed"), ("train", WEIGHTS), ("evaluate", "metrics/test.json")):
+        assert project.out(stage, path) == next(out["md5"] for out in there[stage]["outs"] if out["path"] == path)
+
+
+def test_no_secret_leaves_the_machine(sky: Cloud) -> None:
+    texts = {"logs": sky.logs().encode(), "requests": json.dumps(sky.jobs(), default=str).encode()}
+    for bucket in BUCKETS:
+        for key, data in sky.objects(bucket).items():
+            texts[f"{bucket}/{key}"] = data
+            if key.endswith("project.tar.gz"):
+                with tarfile.open(fileobj=BytesIO(data)) as archive:
+                    assert ".env" not in archive.getnames()
+                    for member in archive.getmembers():
+                        file = archive.extractfile(member)
+                        texts[f"{key}:{member.name}"] = file.read() if file else b""
+    for stage in ("preprocess", "train", "evaluate", "register"):
+        for run in store_runs(sky, stage):
+            texts[f"run of {stage}"] = json.dumps(run.to_dictionary()).encode()  # type: ignore[attr-defined]
+    assert len(texts) > 100
+    assert [name for name, data in texts.items() if TOKEN.encode() in data or SECRET.encode() in data] == []
+
+
+def test_one_stage_for_one_call(sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    project.environment["PIPELINE_COMPUTE"] = "evaluate=local"
+    before = (project.root / "params.yaml").read_text()
+    jobs = len(sky.jobs())
+    project.dvc("repro", "--force", "--single-item", "evaluate")
+    assert len(sky.jobs()) == jobs
+    assert (project.root / "params.yaml").read_text() == before
+    project.environment["PIPELINE_COMPUTE"] = "evaluate=moon"
+    assert "evaluate=moon is not possible" in project.dvc("repro", "--force", "--single-item", "evaluate", code=1)
+
+
+def run_stage(project: Project, stage: str, code: int | None = 0) -> str:
+    """Runs one stage anew, as DVC does."""
+    return project.dvc("repro", "--force", "--single-item", "--no-run-cache", stage, code=code)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "times", "said"),
+    [
+        (r"PUT /the-jobs/.*", "403 Forbidden", 1, "could not"),
+        (r"POST SageMaker.CreateProcessingJob", "400 Bad Request", 1, "could not start a Processing job"),
+        (r"GET /the-jobs/traceable-digits/reports/.*", "404 Not Found", 1, "left no report"),
+        (r"HEAD /the-jobs/?", "403 Forbidden", 1, "could not use the bucket the-jobs"),
+    ],
+)
+def test_what_aws_refuses_is_said_and_nothing_is_changed(
+    request_: str, status: str, times: int, said: str, sky: Cloud, tmp_path: Path
+) -> None:
+    project = sky.copy(tmp_path)
+    before = {path: path.read_bytes() for path in (project.root / "metrics").rglob("*") if path.is_file()}
+    sky.fail(request_, status=status, times=times)
+    output = run_stage(project, "evaluate", code=None)
+    assert sky.faults_left == 0
+    assert said in output
+    assert "Traceback" not in output
+    assert project.git("status", "--porcelain") == ""
+    assert list(project.root.rglob("*.partial")) == []
+    assert before.keys() >= {path for path in (project.root / "metrics").rglob("*") if path.is_file()}
+
+
+def test_the_network_is_lost_for_a_while(sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    sky.fail(r"POST SageMaker.DescribeProcessingJob", status="503 Service Unavailable", times=3)
+    sky.fail(r"POST Logs_20140328.*", status="503 Service Unavailable", times=2)
+    run_stage(project, "evaluate")
+    assert sky.faults_left == 0
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_an_object_that_came_back_with_other_bytes(sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    scores = project.out("evaluate", "metrics/test.json")
+    shutil.rmtree(project.root / ".dvc" / "cache" / "files" / "md5" / scores[:2])
+    sky.fail(f"GET /the-data/dvc/files/md5/{scores[:2]}/{scores[2:]}", status="200 OK", body="{}", times=1)
+    output = run_stage(project, "evaluate", code=1)
+    assert scores in output
+    assert "holds other bytes" in output
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_a_stage_that_fails_in_its_job_tells_why(sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    project.compose(*settings(sky.tracking, "data.fraction=0.004"))
+    output = project.dvc("repro", code=1)
+    assert "did not end well" in output
+    assert "preprocess:" in output.partition("did not end well")[2]
+    (last, *_) = reversed(store_runs(sky, "preprocess"))
+    assert last.info.status == "FAILED"  # type: ignore[attr-defined]
+    assert "sagemaker_job_name" in last.data.tags  # type: ignore[attr-defined]
+
+
+def test_packages_that_cannot_be_installed(sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    lock = project.root / "requirements.lock"
+    lock.write_text(lock.read_text() + "no-such-package-anywhere==1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n")
+    project.compose(*settings(sky.tracking, "compute.sagemaker.install=lock"))
+    output = run_stage(project, "train", code=1)
+    assert "requirements.lock cannot be installed" in output
+    assert "no-such-package-anywhere" in output
+
+
+def wait_for_job(sky: Cloud, known: int) -> dict[str, str]:
+    """The description of a job that has begun to work after the first `known` ones."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        jobs = sky.jobs()
+        if len(jobs) > known and "TrainingStartTime" in jobs[-1] and "training" in sky.logs():
+            return jobs[-1]
+        time.sleep(0.3)  # between two looks at the condition
+    pytest.fail("no job began")
+
+
+def ended(sky: Cloud, name: str) -> str:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        status = sky.client("sagemaker").describe_training_job(TrainingJobName=name)["TrainingJobStatus"]
+        if status in ("Completed", "Failed", "Stopped"):
+            return str(status)
+        time.sleep(0.2)  # between two looks at the condition
+    pytest.fail(f"{name} did not end")
+
+
+@pytest.mark.parametrize("way", ["stopped at AWS", "Ctrl-C", "kill"])
+def test_a_job_that_does_not_come_to_its_end(way: str, sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    project.compose(*settings(sky.tracking, "train.epochs=500", "data.sampling.salt=ends"))
+    project.environment["PIPELINE_COMPUTE"] = "train=sagemaker,preprocess=local"
+    project.dvc("repro", "preprocess")
+    known = len(sky.jobs())
+    process = project.start("dvc", "repro", "--single-item", "train", start_new_session=True)
+    name = wait_for_job(sky, known)["TrainingJobName"]
+    if way == "stopped at AWS":
+        sky.client("sagemaker").stop_training_job(TrainingJobName=name)
+        output = process.communicate(timeout=300)[0]
+        assert "it was stopped" in output
+    elif way == "Ctrl-C":
+        for member in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+            member.send_signal(signal.SIGINT)  # as a terminal does: to the whole group
+        output = process.communicate(timeout=300)[0]
+        assert f"job {name} is asked to stop" in output
+    else:
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        for member in family:
+            member.kill()
+        process.communicate(timeout=300)
+        project.compose(*settings(sky.tracking, "data.sampling.salt=ends"))
+        output = project.dvc("repro", "--single-item", "train")
+        assert f"job {name} of an earlier run that was killed here is asked to stop" in output
+        assert (project.root / WEIGHTS).exists()
+    assert process.returncode != 0
+    assert ended(sky, name) == "Stopped"
+    assert list(project.root.rglob("*.partial")) == []
+
+
+def test_a_temporary_experiment_and_two_at_once(sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    known = len(sky.jobs())
+    overrides = [item for setting in settings(sky.tracking, "train.seed=choice(21,22)") for item in ("-S", setting)]
+    project.dvc("exp", "run", "--queue", *overrides)
+    project.dvc("queue", "start", "--jobs", "2")
+    project.dvc(
+        "queue", "logs", "--follow", json.loads(project.dvc("queue", "status", "--json") or "[]")[0]["name"]
+    ) if False else None
+    wait_for_queue(project)
+    jobs = [job for job in sky.jobs()[known:] if "TrainingJobName" in job]
+    assert [job["TrainingJobStatus"] for job in jobs] == ["Completed", "Completed"]
+    first, second = jobs
+    assert first["TrainingStartTime"] < second["TrainingEndTime"]
+    assert second["TrainingStartTime"] < first["TrainingEndTime"]
+    assert len(sky.project.store(sky.tracking).versions()) >= 3
+
+
+def wait_for_queue(project: Project) -> None:
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline:
+        status = project.dvc("queue", "status")
+        if "Queued" not in status and "Running" not in status:
+            assert status.count("Success") == 2, status
+            return
+        time.sleep(1)  # between two looks at the condition
+    pytest.fail("the queue did not end")
+
+
+PREFLIGHT = [
+    (["compute.sagemaker.role=null"], "compute.sagemaker.role is not set"),
+    (["compute.sagemaker.bucket=null"], "compute.sagemaker.bucket is not set"),
+    (["compute.sagemaker.bucket=nobodys-bucket"], "could not use the bucket nobodys-bucket"),
+    (["tracking.uri=sqlite:///mlflow.db"], "which a job cannot reach"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "said"), PREFLIGHT, ids=[said for _, said in PREFLIGHT])
+def test_what_would_fail_later_is_found_before(overrides: list[str], said: str, sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    project.compose(*settings(sky.tracking, *overrides))
+    known = len(sky.jobs()), len(store_runs(sky, "evaluate"))
+    output = run_stage(project, "evaluate", code=1)
+    assert said in output
+    assert "Traceback" not in output
+    assert (len(sky.jobs()), len(store_runs(sky, "evaluate"))) == known
+
+
+def test_a_local_remote_is_refused(sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    (project.root / ".dvc" / "config.local").write_text("['remote \"storage\"']\n    url = /somewhere\n")
+    output = run_stage(project, "evaluate", code=1)
+    assert "the DVC remote storage is /somewhere, which a job cannot reach" in output
+
+
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_SECRET_ACCESS_KEY"])
+def test_no_region_and_no_credentials(variable: str, sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    for name in {
+        variable,
+        variable.replace("AWS_REGION", "AWS_DEFAULT_REGION"),
+        variable.replace("SECRET_ACCESS_KEY", "ACCESS_KEY_ID"),
+    }:
+        project.environment.pop(name, None)
+    project.environment |= {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
+    output = run_stage(project, "evaluate", code=1)
+    assert {"AWS_REGION": "no AWS region is set", "AWS_SECRET_ACCESS_KEY": "no AWS credentials"}[variable] in output
+
+
+def test_nothing_of_aws_is_imported_unless_a_stage_is_sent_there(baseline: Project) -> None:
+    script = (
+        "import sys; from traceable_digits.pipeline import runner; from traceable_digits.stages import train; "
+        "print([name for name in sys.modules if name.split('.')[0] in ('boto3', 'botocore', 'sagemaker')])"
+    )
+    assert baseline.run("python", "-c", script).strip() == "[]"

@@ -1,0 +1,136 @@
+"""Amazon Web Services through the genuine SDK. The only module of the project that imports boto3 or sagemaker."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import DispatchError, ProjectError
+from ..settings import SageMaker
+
+# the SDK reports each call, with the account's number and the text of failures, unless a file says no
+NO_TELEMETRY = Path(__file__).with_name("no_telemetry.yaml")
+# AWS's own image: torch is its, everything else is installed from the lock
+FRAMEWORK = {"framework": "pytorch", "version": "2.8", "py_version": "py312"}
+
+
+class Aws:
+    """One account and region. Raises DispatchError, in one sentence, whatever AWS or the network say.
+
+    Without `settings`, for use inside a job: region and credentials are the job's.
+    """
+
+    def __init__(self, settings: SageMaker | None = None) -> None:
+        import boto3
+
+        self._settings = settings
+        with saying("find the AWS region and credentials"):
+            self._session = boto3.Session(region_name=settings.region if settings else None)
+        self.region = self._session.region_name or ""
+        if not self.region:
+            raise DispatchError("no AWS region is set. Set compute.sagemaker.region, or AWS_REGION in the environment.")
+        if self._session.get_credentials() is None:
+            raise DispatchError("no AWS credentials were found. `aws configure` or `aws sso login` brings them.")
+        os.environ.setdefault("AWS_DEFAULT_REGION", self.region)  # parts of the SDK look there only
+
+    def client(self, service: str) -> Any:
+        """A client of one service, which tries again where the network or AWS fail for a while."""
+        from botocore.config import Config
+
+        return self._session.client(service, config=Config(retries={"mode": "standard", "max_attempts": 8}))
+
+    @property
+    def settings(self) -> SageMaker:
+        """What is set of SageMaker."""
+        assert self._settings is not None
+        return self._settings
+
+    @property
+    def is_local(self) -> bool:
+        """Whether SageMaker itself is on this machine: a stand-in, whose jobs run here."""
+        host = urlsplit(self.client("sagemaker").meta.endpoint_url).hostname or ""
+        return host == "localhost" or host.startswith("127.")
+
+    def require_bucket(self) -> None:
+        """Raises DispatchError unless the bucket is there and may be used."""
+        bucket = self.settings.bucket
+        with saying(f"use the bucket {bucket} (compute.sagemaker.bucket)"):
+            self.client("s3").head_bucket(Bucket=bucket)
+
+    def address(self, *parts: str) -> str:
+        """An S3 address below the bucket and the prefix of the settings."""
+        return "/".join((f"s3://{self.settings.bucket}", self.settings.prefix, *parts))
+
+    def read(self, address: str) -> bytes | None:
+        """The bytes of an S3 object; None if there is none."""
+        parts, client = urlsplit(address), self.client("s3")
+        with saying(f"read {address}"):
+            try:
+                data: bytes = client.get_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))["Body"].read()
+            except client.exceptions.NoSuchKey:
+                return None
+        return data
+
+    def write(self, address: str, data: bytes) -> None:
+        """Puts an S3 object."""
+        parts = urlsplit(address)
+        with saying(f"write {address}"):
+            self.client("s3").put_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"), Body=data)
+
+    def upload(self, folder: Path) -> str:
+        """Puts the files of a folder below an S3 address of their own, which it returns."""
+        address = self.address("projects", secrets.token_hex(8))
+        parts, client = urlsplit(address), self.client("s3")
+        with saying(f"write to {address}"):
+            for path in sorted(folder.iterdir()):
+                client.upload_file(str(path), parts.netloc, f"{parts.path.lstrip('/')}/{path.name}")
+        return address
+
+    def secret(self, name: str) -> dict[str, str]:
+        """The entries of a secret in Secrets Manager."""
+        with saying(f"read the secret {name}"):
+            text = self.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+            return {str(key): str(value) for key, value in json.loads(text).items()}
+
+    def sagemaker_session(self) -> Any:
+        """The SDK's own session, with telemetry off."""
+        os.environ["SAGEMAKER_USER_CONFIG_OVERRIDE"] = str(NO_TELEMETRY)
+        os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")  # needs rights that few people have
+        from sagemaker.core.helper.session_helper import Session
+
+        return Session(
+            boto_session=self._session,
+            default_bucket=self.settings.bucket,
+            default_bucket_prefix=self.settings.prefix,
+        )
+
+    def image(self, instance_type: str) -> str:
+        """The container image of the settings, or AWS's own PyTorch image for the instance type."""
+        if self.settings.image:
+            return self.settings.image
+        from sagemaker.core import image_uris
+
+        with saying("find AWS's PyTorch image; compute.sagemaker.image names one"):
+            return str(
+                image_uris.retrieve(
+                    region=self.region, instance_type=instance_type, image_scope="training", **FRAMEWORK
+                )
+            )
+
+
+@contextmanager
+def saying(what: str) -> Iterator[None]:
+    """Turns AWS's and the network's errors into a DispatchError that says what was tried."""
+    try:
+        yield
+    except ProjectError:
+        raise
+    except Exception as error:  # botocore, pydantic, sagemaker: their classes have nothing in common
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise DispatchError(f"could not {what}: {reason}") from error

@@ -1,0 +1,137 @@
+"""A stage as a SageMaker job: inputs to the DVC remote, the project to S3, the job, and its outputs back by hash."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import DispatchError
+from ..lineage.facts import RUN_RECORD
+from ..lineage.hashes import hash_path, hash_tree
+from ..lineage.remote import Remote
+from ..pipeline.callbacks import Execution
+from ..pipeline.dvcfile import locked_hash
+from ..pipeline.outputs import Inputs, Outputs
+from ..proof.objects import Objects
+from . import jobs, launch, preflight
+from .snapshot import pack
+from .ticket import FILE, Ticket
+
+LAST_LINES = 15  # of the log of a job that failed
+
+
+class Dispatch:
+    """One execution of a stage, away from here. Raises DispatchError, before anything was started, if it cannot be."""
+
+    def __init__(self, execution: Execution) -> None:
+        self.execution = execution
+        self.aws = preflight.check(execution.root, execution.stage, execution.settings)
+        self._stop_orphan()
+
+    def run(
+        self, inputs: Inputs, outputs: Outputs, check: Callable[[], None], tell: Callable[[dict[str, str]], None]
+    ) -> None:
+        """Runs the stage as a job and writes what it made to `outputs`.
+
+        `tell` hears of the job's facts when it has started and when it has ended. `check` raises if nobody waits for
+        the result any more. Whatever ends this early stops the job. Raises DispatchError if the job failed or brought
+        something else than it must.
+        """
+        root, stage, name = self.execution.root, self.execution.stage, self.execution.stage.name
+        pulled = self._push(inputs)
+        report = self.aws.address("reports", f"{secrets.token_hex(8)}.json")
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            code = pack(root, self.execution.pipeline, stage, folder / launch.ARCHIVE)
+            self._ticket(pulled, report).write(folder / FILE)
+            shutil.copyfile(launch.__file__, folder / "launch.py")
+            job = jobs.start(self.aws, name, folder)
+        print(f"{name} runs as SageMaker job {job.name} on {job.instance_type} in {self.aws.region}.", flush=True)
+        self.execution.note({**self.execution.run, "job": {"kind": job.kind, "name": job.name}})
+        try:
+            tell(job.facts)
+            last = self._follow(job, check)
+        except BaseException:
+            if job.status not in jobs.ENDED:
+                job.stop()
+                print(f"{name}: job {job.name} is asked to stop.", file=sys.stderr, flush=True)
+            raise
+        tell(job.facts)
+        if job.status != "Completed":
+            reason = job.failure or f"it was {job.status.lower()}, by its time limit or by somebody"
+            raise DispatchError(f"job {job.name} did not end well: {reason}\nIts last lines:\n" + "\n".join(last))
+        self._bring(report, job.name, {**pulled, **code}, outputs)
+
+    def _follow(self, job: jobs.Job, check: Callable[[], None]) -> deque[str]:
+        last: deque[str] = deque(maxlen=LAST_LINES)
+        for line in job.follow(check):
+            print(f"  {line}", flush=True)
+            last.append(f"  {line}")
+        return last
+
+    def _push(self, inputs: Inputs) -> dict[str, str]:
+        """Puts the data that the stage reads into the DVC remote. Returns its hash by path."""
+        pipeline, root = self.execution.pipeline, self.execution.root
+        data = [dep for dep in inputs if pipeline.producer(dep) or (root / f"{dep}.dvc").exists()]
+        if data:
+            command = [sys.executable, "-m", "dvc", "push", "--quiet", *data]
+            done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                lines = [line for line in done.stderr.splitlines() if line.strip()]
+                raise DispatchError(f"{', '.join(data)} cannot be put into the DVC remote: {' '.join(lines[:2])}")
+        return {dep: hash_path(root / dep).md5 for dep in data}
+
+    def _ticket(self, pulled: dict[str, str], report: str) -> Ticket:
+        execution, settings = self.execution, self.execution.settings.compute.sagemaker
+        remote = Remote.of(execution.root)
+        assert remote is not None  # preflight has looked
+        return Ticket(
+            stage=execution.stage.name,
+            package=Path(__file__).parents[1].name,
+            inputs=pulled,
+            outputs=list(execution.stage.outs),
+            remote={"name": remote.name, "url": remote.url, **remote.place},
+            report=report,
+            install=settings.install,
+            secret=settings.secret,
+            run=execution.run,
+        )
+
+    def _bring(self, report: str, job: str, sent: dict[str, str], outputs: Outputs) -> None:
+        """Writes what the job made to `outputs`, each hash computed anew."""
+        said = self.aws.read(report)
+        if said is None:
+            raise DispatchError(f"job {job} left no report at {report}.")
+        entry: dict[str, Any] = json.loads(said)["entry"]
+        for path, md5 in sent.items():
+            there = locked_hash(entry, "deps", path)
+            if there != md5:
+                raise DispatchError(f"job {job} worked with another {path}: {there} there, {md5} here.")
+        made = {path: str(locked_hash(entry, "outs", path)) for path in outputs}
+        Objects(self.execution.root).fetch_all({outputs[path]: md5 for path, md5 in made.items()})
+        for path, md5 in made.items():
+            found = hash_tree(outputs[path]).md5
+            if found != md5:
+                raise DispatchError(f"{path} came back as {found}, job {job} reports {md5}.")
+        self._require_own_record(job, outputs)
+
+    def _require_own_record(self, job: str, outputs: Outputs) -> None:
+        run_id = self.execution.run.get("run_id")
+        if RUN_RECORD in self.execution.stage.outs and run_id:
+            record = json.loads(outputs[RUN_RECORD].read_text(encoding="utf-8"))
+            if record.get("run_id") != run_id:
+                raise DispatchError(f"job {job} brought the record of another run ({record.get('run_id')}).")
+
+    def _stop_orphan(self) -> None:
+        """Stops the job of an earlier execution here that was killed: nobody waits for it any more."""
+        left = (self.execution.interrupted or {}).get("job")
+        if left and jobs.stop_if_going_on(self.aws, left["kind"], left["name"]):
+            print(f"job {left['name']} of an earlier run that was killed here is asked to stop.", file=sys.stderr)

@@ -1,0 +1,101 @@
+"""The first program in a job's container: unpacks the project, installs what it needs, hands over to compute/job.py.
+
+    python3 launch.py FOLDER
+
+`FOLDER` holds the project, its ticket and this file. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+PROJECT = "project"
+ARCHIVE = "project.tar.gz"
+TICKET = "ticket.json"
+WORK = Path("/opt/ml/work")  # on the job's volume
+LAST_WORDS = ("/opt/ml/output/failure", "/opt/ml/output/message")  # of Training and of Processing jobs
+# what belongs to the torch of an image, which is built for the image's accelerators: kept as it is
+OF_TORCH = ("torch", "torchvision", "triton", "nvidia-", "cuda-", "pytorch-triton")
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]).resolve()
+    try:
+        ticket = json.loads((folder / TICKET).read_text(encoding="utf-8"))
+        project = WORK / PROJECT
+        project.mkdir(parents=True)
+        with tarfile.open(folder / ARCHIVE) as archive:
+            archive.extractall(project, filter="data")
+        install(project, ticket["install"])
+    except Exception as error:
+        fail(f"{type(error).__name__}: {error}")
+    environment = {**os.environ, "PIPELINE_TICKET": str(folder / TICKET), "PIPELINE_COMPUTE": "local"}
+    os.chdir(project)
+    os.execve(sys.executable, [sys.executable, "-m", f"{ticket['package']}.compute.job"], environment)  # noqa: S606
+
+
+def install(project: Path, way: str) -> None:
+    if way == "image":
+        return
+    lock = (project / "requirements.lock").read_text(encoding="utf-8")
+    versions = torch_of_image()
+    print(f"installing requirements.lock{', less the torch of this image' if versions else ''}", flush=True)
+    wanted = WORK / "requirements.lock"
+    wanted.write_text("".join(without_torch(lock) if versions else lock), encoding="utf-8")
+    kept = WORK / "constraints.txt"
+    kept.write_text("".join(f"{name}=={version}\n" for name, version in versions.items()), encoding="utf-8")
+    # so that a package that asks for another torch fails loudly instead of replacing it
+    environment = {**os.environ, "PIP_CONSTRAINT": str(kept), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--requirement", str(wanted)]
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    print(done.stdout, end="", flush=True)
+    if done.returncode != 0:
+        errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR")] or ["see the log"]
+        raise RuntimeError(f"requirements.lock cannot be installed: {' '.join(errors)[:700]}")
+
+
+def torch_of_image() -> dict[str, str]:
+    """Version by name of the torch packages that the image brings, with what they are built for (+cu126)."""
+    script = (
+        "from importlib.metadata import version, PackageNotFoundError\n"
+        "for name in ('torch', 'torchvision'):\n"
+        "    try: print(name, version(name))\n"
+        "    except PackageNotFoundError: pass"
+    )
+    listed = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout
+    pairs = (line.partition(" ") for line in listed.splitlines())
+    return {name: version for name, _, version in pairs}
+
+
+def without_torch(lock: str) -> Iterator[str]:
+    """The lock's text in pieces, one a package with its hashes, less those that belong to torch."""
+    piece: list[str] = []
+    for line in [*lock.splitlines(keepends=True), "end"]:
+        if piece and not line.startswith((" ", "\t")):
+            name = piece[0].partition("=")[0].strip().lower()
+            if not (name in OF_TORCH or name.startswith(tuple(part for part in OF_TORCH if part.endswith("-")))):
+                yield "".join(piece)
+            piece = []
+        piece.append(line)
+
+
+def fail(reason: str) -> NoReturn:
+    """Leaves the reason where SageMaker looks for it, for both kinds of jobs."""
+    print(f"the job fails: {reason}", file=sys.stderr, flush=True)
+    for path in map(Path, LAST_WORDS):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(reason[:1000], encoding="utf-8")
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Everything about a job that would fail later is found before anything starts, and said in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..errors import DispatchError
+from ..lineage.remote import Remote
+from ..lineage.tracking import is_database
+from ..pipeline.dvcfile import Stage
+from ..settings import Settings
+from .aws import Aws
+
+LOOPBACK = ("localhost", "127.", "::1")
+
+
+def check(root: Path, stage: Stage, settings: Settings) -> Aws:
+    """The way to AWS, when all is well. Raises DispatchError with the first thing that is not."""
+    _require_settings(settings)
+    _require_remote(root)
+    aws = Aws(settings.compute.sagemaker)
+    _require_tracking(settings, aws)
+    _require_cached_outputs(stage)
+    aws.require_bucket()
+    return aws
+
+
+def _require_settings(settings: Settings) -> None:
+    wanted = settings.compute.sagemaker
+    missing = [name for name in ("role", "bucket") if getattr(wanted, name) is None]
+    if missing:
+        overrides = " ".join(f"-S compute.sagemaker.{name}=..." for name in missing)
+        raise DispatchError(f"compute.sagemaker.{missing[0]} is not set. Set it in conf/compute/ or with {overrides}.")
+
+
+def _require_remote(root: Path) -> None:
+    remote = Remote.of(root)
+    if remote is None:
+        raise DispatchError(
+            "DVC has no default remote. `dvc remote add --default storage s3://BUCKET/PREFIX` adds one."
+        )
+    if urlsplit(remote.url).scheme != "s3":
+        raise DispatchError(
+            f"the DVC remote {remote.name} is {remote.url}, which a job cannot reach: it must be on S3. "
+            f"`dvc remote modify {remote.name} url s3://BUCKET/PREFIX` changes it."
+        )
+
+
+def _require_tracking(settings: Settings, aws: Aws) -> None:
+    if not settings.callbacks:
+        return
+    uri = settings.tracking.uri
+    host = urlsplit(uri).hostname or ""
+    # jobs of a stand-in for AWS on this machine do reach this machine
+    if is_database(uri) or (host.startswith(LOOPBACK) and not aws.is_local):
+        raise DispatchError(
+            f"tracking.uri is {uri}, which a job cannot reach. Set the address of an MLflow server, or the ARN "
+            "of one of SageMaker's (-S tracking.uri=...)."
+        )
+
+
+def _require_cached_outputs(stage: Stage) -> None:
+    if stage.uncached:
+        raise DispatchError(
+            f"{stage.uncached[0]} is `cache: false` in dvc.yaml, but what a job makes comes back through DVC. "
+            f"Remove that, or run {stage.name} here."
+        )

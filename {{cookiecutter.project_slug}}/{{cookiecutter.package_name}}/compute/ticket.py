@@ -1,0 +1,52 @@
+"""What a job is told about itself, and what it reports: two JSON files that travel with the code and back."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..env import PIPELINE_TICKET
+
+FILE = "ticket.json"
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """Everything that a job cannot know by itself. Holds no secret."""
+
+    stage: str
+    package: str
+    inputs: dict[str, str]  # hash by path, of what the job pulls from the DVC remote
+    outputs: list[str]
+    remote: dict[str, str]  # name, url, and where S3 is if not at AWS
+    report: str  # S3 address that the report goes to
+    install: str
+    secret: str | None
+    run: dict[str, Any]  # the stage run that was opened for this execution; empty if nobody keeps runs
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Ticket:
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def ticket_of_this_job() -> Ticket | None:
+    """The ticket, where this process is part of a job; else None."""
+    path = os.environ.get(PIPELINE_TICKET)
+    return Ticket.read(Path(path)) if path else None
+
+
+def job_of_this_process() -> dict[str, str]:
+    """Name and ARN of the SageMaker job that this process is part of; empty outside of jobs."""
+    config = Path("/opt/ml/config/processingjobconfig.json")
+    if config.exists():
+        described = json.loads(config.read_text(encoding="utf-8"))
+        return {"name": described["ProcessingJobName"], "arn": described["ProcessingJobArn"]}
+    if name := os.environ.get("TRAINING_JOB_NAME"):
+        return {"name": name, "arn": os.environ.get("TRAINING_JOB_ARN", "unknown")}
+    return {}
