@@ -16,7 +16,7 @@ def watch(event, arguments):
         return  # a Unix socket
     if not host or host.startswith(HERE) or host == os.uname().nodename:
         return
-    with open(os.environ["LOOPBACK_ONLY"], "a") as log:
+    with open(os.environ["LOOPBACK_ONLY"], "a") as log:  # noqa: PTH123  pathlib is not worth its import here
         log.write(f"{event} {address} by {' '.join(sys.argv)}\n")
     raise ConnectionRefusedError(f"this test must not leave the machine: {address}")
 
