@@ -4,14 +4,17 @@ ENVIRONMENT := $(PYTHON) "$(TEMPLATE)/scripts/environment.py"
 RUFF := .venv-test/bin/ruff
 SOURCES := benchmarks hooks scripts tests
 
-.PHONY: help demo test test-long lint lock
+.PHONY: help demo demo-sagemaker test test-long lint lock
 
 help: ## Say what there is.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: ## Bake a project into demo/, run its pipeline, and show the model and its chain.
 	@$(ENVIRONMENT) --venv .venv --requirements requirements.lock
 	@.venv/bin/python scripts/demo.py
+
+demo-sagemaker: .venv-test ## Run the pipeline in SageMaker jobs, against a stand-in for AWS on this machine.
+	@.venv-test/bin/python scripts/demo_sagemaker.py
 
 test: .venv-test ## Run the tests.
 	.venv-test/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not long"

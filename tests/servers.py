@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -19,14 +21,16 @@ from baked import Project
 
 
 @contextlib.contextmanager
-def mlflow_server(project: Project, database: Path, artifacts: str | None = None) -> Iterator[str]:
-    """The address of a running `mlflow server`, which also hands out and takes in the artifacts."""
+def mlflow_server(project: Project, database: Path, artifacts: str | None = None, *more: str) -> Iterator[str]:
+    """The address of a running `mlflow server`, which hands out and takes in the artifacts unless `more` says no."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     artifacts = artifacts or str(database.parent / "kept")
-    places = ("--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", artifacts)
-    command = ("mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *places)
+    kind = "--default-artifact-root" if "--no-serve-artifacts" in more else "--artifacts-destination"
+    places = ("--backend-store-uri", f"sqlite:///{database}", kind, artifacts)
+    options = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1", *places, *more)
+    command = ("mlflow", "server", *options)
     with (database.parent / "server.log").open("w") as log:
         process = project.start(*command, stdout=log)
     try:
@@ -80,13 +84,8 @@ def fails_once(target: str, part: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with served(Handler) as address:
+        yield address
     assert refused
 
 
@@ -114,3 +113,62 @@ def aws_standin(state: Path, images: dict[str, Path], **environment: str) -> Ite
         assert process.stdin is not None
         process.stdin.close()  # it stops its jobs, then itself
         process.wait(timeout=180)
+
+
+@contextlib.contextmanager
+def git_server(folder: Path, user: str, password: str) -> Iterator[str]:
+    """The address of a Git host that serves the repositories in `folder` to one user."""
+    wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.headers.get("Authorization") != wanted:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="git"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            path, _, query = self.path.partition("?")
+            variables = {
+                "GIT_PROJECT_ROOT": str(folder),
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "PATH_INFO": path,
+                "QUERY_STRING": query,
+                "REQUEST_METHOD": self.command,
+                "CONTENT_TYPE": self.headers.get("Content-Type") or "",
+                "CONTENT_LENGTH": str(len(body)),
+                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding") or "",
+                "GIT_PROTOCOL": self.headers.get("Git-Protocol") or "",
+                "REMOTE_USER": user,
+            }
+            answer = subprocess.run(
+                ["git", "http-backend"], input=body, env={**os.environ, **variables}, capture_output=True, check=True
+            ).stdout
+            head, _, data = answer.partition(b"\r\n\r\n")
+            headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
+            self.send_response(int(headers.pop("Status", "200").split()[0]))
+            for name, value in {**headers, "Content-Length": str(len(data))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = answer  # noqa: N815  names that http.server looks for
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with served(Handler) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server that answers as `handler` does."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

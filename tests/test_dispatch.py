@@ -17,6 +17,7 @@ from aws_standin.container import can_run
 from baked import Project
 from cloud import BUCKETS, IMAGE, SECRET, Cloud, cloud, settings
 from command import Lineage
+from servers import git_server, mlflow_server
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
 WEIGHTS = "models/model.safetensors"
@@ -313,3 +314,48 @@ def test_nothing_of_aws_is_imported_unless_a_stage_is_sent_there(baseline: Proje
         "print([name for name in sys.modules if name.split('.')[0] in ('boto3', 'botocore', 'sagemaker')])"
     )
     assert baseline.run("python", "-c", script).strip() == "[]"
+
+
+def test_a_job_that_clones_a_pushed_commit(sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    origin = tmp_path / "host" / "digits.git"
+    project.git("init", "--quiet", "--bare", str(origin))
+    project.git("remote", "add", "origin", str(origin))
+    secret = {"username": "x-token-auth", "password": TOKEN}
+    sky.client("secretsmanager").create_secret(Name="git", SecretString=json.dumps(secret))
+    with git_server(origin.parent, *secret.values()) as address:
+        git = {"source": "git", "git.url": f"{address}/digits.git", "git.secret": "git"}
+        overrides = [f"compute.sagemaker.{key}={value}" for key, value in git.items()]
+        project.compose(*settings(sky.tracking, SALTED, *overrides))
+        assert "Commit, push, run this again" in run_stage(project, "evaluate", code=1)  # params.yaml
+        commit = project.commit("By Git")
+        assert "`git push`, then run this again" in run_stage(project, "evaluate", code=1)
+        project.git("push", "--quiet", "origin", "main")
+        run_stage(project, "evaluate")
+        assert project.git("status", "--porcelain") == ""
+        code = project.root / "traceable_digits" / "evaluation.py"
+        code.write_text(code.read_text() + "# edited\n")
+        assert f"evaluation.py is not as {commit[:12]} holds it" in run_stage(project, "evaluate", code=1)
+        code.write_text(code.read_text().removesuffix("# edited\n"))
+        sky.client("secretsmanager").put_secret_value(SecretId="git", SecretString='{"username": "x", "password": "y"}')
+        assert "cannot be cloned" in run_stage(project, "evaluate", code=1)
+    assert TOKEN not in sky.logs()
+
+
+def test_tracking_by_the_arn_of_a_server_of_sagemaker(sky: Cloud, tmp_path: Path) -> None:
+    """The plugin for ARNs is told to ask a server here; jobs learn of it by the secret that they are given."""
+    project = sky.copy(tmp_path)
+    with mlflow_server(project, tmp_path / "mlflow.db", "s3://the-artifacts/arn", "--no-serve-artifacts") as uri:
+        variables = {"SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT": uri}
+        sky.client("secretsmanager").create_secret(Name="mlflow", SecretString=json.dumps(variables))
+        project.environment |= variables
+        arn = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-tracking-server/ours"
+        project.compose(*settings(arn, SALTED, "train.seed=4", "compute.sagemaker.secret=mlflow"))
+        project.environment["PIPELINE_COMPUTE"] = "preprocess=local,evaluate=local"
+        project.dvc("repro")
+        project.commit("By ARN")
+        project.dvc("push", "--quiet")
+        project.run("lineage", "link")
+        output = project.run("lineage", "verify", "models:/traceable-digits/1")
+        assert "1 of 1 models proved" in output
+        assert arn in output

@@ -143,6 +143,15 @@ class Keys(Section):
     output: str | None
 
 
+class GitSource(Section):
+    url: (
+        Annotated[str, Field(pattern=r"^[^@]*$|^[\w.-]+@[\w.-]+:")] | None
+    )  # no user and password: Git keeps params.yaml
+    revision: str | None
+    credential: str | None
+    secret: str | None
+
+
 class SageMaker(Section):
     region: str | None
     role: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")] | None
@@ -150,6 +159,8 @@ class SageMaker(Section):
     prefix: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._/-]+$")]
     image: str | None
     install: Literal["lock", "image"]
+    source: Literal["snapshot", "git"]
+    git: GitSource
     secret: str | None
     training: TrainingInstances
     processing: Instances

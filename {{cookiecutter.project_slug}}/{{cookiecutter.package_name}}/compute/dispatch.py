@@ -22,6 +22,7 @@ from ..pipeline.dvcfile import locked_hash
 from ..pipeline.outputs import Inputs, Outputs
 from ..proof.objects import Objects
 from . import jobs, launch, preflight
+from .commit import commit_for_job
 from .snapshot import pack
 from .ticket import FILE, Ticket
 
@@ -34,6 +35,7 @@ class Dispatch:
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
         self.aws = preflight.check(execution.root, execution.stage, execution.settings)
+        self._git = commit_for_job(execution) if execution.settings.compute.sagemaker.source == "git" else None
         self._stop_orphan()
 
     def run(
@@ -45,14 +47,16 @@ class Dispatch:
         the result any more. Whatever ends this early stops the job. Raises DispatchError if the job failed or brought
         something else than it must.
         """
-        root, stage, name = self.execution.root, self.execution.stage, self.execution.stage.name
+        root, name = self.execution.root, self.execution.stage.name
         pulled = self._push(inputs)
         report = self.aws.address("reports", f"{secrets.token_hex(8)}.json")
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            code = pack(root, self.execution.pipeline, stage, folder / launch.ARCHIVE)
+            if self._git is None:
+                pack(root, self.execution.pipeline, folder / launch.ARCHIVE)
             self._ticket(pulled, report).write(folder / FILE)
             shutil.copyfile(launch.__file__, folder / "launch.py")
+            shutil.copyfile(root / launch.LOCK, folder / launch.LOCK)
             job = jobs.start(self.aws, name, folder)
         print(f"{name} runs as SageMaker job {job.name} on {job.instance_type} in {self.aws.region}.", flush=True)
         self.execution.note({**self.execution.run, "job": {"kind": job.kind, "name": job.name}})
@@ -68,7 +72,7 @@ class Dispatch:
         if job.status != "Completed":
             reason = job.failure or f"it was {job.status.lower()}, by its time limit or by somebody"
             raise DispatchError(f"job {job.name} did not end well: {reason}\nIts last lines:\n" + "\n".join(last))
-        self._bring(report, job.name, {**pulled, **code}, outputs)
+        self._bring(report, job.name, inputs, outputs)
 
     def _follow(self, job: jobs.Job, check: Callable[[], None]) -> deque[str]:
         last: deque[str] = deque(maxlen=LAST_LINES)
@@ -101,18 +105,25 @@ class Dispatch:
             remote={"name": remote.name, "url": remote.url, **remote.place},
             report=report,
             install=settings.install,
+            git=self._git_source(),
             secret=settings.secret,
             run=execution.run,
         )
 
-    def _bring(self, report: str, job: str, sent: dict[str, str], outputs: Outputs) -> None:
-        """Writes what the job made to `outputs`, each hash computed anew."""
+    def _git_source(self) -> dict[str, str | None] | None:
+        if self._git is None:
+            return None
+        settings = self.execution.settings.compute.sagemaker.git
+        return {**self._git, "credential": settings.credential, "secret": settings.secret}
+
+    def _bring(self, report: str, job: str, inputs: Inputs, outputs: Outputs) -> None:
+        """Writes what the job made to `outputs`, each hash computed anew. It must have worked with the same inputs."""
         said = self.aws.read(report)
         if said is None:
             raise DispatchError(f"job {job} left no report at {report}.")
         entry: dict[str, Any] = json.loads(said)["entry"]
-        for path, md5 in sent.items():
-            there = locked_hash(entry, "deps", path)
+        for path, here in inputs.items():
+            there, md5 = locked_hash(entry, "deps", path), hash_path(here).md5
             if there != md5:
                 raise DispatchError(f"job {job} worked with another {path}: {there} there, {md5} here.")
         made = {path: str(locked_hash(entry, "outs", path)) for path in outputs}

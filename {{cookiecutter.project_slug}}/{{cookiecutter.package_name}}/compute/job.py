@@ -59,7 +59,9 @@ def run(root: Path, ticket: Ticket) -> None:
 
 def _configure_dvc(root: Path, ticket: Ticket) -> None:
     config = configparser.ConfigParser(interpolation=None)
-    config["core"] = {"no_scm": "true", "analytics": "false", "autostage": "false", "remote": ticket.remote["name"]}
+    config["core"] = {"analytics": "false", "autostage": "false", "remote": ticket.remote["name"]}
+    if ticket.git is None:
+        config["core"]["no_scm"] = "true"
     settings = {key: value for key, value in ticket.remote.items() if key != "name"}
     config[f"'remote \"{ticket.remote['name']}\"'"] = settings
     with (root / ".dvc" / "config.local").open("w", encoding="utf-8") as file:

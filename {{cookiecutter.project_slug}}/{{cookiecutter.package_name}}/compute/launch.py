@@ -2,7 +2,8 @@
 
     python3 launch.py FOLDER
 
-`FOLDER` holds the project, its ticket and this file. Standard library only.
+`FOLDER` holds the project or says which commit to clone, the lock, the ticket, and this file. Standard library only,
+until the lock is installed.
 """
 
 from __future__ import annotations
@@ -18,8 +19,13 @@ from typing import NoReturn
 
 PROJECT = "project"
 ARCHIVE = "project.tar.gz"
+LOCK = "requirements.lock"
 TICKET = "ticket.json"
 WORK = Path("/opt/ml/work")  # on the job's volume
+# from variables of the environment, so that no password stands in a command, an address or a file
+ASKPASS = """#!/bin/sh
+case "$1" in Username*) printf '%s' "$USER_OF_GIT" ;; *) printf '%s' "$WORD_OF_GIT" ;; esac
+"""
 LAST_WORDS = ("/opt/ml/output/failure", "/opt/ml/output/message")  # of Training and of Processing jobs
 # what belongs to the torch of an image, which is built for the image's accelerators: kept as it is
 OF_TORCH = ("torch", "torchvision", "triton", "nvidia-", "cuda-", "pytorch-triton")
@@ -29,11 +35,10 @@ def main() -> None:
     folder = Path(sys.argv[1]).resolve()
     try:
         ticket = json.loads((folder / TICKET).read_text(encoding="utf-8"))
-        project = WORK / PROJECT
-        project.mkdir(parents=True)
-        with tarfile.open(folder / ARCHIVE) as archive:
-            archive.extractall(project, filter="data")
-        install(project, ticket["install"])
+        WORK.mkdir(parents=True)
+        if ticket["install"] == "lock":
+            install(folder / LOCK)
+        project = clone(ticket["git"]) if ticket["git"] else unpack(folder)
     except Exception as error:
         fail(f"{type(error).__name__}: {error}")
     environment = {**os.environ, "PIPELINE_TICKET": str(folder / TICKET), "PIPELINE_COMPUTE": "local"}
@@ -41,14 +46,52 @@ def main() -> None:
     os.execve(sys.executable, [sys.executable, "-m", f"{ticket['package']}.compute.job"], environment)  # noqa: S606
 
 
-def install(project: Path, way: str) -> None:
-    if way == "image":
-        return
-    lock = (project / "requirements.lock").read_text(encoding="utf-8")
+def unpack(folder: Path) -> Path:
+    """The project that came with the job."""
+    project = WORK / PROJECT
+    project.mkdir()
+    with tarfile.open(folder / ARCHIVE) as archive:
+        archive.extractall(project, filter="data")
+    return project
+
+
+def clone(source: dict[str, str]) -> Path:
+    """The project as it is in a commit of its repository."""
+    repository = WORK / PROJECT
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    helper = ["-c", f"credential.helper={source['credential']}"] if source["credential"] else []
+    if source["secret"]:
+        import boto3
+
+        answer = boto3.client("secretsmanager").get_secret_value(SecretId=source["secret"])
+        entries = json.loads(answer["SecretString"])
+        script = WORK / "askpass"
+        script.write_text(ASKPASS, encoding="utf-8")
+        script.chmod(0o700)
+        environment |= {
+            "GIT_ASKPASS": str(script),
+            "USER_OF_GIT": entries["username"],
+            "WORD_OF_GIT": entries["password"],
+        }
+    for command in (
+        ["git", *helper, "clone", "--quiet", "--no-checkout", "--", source["url"], str(repository)],
+        ["git", "-C", str(repository), "checkout", "--quiet", "--detach", source["commit"]],
+    ):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(
+                f"{source['url']} cannot be cloned at {source['commit'][:12]}: {done.stderr.strip()[:700]}"
+            )
+    return repository / source["folder"]
+
+
+def install(lock: Path) -> None:
+    """Installs the lock with the Python of the image, which keeps its own torch if it has one."""
     versions = torch_of_image()
-    print(f"installing requirements.lock{', less the torch of this image' if versions else ''}", flush=True)
-    wanted = WORK / "requirements.lock"
-    wanted.write_text("".join(without_torch(lock) if versions else lock), encoding="utf-8")
+    print(f"installing {lock.name}{', less the torch of this image' if versions else ''}", flush=True)
+    wanted = WORK / LOCK
+    text = lock.read_text(encoding="utf-8")
+    wanted.write_text("".join(without_torch(text) if versions else text), encoding="utf-8")
     kept = WORK / "constraints.txt"
     kept.write_text("".join(f"{name}=={version}\n" for name, version in versions.items()), encoding="utf-8")
     # so that a package that asks for another torch fails loudly instead of replacing it
@@ -60,7 +103,7 @@ def install(project: Path, way: str) -> None:
     print(done.stdout, end="", flush=True)
     if done.returncode != 0:
         errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR")] or ["see the log"]
-        raise RuntimeError(f"requirements.lock cannot be installed: {' '.join(errors)[:700]}")
+        raise RuntimeError(f"{lock.name} cannot be installed: {' '.join(errors)[:700]}")
 
 
 def torch_of_image() -> dict[str, str]:

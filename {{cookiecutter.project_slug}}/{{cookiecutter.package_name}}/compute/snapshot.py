@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import DispatchError
 from ..lineage.git import Repository
-from ..lineage.hashes import hash_path
 from ..pipeline.dvcfile import Pipeline, Stage
 
 SECRET = (
@@ -28,8 +27,8 @@ SECRET = (
 LIMIT = 200 * 2**20  # bytes: more than this is data that was committed by mistake
 
 
-def pack(root: Path, pipeline: Pipeline, stage: Stage, target: Path) -> dict[str, str]:
-    """Writes the snapshot to `target`, a .tar.gz, and returns the hash of each code dependency of the stage.
+def pack(root: Path, pipeline: Pipeline, target: Path) -> None:
+    """Writes the snapshot to `target`, a .tar.gz.
 
     Raises DispatchError if a file that the stage depends on would be left out as a secret, or all is too large.
     """
@@ -42,9 +41,6 @@ def pack(root: Path, pipeline: Pipeline, stage: Stage, target: Path) -> dict[str
     with tarfile.open(target, "w:gz", dereference=True) as archive:
         for name in names:
             archive.add(root / name, name, recursive=False)
-    return {
-        dep: hash_path(root / dep).md5 for dep in stage.deps if not pipeline.producer(dep) and dep in _code(root, stage)
-    }
 
 
 def _code(root: Path, stage: Stage) -> set[str]:

@@ -24,6 +24,7 @@ class Ticket:
     remote: dict[str, str]  # name, url, and where S3 is if not at AWS
     report: str  # S3 address that the report goes to
     install: str
+    git: dict[str, str | None] | None  # what to clone, and with which credentials; None if the project is packed
     secret: str | None
     run: dict[str, Any]  # the stage run that was opened for this execution; empty if nobody keeps runs
 

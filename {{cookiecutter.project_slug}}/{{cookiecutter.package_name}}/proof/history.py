@@ -138,6 +138,16 @@ class History:
         return _mapping(self.read(commit, path))
 
     @cache  # noqa: B019
+    def added(self, commit: str) -> dict[str, str]:
+        """What `dvc add` and `dvc import-url` keep: hash by path, from the .dvc files of the commit."""
+        found = {}
+        for file in (name for name in self._tree(commit) if name.endswith(".dvc")):
+            for out in self.params(commit, file).get("outs") or []:
+                if out.get("md5"):
+                    found[(PurePosixPath(file).parent / out["path"]).as_posix()] = str(out["md5"])
+        return found
+
+    @cache  # noqa: B019
     def content(self, commit: str, path: str) -> tuple[Hashed, ...] | None:
         """The files of the commit's tree at or below `path`, as dvc would hash them; None if there are none.
 
@@ -172,10 +182,6 @@ class History:
         listing = self.git.run("ls-tree", "-r", "-z", "--full-tree", f"{commit}:{self.prefix}") or ""
         entries = (entry.partition("\t") for entry in listing.split("\0") if entry)
         return {path: meta.split()[2] for meta, _, path in entries}
-
-    def files(self, commit: str) -> list[str]:
-        """The paths of all files of the project at a commit."""
-        return list(self._tree(commit))
 
     @cache  # noqa: B019
     def resolve(self, revision: str) -> str | None:

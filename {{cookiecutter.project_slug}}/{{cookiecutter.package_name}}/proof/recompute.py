@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
 from ..pipeline.dvcfile import PARAMS_FILE, Lock, Pipeline, Stage, locked_hash
@@ -38,7 +37,7 @@ def stages_of_model(pipeline: Pipeline, lock: Lock) -> list[Stage]:
 def recompute_code(history: History, commit: str) -> Tally:
     """Commands, declarations and every dependency that Git tracks, against dvc.lock of the same commit."""
     tally = Tally()
-    lock, pipeline, by_hand = history.lock(commit), history.pipeline(commit), added(history, commit)
+    lock, pipeline, by_hand = history.lock(commit), history.pipeline(commit), history.added(commit)
     for stage in stages_of_model(pipeline, lock):
         entry = lock.get(stage.name) or {}
         tally.equal(f"the command of stage {stage.name} in dvc.yaml", stage.cmd, str(entry.get("cmd")))
@@ -71,17 +70,6 @@ def recompute_params(history: History, commit: str) -> Tally:
             for key, value in values.items():
                 tally.equal(f"{key} in {path}", _value(history.params(commit, path), key), value)
     return tally
-
-
-def added(history: History, commit: str) -> dict[str, str]:
-    """What `dvc add` and `dvc import-url` keep: hash by path, from the .dvc files of the commit."""
-    found = {}
-    for file in history.files(commit):
-        if file.endswith(".dvc"):
-            for out in history.params(commit, file).get("outs") or []:
-                if out.get("md5"):
-                    found[(PurePosixPath(file).parent / out["path"]).as_posix()] = str(out["md5"])
-    return found
 
 
 def _value(document: dict[str, Any], key: str) -> Any:

@@ -21,7 +21,6 @@ from ..lineage.hashes import hash_tree
 from ..pipeline.dvcfile import locked_hash
 from .case import Evidence
 from .objects import Objects
-from .recompute import added
 from .targets import HEX, resolve
 
 
@@ -165,7 +164,7 @@ def restore_outputs(evidence: Evidence, commit: str, folder: Path, *, data_only:
         for out in (lock.get(stage.name) or {}).get("outs") or []
         if out.get("md5") and out["path"] not in stage.uncached
     }
-    wanted |= added(evidence.history, commit)
+    wanted |= evidence.history.added(commit)
     project = folder if data_only else folder / evidence.history.prefix
     # with a cache of its own, to dvc the restored project is as after `dvc pull`
     cache = None if data_only else project / ".dvc" / "cache"
@@ -175,7 +174,7 @@ def restore_outputs(evidence: Evidence, commit: str, folder: Path, *, data_only:
 
 def restore_added(evidence: Evidence, commit: str, project: Path) -> None:
     """What `dvc add` and `dvc import-url` keep for `commit`, put where it belongs: no stage would make it."""
-    wanted = added(evidence.history, commit)
+    wanted = evidence.history.added(commit)
     evidence.objects.fetch_all({project / path: md5 for path, md5 in wanted.items()})
     for path, md5 in wanted.items():
         _checked(project / path, md5)

@@ -13,7 +13,7 @@ from ...settings import flatten
 from ..case import Case
 from ..dataset import compare_manifest
 from ..history import LINEAGE
-from ..recompute import Tally, added, stages_of_model
+from ..recompute import Tally, stages_of_model
 
 
 def metrics(case: Case) -> Tally:
@@ -94,7 +94,7 @@ def _objects(case: Case) -> Iterator[tuple[str, str, int | None]]:
         file["md5"]: file["size"] for section in ("dataset", "raw") for file in case.document[section].get("files", [])
     }
     kept: dict[str, tuple[str, int | None]] = {
-        path: (md5, None) for path, md5 in added(case.history, case.commit).items()
+        path: (md5, None) for path, md5 in case.history.added(case.commit).items()
     }
     for stage in stages_of_model(pipeline, lock):
         for out in (lock.get(stage.name) or {}).get("outs") or []:
