@@ -84,7 +84,9 @@ def cloud(folder: Path, installed: Project) -> Iterator[Cloud]:
     """Starts everything in `folder`; jobs find the packages of `installed`."""
     guard = {"PYTHONPATH": str(GUARD), "LOOPBACK_ONLY": str(folder / "left.log")}
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    with aws_standin(folder, {IMAGE: installed.venv / "bin"}, **guard, **quiet) as endpoint:
+    # everything is installed; what is not cannot be had
+    offline = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
+    with aws_standin(folder, {IMAGE: installed.venv / "bin"}, **guard, **quiet, **offline) as endpoint:
         keys = {"AWS_ACCESS_KEY_ID": "launcher", "AWS_SECRET_ACCESS_KEY": SECRET}
         where = {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
         environment = {**installed.environment, **keys, **where, **guard, **quiet}

@@ -57,9 +57,11 @@ class Dispatch:
             self._ticket(pulled, report).write(folder / FILE)
             shutil.copyfile(launch.__file__, folder / "launch.py")
             shutil.copyfile(root / launch.LOCK, folder / launch.LOCK)
-            job = jobs.start(self.aws, name, folder)
+            # noted before it is started: a kill at any moment leaves a job that can be found
+            base = jobs.base_name(self.aws.settings.prefix, name)
+            self.execution.note({**self.execution.run, "job": base})
+            job = jobs.kind_of(name).start(self.aws, base, folder)
         print(f"{name} runs as SageMaker job {job.name} on {job.instance_type} in {self.aws.region}.", flush=True)
-        self.execution.note({**self.execution.run, "job": {"kind": job.kind, "name": job.name}})
         try:
             tell(job.facts)
             last = self._follow(job, check)
@@ -143,6 +145,6 @@ class Dispatch:
 
     def _stop_orphan(self) -> None:
         """Stops the job of an earlier execution here that was killed: nobody waits for it any more."""
-        left = (self.execution.interrupted or {}).get("job")
-        if left and jobs.stop_if_going_on(self.aws, left["kind"], left["name"]):
-            print(f"job {left['name']} of an earlier run that was killed here is asked to stop.", file=sys.stderr)
+        base = (self.execution.interrupted or {}).get("job")
+        for name in jobs.stop_all_named(self.aws, self.execution.stage.name, base) if base else ():
+            print(f"job {name} of an earlier run that was killed here is asked to stop.", file=sys.stderr)

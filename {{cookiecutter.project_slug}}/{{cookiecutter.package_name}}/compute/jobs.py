@@ -93,7 +93,7 @@ class TrainingJob(Job):
     kind = "training"
 
     @classmethod
-    def start(cls, aws: Aws, stage: str, folder: Path) -> TrainingJob:
+    def start(cls, aws: Aws, base: str, folder: Path) -> TrainingJob:
         """Starts launch.py, which lies in `folder` with all that it needs, in a Training job."""
         from sagemaker.core.shapes import OutputDataConfig, StoppingCondition, Tag
         from sagemaker.train import ModelTrainer
@@ -129,7 +129,7 @@ class TrainingJob(Job):
             trainer = ModelTrainer(
                 sagemaker_session=aws.sagemaker_session(),
                 role=settings.role,
-                base_job_name=base_name(settings.prefix, stage),
+                base_job_name=base,
                 training_image=image,
                 source_code=SourceCode(source_dir=str(folder), command="python3 launch.py ."),
                 compute=Compute(**compute),
@@ -152,7 +152,7 @@ class ProcessingJob(Job):
     kind = "processing"
 
     @classmethod
-    def start(cls, aws: Aws, stage: str, folder: Path) -> ProcessingJob:
+    def start(cls, aws: Aws, base: str, folder: Path) -> ProcessingJob:
         """Starts launch.py, which lies in `folder` with all that it needs, in a Processing job."""
         from sagemaker.core.network import NetworkConfig
         from sagemaker.core.processing import ScriptProcessor
@@ -178,7 +178,7 @@ class ProcessingJob(Job):
             processor = ScriptProcessor(
                 sagemaker_session=aws.sagemaker_session(),
                 role=settings.role,
-                base_job_name=base_name(settings.prefix, stage),
+                base_job_name=base,
                 image_uri=image,
                 command=["python3"],
                 instance_type=wanted.instance_type,
@@ -210,17 +210,19 @@ def base_name(prefix: str, stage: str) -> str:
     return f"{readable}-{stage}-{secrets.token_hex(3)}"
 
 
-def start(aws: Aws, stage: str, folder: Path) -> Job:
-    """Starts the job of a stage: Training for train, Processing for the others."""
-    kind = TrainingJob if stage in TRAINING_STAGES else ProcessingJob
-    return kind.start(aws, stage, folder)
+def kind_of(stage: str) -> type[TrainingJob | ProcessingJob]:
+    """Training for train, Processing for the others."""
+    return TrainingJob if stage in TRAINING_STAGES else ProcessingJob
 
 
-def stop_if_going_on(aws: Aws, kind: str, name: str) -> bool:
-    """Stops a job that an earlier execution started, if it goes on. Returns whether it did."""
-    known: type[Job] = TrainingJob if kind == "training" else ProcessingJob
-    job = known(aws, name, "", "")
-    if job.status in (*ENDED, "Stopping"):
-        return False
-    job.stop()
-    return True
+def stop_all_named(aws: Aws, stage: str, base: str) -> list[str]:
+    """Stops the jobs of a stage whose names begin with `base`, and returns the names of those that were going on."""
+    kind = kind_of(stage)
+    client, key = aws.client("sagemaker"), f"{kind.kind.title()}Job"
+    with saying("list the jobs"):
+        found = getattr(client, f"list_{kind.kind}_jobs")(NameContains=base)[f"{key}Summaries"]
+    jobs = [kind(aws, summary[f"{key}Name"], "", "") for summary in found]
+    going_on = [job for job in jobs if job.status not in (*ENDED, "Stopping")]
+    for job in going_on:
+        job.stop()
+    return [job.name for job in going_on]
