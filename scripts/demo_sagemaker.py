@@ -37,9 +37,7 @@ def run(running: Cloud) -> None:
     print(f"AWS is {running.endpoint}, MLflow is {running.tracking}, the image is {IMAGE}\n", flush=True)
     project = running.project
     lineage = ("python", "-m", f"{next(project.root.glob('*/cli.py')).parent.name}.cli")
-    # as with a real image, jobs install the lock
-    overrides = [*settings(running.tracking, "train=default"), "compute.sagemaker.install=lock"]
-    call(project, *lineage, "compose", *overrides)
+    call(project, *lineage, "compose", *settings(running.tracking))
     call(project, "dvc", "repro")
     call(project, "git", "add", "--all")
     call(project, "git", "commit", "--quiet", "--message", "First model")

@@ -102,8 +102,8 @@ def cloud(folder: Path, installed: Project) -> Iterator[Cloud]:
             yield Cloud(folder, endpoint, uri, project)
 
 
-def settings(tracking: str, *more: str) -> list[str]:
+def settings(tracking: str, **sagemaker: str) -> list[str]:
     """Overrides that send stages to the stand-in."""
-    sagemaker = {"role": ROLE, "bucket": "the-jobs", "image": IMAGE, "install": "image"}
+    sagemaker = {"role": ROLE, "bucket": "the-jobs", "image": IMAGE, **sagemaker}
     overrides = [f"compute.sagemaker.{key}={value}" for key, value in sagemaker.items()]
-    return ["compute=sagemaker", "train=debug", f"tracking.uri={tracking}", *overrides, *more]
+    return ["compute=sagemaker", f"tracking.uri={tracking}", *overrides]

@@ -27,6 +27,11 @@ SALTED = f"data.sampling.salt={json.dumps(SALT)}"
 TOKEN = "token-of-the-owner-8f3a"
 
 
+def quick(tracking: str, *more: str) -> list[str]:
+    """Overrides for a short training in jobs whose image has everything."""
+    return ["train=debug", *settings(tracking, install="image"), *more]
+
+
 @pytest.fixture(scope="module")
 def sky(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A project that was run from raw data to a registered model, every stage that can be in a job."""
@@ -37,7 +42,7 @@ def sky(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         (project.root / ".dvc" / "config.local").write_text(
             f"['remote \"storage\"']\n    secret_access_key = {TOKEN}\n    access_key_id = x\n"
         )
-        project.compose(*settings(running.tracking, SALTED))
+        project.compose(*quick(running.tracking, SALTED))
         (running.state / "repro.log").write_text(project.dvc("repro"))
         project.commit("First model")
         project.dvc("push", "--quiet")
@@ -78,7 +83,7 @@ def test_from_raw_data_to_a_verified_version(sky: Cloud, lineage: Lineage) -> No
 
 def test_the_same_hashes_here_and_there_and_no_stage_runs_again(sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
-    project.compose("compute=local", *settings(sky.tracking, SALTED)[1:])
+    project.compose(*(item for item in quick(sky.tracking, SALTED) if item != "compute=sagemaker"))
     output = project.dvc("repro")
     assert [line for line in output.splitlines() if line.startswith("Running stage")] == ["Running stage 'config':"]
     there = {stage: project.lock[stage] for stage in ("preprocess", "train", "evaluate")}
@@ -168,9 +173,26 @@ def test_an_object_that_came_back_with_other_bytes(sky: Cloud, tmp_path: Path) -
     assert project.git("status", "--porcelain") == ""
 
 
+def test_an_object_that_is_nowhere(sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    listing = json.loads(project.cached(project.out("preprocess", "data/processed")).read_text())
+    shard = next(entry["md5"] for entry in listing if entry["relpath"].startswith("shards/"))
+    client, place = sky.client("s3"), {"Bucket": "the-data", "Key": f"dvc/files/md5/{shard[:2]}/{shard[2:]}"}
+    data = client.get_object(**place)["Body"].read()
+    client.delete_object(**place)
+    project.cached(shard).unlink()
+    try:
+        output = run_stage(project, "evaluate", code=255)
+    finally:
+        client.put_object(**place, Body=data)
+    assert "data/processed" in output
+    assert "Traceback" not in output
+    assert project.git("status", "--porcelain") == ""
+
+
 def test_a_stage_that_fails_in_its_job_tells_why(sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
-    project.compose(*settings(sky.tracking, "data.fraction=0.004"))
+    project.compose(*quick(sky.tracking, "data.fraction=0.004"))
     output = project.dvc("repro", code=255)
     assert "did not end well" in output
     assert "preprocess:" in output.partition("did not end well")[2]
@@ -183,7 +205,7 @@ def test_packages_that_cannot_be_installed(sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
     lock = project.root / "requirements.lock"
     lock.write_text(lock.read_text() + "no-such-package-anywhere==1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n")
-    project.compose(*settings(sky.tracking, "compute.sagemaker.install=lock"))
+    project.compose(*quick(sky.tracking, "compute.sagemaker.install=lock"))
     output = run_stage(project, "train", code=255)
     assert "requirements.lock cannot be installed" in output
     assert "no-such-package-anywhere" in output
@@ -213,7 +235,7 @@ def ended(sky: Cloud, name: str) -> str:
 @pytest.mark.parametrize("way", ["stopped at AWS", "Ctrl-C", "kill"])
 def test_a_job_that_does_not_come_to_its_end(way: str, sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
-    project.compose(*settings(sky.tracking, "train.epochs=500", "data.sampling.salt=ends"))
+    project.compose(*quick(sky.tracking, "train.epochs=500", "data.sampling.salt=ends"))
     project.environment["PIPELINE_COMPUTE"] = "train=sagemaker,preprocess=local"
     project.dvc("repro", "preprocess")
     known = len(sky.jobs())
@@ -235,7 +257,7 @@ def test_a_job_that_does_not_come_to_its_end(way: str, sky: Cloud, tmp_path: Pat
         for member in family:
             member.kill()
         process.communicate(timeout=300)
-        project.compose(*settings(sky.tracking, "data.sampling.salt=ends"))
+        project.compose(*quick(sky.tracking, "data.sampling.salt=ends"))
         output = project.dvc("repro", "--single-item", "train")
         assert f"job {name} of an earlier run that was killed here is asked to stop" in output
         assert (project.root / WEIGHTS).exists()
@@ -247,7 +269,7 @@ def test_a_job_that_does_not_come_to_its_end(way: str, sky: Cloud, tmp_path: Pat
 def test_a_temporary_experiment_and_two_at_once(sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
     known = len(sky.jobs())
-    overrides = [item for setting in settings(sky.tracking, "train.seed=choice(21,22)") for item in ("-S", setting)]
+    overrides = [item for setting in quick(sky.tracking, "train.seed=choice(21,22)") for item in ("-S", setting)]
     project.dvc("exp", "run", "--queue", *overrides)
     project.dvc("queue", "start", "--jobs", "2")
     wait_for_queue(project)
@@ -281,7 +303,7 @@ PREFLIGHT = [
 @pytest.mark.parametrize(("overrides", "said"), PREFLIGHT, ids=[said for _, said in PREFLIGHT])
 def test_what_would_fail_later_is_found_before(overrides: list[str], said: str, sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
-    project.compose(*settings(sky.tracking, *overrides))
+    project.compose(*quick(sky.tracking, *overrides))
     known = len(sky.jobs()), len(store_runs(sky, "evaluate"))
     output = run_stage(project, "evaluate", code=255)
     assert said in output
@@ -328,7 +350,7 @@ def test_a_job_that_clones_a_pushed_commit(sky: Cloud, tmp_path: Path) -> None:
     with git_server(origin.parent, *secret.values()) as address:
         git = {"source": "git", "git.url": f"{address}/digits.git", "git.secret": "git"}
         overrides = [f"compute.sagemaker.{key}={value}" for key, value in git.items()]
-        project.compose(*settings(sky.tracking, SALTED, *overrides))
+        project.compose(*quick(sky.tracking, SALTED, *overrides))
         assert "Commit, push, run this again" in run_stage(project, "evaluate", code=255)  # params.yaml
         commit = project.commit("By Git")
         assert "`git push`, then run this again" in run_stage(project, "evaluate", code=255)
@@ -352,7 +374,7 @@ def test_tracking_by_the_arn_of_a_server_of_sagemaker(sky: Cloud, tmp_path: Path
         sky.client("secretsmanager").create_secret(Name="mlflow", SecretString=json.dumps(variables))
         project.environment |= variables
         arn = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-tracking-server/ours"
-        project.compose(*settings(arn, SALTED, "train.seed=4", "compute.sagemaker.secret=mlflow"))
+        project.compose(*quick(arn, SALTED, "train.seed=4", "compute.sagemaker.secret=mlflow"))
         project.environment["PIPELINE_COMPUTE"] = "preprocess=local,evaluate=local"
         project.dvc("repro")
         project.commit("By ARN")
