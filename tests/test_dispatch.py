@@ -94,6 +94,13 @@ def test_the_same_hashes_here_and_there_and_no_stage_runs_again(sky: Cloud, tmp_
         assert project.out(stage, path) == next(out["md5"] for out in there[stage]["outs"] if out["path"] == path)
 
 
+def test_what_a_job_made_is_reproduced_here(sky: Cloud, lineage: Lineage) -> None:
+    jobs = len(sky.jobs())
+    output = lineage(sky.project, "reproduce", "models:/traceable-digits/1", "--here")
+    assert "bit-identical, 9 of 9 outputs" in output
+    assert len(sky.jobs()) == jobs
+
+
 def test_no_secret_leaves_the_machine(sky: Cloud) -> None:
     texts = {"logs": sky.logs().encode(), "requests": json.dumps(sky.jobs(), default=str).encode()}
     for bucket in BUCKETS:

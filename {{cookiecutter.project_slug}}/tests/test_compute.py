@@ -65,13 +65,15 @@ def test_all_of_the_lock_is_kept_but_torch(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [".env", "a/.env.local", ".dvc/config.local", "keys/server.pem", "credentials", "id_rsa"]
+    "name", [".env", "a/.env.local", ".dvc/config.local", "keys/server.pem", "credentials", "id_rsa", "id_ed25519.pub"]
 )
 def test_a_secret_is_known_by_its_name(name: str) -> None:
     assert is_secret(name)
 
 
-@pytest.mark.parametrize("name", ["environment.py", "conf/train/default.yaml", "idea.md", ".dvc/config", "keys.py"])
+@pytest.mark.parametrize(
+    "name", ["environment.py", "conf/train/default.yaml", "id_columns.py", ".dvc/config", "keys.py"]
+)
 def test_what_is_no_secret(name: str) -> None:
     assert not is_secret(name)
 

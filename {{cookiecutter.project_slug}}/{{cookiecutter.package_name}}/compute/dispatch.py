@@ -47,34 +47,36 @@ class Dispatch:
         the result any more. Whatever ends this early stops the job. Raises DispatchError if the job failed or brought
         something else than it must.
         """
-        root, name = self.execution.root, self.execution.stage.name
+        name = self.execution.stage.name
         pulled = self._push(inputs)
         report = self.aws.address("reports", f"{secrets.token_hex(8)}.json")
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch)
-            if self._git is None:
-                pack(root, self.execution.pipeline, folder / launch.ARCHIVE)
-            self._ticket(pulled, report).write(folder / FILE)
-            shutil.copyfile(launch.__file__, folder / "launch.py")
-            shutil.copyfile(root / launch.LOCK, folder / launch.LOCK)
-            # noted before it is started: a kill at any moment leaves a job that can be found
-            base = jobs.base_name(self.aws.settings.prefix, name)
-            self.execution.note({**self.execution.run, "job": base})
-            job = jobs.kind_of(name).start(self.aws, base, folder)
-        print(f"{name} runs as SageMaker job {job.name} on {job.instance_type} in {self.aws.region}.", flush=True)
+        # noted before it is started: a kill at any moment leaves a job that can be found
+        base = jobs.base_name(self.aws.settings.prefix, name)
+        self.execution.note({**self.execution.run, "job": base})
         try:
+            job = self._start(base, self._ticket(pulled, report))
+            print(f"{name} runs as SageMaker job {job.name} on {job.instance_type} in {self.aws.region}.", flush=True)
             tell(job.facts)
             last = self._follow(job, check)
         except BaseException:
-            if job.status not in jobs.ENDED:
-                job.stop()
-                print(f"{name}: job {job.name} is asked to stop.", file=sys.stderr, flush=True)
+            self._stop(base, "is asked to stop")
             raise
         tell(job.facts)
         if job.status != "Completed":
             reason = job.failure or f"it was {job.status.lower()}, by its time limit or by somebody"
             raise DispatchError(f"job {job.name} did not end well: {reason}\nIts last lines:\n" + "\n".join(last))
         self._bring(report, job.name, inputs, outputs)
+
+    def _start(self, base: str, ticket: Ticket) -> jobs.Job:
+        root = self.execution.root
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            if self._git is None:
+                pack(root, self.execution.pipeline, folder / launch.ARCHIVE)
+            ticket.write(folder / FILE)
+            shutil.copyfile(launch.__file__, folder / "launch.py")
+            shutil.copyfile(root / launch.LOCK, folder / launch.LOCK)
+            return jobs.kind_of(ticket.stage).start(self.aws, base, folder)
 
     def _follow(self, job: jobs.Job, check: Callable[[], None]) -> deque[str]:
         last: deque[str] = deque(maxlen=LAST_LINES)
@@ -145,6 +147,12 @@ class Dispatch:
 
     def _stop_orphan(self) -> None:
         """Stops the job of an earlier execution here that was killed: nobody waits for it any more."""
-        base = (self.execution.interrupted or {}).get("job")
-        for name in jobs.stop_all_named(self.aws, self.execution.stage.name, base) if base else ():
-            print(f"job {name} of an earlier run that was killed here is asked to stop.", file=sys.stderr)
+        if base := (self.execution.interrupted or {}).get("job"):
+            self._stop(base, "of an earlier run that was killed here is asked to stop")
+
+    def _stop(self, base: str, said: str) -> None:
+        try:
+            for name in jobs.stop_all_named(self.aws, self.execution.stage.name, base):
+                print(f"job {name} {said}.", file=sys.stderr, flush=True)
+        except DispatchError as error:  # what led here matters more
+            print(f"jobs {base}... may go on: {error}", file=sys.stderr, flush=True)

@@ -21,7 +21,7 @@ from .aws import Aws
 from .launch import fail
 from .ticket import Ticket, job_of_this_process, ticket_of_this_job
 
-LAST_LINES = 12  # of the stage's output, in the reason of a failure
+LAST_LINES = 12  # of a command's output, less dvc's own and progress bars, in the reason of a failure
 
 
 def main() -> None:
@@ -78,9 +78,10 @@ def _dvc(what: str, *arguments: str) -> None:
     with subprocess.Popen(command, env={**os.environ, "PATH": path}, **options) as process:  # type: ignore[call-overload]
         for line in process.stdout:
             print(line, end="", flush=True)
-            last.append(line.strip())
+            if line.strip() and not line.startswith(("Running stage", ">")) and "━" not in line:
+                last.append(line.strip())
     if process.returncode != 0:
-        raise DispatchError(f"could not {what}: {' / '.join(filter(None, last))}")
+        raise DispatchError(f"could not {what}: {' / '.join(last)}")
 
 
 if __name__ == "__main__":

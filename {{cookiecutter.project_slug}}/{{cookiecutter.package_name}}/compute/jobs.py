@@ -35,7 +35,7 @@ class Job(ABC):
     def look(self) -> None:
         """Asks how the job is; `status` says it then."""
         client = self._aws.client("sagemaker")
-        with saying(f"look at job {self.name}, which goes on"):
+        with saying(f"look at job {self.name}"):
             self.seen = getattr(client, f"describe_{self.kind}_job")(**{f"{self.kind.title()}JobName": self.name})
 
     @property
@@ -74,7 +74,7 @@ class Job(ABC):
             check()
             self.look()
             ended = self.status in ENDED  # asked before the lines, so that the last ones are not missed
-            with saying(f"read the log of job {self.name}, which goes on"):
+            with saying(f"read the log of job {self.name}"):
                 yield from [event["message"] for _, event in stream.get_latest_log_events()]
             if ended:
                 return

@@ -20,8 +20,12 @@ SECRET = (
     ".netrc",
     ".pypirc",
     "credentials",
-    "credentials.*",
-    "id_*",
+    "credentials.json",
+    "credentials.csv",
+    "id_rsa*",
+    "id_dsa*",
+    "id_ecdsa*",
+    "id_ed25519*",
     "*.kdbx",
 )
 LIMIT = 200 * 2**20  # bytes: more than this is data that was committed by mistake

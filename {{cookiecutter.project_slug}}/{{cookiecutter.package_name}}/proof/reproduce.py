@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..env import PIPELINE_CALLBACKS
+from ..env import PIPELINE_CALLBACKS, PIPELINE_COMPUTE
 from ..errors import LineageError
 from ..lineage.chain import SCORES
 from ..lineage.facts import MODEL, RUN_RECORD
@@ -64,7 +64,7 @@ def reproduce(evidence: Evidence, case: Case, folder: Path, *, here: bool = Fals
     project = folder / evidence.history.prefix
     restore_added(evidence, commit, project)
     python = _environment(project, here)
-    environment = clean_environment(**{PIPELINE_CALLBACKS: "none"})
+    environment = clean_environment(**{PIPELINE_CALLBACKS: "none", PIPELINE_COMPUTE: "local"})
     environment["PATH"] = f"{python.parent}:{environment.get('PATH', '')}"
     log = project / LOG
     status = run([str(python), "-m", "dvc", "repro", "--force", "evaluate"], project, log, environment)
