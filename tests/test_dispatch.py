@@ -242,9 +242,7 @@ def ended(sky: Cloud, name: str) -> str:
 @pytest.mark.parametrize("way", ["stopped at AWS", "Ctrl-C", "kill"])
 def test_a_job_that_does_not_come_to_its_end(way: str, sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
-    project.compose(*quick(sky.tracking, "train.epochs=500", "data.sampling.salt=ends"))
-    project.environment["PIPELINE_COMPUTE"] = "train=sagemaker,preprocess=local"
-    project.dvc("repro", "preprocess")
+    project.compose(*quick(sky.tracking, "train.epochs=500"))
     known = len(sky.jobs())
     # a shell in the background lets its children ignore what Ctrl-C sends
     command = ("env", "--default-signal=INT", "dvc", "repro", "--single-item", "train")
@@ -264,7 +262,7 @@ def test_a_job_that_does_not_come_to_its_end(way: str, sky: Cloud, tmp_path: Pat
         for member in family:
             member.kill()
         process.communicate(timeout=300)
-        project.compose(*quick(sky.tracking, "data.sampling.salt=ends"))
+        project.compose(*quick(sky.tracking, "train.seed=31"))
         output = project.dvc("repro", "--single-item", "train")
         assert f"job {name} of an earlier run that was killed here is asked to stop" in output
         assert (project.root / WEIGHTS).exists()
@@ -357,8 +355,8 @@ def test_a_job_that_clones_a_pushed_commit(sky: Cloud, tmp_path: Path) -> None:
     with git_server(origin.parent, *secret.values()) as address:
         git = {"source": "git", "git.url": f"{address}/digits.git", "git.secret": "git"}
         overrides = [f"compute.sagemaker.{key}={value}" for key, value in git.items()]
-        project.compose(*quick(sky.tracking, SALTED, *overrides))
-        assert "Commit, push, run this again" in run_stage(project, "evaluate", code=255)  # params.yaml
+        project.compose(*quick(sky.tracking, SALTED, "train.seed=9", *overrides))
+        assert "train.seed in params.yaml is not that of" in run_stage(project, "evaluate", code=255)
         commit = project.commit("By Git")
         assert "`git push`, then run this again" in run_stage(project, "evaluate", code=255)
         project.git("push", "--quiet", "origin", "main")
@@ -366,8 +364,13 @@ def test_a_job_that_clones_a_pushed_commit(sky: Cloud, tmp_path: Path) -> None:
         assert project.git("status", "--porcelain") == ""
         code = project.root / "traceable_digits" / "evaluation.py"
         code.write_text(code.read_text() + "# edited\n")
+        assert "evaluation.py differs from the commit" in run_stage(project, "evaluate", code=255)
+        project.commit("Not pushed")
+        project.compose(
+            *quick(sky.tracking, SALTED, "train.seed=9", *overrides, f"compute.sagemaker.git.revision={commit}")
+        )
         assert f"evaluation.py is not as {commit[:12]} holds it" in run_stage(project, "evaluate", code=255)
-        code.write_text(code.read_text().removesuffix("# edited\n"))
+        project.git("reset", "--quiet", "--hard", commit)
         sky.client("secretsmanager").put_secret_value(SecretId="git", SecretString='{"username": "x", "password": "y"}')
         assert "cannot be cloned" in run_stage(project, "evaluate", code=255)
     assert TOKEN not in sky.logs()

@@ -8,7 +8,7 @@ from ..lineage.hashes import hash_path
 from ..pipeline.callbacks import Execution
 from ..pipeline.dvcfile import PARAMS_FILE, locked_hash
 from ..proof.history import History
-from ..settings import read_params, select
+from ..settings import flatten, read_params
 
 
 def commit_for_job(execution: Execution) -> dict[str, str]:
@@ -35,15 +35,14 @@ def commit_for_job(execution: Execution) -> dict[str, str]:
 def _require_same(execution: Execution, history: History, commit: str) -> None:
     """Raises DispatchError for the first thing of this execution that the commit does not hold."""
     root, pipeline, stage = execution.root, execution.pipeline, execution.stage
+    if changed := history.git.changed_files():
+        raise DispatchError(f"{changed[0]} differs from the commit that is checked out. Commit, push, run this again.")
     if history.pipeline(commit).stages.get(stage.name) != stage:
         raise DispatchError(f"dvc.yaml at {commit[:12]} defines {stage.name} otherwise. Commit, push, run this again.")
-    at_commit, here = history.params(commit, PARAMS_FILE), read_params(root / PARAMS_FILE)
-    for key in ("conf_digest", *stage.params):
-        try:
-            same = select(at_commit, key) == select(here, key)
-        except KeyError:
-            same = False
-        if not same:
+    at_commit, here = flatten(history.params(commit, PARAMS_FILE)), flatten(read_params(root / PARAMS_FILE))
+    for key in sorted({*at_commit, *here}):
+        # where a stage runs is the one thing that a job does not read there
+        if at_commit.get(key) != here.get(key) and not key.startswith("compute."):
             raise DispatchError(f"{key} in params.yaml is not that of {commit[:12]}. Commit, push, run this again.")
     lock = history.lock(commit)
     for dep in stage.deps:
