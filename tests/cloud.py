@@ -43,6 +43,10 @@ class Cloud:
     def faults_left(self) -> int:
         return faults.left(self.state)
 
+    def forget_faults(self) -> None:
+        """Takes back what was ordered and not met."""
+        faults.forget(self.state)
+
     def objects(self, bucket: str) -> dict[str, bytes]:
         """Every object of a bucket."""
         client = self.client("s3")

@@ -42,7 +42,7 @@ def sky(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         (project.root / ".dvc" / "config.local").write_text(
             f"['remote \"storage\"']\n    secret_access_key = {TOKEN}\n    access_key_id = x\n"
         )
-        project.compose(*quick(running.tracking, SALTED))
+        project.compose(*quick(running.tracking, SALTED, "compute.sagemaker.install=lock"))
         (running.state / "repro.log").write_text(project.dvc("repro"))
         project.commit("First model")
         project.dvc("push", "--quiet")
@@ -71,6 +71,7 @@ def test_from_raw_data_to_a_verified_version(sky: Cloud, lineage: Lineage) -> No
         assert int(tags["sagemaker_billable_seconds"]) > 0
         assert tags["lineage_status"] == "linked"
         assert ("environment_md5" in tags) == (stage != "preprocess")
+    assert all(not job.get("HyperParameters") for job in jobs.values())  # they would go through a shell
     (run,) = store.runs("train")
     assert run.info.status == "FINISHED"
     assert run.data.metrics["train_loss"] > 0
@@ -180,20 +181,24 @@ def test_an_object_that_came_back_with_other_bytes(sky: Cloud, tmp_path: Path) -
     assert project.git("status", "--porcelain") == ""
 
 
-def test_an_object_that_is_nowhere(sky: Cloud, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["lost before", "lost meanwhile"])
+def test_an_object_that_the_remote_has_lost(way: str, sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
     listing = json.loads(project.cached(project.out("preprocess", "data/processed")).read_text())
     shard = next(entry["md5"] for entry in listing if entry["relpath"].startswith("shards/"))
-    client, place = sky.client("s3"), {"Bucket": "the-data", "Key": f"dvc/files/md5/{shard[:2]}/{shard[2:]}"}
-    data = client.get_object(**place)["Body"].read()
-    client.delete_object(**place)
-    project.cached(shard).unlink()
-    try:
-        output = run_stage(project, "evaluate", code=255)
-    finally:
-        client.put_object(**place, Body=data)
-    assert "data/processed" in output
-    assert "Traceback" not in output
+    place = {"Bucket": "the-data", "Key": f"dvc/files/md5/{shard[:2]}/{shard[2:]}"}
+    if way == "lost before":  # it is on disk here, so it is put there again
+        sky.client("s3").delete_object(**place)
+        run_stage(project, "evaluate")
+        assert sky.client("s3").head_object(**place)["ContentLength"] > 0
+    else:
+        sky.fail(f"GET /the-data/{place['Key']}", status="404 Not Found", times=100)
+        try:
+            output = run_stage(project, "evaluate", code=255)
+        finally:
+            sky.forget_faults()
+        assert "could not bring the inputs" in output
+        assert "Traceback" not in output.partition("did not end well")[2]
     assert project.git("status", "--porcelain") == ""
 
 

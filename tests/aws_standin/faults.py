@@ -40,6 +40,12 @@ def left(state: Path) -> int:
     return sum(fault["times"] for fault in _read(state))
 
 
+def forget(state: Path) -> None:
+    """Takes back all orders."""
+    with _lock:
+        (state / FILE).unlink(missing_ok=True)
+
+
 def _read(state: Path) -> list[dict[str, Any]]:
     path = state / FILE
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []

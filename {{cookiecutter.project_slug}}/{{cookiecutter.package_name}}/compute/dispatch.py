@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import deque
@@ -32,15 +31,16 @@ LAST_LINES = 15  # of the log of a job that failed
 class Dispatch:
     """One execution of a stage, away from here. Raises DispatchError, before anything was started, if it cannot be."""
 
-    def __init__(self, execution: Execution) -> None:
+    def __init__(self, execution: Execution, inputs: Inputs) -> None:
         self.execution = execution
+        self.inputs = inputs
         self.aws = preflight.check(execution.root, execution.stage, execution.settings)
         self._git = commit_for_job(execution) if execution.settings.compute.sagemaker.source == "git" else None
+        self._objects = Objects(execution.root)
         self._stop_orphan()
+        self._pulled = self._push()
 
-    def run(
-        self, inputs: Inputs, outputs: Outputs, check: Callable[[], None], tell: Callable[[dict[str, str]], None]
-    ) -> None:
+    def run(self, outputs: Outputs, check: Callable[[], None], tell: Callable[[dict[str, str]], None]) -> None:
         """Runs the stage as a job and writes what it made to `outputs`.
 
         `tell` hears of the job's facts when it has started and when it has ended. `check` raises if nobody waits for
@@ -48,13 +48,12 @@ class Dispatch:
         something else than it must.
         """
         name = self.execution.stage.name
-        pulled = self._push(inputs)
         report = self.aws.address("reports", f"{secrets.token_hex(8)}.json")
         # noted before it is started: a kill at any moment leaves a job that can be found
         base = jobs.base_name(self.aws.settings.prefix, name)
         self.execution.note({**self.execution.run, "job": base})
         try:
-            job = self._start(base, self._ticket(pulled, report))
+            job = self._start(base, self._ticket(report))
             print(f"{name} runs as SageMaker job {job.name} on {job.instance_type} in {self.aws.region}.", flush=True)
             tell(job.facts)
             last = self._follow(job, check)
@@ -65,7 +64,7 @@ class Dispatch:
         if job.status != "Completed":
             reason = job.failure or f"it was {job.status.lower()}, by its time limit or by somebody"
             raise DispatchError(f"job {job.name} did not end well: {reason}\nIts last lines:\n" + "\n".join(last))
-        self._bring(report, job.name, inputs, outputs)
+        self._bring(report, job.name, outputs)
 
     def _start(self, base: str, ticket: Ticket) -> jobs.Job:
         root = self.execution.root
@@ -85,26 +84,24 @@ class Dispatch:
             last.append(f"  {line}")
         return last
 
-    def _push(self, inputs: Inputs) -> dict[str, str]:
+    def _push(self) -> dict[str, str]:
         """Puts the data that the stage reads into the DVC remote. Returns its hash by path."""
         pipeline, root = self.execution.pipeline, self.execution.root
-        data = [dep for dep in inputs if pipeline.producer(dep) or (root / f"{dep}.dvc").exists()]
-        if data:
-            command = [sys.executable, "-m", "dvc", "push", "--quiet", *data]
-            done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                lines = [line for line in done.stderr.splitlines() if line.strip()]
-                raise DispatchError(f"{', '.join(data)} cannot be put into the DVC remote: {' '.join(lines[:2])}")
-        return {dep: hash_path(root / dep).md5 for dep in data}
+        data = [dep for dep in self.inputs if pipeline.producer(dep) or (root / f"{dep}.dvc").exists()]
+        contents = {dep: hash_path(root / dep) for dep in data}
+        # not `dvc push`: it believes its notes of what the remote once held
+        for dep, content in contents.items():
+            self._objects.keep(root / dep, content)
+        return {dep: content.md5 for dep, content in contents.items()}
 
-    def _ticket(self, pulled: dict[str, str], report: str) -> Ticket:
+    def _ticket(self, report: str) -> Ticket:
         execution, settings = self.execution, self.execution.settings.compute.sagemaker
         remote = Remote.of(execution.root)
         assert remote is not None  # preflight has looked
         return Ticket(
             stage=execution.stage.name,
             package=Path(__file__).parents[1].name,
-            inputs=pulled,
+            inputs=self._pulled,
             outputs=list(execution.stage.outs),
             remote={"name": remote.name, "url": remote.url, **remote.place},
             report=report,
@@ -120,18 +117,18 @@ class Dispatch:
         settings = self.execution.settings.compute.sagemaker.git
         return {**self._git, "credential": settings.credential, "secret": settings.secret}
 
-    def _bring(self, report: str, job: str, inputs: Inputs, outputs: Outputs) -> None:
+    def _bring(self, report: str, job: str, outputs: Outputs) -> None:
         """Writes what the job made to `outputs`, each hash computed anew. It must have worked with the same inputs."""
         said = self.aws.read(report)
         if said is None:
             raise DispatchError(f"job {job} left no report at {report}.")
         entry: dict[str, Any] = json.loads(said)["entry"]
-        for path, here in inputs.items():
+        for path, here in self.inputs.items():
             there, md5 = locked_hash(entry, "deps", path), hash_path(here).md5
             if there != md5:
                 raise DispatchError(f"job {job} worked with another {path}: {there} there, {md5} here.")
         made = {path: str(locked_hash(entry, "outs", path)) for path in outputs}
-        Objects(self.execution.root).fetch_all({outputs[path]: md5 for path, md5 in made.items()})
+        self._objects.fetch_all({outputs[path]: md5 for path, md5 in made.items()})
         for path, md5 in made.items():
             found = hash_tree(outputs[path]).md5
             if found != md5:

@@ -81,14 +81,14 @@ def _run(name: str, work: Work, caller: Caller) -> None:
     check_imports(root, root / PACKAGE.name, stage)
     with StageLock(root, name) as lock:
         execution = Execution(root, pipeline, stage, settings, note=lock.note, interrupted=lock.interrupted)
-        dispatch = _dispatch(execution)
-        callbacks = Callbacks.from_settings(settings)
         inputs = Inputs(root, stage)
+        dispatch = _dispatch(execution, inputs)
+        callbacks = Callbacks.from_settings(settings)
         try:
             callbacks.on_start(execution)
             with Outputs(root, stage) as outputs:
                 if dispatch is not None:
-                    dispatch.run(inputs, outputs, caller.check, lambda facts: callbacks.on_job(execution, facts))
+                    dispatch.run(outputs, caller.check, lambda facts: callbacks.on_job(execution, facts))
                 else:
                     work(settings.declared(stage.params), inputs, outputs, Report(execution, callbacks, caller))
                 caller.check()
@@ -99,7 +99,7 @@ def _run(name: str, work: Work, caller: Caller) -> None:
             raise
 
 
-def _dispatch(execution: Execution) -> Dispatch | None:
+def _dispatch(execution: Execution, inputs: Inputs) -> Dispatch | None:
     """The way to a SageMaker job if the stage runs in one; None if it runs here. Marks the execution accordingly."""
     ticket = ticket_of_this_job()
     if ticket is not None:
@@ -110,7 +110,7 @@ def _dispatch(execution: Execution) -> Dispatch | None:
     from ..compute.dispatch import Dispatch
 
     execution.is_sent_away = True
-    return Dispatch(execution)
+    return Dispatch(execution, inputs)
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DamageError, LineageError
-from ..lineage.hashes import Hashed, hash_bytes, hash_file
+from ..lineage.hashes import Content, Hashed, hash_bytes, hash_file, listing
 from ..lineage.remote import object_path
 
 if TYPE_CHECKING:
@@ -189,6 +189,23 @@ class Objects:
             partial = kept.with_name(f"{kept.name}.{threading.get_ident()}.partial")  # two paths may have one content
             shutil.copyfile(path, partial)
             partial.replace(kept)
+
+    def keep(self, path: Path, content: Content) -> None:
+        """Puts what lies at `path` into the remote, by hash, where it is not there yet; a folder's listing comes last.
+
+        Raises LineageError if the remote does not take it.
+        """
+        files = {file.md5: path / file.path if path.is_dir() else path for file in content.files}
+        missing = [md5 for md5, held in self.held(files).items() if held.size is None]
+        self._for_all(missing, lambda md5: self._put(md5, files[md5].read_bytes()))
+        if content.md5.endswith(".dir") and self.held([content.md5])[content.md5].size is None:
+            self._put(content.md5, listing({file.path: file.md5 for file in content.files}))
+
+    def _put(self, md5: str, data: bytes) -> None:
+        try:
+            self._remote.fs.pipe_file(self._remote.oid_to_path(md5), data)
+        except Exception as error:
+            raise LineageError(f"{self.url(md5)} cannot be written: {_first_line(error)}") from error
 
     def verified(self, md5: str, scratch: Path) -> Path:
         """A file with the right bytes: the one in the cache, or one fetched into `scratch`. Raises as `fetch` does."""
