@@ -17,6 +17,7 @@ from servers import aws_standin, mlflow_server
 REGION = "eu-central-1"
 ROLE = "arn:aws:iam::123456789012:role/jobs"
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/pytorch:1"
+OLD_IMAGE = IMAGE.replace(":1", ":old")  # brings another torch than the lock asks for
 BUCKETS = ("the-data", "the-jobs", "the-artifacts")
 SECRET = "s3cr3t-of-the-launcher"  # the AWS key here: it must not travel
 GUARD = Path(__file__).with_name("loopback_only")
@@ -90,7 +91,8 @@ def cloud(folder: Path, installed: Project) -> Iterator[Cloud]:
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true"}
     # everything is installed; what is not cannot be had
     offline = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
-    with aws_standin(folder, {IMAGE: installed.venv / "bin"}, **guard, **quiet, **offline) as endpoint:
+    images = {IMAGE: installed.venv / "bin", OLD_IMAGE: old_image(folder / "old", installed.venv / "bin")}
+    with aws_standin(folder, images, **guard, **quiet, **offline) as endpoint:
         keys = {"AWS_ACCESS_KEY_ID": "launcher", "AWS_SECRET_ACCESS_KEY": SECRET}
         where = {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
         environment = {**installed.environment, **keys, **where, **guard, **quiet}
@@ -104,6 +106,17 @@ def cloud(folder: Path, installed: Project) -> Iterator[Cloud]:
         project = Project(root, installed.venv, environment)
         with mlflow_server(project, folder / "mlflow.db", "s3://the-artifacts/mlflow") as uri:
             yield Cloud(folder, endpoint, uri, project)
+
+
+def old_image(folder: Path, executables: Path) -> Path:
+    """Executables like those of another image, where torch says that it is an older version."""
+    (folder / "torch-2.0.0.dist-info").mkdir(parents=True)
+    (folder / "torch-2.0.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.0.0\n")
+    for name in ("python", "python3", "pip3"):
+        script = folder / name
+        script.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{folder}" exec {executables / name} "$@"\n')
+        script.chmod(0o755)
+    return folder
 
 
 def settings(tracking: str, **sagemaker: str) -> list[str]:

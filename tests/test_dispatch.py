@@ -15,7 +15,7 @@ import psutil
 import pytest
 from aws_standin.container import can_run
 from baked import Project
-from cloud import BUCKETS, IMAGE, SECRET, Cloud, cloud, settings
+from cloud import BUCKETS, IMAGE, OLD_IMAGE, SECRET, Cloud, cloud, settings
 from command import Lineage
 from servers import git_server, mlflow_server
 
@@ -213,6 +213,24 @@ def test_a_stage_that_fails_in_its_job_tells_why(sky: Cloud, tmp_path: Path) -> 
     assert "sagemaker_job_name" in last.data.tags  # type: ignore[attr-defined]
 
 
+def test_the_torch_of_the_image_is_kept_and_said(sky: Cloud, lineage: Lineage, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    image = {"install": "lock", "image": OLD_IMAGE}
+    overrides = [f"compute.sagemaker.{key}={value}" for key, value in image.items()]
+    project.compose(*quick(sky.tracking, SALTED, "train.seed=41", *overrides))
+    project.environment["PIPELINE_COMPUTE"] = "preprocess=local,evaluate=local"
+    project.dvc("repro")
+    project.commit("With the torch of the image")
+    project.dvc("push", "--quiet")
+    lineage(project, "link")
+    version = project.lineage["model"]["version"]
+    proof = lineage.verify(project, f"models:/traceable-digits/{version}")
+    assert (proof.status, proof.not_passed) == (0, {})
+    assert "the image's, not the lock's: torch 2.0.0" in proof.link("environment")["text"]
+    (tags,) = [run.data.tags for run in store_runs(sky, "train") if "environment_kept" in run.data.tags]  # type: ignore[attr-defined]
+    assert tags["environment_kept"] == "torch 2.0.0"
+
+
 def test_packages_that_cannot_be_installed(sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
     lock = project.root / "requirements.lock"
@@ -278,6 +296,7 @@ def test_a_job_that_does_not_come_to_its_end(way: str, sky: Cloud, tmp_path: Pat
 
 def test_a_temporary_experiment_and_two_at_once(sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
+    project.environment["PIPELINE_COMPUTE"] = "preprocess=local,evaluate=local"
     known = len(sky.jobs())
     overrides = [item for setting in quick(sky.tracking, "train.seed=choice(21,22)") for item in ("-S", setting)]
     project.dvc("exp", "run", "--queue", *overrides)

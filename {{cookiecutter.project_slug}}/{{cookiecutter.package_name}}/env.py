@@ -7,3 +7,4 @@ PIPELINE_CALLBACKS = "PIPELINE_CALLBACKS"  # "none": nobody is told, whatever pa
 DVC_EXP_BASELINE_REV = "DVC_EXP_BASELINE_REV"  # the commit an experiment started from
 PIPELINE_COMPUTE = "PIPELINE_COMPUTE"  # where stages run in this call: "local", or "train=sagemaker,evaluate=local"
 PIPELINE_TICKET = "PIPELINE_TICKET"  # inside a job: the file that says what for, written by who sent it
+PIPELINE_KEPT = "PIPELINE_KEPT"  # inside a job: version by name, as JSON, of the torch packages that the image brought

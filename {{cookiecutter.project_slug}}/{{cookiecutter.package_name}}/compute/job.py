@@ -52,7 +52,7 @@ def run(root: Path, ticket: Ticket) -> None:
     _dvc(f"run stage {ticket.stage}", "repro", "--single-item", "--force", ticket.stage)
     entry = read_lock(root)[ticket.stage]
     _dvc("put the outputs into the DVC remote", "push", "--quiet", *ticket.outputs)
-    report = {"entry": entry, "job": job_of_this_process()}
+    report = {"entry": entry, "job": job_of_this_process(root)}
     aws.write(ticket.report, json.dumps(report, indent=2).encode())
     print(f"stage {ticket.stage} is done; its outputs are in {ticket.remote['url']}.", flush=True)
 

@@ -36,12 +36,12 @@ def main() -> None:
     try:
         ticket = json.loads((folder / TICKET).read_text(encoding="utf-8"))
         WORK.mkdir(parents=True)
-        if ticket["install"] == "lock":
-            install(folder / LOCK)
+        kept = install(folder / LOCK) if ticket["install"] == "lock" else {}
         project = clone(ticket["git"]) if ticket["git"] else unpack(folder)
     except Exception as error:
         fail(f"{type(error).__name__}: {error}")
     environment = {**os.environ, "PIPELINE_TICKET": str(folder / TICKET), "PIPELINE_COMPUTE": "local"}
+    environment["PIPELINE_KEPT"] = json.dumps(kept)
     os.chdir(project)
     os.execve(sys.executable, [sys.executable, "-m", f"{ticket['package']}.compute.job"], environment)  # noqa: S606
 
@@ -85,8 +85,8 @@ def clone(source: dict[str, str]) -> Path:
     return repository / source["folder"]
 
 
-def install(lock: Path) -> None:
-    """Installs the lock with the Python of the image, which keeps its own torch if it has one."""
+def install(lock: Path) -> dict[str, str]:
+    """Installs the lock, less torch if the image has one. Returns the image's versions of what was left out."""
     versions = torch_of_image()
     print(f"installing {lock.name}{', less the torch of this image' if versions else ''}", flush=True)
     wanted = WORK / LOCK
@@ -104,6 +104,7 @@ def install(lock: Path) -> None:
     if done.returncode != 0:
         errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR")] or ["see the log"]
         raise RuntimeError(f"{lock.name} cannot be installed: {' '.join(errors)[:700]}")
+    return versions
 
 
 def torch_of_image() -> dict[str, str]:
@@ -124,11 +125,15 @@ def without_torch(lock: str) -> Iterator[str]:
     piece: list[str] = []
     for line in [*lock.splitlines(keepends=True), "end"]:
         if piece and not line.startswith((" ", "\t")):
-            name = piece[0].partition("=")[0].strip().lower()
-            if not (name in OF_TORCH or name.startswith(tuple(part for part in OF_TORCH if part.endswith("-")))):
+            if not belongs_to_torch(piece[0].partition("=")[0].strip().lower()):
                 yield "".join(piece)
             piece = []
         piece.append(line)
+
+
+def belongs_to_torch(name: str) -> bool:
+    """Whether a package is torch, or what torch is built for."""
+    return name in OF_TORCH or name.startswith(tuple(part for part in OF_TORCH if part.endswith("-")))
 
 
 def fail(reason: str) -> NoReturn:

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..env import PIPELINE_TICKET
+from ..env import PIPELINE_KEPT, PIPELINE_TICKET
+from ..lineage.packages import LOCK, locked
 
 FILE = "ticket.json"
 
@@ -42,12 +43,21 @@ def ticket_of_this_job() -> Ticket | None:
     return Ticket.read(Path(path)) if path else None
 
 
-def job_of_this_process() -> dict[str, str]:
-    """Name and ARN of the SageMaker job that this process is part of; empty outside of jobs."""
+def job_of_this_process(root: Path) -> dict[str, Any]:
+    """Name and ARN of the SageMaker job that this process is part of; empty outside of jobs.
+
+    `kept` are the torch packages that the image brought in other versions than the lock in `root` asks for.
+    """
     config = Path("/opt/ml/config/processingjobconfig.json")
     if config.exists():
         described = json.loads(config.read_text(encoding="utf-8"))
-        return {"name": described["ProcessingJobName"], "arn": described["ProcessingJobArn"]}
-    if name := os.environ.get("TRAINING_JOB_NAME"):
-        return {"name": name, "arn": os.environ.get("TRAINING_JOB_ARN", "unknown")}
-    return {}
+        job = {"name": described["ProcessingJobName"], "arn": described["ProcessingJobArn"]}
+    elif name := os.environ.get("TRAINING_JOB_NAME"):
+        job = {"name": name, "arn": os.environ.get("TRAINING_JOB_ARN", "unknown")}
+    else:
+        return {}
+    asked = locked(root / LOCK)
+    brought: dict[str, str] = json.loads(os.environ.get(PIPELINE_KEPT) or "{}")
+    # a lock without a local part (+cpu, +cu130) admits any
+    kept = {name: version for name, version in brought.items() if version.partition("+")[0] != asked.get(name)}
+    return {**job, "kept": kept} if kept else job

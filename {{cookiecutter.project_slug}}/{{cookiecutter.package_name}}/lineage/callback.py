@@ -53,7 +53,7 @@ class MLflowCallback(Callback):
         tracker = Tracker(execution.settings.tracking, main_root(execution.root))
         self._tracker, self._run_id = tracker, str(execution.run["run_id"])
         if LOCK in execution.stage.deps:
-            environment = environment_facts(execution.root)
+            environment = environment_facts(execution.root, execution.run["job"].get("kept"))
             tracker.tags(self._run_id, environment)
             differs = {key: value for key, value in environment.items() if key == "environment_differs"}
             execution.run["started_from"] = {**execution.run.get("started_from", {}), **differs}

@@ -79,11 +79,15 @@ def facts_at_end(execution: Execution) -> Facts:
     return facts
 
 
-def environment_facts(root: Path) -> dict[str, str]:
-    """The lock that is installed, or what is installed otherwise than the lock in `root` says."""
-    wrong = differences(root / LOCK)
+def environment_facts(root: Path, kept: dict[str, str] | None = None) -> dict[str, str]:
+    """The lock that is installed, or what is installed otherwise than the lock in `root` says.
+
+    `kept` are the torch packages of a job's image, by version, that take the place of those in the lock.
+    """
+    wrong = differences(root / LOCK, kept=bool(kept))
     if not wrong:
-        return {"environment_md5": hash_path(root / LOCK).md5}
+        named = {"environment_kept": ", ".join(f"{name} {version}" for name, version in kept.items())} if kept else {}
+        return {"environment_md5": hash_path(root / LOCK).md5, **named}
     print(f"warning: this environment is not as {LOCK} says ({wrong[0]}, ...). `make setup` mends it.", file=sys.stderr)
     return {"environment_differs": "\n".join(wrong)[:5000]}
 

@@ -8,14 +8,17 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from ..compute.launch import belongs_to_torch
+
 LOCK = "requirements.lock"
 
 
 def installed() -> dict[str, str]:
     """Version by package name of everything this Python can import, sorted by name."""
-    found = {
-        canonicalize_name(dist.metadata["Name"]): dist.version for dist in distributions() if dist.metadata["Name"]
-    }
+    found: dict[str, str] = {}
+    for dist in distributions():
+        if dist.metadata["Name"]:
+            found.setdefault(canonicalize_name(dist.metadata["Name"]), dist.version)  # the first is the one imported
     return dict(sorted(found.items()))
 
 
@@ -44,12 +47,14 @@ def pins(lock: str, markers: dict[str, str] | None = None) -> dict[str, str]:
     return found
 
 
-def differences(lock: Path) -> list[str]:
-    """What is installed otherwise than `lock` says, a sentence each."""
+def differences(lock: Path, *, kept: bool = False) -> list[str]:
+    """What is installed otherwise than `lock` says, a sentence each; with `kept`, all that belongs to torch aside."""
     have = installed()
     wrong = []
     for name, version in locked(lock).items():
         there = have.get(name)
+        if kept and belongs_to_torch(name):
+            continue
         if there is None:
             wrong.append(f"{name} {version} is not installed")
         # a lock without a local part (+cpu, +cu130) admits any

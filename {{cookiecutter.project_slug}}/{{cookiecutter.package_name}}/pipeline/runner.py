@@ -104,7 +104,7 @@ def _dispatch(execution: Execution, inputs: Inputs) -> Dispatch | None:
     ticket = ticket_of_this_job()
     if ticket is not None:
         execution.is_in_job = True
-        execution.run.update({**ticket.run, "job": job_of_this_process()})
+        execution.run.update({**ticket.run, "job": job_of_this_process(execution.root)})
     if place_of(execution.settings.compute, execution.stage.name) == "local":
         return None
     from ..compute.dispatch import Dispatch

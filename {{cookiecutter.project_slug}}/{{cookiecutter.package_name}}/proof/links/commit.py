@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from ...compute.launch import belongs_to_torch
 from ...errors import LineageError
 from ...lineage.chain import model_parameters
 from ...lineage.facts import DATASET, MODEL, RAW, RUN_RECORD
@@ -131,7 +132,15 @@ def environment(case: Case) -> Tally:
     malformed = [name for name, equals, version in lines if not (name and equals and version)]
     tally.equal(f"lines of packages.txt of run {record['run_id']} that name no package", malformed, [], "the run")
     packages = {name: version for name, _, version in lines}
+    kept = record.get("job", {}).get("kept") or {}
+    for name, version in kept.items():
+        tally.equal(f"package {name} in packages.txt of run {record['run_id']}", packages.get(name), version, "the job")
+    if kept:
+        named = ", ".join(f"{name} {version}" for name, version in kept.items())
+        tally.note = f"; torch and what belongs to it are the image's, not the lock's: {named}"
     for name, locked in pins(text.decode(), record.get("machine", {}).get("markers")).items():
+        if kept and belongs_to_torch(name):
+            continue
         installed = packages.get(name)
         # a lock without a local part (+cpu, +cu130) admits any
         if installed is not None and "+" not in locked:
