@@ -11,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
-from .jobs import Place
+from .place import Place
 from .server import StandIn, serve
 
 

@@ -2,51 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import threading
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
-
 from .container import Container
+from .log import Log
+from .place import Place
 
 ENDED = ("Completed", "Failed", "Stopped")
-FLUSH = 0.2  # seconds between two deliveries of log lines
-
-
-@dataclass
-class Place:
-    """Where jobs run: what a container of this machine gets to see."""
-
-    state: Path
-    images: dict[str, Path]  # folder of executables by image
-    endpoint: str
-    region: str
-    grace: float  # seconds that a job has to stop
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def client(self, service: str) -> Any:
-        keys = {"aws_access_key_id": "standin", "aws_secret_access_key": "standin"}
-        return boto3.client(service, endpoint_url=self.endpoint, region_name=self.region, **keys)
 
 
 class Job(ABC):
     """One job, from its request to its last state."""
 
-    log_group: str
-    name_key: str
+    kind: str  # "Training" or "Processing"
+    specification: str  # where the request says what to run
+    image_key: str
 
     def __init__(self, place: Place, request: dict[str, Any], arn: str) -> None:
         self.place = place
         self.request = request
         self.arn = arn
-        self.name = str(request[self.name_key])
+        self.name = str(request[f"{self.kind}JobName"])
         self.status = "InProgress"
         self.failure = ""
         self.started: float | None = None
@@ -70,10 +51,6 @@ class Job(ABC):
         """What DescribeJob says now, beyond the request."""
 
     @abstractmethod
-    def command(self) -> list[str]:
-        """Entry point and arguments."""
-
-    @abstractmethod
     def fill(self) -> None:
         """Brings inputs and configuration into the container."""
 
@@ -86,13 +63,18 @@ class Job(ABC):
         """What the job wrote down about its failure."""
 
     @property
-    @abstractmethod
-    def image(self) -> str: ...
+    def image(self) -> str:
+        return str(self.request[self.specification][self.image_key])
 
     @property
-    @abstractmethod
     def names(self) -> dict[str, str]:
         """What the environment says of the job."""
+        return {f"{self.kind.upper()}_JOB_NAME": self.name, f"{self.kind.upper()}_JOB_ARN": self.arn}
+
+    def command(self) -> list[str]:
+        """Entry point and arguments."""
+        wanted = self.request[self.specification]
+        return [*wanted["ContainerEntrypoint"], *wanted.get("ContainerArguments", [])]
 
     def _work(self) -> None:
         try:
@@ -131,7 +113,7 @@ class Job(ABC):
         if timer is not None:
             timer.daemon = True
             timer.start()
-        with Log(self.place, self.log_group, f"{self.name}/algo-1-{int(self.started)}") as log:
+        with Log(self.place, f"/aws/sagemaker/{self.kind}Jobs", f"{self.name}/algo-1-{int(self.started)}") as log:
             if not self._stopping:
                 for line in self.container.run(self.command(), environment):
                     log.write(line)
@@ -183,20 +165,9 @@ def hosts(cluster: dict[str, Any]) -> dict[str, Any]:
 class TrainingJob(Job):
     """CreateTrainingJob."""
 
-    log_group = "/aws/sagemaker/TrainingJobs"
-    name_key = "TrainingJobName"
-
-    @property
-    def image(self) -> str:
-        return str(self.request["AlgorithmSpecification"]["TrainingImage"])
-
-    @property
-    def names(self) -> dict[str, str]:
-        return {"TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self.arn}
-
-    def command(self) -> list[str]:
-        specification = self.request["AlgorithmSpecification"]
-        return [*specification["ContainerEntrypoint"], *specification.get("ContainerArguments", [])]
+    kind = "Training"
+    specification = "AlgorithmSpecification"
+    image_key = "TrainingImage"
 
     def fill(self) -> None:
         config: dict[str, Any] = {}
@@ -247,20 +218,9 @@ class TrainingJob(Job):
 class ProcessingJob(Job):
     """CreateProcessingJob."""
 
-    log_group = "/aws/sagemaker/ProcessingJobs"
-    name_key = "ProcessingJobName"
-
-    @property
-    def image(self) -> str:
-        return str(self.request["AppSpecification"]["ImageUri"])
-
-    @property
-    def names(self) -> dict[str, str]:
-        return {"PROCESSING_JOB_NAME": self.name, "PROCESSING_JOB_ARN": self.arn}
-
-    def command(self) -> list[str]:
-        specification = self.request["AppSpecification"]
-        return [*specification["ContainerEntrypoint"], *specification.get("ContainerArguments", [])]
+    kind = "Processing"
+    specification = "AppSpecification"
+    image_key = "ImageUri"
 
     def fill(self) -> None:
         for given in self.request.get("ProcessingInputs") or []:
@@ -296,47 +256,3 @@ class ProcessingJob(Job):
         words = self.container.message("/opt/ml/output/message") if self.ended else ""
         state |= {"ExitMessage": words} if words else {}
         return state | ({"FailureReason": self.failure} if self.failure else {})
-
-
-class Log:
-    """Delivers lines to CloudWatch Logs while they come."""
-
-    def __init__(self, place: Place, group: str, stream: str) -> None:
-        self._client = place.client("logs")
-        self._group, self._stream = group, stream
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._deliver, daemon=True)
-
-    def __enter__(self) -> Log:
-        existing = self._client.describe_log_groups(logGroupNamePrefix=self._group)["logGroups"]
-        if not any(group["logGroupName"] == self._group for group in existing):
-            with contextlib.suppress(self._client.exceptions.ResourceAlreadyExistsException):  # another was as quick
-                self._client.create_log_group(logGroupName=self._group)
-        self._client.create_log_stream(logGroupName=self._group, logStreamName=self._stream)
-        self._thread.start()
-        return self
-
-    def write(self, line: str) -> None:
-        self._lines.put(line.rstrip("\n"))
-
-    def __exit__(self, *_: object) -> None:
-        self._lines.put(None)
-        self._thread.join()
-
-    def _deliver(self) -> None:
-        ended = False
-        while not ended:
-            events = []
-            line = self._lines.get()
-            until = time.monotonic() + FLUSH
-            while line is not None:
-                # the service refuses empty messages
-                events.append({"timestamp": int(time.time() * 1000), "message": line or " "})
-                try:
-                    line = self._lines.get(timeout=max(0.0, until - time.monotonic()))
-                except queue.Empty:
-                    break
-            else:
-                ended = True
-            if events:
-                self._client.put_log_events(logGroupName=self._group, logStreamName=self._stream, logEvents=events)

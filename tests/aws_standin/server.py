@@ -11,7 +11,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from .faults import take
-from .jobs import Job, Place, ProcessingJob, TrainingJob
+from .jobs import Job, ProcessingJob, TrainingJob
+from .place import Place
 
 KINDS: dict[str, type[Job]] = {"TrainingJob": TrainingJob, "ProcessingJob": ProcessingJob}
 # moto answers these with an error of its own (500), which clients try again ten times
@@ -47,14 +48,14 @@ class StandIn:
         request = json.loads(body or b"{}")
         kind = next((kind for kind in KINDS if action.endswith(kind)), None)
         if action in ("StopTrainingJob", "StopProcessingJob"):
-            return self._stop(str(request[KINDS[str(kind)].name_key]), start)
+            return self._stop(str(request[f"{kind}Name"]), start)
         status, answer = self._ask_moto(environ, body)
         if status.startswith("200") and kind and action == f"Create{kind}":
             job = KINDS[kind](self.place, request, answer[f"{kind}Arn"])
             self.jobs[job.name] = job
             job.start()
         elif status.startswith("200") and kind and action == f"Describe{kind}":
-            job = self.jobs[request[KINDS[kind].name_key]]
+            job = self.jobs[request[f"{kind}Name"]]
             answer = _without_empty({**answer, **_shown(job.request), **job.describe()})
         elif status.startswith("5"):
             status, answer = "400 Bad Request", {"__type": "ValidationException", "message": f"no {action} here"}
