@@ -1,4 +1,4 @@
-"""Amazon Web Services through the genuine SDK. The only module of the project that imports boto3 or sagemaker."""
+"""Amazon Web Services through the genuine SDKs: an account, its clients, objects and secrets; errors in a sentence."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,6 +40,7 @@ class Aws:
             raise DispatchError("no AWS credentials were found. `aws configure` or `aws sso login` brings them.")
         os.environ.setdefault("AWS_DEFAULT_REGION", self.region)  # parts of the SDK look there only
 
+    @cache  # noqa: B019  lives as long as one stage; making a client costs more than asking it
     def client(self, service: str) -> Any:
         """A client of one service, which tries again where the network or AWS fail for a while."""
         from botocore.config import Config
