@@ -150,7 +150,7 @@ def test_what_aws_refuses_is_said_and_nothing_is_changed(
     request_: str, status: str, times: int, said: str, sky: Cloud, tmp_path: Path
 ) -> None:
     project = sky.copy(tmp_path)
-    before = {path: path.read_bytes() for path in (project.root / "metrics").rglob("*") if path.is_file()}
+    before = results(project)
     sky.fail(request_, status=status, times=times)
     output = run_stage(project, "evaluate", code=None)
     assert sky.faults_left == 0
@@ -158,7 +158,13 @@ def test_what_aws_refuses_is_said_and_nothing_is_changed(
     assert "Traceback" not in output
     assert project.git("status", "--porcelain") == ""
     assert list(project.root.rglob("*.partial")) == []
-    assert before.keys() >= {path for path in (project.root / "metrics").rglob("*") if path.is_file()}
+    assert results(project) == before
+
+
+def results(project: Project) -> dict[Path, bytes]:
+    """The files that evaluate makes."""
+    files = [path for folder in ("metrics", "plots") for path in (project.root / folder).iterdir()]
+    return {path: path.read_bytes() for path in files}
 
 
 def test_the_network_is_lost_for_a_while(sky: Cloud, tmp_path: Path) -> None:
@@ -400,7 +406,7 @@ def test_a_job_that_clones_a_pushed_commit(sky: Cloud, tmp_path: Path) -> None:
     assert TOKEN not in sky.logs()
 
 
-def test_tracking_by_the_arn_of_a_server_of_sagemaker(sky: Cloud, tmp_path: Path) -> None:
+def test_tracking_by_the_arns_of_sagemaker(sky: Cloud, tmp_path: Path) -> None:
     """The plugin for ARNs is told to ask a server here; jobs learn of it by the secret that they are given."""
     project = sky.copy(tmp_path)
     with mlflow_server(project, tmp_path / "mlflow.db", "s3://the-artifacts/arn", "--no-serve-artifacts") as uri:
@@ -417,3 +423,8 @@ def test_tracking_by_the_arn_of_a_server_of_sagemaker(sky: Cloud, tmp_path: Path
         output = project.run("lineage", "verify", "models:/traceable-digits/1")
         assert "1 of 1 models proved" in output
         assert arn in output
+        app = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-app/app-ABCDEFGHIJKL"
+        project.compose(*quick(app, SALTED, "train.seed=4", "compute.sagemaker.secret=mlflow"))
+        del project.environment["PIPELINE_COMPUTE"]
+        run_stage(project, "evaluate")
+        assert len(project.store(uri).runs("evaluate")) == 2

@@ -56,7 +56,8 @@ class StandIn:
             job.start()
         elif status.startswith("200") and kind and action == f"Describe{kind}":
             job = self.jobs[request[f"{kind}Name"]]
-            answer = _without_empty({**answer, **_shown(job.request), **job.describe()})
+            # also what moto forgets of the request
+            answer = _without_empty({**answer, **job.request, **job.describe()})
         elif status.startswith("5"):
             status, answer = "400 Bad Request", {"__type": "ValidationException", "message": f"no {action} here"}
         return _answer(start, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
@@ -83,10 +84,6 @@ def serve(place: Place) -> BaseWSGIServer:
     server = make_server("127.0.0.1", 0, StandIn(place), threaded=True, request_handler=MotoRequestHandler)
     place.endpoint = f"http://127.0.0.1:{server.server_port}"
     return server
-
-
-def _shown(request: dict[str, Any]) -> dict[str, Any]:
-    return {key: request[key] for key in ("Environment", "Tags") if request.get(key)}
 
 
 def _without_empty(value: Any) -> Any:

@@ -32,7 +32,9 @@ class Aws:
 
         self._settings = settings
         with saying("find the AWS region and credentials"):
-            self._session = boto3.Session(region_name=settings.region if settings else None)
+            # boto3 itself does not look at AWS_REGION, which AWS's other tools and containers set
+            region = (settings.region if settings else None) or os.environ.get("AWS_REGION")
+            self._session = boto3.Session(region_name=region)
         self.region = self._session.region_name or ""
         if not self.region:
             raise DispatchError("no AWS region is set. Set compute.sagemaker.region, or AWS_REGION in the environment.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -82,35 +83,47 @@ def _run(name: str, work: Work, caller: Caller) -> None:
     with StageLock(root, name) as lock:
         execution = Execution(root, pipeline, stage, settings, note=lock.note, interrupted=lock.interrupted)
         inputs = Inputs(root, stage)
-        dispatch = _dispatch(execution, inputs)
-        callbacks = Callbacks.from_settings(settings)
-        try:
-            callbacks.on_start(execution)
-            with Outputs(root, stage) as outputs:
-                if dispatch is not None:
-                    dispatch.run(outputs, caller.check, lambda facts: callbacks.on_job(execution, facts))
-                else:
-                    work(settings.declared(stage.params), inputs, outputs, Report(execution, callbacks, caller))
-                caller.check()
-                outputs.place()
-            callbacks.on_end(execution)
-        except BaseException as error:
-            callbacks.on_error(execution, error)
-            raise
+        with _dispatched(execution, inputs) as dispatch:
+            _execute(execution, inputs, work, dispatch, caller)
 
 
-def _dispatch(execution: Execution, inputs: Inputs) -> Dispatch | None:
+def _execute(execution: Execution, inputs: Inputs, work: Work, dispatch: Dispatch | None, caller: Caller) -> None:
+    """The work, here or in a job, with everybody told who listens."""
+    root, stage, settings = execution.root, execution.stage, execution.settings
+    callbacks = Callbacks.from_settings(settings)
+    try:
+        callbacks.on_start(execution)
+        with Outputs(root, stage) as outputs:
+            if dispatch is not None:
+                dispatch.run(outputs, caller.check, lambda facts: callbacks.on_job(execution, facts))
+            else:
+                work(settings.declared(stage.params), inputs, outputs, Report(execution, callbacks, caller))
+            caller.check()
+            outputs.place()
+        callbacks.on_end(execution)
+    except BaseException as error:
+        callbacks.on_error(execution, error)
+        raise
+
+
+@contextmanager
+def _dispatched(execution: Execution, inputs: Inputs) -> Iterator[Dispatch | None]:
     """The way to a SageMaker job if the stage runs in one; None if it runs here. Marks the execution accordingly."""
     ticket = ticket_of_this_job()
     if ticket is not None:
         execution.is_in_job = True
         execution.run.update({**ticket.run, "job": job_of_this_process(execution.root)})
     if place_of(execution.settings.compute, execution.stage.name) == "local":
-        return None
-    from ..compute.dispatch import Dispatch
+        yield None
+        return
+    from ..compute.dispatch import Dispatch, put_back
 
     execution.is_sent_away = True
-    return Dispatch(execution, inputs)
+    try:
+        yield Dispatch(execution, inputs)
+    except BaseException:
+        put_back(execution)
+        raise
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

@@ -1,0 +1,157 @@
+"""Every setting of conf/compute/sagemaker.yaml arrives in the request that SageMaker gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from aws_standin.container import can_run
+from baked import Project
+from cloud import REGION, ROLE
+from servers import aws_standin
+
+pytestmark = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
+NOWHERE = "registry.example/an-image-that-nobody-has:1"  # its jobs fail as soon as they were accepted
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+TAGS = {"cost-center": "4711 / research", "owner": "it's me"}
+
+
+@dataclass
+class Account:
+    """The stand-in, and a project that has no tracker and sends stages there."""
+
+    endpoint: str
+    project: Project
+
+    def request(self, stage: str, *overrides: str) -> dict[str, Any]:
+        """What SageMaker says of the job that a stage was sent as."""
+        base = (f"compute.sagemaker.{key}={value}" for key, value in {"role": ROLE, "bucket": "the-jobs"}.items())
+        image = f"compute.sagemaker.image='{NOWHERE}'"
+        self.project.compose("compute=sagemaker", "callbacks=none", *base, image, *overrides)
+        output = self.project.dvc("repro", "--force", "--single-item", "--no-run-cache", stage, code=255)
+        assert "Cannot pull the image" in output
+        name = next(word for word in output.split() if word.startswith(f"traceable-digits-{stage}-"))
+        if stage == "train":
+            return dict(self.client("sagemaker").describe_training_job(TrainingJobName=name))
+        return dict(self.client("sagemaker").describe_processing_job(ProcessingJobName=name))
+
+    def tags(self, arn: str) -> dict[str, str]:
+        """The tags of a job."""
+        return {tag["Key"]: tag["Value"] for tag in self.client("sagemaker").list_tags(ResourceArn=arn)["Tags"]}
+
+    def client(self, service: str) -> Any:
+        keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": REGION}
+        return boto3.client(service, endpoint_url=self.endpoint, **keys)
+
+
+@pytest.fixture(scope="module")
+def account(linked: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    folder = tmp_path_factory.mktemp("account")
+    with aws_standin(folder, {}) as endpoint:
+        project = linked.copy(folder)
+        keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_REGION": REGION}
+        project.environment |= {**keys, "AWS_ENDPOINT_URL": endpoint}
+        (project.root / ".dvc" / "config.local").write_text("['remote \"storage\"']\n    url = s3://the-jobs/dvc\n")
+        account = Account(endpoint, project)
+        bucket = {"Bucket": "the-jobs", "CreateBucketConfiguration": {"LocationConstraint": REGION}}
+        account.client("s3").create_bucket(**bucket)
+        yield account
+
+
+def of_group(group: str, **values: Any) -> list[str]:
+    return [f"compute.sagemaker.{group}.{key}={value}" for key, value in values.items()]
+
+
+PLACE = [
+    *of_group("network", subnets="[subnet-1,subnet-2]", security_groups="[sg-1]", encrypt_between_instances="true"),
+    *of_group("kms", volume=f"'{KEY}'", output=f"'{KEY}'"),
+    *(f'+compute.sagemaker.tags.{key}="{value}"' for key, value in TAGS.items()),
+]
+
+
+def test_a_training_job(account: Account) -> None:
+    sizes = of_group("training", instance_type="ml.c5.xlarge", volume_gb=77, max_minutes=11)
+    job = account.request("train", *PLACE, *sizes, *of_group("training", spot="true", max_wait_minutes=22))
+    assert job["RoleArn"] == ROLE
+    assert job["AlgorithmSpecification"]["TrainingImage"] == NOWHERE
+    assert job["ResourceConfig"] == {
+        "InstanceType": "ml.c5.xlarge",
+        "InstanceCount": 1,
+        "VolumeSizeInGB": 77,
+        "VolumeKmsKeyId": KEY,
+    }
+    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 660, "MaxWaitTimeInSeconds": 1320}
+    assert job["EnableManagedSpotTraining"] is True
+    assert job["VpcConfig"] == {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1", "subnet-2"]}
+    assert job["EnableInterContainerTrafficEncryption"] is True
+    assert job["OutputDataConfig"]["KmsKeyId"] == KEY
+    assert job["OutputDataConfig"]["S3OutputPath"].startswith("s3://the-jobs/traceable-digits/")
+    assert account.tags(job["TrainingJobArn"]) == TAGS
+    assert not job.get("HyperParameters")
+
+
+def test_a_warm_pool_and_what_is_left_out(account: Account) -> None:
+    job = account.request("train", *of_group("training", warm_pool_minutes=5))
+    assert job["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 300
+    assert "VolumeKmsKeyId" not in job["ResourceConfig"]
+    assert job["EnableManagedSpotTraining"] is False
+    assert "MaxWaitTimeInSeconds" not in job["StoppingCondition"]
+    assert "VpcConfig" not in job
+    assert "KmsKeyId" not in job["OutputDataConfig"]
+
+
+def test_a_processing_job(account: Account) -> None:
+    sizes = of_group("processing", instance_type="ml.m5.2xlarge", volume_gb=88, max_minutes=33)
+    job = account.request("evaluate", *PLACE, *sizes)
+    assert job["RoleArn"] == ROLE
+    assert job["AppSpecification"]["ImageUri"] == NOWHERE
+    assert job["ProcessingResources"]["ClusterConfig"] == {
+        "InstanceType": "ml.m5.2xlarge",
+        "InstanceCount": 1,
+        "VolumeSizeInGB": 88,
+        "VolumeKmsKeyId": KEY,
+    }
+    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 1980}
+    network = job["NetworkConfig"]
+    assert network["VpcConfig"] == {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1", "subnet-2"]}
+    assert network["EnableInterContainerTrafficEncryption"] is True
+    assert account.tags(job["ProcessingJobArn"]) == TAGS
+
+
+def test_the_image_of_aws_for_the_instance(account: Account) -> None:
+    """Without one in the settings, the SDK names AWS's own: for processors or for GPUs."""
+    project = account.project
+    for kind, word in (("ml.c5.xlarge", "-cpu-"), ("ml.g5.xlarge", "-gpu-")):
+        base = of_group("training", instance_type=kind)
+        project.compose(
+            "compute=sagemaker",
+            "callbacks=none",
+            f"compute.sagemaker.role={ROLE}",
+            "compute.sagemaker.bucket=the-jobs",
+            *base,
+        )
+        output = project.dvc("repro", "--force", "--single-item", "--no-run-cache", "train", code=255)
+        (reason,) = (line for line in output.splitlines() if "Cannot pull the image" in line)
+        assert "pytorch-training" in reason
+        assert word in reason
+
+
+REFUSED = [
+    (of_group("training", spot="true", max_minutes=90, max_wait_minutes=60), "max_wait_minutes must not be less"),
+    (of_group("training", spot="true", warm_pool_minutes=5), "warm_pool_minutes must be 0 with spot"),
+    (of_group("training", instance_type="large"), "instance_type"),
+    (of_group("training", instance_count=2), "instance_count"),
+    (["compute.sagemaker.role=admin"], "compute.sagemaker.role"),
+    (["compute.train=moon"], "compute.train"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "said"), REFUSED, ids=[said for _, said in REFUSED])
+def test_settings_that_the_service_would_refuse(overrides: list[str], said: str, account: Account) -> None:
+    output = account.project.run("lineage", "compose", "compute=sagemaker", *overrides, code=None)
+    output += account.project.dvc("repro", "--single-item", "--force", "config", code=None)
+    assert said in output
+    assert "Traceback" not in output
