@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
 import shlex
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from project.errors import ProjectError
-from project.pipeline.dvcfile import Pipeline, locked_hash, read_lock, read_pipeline
+from project.pipeline.dvcfile import Pipeline, locked_hash, parse_pipeline, read_lock, read_pipeline
 from project.settings import load_settings
 
 EXAMPLE = """
@@ -29,6 +34,66 @@ stages:
     plots: [curve.csv: {x: epoch}]
   aside:
     cmd: python aside.py
+"""
+
+
+EACH = r"""
+stages:
+  one:
+    cmd: python one.py
+    deps: ["${files.raw}", code.py]
+    outs: [one]
+  seed:
+    foreach: ${seeds}
+    do:
+      cmd: python seed.py ${item}
+      deps: [one]
+      outs: ["seed-${item}": {cache: false}]
+  size:
+    foreach: ${sizes}
+    do:
+      cmd: python size.py ${key} ${item.width} --fast ${item.fast}
+      deps: [seed-3]
+      outs: ["size-${key}"]
+  size-of-list:
+    foreach: [{name: a, width: 1}, {name: b, width: 2}]
+    do:
+      cmd: python list.py ${item.name} $HOME \${HOME}
+      outs: ["listed-${item.name}"]
+  flag:
+    foreach: [true, false]
+    do:
+      cmd: python flag.py ${item}
+  nobody:
+    foreach: ${none}
+    do:
+      cmd: python nobody.py ${item}
+"""
+EACH_PARAMS = """
+files: {raw: data/raw}
+seeds: [3, 1]
+sizes: {small: {width: 8, fast: true}, large: {width: 64, fast: false}}
+none: []
+"""
+ASK_DVC = """
+import json, sys
+from dvc.dependency.param import ParamsDependency
+from dvc.repo import Repo
+
+def read(folder):
+    stages = Repo.init(folder, no_scm=True).index.stages
+    return {
+        stage.name: {
+            "cmd": stage.cmd,
+            "deps": sorted(dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency)),
+            "params": sorted(key for dep in stage.deps if isinstance(dep, ParamsDependency) for key in dep.params),
+            "outs": sorted(out.def_path for out in stage.outs),
+            "uncached": sorted(out.def_path for out in stage.outs if not out.use_cache),
+        }
+        for stage in stages
+    }
+
+print(json.dumps([read(folder) for folder in sys.argv[1:]]))
 """
 
 
@@ -108,26 +173,145 @@ def test_a_hash_is_found_by_its_kind_and_path(tmp_path: Path) -> None:
     assert locked_hash(None, "deps", "a") is None
 
 
-def test_every_stage_of_the_project_runs_a_module_of_its_name(root: Path, package: str) -> None:
-    for stage in read_pipeline(root).stages.values():
-        assert shlex.split(stage.cmd) == ["python", "-m", f"{package}.stages.{stage.name}"]
-        assert (root / package / "stages" / f"{stage.name}.py").is_file()
-        assert f"{package}/stages/{stage.name}.py" in stage.deps
+@pytest.fixture
+def each(tmp_path: Path) -> Pipeline:
+    (tmp_path / "dvc.yaml").write_text(EACH, encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(EACH_PARAMS, encoding="utf-8")
+    return read_pipeline(tmp_path)
 
 
-def test_every_source_of_the_project_is_there(root: Path) -> None:
-    pipeline = read_pipeline(root)
+def test_a_stage_of_foreach_is_found_by_its_name_and_by_that_of_its_module(each: Pipeline) -> None:
+    large = each.stage("size@large")
+    assert (large.name, large.module) == ("size@large", "size")
+    assert large.cmd.startswith("python size.py large 64")
+    assert each.stage("size") == each.stage("size@small")
+    assert each.stage("one").name == each.stage("one").module == "one"
+
+
+def test_the_name_of_one_stage_is_no_beginning_of_another(each: Pipeline) -> None:
+    assert each.stage("size-of-list").module == "size-of-list"
+    with pytest.raises(ProjectError, match="no stage 'size@huge'"):
+        each.stage("size@huge")
+
+
+def test_a_stage_of_an_empty_foreach_is_not_there(each: Pipeline) -> None:
+    with pytest.raises(ProjectError, match="no stage 'nobody'"):
+        each.stage("nobody")
+
+
+def test_outputs_and_dependencies_of_foreach_are_known(each: Pipeline) -> None:
+    seed = each.producer("seed-3")
+    assert seed is not None
+    assert seed == each.stage("seed@3")
+    assert seed.uncached == ("seed-3",)
+    assert [stage.name for stage in each.upstream(each.stage("size@large"))] == ["seed@3", "one"]
+    assert each.sources(each.stage("one")) == ("data/raw", "code.py")
+
+
+def test_without_places_in_it_a_file_needs_no_params(tmp_path: Path, pipeline: Pipeline) -> None:
+    (tmp_path / "params.yaml").write_text(EACH_PARAMS, encoding="utf-8")
+    assert read_pipeline(tmp_path) == pipeline == parse_pipeline(yaml.safe_load(EXAMPLE), {})
+
+
+def with_privacy(folder: Path, root: Path, name: str) -> Path:
+    """The project's dvc.yaml and params.yaml in a folder of their own, with one of the choices of conf/privacy."""
+    folder.mkdir()
+    params: dict[str, Any] = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    privacy = yaml.safe_load((root / "conf" / "privacy" / f"{name}.yaml").read_text(encoding="utf-8"))
+    params["privacy"] = privacy | {"salt": params["project_id"]}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    (folder / "dvc.yaml").write_bytes((root / "dvc.yaml").read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def examples(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of a dvc.yaml and a params.yaml."""
+    parent = tmp_path_factory.mktemp("examples")
+    folders = {name: with_privacy(parent / name, root, name) for name in ("none", "registry")}
+    (parent / "each").mkdir()
+    (parent / "each" / "dvc.yaml").write_text(EACH, encoding="utf-8")
+    (parent / "each" / "params.yaml").write_text(EACH_PARAMS, encoding="utf-8")
+    return folders | {"each": parent / "each"}
+
+
+@pytest.fixture(scope="module")
+def by_dvc(examples: dict[str, Path]) -> dict[str, dict[str, Any]]:
+    """What dvc reads in them. Asked once: it is slow to start."""
+    command = [sys.executable, "-c", ASK_DVC, *map(str, examples.values())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(zip(examples, json.loads(done.stdout.splitlines()[-1]), strict=True))
+
+
+@pytest.mark.parametrize("name", ["none", "registry", "each"])
+def test_dvc_reads_the_same_stages(examples: dict[str, Path], by_dvc: dict[str, dict[str, Any]], name: str) -> None:
+    ours = {
+        stage.name: {
+            "cmd": stage.cmd,
+            "deps": sorted(stage.deps),
+            "params": sorted(stage.params),
+            "outs": sorted(stage.outs),
+            "uncached": sorted(stage.uncached),
+        }
+        for stage in read_pipeline(examples[name]).stages.values()
+    }
+    assert ours == by_dvc[name]
+
+
+def test_with_a_registry_preprocess_depends_on_what_consent_wrote(examples: dict[str, Path]) -> None:
+    pipeline = read_pipeline(examples["registry"])
+    consent, preprocess = pipeline.stage("consent"), pipeline.stage("preprocess")
+    assert (consent.name, consent.module) == ("consent@registry", "consent")
+    [snapshot] = consent.outs
+    assert snapshot in preprocess.deps
+    assert snapshot not in pipeline.sources(preprocess)
+    assert ".checks/params" not in preprocess.deps
+    for name in ("preprocess", "train", "evaluate", "register"):
+        assert consent in pipeline.upstream(pipeline.stage(name))
+
+
+def test_without_a_registry_preprocess_depends_on_a_file_that_never_changes(examples: dict[str, Path]) -> None:
+    pipeline = read_pipeline(examples["none"])
+    assert not any(stage.module == "consent" for stage in pipeline.stages.values())
+    assert ".checks/params" in pipeline.stage("preprocess").deps
+    assert pipeline.producer(".checks/params") == pipeline.stage("config")
+    assert "data/consent.csv" not in {dep for stage in pipeline.stages.values() for dep in stage.deps}
+
+
+def test_a_registry_changes_nothing_but_consent_and_what_preprocess_depends_on(examples: dict[str, Path]) -> None:
+    asked, unasked = (read_pipeline(examples[name]).stages for name in ("registry", "none"))
+    assert set(asked) - set(unasked) == {"consent@registry"}
+    assert {name for name in unasked if unasked[name] != asked[name]} == {"preprocess"}
+    assert len(set(asked["preprocess"].deps) ^ set(unasked["preprocess"].deps)) == 2
+
+
+@pytest.fixture(params=["none", "registry"])
+def project(request: pytest.FixtureRequest, examples: dict[str, Path]) -> Path:
+    """A folder of the project's dvc.yaml and params.yaml, without and with a consent registry."""
+    return examples[request.param]
+
+
+def test_every_stage_of_the_project_runs_a_module_of_its_name(root: Path, project: Path, package: str) -> None:
+    for stage in read_pipeline(project).stages.values():
+        assert shlex.split(stage.cmd) == ["python", "-m", f"{package}.stages.{stage.module}"]
+        assert (root / package / "stages" / f"{stage.module}.py").is_file()
+        assert f"{package}/stages/{stage.module}.py" in stage.deps
+
+
+def test_every_source_of_the_project_is_there(root: Path, project: Path) -> None:
+    pipeline = read_pipeline(project)
     for stage in pipeline.stages.values():
         for source in pipeline.sources(stage):
             assert (root / source).exists(), f"{stage.name} depends on {source}"
 
 
-def test_every_stage_of_the_project_declares_settings_that_there_are(root: Path) -> None:
-    settings = load_settings(root / "params.yaml")
-    for stage in read_pipeline(root).stages.values():
+def test_every_stage_of_the_project_declares_settings_that_there_are(project: Path) -> None:
+    settings = load_settings(project / "params.yaml")
+    for stage in read_pipeline(project).stages.values():
         assert set(settings.declared(stage.params).model_fields_set) == {key.split(".")[0] for key in stage.params}
 
 
-def test_an_output_of_the_project_has_one_maker(root: Path) -> None:
-    outs = [out for stage in read_pipeline(root).stages.values() for out in stage.outs]
+def test_an_output_of_the_project_has_one_maker(project: Path) -> None:
+    outs = [out for stage in read_pipeline(project).stages.values() for out in stage.outs]
     assert len(outs) == len(set(outs))

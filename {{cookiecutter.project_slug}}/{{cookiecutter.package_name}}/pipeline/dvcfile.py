@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ..errors import ProjectError
+from .templating import unroll
 from .yaml12 import parse_yaml
 
 PARAMS_FILE = "params.yaml"
@@ -19,13 +20,18 @@ Lock = dict[str, dict[str, Any]]  # the entries of dvc.lock by stage
 class Stage:
     """One stage of dvc.yaml. Paths are as written there: relative to the project's root."""
 
-    name: str
+    name: str  # as in dvc.lock; one of `foreach` is `name@item`
     cmd: str
     deps: tuple[str, ...]
     params: tuple[str, ...]  # dotted keys of params.yaml
     outs: tuple[str, ...]  # metrics and plots included
     reports: tuple[str, ...]  # those of outs that are metrics or plots
     uncached: tuple[str, ...]  # those of outs that Git keeps instead of dvc
+
+    @property
+    def module(self) -> str:
+        """The name of the file in stages/ that the stage runs."""
+        return self.name.partition("@")[0]
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,14 @@ class Pipeline:
     stages: dict[str, Stage]
 
     def stage(self, name: str) -> Stage:
-        """Raises ProjectError if dvc.yaml has no such stage."""
-        try:
-            return self.stages[name]
-        except KeyError:
-            raise ProjectError(f"dvc.yaml has no stage {name!r}; it has {', '.join(self.stages)}.") from None
+        """The stage of this name, or the one that runs the module of this name.
+
+        Raises ProjectError if dvc.yaml has no such stage.
+        """
+        for stage in (self.stages.get(name), *self.stages.values()):
+            if stage is not None and name in (stage.name, stage.module):
+                return stage
+        raise ProjectError(f"dvc.yaml has no stage {name!r}; it has {', '.join(self.stages)}.")
 
     def producer(self, path: str) -> Stage | None:
         """The stage that writes `path`, or None if no stage does (the path is a source)."""
@@ -63,13 +72,15 @@ class Pipeline:
 
 
 def read_pipeline(root: Path) -> Pipeline:
-    """Reads `root`/dvc.yaml."""
-    return parse_pipeline(_load(root / "dvc.yaml"))
+    """Reads `root`/dvc.yaml, and what it takes from `root`/params.yaml."""
+    params = root / PARAMS_FILE
+    return parse_pipeline(_load(root / "dvc.yaml"), _load(params) if params.exists() else {})
 
 
-def parse_pipeline(document: dict[str, Any]) -> Pipeline:
-    """The pipeline that the content of a dvc.yaml defines."""
-    return Pipeline({name: _stage(name, body) for name, body in (document.get("stages") or {}).items()})
+def parse_pipeline(document: dict[str, Any], params: dict[str, Any]) -> Pipeline:
+    """The pipeline that the content of a dvc.yaml defines together with that of a params.yaml."""
+    stages = unroll(document.get("stages") or {}, params)
+    return Pipeline({name: _stage(name, body) for name, body in stages.items()})
 
 
 def read_lock(root: Path) -> Lock:
@@ -104,7 +115,6 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _stage(name: str, body: dict[str, Any]) -> Stage:
-    body = body.get("do", body)  # foreach and matrix: one body for many stages
     reports = tuple(path for kind in ("metrics", "plots") for path in _paths(body.get(kind)))
     return Stage(
         name=name,

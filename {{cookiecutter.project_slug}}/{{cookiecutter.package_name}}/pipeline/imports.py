@@ -15,7 +15,7 @@ FRAMEWORK = ("pipeline", "lineage", "compute", "settings.py", "errors.py", "env.
 def check_imports(root: Path, package: Path, stage: Stage) -> None:
     """Raises UndeclaredError if the stage's module imports, at any depth, a local file outside the stage's deps."""
     declared = [PurePosixPath(dep) for dep in stage.deps]
-    for file in sorted(imported_files(root, package, package / "stages" / f"{stage.name}.py")):
+    for file in sorted(imported_files(root, package, package / "stages" / f"{stage.module}.py")):
         path = PurePosixPath(file.relative_to(root).as_posix())
         if not any(path == dep or dep in path.parents for dep in declared):
             raise UndeclaredError(f"it imports {path}, which dvc.yaml does not list among its deps: add it there.")

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from ..compute.place import place_of
 from ..compute.ticket import job_of_this_process, ticket_of_this_job
 from ..errors import ProjectError
+from ..lineage.anchor import main_root
 from ..lineage.composition import require_fresh_params
+from ..lineage.consent import require_consent
 from ..settings import load_settings
 from .callbacks import Callbacks, Execution
 from .dvcfile import PARAMS_FILE, read_pipeline
@@ -40,6 +42,11 @@ class Report:
     def run(self) -> dict[str, Any]:
         """What identifies this execution to those who listen; empty when nobody does."""
         return dict(self._execution.run)
+
+    @property
+    def cache(self) -> Path:
+        """A folder that this stage may keep things in from one execution to the next. It may be deleted at any time."""
+        return main_root(self._execution.root) / ".dvc" / "tmp" / "kept" / self._execution.stage.module
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
         """Reports numbers; `step` is the epoch, from 1. Raises AbandonedError if nobody waits for the result."""
@@ -80,6 +87,8 @@ def _run(name: str, work: Work, caller: Caller) -> None:
     settings = load_settings(root / PARAMS_FILE)
     require_fresh_params(root)  # here as well as in the stage config: `dvc repro -s` runs one stage alone
     check_imports(root, root / PACKAGE.name, stage)
+    if ticket_of_this_job() is None:  # in a job, who sent it has looked
+        require_consent(root, pipeline, stage, settings)
     with StageLock(root, name) as lock:
         execution = Execution(root, pipeline, stage, settings, note=lock.note, interrupted=lock.interrupted)
         inputs = Inputs(root, stage)

@@ -14,7 +14,7 @@ from ..errors import LineageError
 from ..lineage.git import Repository
 from ..lineage.hashes import Hashed, hash_bytes, md5_of_listing
 from ..lineage.ignore import DVCIGNORE, Ignored
-from ..pipeline.dvcfile import Lock, Pipeline, parse_pipeline
+from ..pipeline.dvcfile import PARAMS_FILE, Lock, Pipeline, parse_pipeline
 from ..pipeline.yaml12 import parse_yaml
 from .blobs import Blobs
 
@@ -121,7 +121,7 @@ class History:
     @cache  # noqa: B019
     def pipeline(self, commit: str) -> Pipeline:
         """dvc.yaml at a commit; without stages if it has none or one that cannot be read."""
-        return parse_pipeline(_mapping(self.read(commit, "dvc.yaml")))
+        return parse_pipeline(_mapping(self.read(commit, "dvc.yaml")), self.params(commit, PARAMS_FILE))
 
     @cache  # noqa: B019
     def document(self, commit: str) -> dict[str, Any] | None:
