@@ -26,6 +26,8 @@ def fill_project_id():
     identifier = f"p{uuid.uuid4().hex[1:]}"  # with a letter in front, no YAML reader takes it for a number
     for name in ("conf/project.yaml", "params.yaml"):
         replace(PROJECT / name, "project_id: not-yet-made", f"project_id: {identifier}")
+    # conf/privacy takes it from there
+    replace(PROJECT / "params.yaml", "salt: not-yet-made", f"salt: {identifier}")
 
 
 def fill_conf_digest():

@@ -1,23 +1,22 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from project.data.dataset import Record
+from project.data.consent import active
+from project.data.dataset import Row
 from project.data.images import decode, encode
-from project.data.preparation import prepare
-from project.data.raw import RAW_SCHEMA, RECORDS
+from project.data.preparation import RawImages, choose, left_out
+from project.data.raw import RAW_SCHEMA
 from project.errors import DataError
-from project.settings import Data
+from project.settings import Data, Image
 
 PIXELS = np.arange(64, dtype=np.uint8).reshape(1, 8, 8)
 
 
-def rows() -> list[dict[str, Any]]:
+def records() -> list[dict[str, Any]]:
     """300 records of 60 subjects, in two classes of which every subject has some."""
     image = encode(PIXELS)
     return [
@@ -46,76 +45,120 @@ def changed(settings: Data, **values: Any) -> Data:
     return Data.model_validate(settings.model_dump() | values)
 
 
-def prepared(folder: Path, raw: list[dict[str, Any]], settings: Data) -> list[Record]:
-    pq.write_table(pa.Table.from_pylist(raw, schema=RAW_SCHEMA), folder / RECORDS)
-    return prepare(folder, settings)[0]
+def as_table(raw: list[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(raw, schema=RAW_SCHEMA)
 
 
-def test_removing_a_subject_changes_no_other_record(tmp_path: Path, settings: Data) -> None:
+def chosen(raw: list[dict[str, Any]], settings: Data, consented: frozenset[str] | None = None) -> list[Row]:
+    return choose(as_table(raw), settings, consented)[0]
+
+
+def relabelled(record_id: str) -> list[dict[str, Any]]:
+    """The records, of which one is the only one of its class."""
+    return [{**record, "label": "rare"} if record["record_id"] == record_id else record for record in records()]
+
+
+def test_removing_a_subject_changes_no_other_record(settings: Data) -> None:
     half = changed(settings, fraction=0.5)
-    everything = prepared(tmp_path, rows(), half)
-    assert 0 < len(everything) < len(rows())
+    everything = chosen(records(), half)
+    assert 0 < len(everything) < len(records())
     for subject in [f"PAT-{number:02d}" for number in range(0, 60, 7)]:
-        without = prepared(tmp_path, [row for row in rows() if row["subject_id"] != subject], half)
-        assert without == [record for record in everything if record.subject_id != subject]
+        without = chosen([record for record in records() if record["subject_id"] != subject], half)
+        assert without == [row for row in everything if row.subject_id != subject]
 
 
-def test_the_order_of_the_raw_records_changes_nothing_but_the_order(tmp_path: Path, settings: Data) -> None:
-    def by_id(record: Record) -> str:
-        return record.record_id
-
-    forwards, backwards = prepared(tmp_path, rows(), settings), prepared(tmp_path, rows()[::-1], settings)
-    assert sorted(forwards, key=by_id) == sorted(backwards, key=by_id)
+def test_the_order_of_the_raw_records_changes_nothing(settings: Data) -> None:
+    assert choose(as_table(records()), settings, None) == choose(as_table(records()[::-1]), settings, None)
 
 
-def test_a_smaller_fraction_takes_some_of_the_same_records(tmp_path: Path, settings: Data) -> None:
-    larger = prepared(tmp_path, rows(), changed(settings, fraction=0.8))
-    smaller = prepared(tmp_path, rows(), changed(settings, fraction=0.4))
+def test_rows_come_in_the_order_of_the_manifest(settings: Data) -> None:
+    rows = chosen(records(), settings)
+    assert rows == sorted(rows, key=lambda row: (row.subject_id, row.record_id))
+
+
+def test_a_smaller_fraction_takes_some_of_the_same_records(settings: Data) -> None:
+    larger = chosen(records(), changed(settings, fraction=0.8))
+    smaller = chosen(records(), changed(settings, fraction=0.4))
     assert len(smaller) < len(larger)
-    assert all(record in larger for record in smaller)
+    assert all(row in larger for row in smaller)
 
 
-def test_a_subject_is_in_one_split(tmp_path: Path, settings: Data) -> None:
-    pairs = {(record.subject_id, record.split) for record in prepared(tmp_path, rows(), settings)}
+def test_a_subject_is_in_one_split(settings: Data) -> None:
+    pairs = {(row.subject_id, row.split) for row in chosen(records(), settings)}
     assert len(pairs) == 60
     assert {split for _, split in pairs} == {"train", "val", "test"}
 
 
-def test_images_come_out_at_the_size_and_in_the_channels_of_the_settings(tmp_path: Path, settings: Data) -> None:
-    records = prepared(tmp_path, rows(), changed(settings, image={"size": 16, "channels": 3}))
-    assert decode(records[0].image, 16, 3).shape == (3, 16, 16)
-    assert len(records[0].image) > 3 * 16 * 16  # the PNG itself, not only what decode makes of it
+def test_images_come_out_at_the_size_and_in_the_channels_of_the_settings(settings: Data) -> None:
+    images = RawImages(as_table(records()), Image(size=16, channels=3))
+    [stored] = images.stored(chosen(records(), settings)[:1])
+    assert decode(stored, 16, 3).shape == (3, 16, 16)
+    assert len(stored) > 3 * 16 * 16  # the PNG itself, not only what decode makes of it
 
 
-def test_an_image_that_fits_already_keeps_its_pixels(tmp_path: Path, settings: Data) -> None:
-    records = prepared(tmp_path, rows(), settings)
-    assert (decode(records[0].image, 8, 1) == PIXELS).all()
+def test_an_image_that_fits_already_keeps_its_pixels(settings: Data) -> None:
+    [stored] = RawImages(as_table(records()), settings.image).stored(chosen(records(), settings)[:1])
+    assert (decode(stored, 8, 1) == PIXELS).all()
 
 
-def test_the_description_counts_what_is_there(tmp_path: Path, settings: Data) -> None:
-    records = prepared(tmp_path, rows(), settings)
-    description = prepare(tmp_path, settings)[1]
+def test_every_row_gets_its_own_image(settings: Data) -> None:
+    raw = [{**record, "image": encode(PIXELS + number % 100)} for number, record in enumerate(records())]
+    rows = chosen(raw, settings)[::3]
+    shades = [int(decode(image, 8, 1)[0, 0, 0]) for image in RawImages(as_table(raw), settings.image).stored(rows)]
+    assert shades == [int(row.record_id.removeprefix("SCAN-")) % 100 for row in rows]
+
+
+def test_the_description_counts_what_is_there(settings: Data) -> None:
+    rows, description = choose(as_table(records()), settings, None)
     assert description.classes == ["no", "yes"]
-    assert sum(description.records.values()) == len(records) == 300
+    assert (description.image_size, description.channels) == (8, 1)
+    assert sum(description.records.values()) == len(rows) == 300
     assert sum(description.subjects.values()) == 60
-    assert description.records["test"] == sum(record.split == "test" for record in records)
+    assert description.records["test"] == sum(row.split == "test" for row in rows)
 
 
-def test_an_empty_split_is_refused(tmp_path: Path, settings: Data) -> None:
-    one_subject = [{**row, "subject_id": "PAT-00"} for row in rows()]
+def test_only_subjects_who_consented_are_chosen_and_nothing_else_changes(settings: Data) -> None:
+    consented = frozenset(f"PAT-{number:02d}" for number in range(0, 60, 2)) | {"PAT-unknown"}
+    everyone = chosen(records(), settings)
+    assert chosen(records(), settings, consented) == [row for row in everyone if row.subject_id in consented]
+
+
+def test_nobody_is_chosen_where_nobody_consented(settings: Data) -> None:
     with pytest.raises(DataError, match="is empty"):
-        prepared(tmp_path, one_subject, settings)
+        chosen(records(), settings, frozenset())
 
 
-def test_a_class_that_is_missing_from_train_is_refused(tmp_path: Path, settings: Data) -> None:
-    in_test = next(record for record in prepared(tmp_path, rows(), settings) if record.split == "test")
-    rare = [{**row, "label": "rare"} if row["record_id"] == in_test.record_id else row for row in rows()]
+def test_who_is_left_out_is_counted_by_why() -> None:
+    statuses = {f"PAT-{number:02d}": "active" for number in range(50)} | {"PAT-07": "revoked", "PAT-unknown": "revoked"}
+    assert left_out(as_table(records()), statuses, active(statuses)) == {
+        "left_out_records": 55,
+        "left_out_subjects_revoked": 1,
+        "left_out_subjects_unlisted": 10,
+    }
+
+
+@pytest.mark.parametrize("subject", ["PAT-07", "PAT-08"])
+def test_two_records_of_one_id_are_refused(settings: Data, subject: str) -> None:
+    again = {**records()[7], "subject_id": subject}
+    with pytest.raises(DataError, match="SCAN-007"):
+        chosen([*records(), again], settings)
+
+
+def test_an_empty_split_is_refused(settings: Data) -> None:
+    one_subject = [{**record, "subject_id": "PAT-00"} for record in records()]
+    with pytest.raises(DataError, match="is empty"):
+        chosen(one_subject, settings)
+
+
+def test_a_class_that_is_missing_from_train_is_refused(settings: Data) -> None:
+    in_test = next(row for row in chosen(records(), settings) if row.split == "test")
+    rare = relabelled(in_test.record_id)
     with pytest.raises(DataError, match="class rare is in train"):
-        prepared(tmp_path, rare, settings)
+        chosen(rare, settings)
 
 
-def test_a_class_that_is_missing_elsewhere_is_warned_of(tmp_path: Path, settings: Data) -> None:
-    in_train = next(record for record in prepared(tmp_path, rows(), settings) if record.split == "train")
-    rare = [{**row, "label": "rare"} if row["record_id"] == in_train.record_id else row for row in rows()]
+def test_a_class_that_is_missing_elsewhere_is_warned_of(settings: Data) -> None:
+    in_train = next(row for row in chosen(records(), settings) if row.split == "train")
+    rare = relabelled(in_train.record_id)
     with pytest.warns(UserWarning, match="class rare is in (val|test)"):
-        prepared(tmp_path, rare, settings)
+        chosen(rare, settings)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,94 @@ def test_a_password_is_not_repeated_where_the_address_cannot_be_read(tmp_path: P
 def test_a_store_without_credentials_is_accepted(tmp_path: Path, params: dict[str, Any], uri: str) -> None:
     put(params, "tracking.uri", uri)
     assert load(tmp_path, params).tracking.uri == uri
+
+
+REGISTRY = {
+    "name": "registry",
+    "live": ["registry"],
+    "snapshot": "data/consent.csv",
+    "salt": "project-1",
+    "registry": {"path": "consent.csv", "variable": None, "query": None},
+}
+NONE = {"name": "none", "live": [], "snapshot": ".checks/params", "salt": "project-1", "registry": None}
+
+
+@pytest.mark.parametrize("privacy", [NONE, REGISTRY])
+def test_privacy_is_accepted_whole(tmp_path: Path, params: dict[str, Any], privacy: dict[str, Any]) -> None:
+    settings = load(tmp_path, {**params, "privacy": privacy})
+    assert settings.privacy.model_dump() == privacy
+
+
+@pytest.mark.parametrize("whole", [NONE, REGISTRY])
+@pytest.mark.parametrize("switched", [("name",), ("live",), ("registry",), ("name", "live"), ("live", "registry")])
+def test_privacy_that_is_half_switched_off_is_refused(
+    tmp_path: Path, params: dict[str, Any], whole: dict[str, Any], switched: tuple[str, ...]
+) -> None:
+    other = REGISTRY if whole is NONE else NONE
+    params["privacy"] = whole | {key: other[key] for key in switched}
+    assert "privacy: name, live and registry belong together" in complaint(tmp_path, params)
+
+
+@pytest.mark.parametrize("key", ["name", "live", "snapshot", "salt", "registry", "registry.path", "registry.query"])
+def test_no_part_of_privacy_may_be_missing(tmp_path: Path, params: dict[str, Any], key: str) -> None:
+    params["privacy"] = copy.deepcopy(REGISTRY)
+    parent, _, last = f"privacy.{key}".rpartition(".")
+    del select(params, parent)[last]
+    assert f"privacy.{key}: field required" in complaint(tmp_path, params)
+
+
+def asking(params: dict[str, Any], **place: str | None) -> dict[str, Any]:
+    registry = {"path": None, "variable": None, "query": None} | place
+    return {**params, "privacy": REGISTRY | {"registry": registry}}
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"path": "consent.csv"},
+        {"path": "../elsewhere/consent.parquet"},
+        {"path": "s3://bucket/consent.csv"},
+        {"variable": "CONSENT_REGISTRY"},
+        {"variable": "_consent2", "query": "SELECT * FROM consent"},
+    ],
+)
+def test_a_registry_is_in_one_place(tmp_path: Path, params: dict[str, Any], place: dict[str, str]) -> None:
+    registry = load(tmp_path, asking(params, **place)).privacy.registry
+    assert registry is not None
+    assert registry.model_dump(exclude_none=True) == place
+
+
+@pytest.mark.parametrize("place", [{}, {"path": "consent.csv", "variable": "CONSENT"}, {"query": "SELECT 1"}])
+def test_a_registry_in_no_place_or_in_two_is_refused(
+    tmp_path: Path, params: dict[str, Any], place: dict[str, str]
+) -> None:
+    message = complaint(tmp_path, asking(params, **place))
+    assert "privacy.registry: either path or variable must be set" in message
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg", "mysql", "sqlite", "https", "file"])
+def test_an_address_as_a_path_is_refused_and_not_repeated(tmp_path: Path, params: dict[str, Any], scheme: str) -> None:
+    message = complaint(tmp_path, asking(params, path=f"{scheme}://ann:hunter2@host/consent"))
+    assert "privacy.registry: path is a file or an s3:// address" in message
+    assert "hunter2" not in message
+
+
+def test_a_query_without_a_variable_is_refused(tmp_path: Path, params: dict[str, Any]) -> None:
+    message = complaint(tmp_path, asking(params, path="consent.csv", query="SELECT * FROM consent"))
+    assert "privacy.registry: query needs variable" in message
+
+
+@pytest.mark.parametrize("name", ["", "CONSENT REGISTRY", "2CONSENT", "$CONSENT", "CONSENT=x", "CONSENT\n"])
+def test_a_name_that_no_variable_has_is_refused(tmp_path: Path, params: dict[str, Any], name: str) -> None:
+    assert "privacy.registry.variable: " in complaint(tmp_path, asking(params, variable=name))
+
+
+def test_an_address_in_the_place_of_its_variable_is_refused_and_not_repeated(
+    tmp_path: Path, params: dict[str, Any]
+) -> None:
+    message = complaint(tmp_path, asking(params, variable="postgresql://ann:hunter2@host/consent"))
+    assert "privacy.registry.variable: " in message
+    assert "hunter2" not in message
 
 
 def test_a_missing_file_is_told_with_the_command_that_makes_it(tmp_path: Path) -> None:

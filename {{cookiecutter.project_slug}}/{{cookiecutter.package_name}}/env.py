@@ -8,3 +8,4 @@ DVC_EXP_BASELINE_REV = "DVC_EXP_BASELINE_REV"  # the commit an experiment starte
 PIPELINE_COMPUTE = "PIPELINE_COMPUTE"  # where stages run in this call: "local", or "train=sagemaker,evaluate=local"
 PIPELINE_TICKET = "PIPELINE_TICKET"  # inside a job: the file that says what for, written by who sent it
 PIPELINE_KEPT = "PIPELINE_KEPT"  # inside a job: version by name, as JSON, of the torch packages that the image brought
+PIPELINE_CONSENT = "PIPELINE_CONSENT"  # a snapshot that stands for the registry, in `lineage reproduce` only

@@ -43,3 +43,11 @@ class TrackerError(LineageError):
 
 class DispatchError(ProjectError):
     """A stage cannot be sent to SageMaker, or its job did not bring back what it must."""
+
+
+class ConsentError(ProjectError):
+    """It cannot be shown that every subject has consented."""
+
+
+class RegistryError(ConsentError):
+    """The consent registry cannot be read, or cannot be right."""

@@ -14,6 +14,7 @@ from .pipeline.yaml12 import parse_yaml
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[int, Field(ge=1, strict=True)]
+ADDRESSES = ("uri", "path", "variable")  # settings whose values are not repeated in errors
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -63,6 +64,37 @@ class Data(Section):
     split: Split
     image: Image
     shards: Shards
+
+
+class Registry(Section):
+    path: str | None
+    variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None
+    query: str | None
+
+    @model_validator(mode="after")
+    def _names_one_place(self) -> Registry:
+        if (self.path is None) == (self.variable is None):
+            raise ValueError("either path or variable must be set, and the other be null")
+        if self.path is not None and "://" in self.path and not self.path.startswith("s3://"):
+            raise ValueError("path is a file or an s3:// address; any other address belongs into the variable")
+        if self.query is not None and self.variable is None:
+            raise ValueError("query needs variable, the name of the variable that holds the database's address")
+        return self
+
+
+class Privacy(Section):
+    name: Literal["none", "registry"]
+    live: list[str]
+    snapshot: str
+    salt: str
+    registry: Registry | None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Privacy:
+        # half of it switched off would let everyone pass
+        if (self.name == "registry") != bool(self.registry) or bool(self.registry) != bool(self.live):
+            raise ValueError("name, live and registry belong together: take privacy=none or privacy=registry whole")
+        return self
 
 
 class SmallCnn(Section):
@@ -185,6 +217,7 @@ class Settings(Section):
     conf_digest: str
     project_id: str
     data: Data
+    privacy: Privacy
     model: SmallCnn
     train: Train
     evaluate: Evaluate
@@ -263,5 +296,7 @@ def _fault(fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{where} is not a setting"
     given = fault.get("input")
-    shown = f" (is {given!r})" if isinstance(given, str | int | float) and fault["loc"][-1] != "uri" else ""
+    # an address may hold a password
+    may_show = isinstance(given, str | int | float) and fault["loc"][-1] not in ADDRESSES
+    shown = f" (is {given!r})" if may_show else ""
     return f"{where}: {message[0].lower()}{message[1:]}{shown}"

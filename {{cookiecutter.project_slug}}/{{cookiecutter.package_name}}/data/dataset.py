@@ -1,7 +1,8 @@
 """The format of a dataset version: Parquet shards, a manifest, a description.
 
     shards/<content hash>.parquet   one row a record, sorted by subject_id, then record_id; image bytes in a column
-    manifest.parquet                the same rows in the same order without the image bytes
+    manifest.parquet                the same rows in the same order without the image bytes; its metadata hold the root
+                                    of the Merkle tree over the subjects (merkle.py), and its salt
     dataset.json                    classes, image shape, counts
 
 A subject's records are in one shard, and a hash of the subject's id decides whether a shard ends with it. Adding or
@@ -10,11 +11,9 @@ removing subjects therefore rewrites only the shards they fall in; all others ke
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,21 +31,18 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("content_sha256", pa.string(), nullable=False),  # of the image bytes in the shard
     ]
 )
+ROOT_KEY, SALT_KEY = b"merkle.root", b"merkle.salt"  # of the manifest's metadata
 SHARD_SCHEMA = MANIFEST_SCHEMA.append(pa.field("image", pa.binary(), nullable=False))
 
 
-@dataclass(frozen=True)
-class Record:
-    """One row of a dataset version. `image` is a PNG."""
+@dataclass(frozen=True, order=True)
+class Row:
+    """One row of a manifest, but for the hash of the image. Rows are in this order."""
 
-    record_id: str
     subject_id: str
+    record_id: str
     split: str
     label: str
-    image: bytes
-
-    def row(self) -> dict[str, Any]:
-        return {**asdict(self), "content_sha256": hashlib.sha256(self.image).hexdigest()}
 
 
 @dataclass(frozen=True)

@@ -1,67 +1,98 @@
-"""From raw records to the records of a dataset version."""
+"""From raw records to the rows and images of a dataset version."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Sequence
 
-import pyarrow.parquet as pq
-from rich.console import Console
-from rich.progress import track
+import pyarrow as pa
 
 from ..errors import DataError
-from ..settings import Data
-from .dataset import Description, Record
+from ..settings import Data, Image
+from .dataset import Description, Row
 from .images import decode, encode
-from .raw import RECORDS
 from .selection import is_sampled, split_of
 
 SPLITS = ("train", "val", "test")
 
 
-def prepare(raw: Path, settings: Data) -> tuple[list[Record], Description]:
-    """The sampled records of `raw`, split by subject, their images at the size that the settings name.
+def choose(table: pa.Table, settings: Data, consented: frozenset[str] | None) -> tuple[list[Row], Description]:
+    """The rows of a dataset version from a table of raw records: consented, sampled, and split by subject.
 
-    Raises DataError if a split is empty or a class is missing from train.
+    `consented` are the subjects whose records may be used; None: all. Raises DataError if two records have one id, a
+    split is empty, or a class is missing from train.
     """
-    table = pq.read_table(raw / RECORDS)
-    # all classes of the source, so that a class keeps its number however few records are sampled
-    classes = sorted(set(table["label"].to_pylist()))
-    records = [
-        record
-        for batch in track(table.to_batches(max_chunksize=1024), "preparing", console=Console(stderr=True))
-        for record in _prepare_batch(batch.to_pylist(), settings)
-    ]
-    _check_splits(records, classes)
-    description = Description(
+    raw = table.select(["record_id", "subject_id", "label"]).to_pylist()
+    _refuse_doubles([row["record_id"] for row in raw])
+    rows = sorted(
+        Row(
+            subject_id=row["subject_id"],
+            record_id=row["record_id"],
+            split=split_of(row["subject_id"], settings.split.train, settings.split.val, settings.split.salt),
+            label=row["label"],
+        )
+        for row in raw
+        if (consented is None or row["subject_id"] in consented)
+        and is_sampled(row["record_id"], settings.fraction, settings.sampling.salt)
+    )
+    # all classes of the source, so that a class keeps its number however few records are used
+    classes = sorted({row["label"] for row in raw})
+    _check_splits(rows, classes)
+    return rows, Description(
         classes=classes,
         image_size=settings.image.size,
         channels=settings.image.channels,
-        records={split: sum(record.split == split for record in records) for split in SPLITS},
-        subjects={split: len({r.subject_id for r in records if r.split == split}) for split in SPLITS},
+        records={split: sum(row.split == split for row in rows) for split in SPLITS},
+        subjects={split: len({row.subject_id for row in rows if row.split == split}) for split in SPLITS},
     )
-    return records, description
 
 
-def _prepare_batch(rows: list[dict[str, str | bytes]], settings: Data) -> Iterator[Record]:
-    for row in rows:
-        record_id, subject_id, label = str(row["record_id"]), str(row["subject_id"]), str(row["label"])
-        if not is_sampled(record_id, settings.fraction, settings.sampling.salt):
-            continue
-        assert isinstance(row["image"], bytes)
-        yield Record(
-            record_id=record_id,
-            subject_id=subject_id,
-            split=split_of(subject_id, settings.split.train, settings.split.val, settings.split.salt),
-            label=label,
-            image=encode(decode(row["image"], settings.image.size, settings.image.channels)),
-        )
+def left_out(table: pa.Table, statuses: dict[str, str], consented: frozenset[str]) -> dict[str, float]:
+    """How many subjects and records of the raw data the consent registry keeps out, for the report."""
+    owners = table["subject_id"].to_pylist()
+    kept_out = set(owners) - consented
+    return {
+        "left_out_records": sum(subject in kept_out for subject in owners),
+        "left_out_subjects_revoked": len(kept_out & statuses.keys()),
+        "left_out_subjects_unlisted": len(kept_out - statuses.keys()),
+    }
 
 
-def _check_splits(records: list[Record], classes: list[str]) -> None:
+class RawImages:
+    """The images of a table of raw records, by row."""
+
+    def __init__(self, table: pa.Table, settings: Image) -> None:
+        self._images = table["image"]
+        self._settings = settings
+        self._position = {record: position for position, record in enumerate(table["record_id"].to_pylist())}
+
+    def stored(self, rows: Sequence[Row]) -> list[bytes]:
+        """PNG files at the size and in the channels of the settings."""
+        size, channels = self._settings.size, self._settings.channels
+        return [encode(decode(data, size, channels)) for data in self._raw(rows)]
+
+    def fingerprint(self, rows: Sequence[Row]) -> str:
+        """A hash of all that `stored` depends on beside the code."""
+        hashes = [hashlib.sha256(data).hexdigest() for data in self._raw(rows)]
+        return hashlib.sha256(json.dumps([self._settings.model_dump(), hashes]).encode()).hexdigest()
+
+    def _raw(self, rows: Sequence[Row]) -> list[bytes]:
+        return [self._images[self._position[row.record_id]].as_py() for row in rows]
+
+
+def _refuse_doubles(ids: list[str]) -> None:
+    seen: set[str] = set()
+    for record_id in ids:
+        if record_id in seen:
+            raise DataError(f"two records have the id {record_id!r}. An id must name one record for good.")
+        seen.add(record_id)
+
+
+def _check_splits(rows: list[Row], classes: list[str]) -> None:
     for split in SPLITS:
-        present = {record.label for record in records if record.split == split}
+        present = {row.label for row in rows if row.split == split}
         missing = ", ".join(name for name in classes if name not in present)
         if not present:
             raise DataError(

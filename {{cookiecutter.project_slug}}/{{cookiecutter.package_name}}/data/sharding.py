@@ -4,59 +4,94 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from rich.console import Console
+from rich.progress import track
 
-from ..errors import DataError
-from .dataset import DESCRIPTION, MANIFEST, SHARD_SCHEMA, SHARDS, Description, Record
+from .dataset import (
+    DESCRIPTION,
+    MANIFEST,
+    MANIFEST_SCHEMA,
+    ROOT_KEY,
+    SALT_KEY,
+    SHARD_SCHEMA,
+    SHARDS,
+    Description,
+    Row,
+)
+from .merkle import Tree
 from .selection import ends_shard
+from .shard_cache import ShardCache
+
+ROW_GROUP = 65_536  # rows of the manifest that are read together: who looks for one subject can leave out the others
+
+
+class Images(Protocol):
+    """Where the images of rows come from."""
+
+    def stored(self, rows: Sequence[Row]) -> list[bytes]:
+        """The image of each row, as the shard holds it."""
+
+    def fingerprint(self, rows: Sequence[Row]) -> str:
+        """A hash of all that `stored` depends on beside the code."""
 
 
 def write_dataset(
-    folder: Path, records: Iterable[Record], description: Description, *, subjects: int, salt: str
+    folder: Path,
+    rows: list[Row],
+    images: Images,
+    description: Description,
+    *,
+    subjects: int,
+    salt: str,
+    subject_salt: str,
+    cache: ShardCache,
 ) -> None:
     """Writes a dataset version into `folder`. The same records give the same bytes, in whatever order they come.
 
-    `subjects` is the average number of subjects a shard holds, `salt` decides which. Raises DataError if two records
-    have one id.
+    `subjects` is the average number of subjects a shard holds, `salt` decides which; `subject_salt` goes into the
+    hashes of the Merkle tree.
     """
-    ordered = sorted(records, key=lambda record: (record.subject_id, record.record_id))
-    _refuse_doubles(ordered)
     (folder / SHARDS).mkdir(parents=True)
-    manifest: list[pa.Table] = []
-    for shard in _cut(ordered, subjects, salt):
-        table = pa.Table.from_pylist([record.row() for record in shard], schema=SHARD_SCHEMA)
-        _write_table(table, folder / SHARDS)
-        manifest.append(table.drop_columns(["image"]))
-    pq.write_table(pa.concat_tables(manifest), folder / MANIFEST, compression="none")
+    manifest = [MANIFEST_SCHEMA.empty_table()]
+    shards = list(cut(sorted(rows), subjects, salt))
+    for shard in track(shards, "preparing", console=Console(stderr=True)):
+        data = cache.get(shard, images.fingerprint(shard), lambda shard=shard: _shard(shard, images))  # type: ignore[misc]
+        (folder / SHARDS / f"{hashlib.sha256(data).hexdigest()[:16]}.parquet").write_bytes(data)
+        manifest.append(pq.read_table(pa.BufferReader(data), columns=MANIFEST_SCHEMA.names))
+    tree = Tree(subject_salt, (row.subject_id for row in rows))
+    metadata = {ROOT_KEY: tree.root.encode(), SALT_KEY: subject_salt.encode()}
+    table = pa.concat_tables(manifest).replace_schema_metadata(metadata)
+    pq.write_table(table, folder / MANIFEST, compression="none", row_group_size=ROW_GROUP)
     text = json.dumps(asdict(description), indent=2, ensure_ascii=False) + "\n"
     (folder / DESCRIPTION).write_text(text, encoding="utf-8", newline="\n")
 
 
-def _cut(ordered: list[Record], subjects: int, salt: str) -> Iterator[list[Record]]:
-    shard: list[Record] = []
-    for record, following in zip(ordered, [*ordered[1:], None], strict=True):
-        shard.append(record)
-        last_of_subject = following is None or following.subject_id != record.subject_id
-        if following is None or (last_of_subject and ends_shard(record.subject_id, subjects, salt)):
+def cut(ordered: Sequence[Row], subjects: int, salt: str) -> Iterator[list[Row]]:
+    """The rows of each shard."""
+    shard: list[Row] = []
+    for row, following in zip(ordered, [*ordered[1:], None], strict=True):
+        shard.append(row)
+        last_of_subject = following is None or following.subject_id != row.subject_id
+        if following is None or (last_of_subject and ends_shard(row.subject_id, subjects, salt)):
             yield shard
             shard = []
 
 
-def _write_table(table: pa.Table, folder: Path) -> None:
+def _shard(rows: list[Row], images: Images) -> bytes:
+    """A Parquet file, not compressed: the same bytes on every platform."""
+    stored = images.stored(rows)
+    records = [
+        {**asdict(row), "content_sha256": hashlib.sha256(image).hexdigest(), "image": image}
+        for row, image in zip(rows, stored, strict=True)
+    ]
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="none")  # the same bytes on every platform
-    data = sink.getvalue().to_pybytes()
-    (folder / f"{hashlib.sha256(data).hexdigest()[:16]}.parquet").write_bytes(data)
-
-
-def _refuse_doubles(ordered: list[Record]) -> None:
-    seen: set[str] = set()
-    for record in ordered:
-        if record.record_id in seen:
-            raise DataError(f"two records have the id {record.record_id!r}. An id must name one record for good.")
-        seen.add(record.record_id)
+    pq.write_table(pa.Table.from_pylist(records, schema=SHARD_SCHEMA), sink, compression="none")
+    data: bytes = sink.getvalue().to_pybytes()
+    return data

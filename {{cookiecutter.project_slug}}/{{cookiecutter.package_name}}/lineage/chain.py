@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from ..errors import LineageError
 from ..pipeline.dvcfile import Lock, Pipeline, locked_hash, locked_params
 from ..settings import Settings
-from .facts import DATASET, MODEL, NAMES, RAW, RUN_RECORD, read_run_record
+from .facts import CONSENT, DATASET, MODEL, NAMES, RAW, RUN_RECORD, read_run_record, subjects_of
 from .hashes import Content, hash_path, sha256_of_json
 from .packages import LOCK
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-SCHEMA = 1
+SCHEMA = 2
 SCORES = "metrics/test.json"
 
 
@@ -27,7 +27,8 @@ class Chain:
 
     project_id: str
     identity: str  # SHA-256 of the entry of `train` in dvc.lock, as canonical JSON
-    contents: dict[str, Content]  # model, dataset, raw data, environment lock
+    contents: dict[str, Content]  # model, dataset, raw data, environment lock; the consent snapshot if there is one
+    subjects: dict[str, Any]  # root and salt of the Merkle tree over the subjects of the dataset
     outputs: dict[str, Content]  # what else came out of train, and the scores
     training_run: dict[str, Any]  # what `train` wrote down about itself
     parameters: dict[str, Any]  # of train and the stages upstream, by dotted key
@@ -42,6 +43,7 @@ class Chain:
             "training_run_id": self.training_run.get("run_id") or "unknown",
             "training_tracking_uri": self.training_run.get("tracking_uri") or "unknown",
             "lineage_status": "pending",
+            "subjects_root": self.subjects["root"],
         }
         for path, (md5_name, sha256_name) in NAMES.items():
             if path in self.contents:
@@ -75,7 +77,8 @@ class Chain:
             },
             "training_run": {**self.training_run, "md5": self.contents[RUN_RECORD].md5},
             "outputs": [{"path": path, **content.as_dict()} for path, content in self.outputs.items()],
-            "dataset": {"path": DATASET, **dataset.as_dict(), "files": _files(dataset)},
+            "dataset": {"path": DATASET, **dataset.as_dict(), "subjects": self.subjects, "files": _files(dataset)},
+            "consent": {"path": CONSENT, **self.contents[CONSENT].as_dict()} if CONSENT in self.contents else None,
             "raw": {"path": RAW, **self.contents[RAW].as_dict(), "files": _files(self.contents[RAW])},
             "environment": {"path": LOCK, **self.contents[LOCK].as_dict()},
             "parameters": self.parameters,
@@ -87,6 +90,7 @@ class Chain:
 def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) -> Chain:
     """The chain of the model in `root`. Raises LineageError if a file is not what dvc.lock records of it."""
     _recorded(root, lock, "evaluate", "deps", MODEL)  # else the scores would be another model's
+    has_consent = locked_hash(lock["preprocess"], "deps", CONSENT) is not None
     made = [out["path"] for out in lock["train"]["outs"] if out["path"] != MODEL]
     return Chain(
         project_id=settings.project_id,
@@ -97,7 +101,9 @@ def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) 
             DATASET: _recorded(root, lock, "train", "deps", DATASET),
             RAW: _recorded(root, lock, "preprocess", "deps", RAW),
             LOCK: _recorded(root, lock, "train", "deps", LOCK),
+            **({CONSENT: _recorded(root, lock, "preprocess", "deps", CONSENT)} if has_consent else {}),
         },
+        subjects=subjects_of(root / DATASET),
         outputs={
             **{path: _recorded(root, lock, "train", "outs", path) for path in made},
             SCORES: _recorded(root, lock, "evaluate", "outs", SCORES),

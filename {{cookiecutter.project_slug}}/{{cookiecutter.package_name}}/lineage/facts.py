@@ -23,10 +23,12 @@ RAW = "data/raw"
 DATASET = "data/processed"
 MODEL = "models/model.safetensors"
 RUN_RECORD = "models/run.json"
+CONSENT = "data/consent.csv"
 
 # Under which names a file or folder of the pipeline is known in MLflow.
 NAMES = {
     RAW: ("dvc_raw_md5", None),
+    CONSENT: ("dvc_consent_md5", None),
     DATASET: ("dvc_data_md5", "data_sha256"),
     MODEL: ("dvc_model_md5", "model_sha256"),
     RUN_RECORD: ("dvc_run_md5", None),  # holds the run's id, so no two trainings have it in common
@@ -41,9 +43,11 @@ class Facts:
     params: dict[str, Any] = field(default_factory=dict)
     contents: dict[str, Content] = field(default_factory=dict)
 
-    def add_content(self, path: str, content: Content) -> None:
+    def add_content(self, root: Path, path: str, content: Content) -> None:
         """Names the hashes of a file or folder of the pipeline."""
         self.contents[path] = content
+        if path == DATASET:
+            self.tags["subjects_root"] = subjects_of(root / path)["root"]
         md5_name, sha256_name = NAMES[path]
         self.tags[md5_name] = content.md5
         if sha256_name:
@@ -62,7 +66,7 @@ def facts_at_start(execution: Execution) -> Facts:
     facts.params = recorded_params(execution, lock)
     for path in NAMES:
         if path in execution.stage.deps:
-            facts.add_content(path, verified_content(execution, lock, path))
+            facts.add_content(execution.root, path, verified_content(execution, lock, path))
     _add_upstream_hashes(facts, execution, lock)
     if LOCK in execution.stage.deps and not execution.is_sent_away:
         facts.tags.update(environment_facts(execution.root))
@@ -75,7 +79,7 @@ def facts_at_end(execution: Execution) -> Facts:
     facts = Facts()
     for path in NAMES:
         if path in execution.stage.outs:
-            facts.add_content(path, hash_path(execution.root / path))
+            facts.add_content(execution.root, path, hash_path(execution.root / path))
     return facts
 
 
@@ -90,6 +94,23 @@ def environment_facts(root: Path, kept: dict[str, str] | None = None) -> dict[st
         return {"environment_md5": hash_path(root / LOCK).md5, **named}
     print(f"warning: this environment is not as {LOCK} says ({wrong[0]}, ...). `make setup` mends it.", file=sys.stderr)
     return {"environment_differs": "\n".join(wrong)[:5000]}
+
+
+def subjects_of(dataset: Path) -> dict[str, Any]:
+    """The Merkle tree over the subjects of a dataset version, as its manifest states it: root and salt.
+
+    Raises LineageError if the manifest cannot be read or states none.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from ..data.dataset import MANIFEST, ROOT_KEY, SALT_KEY
+
+    try:
+        metadata = pq.read_schema(dataset / MANIFEST).metadata or {}
+        return {"root": metadata[ROOT_KEY].decode(), "salt": metadata[SALT_KEY].decode()}
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise LineageError(f"{dataset / MANIFEST} is no manifest of this pipeline: {error!r}. `dvc repro`.") from None
 
 
 def experiment_facts() -> dict[str, str]:

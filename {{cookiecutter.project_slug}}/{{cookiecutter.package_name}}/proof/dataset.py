@@ -9,7 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..data.dataset import DESCRIPTION, MANIFEST, SHARDS
+from ..data.dataset import DESCRIPTION, MANIFEST, ROOT_KEY, SALT_KEY, SHARDS
+from ..data.merkle import Tree
+from ..errors import DamageError
 from .objects import Objects
 
 ID_COLUMNS = ("subject_id", "record_id")  # the order of the rows
@@ -54,6 +56,25 @@ def compare_manifest(objects: Objects, md5: str) -> tuple[int, list[str]]:
     if manifest.num_rows != together.num_rows:
         faults.append(f"the manifest of {md5} has {manifest.num_rows} rows, the shards have {together.num_rows}")
     return manifest.num_rows, faults
+
+
+@cache
+def subject_tree(objects: Objects, md5: str) -> Tree:
+    """The Merkle tree over the subjects of a dataset version, built from its manifest.
+
+    Raises as `compare_manifest` does, and DamageError if the manifest states another root.
+    """
+    import pyarrow.parquet as pq
+
+    with tempfile.TemporaryDirectory() as scratch:
+        manifest = pq.read_table(
+            objects.verified(objects.listing(md5)[MANIFEST], Path(scratch)), columns=["subject_id"]
+        )
+    metadata = manifest.schema.metadata or {}
+    tree = Tree(metadata[SALT_KEY].decode(), manifest["subject_id"].unique().to_pylist())
+    if metadata[ROOT_KEY].decode() != tree.root:
+        raise DamageError(f"the manifest of {md5} states another Merkle root than its subjects have.")
+    return tree
 
 
 def describe(objects: Objects, md5: str) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..env import PIPELINE_CALLBACKS, PIPELINE_COMPUTE
+from ..env import PIPELINE_CALLBACKS, PIPELINE_COMPUTE, PIPELINE_CONSENT
 from ..errors import LineageError
 from ..lineage.chain import SCORES
-from ..lineage.facts import MODEL, RUN_RECORD
+from ..lineage.facts import CONSENT, MODEL, RUN_RECORD
 from ..lineage.packages import LOCK, differences
 from ..pipeline.dvcfile import locked_hash, read_lock
 from ..settings import flatten
@@ -65,6 +65,8 @@ def reproduce(evidence: Evidence, case: Case, folder: Path, *, here: bool = Fals
     restore_added(evidence, commit, project)
     python = _environment(project, here)
     environment = clean_environment(**{PIPELINE_CALLBACKS: "none", PIPELINE_COMPUTE: "local"})
+    if consent := _consent_of_then(evidence, commit, project):
+        environment[PIPELINE_CONSENT] = str(consent)
     environment["PATH"] = f"{python.parent}:{environment.get('PATH', '')}"
     log = project / LOG
     status = run([str(python), "-m", "dvc", "repro", "--force", "evaluate"], project, log, environment)
@@ -72,6 +74,16 @@ def reproduce(evidence: Evidence, case: Case, folder: Path, *, here: bool = Fals
         last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-3:]
         raise LineageError(f"the pipeline did not run to its end: {' / '.join(last)} ({log})")
     return _compare(evidence, case, project, python)
+
+
+def _consent_of_then(evidence: Evidence, commit: str, project: Path) -> Path | None:
+    """The snapshot of the consent registry that the model was made with: today's would make another model."""
+    md5 = locked_hash(evidence.history.lock(commit).get("preprocess"), "deps", CONSENT)
+    if md5 is None:
+        return None
+    target = project / ".dvc" / "tmp" / "consent.csv"
+    evidence.objects.fetch(md5, target)
+    return target
 
 
 def _environment(project: Path, here: bool) -> Path:

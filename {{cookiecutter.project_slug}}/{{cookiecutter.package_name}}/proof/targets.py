@@ -25,6 +25,7 @@ VERSION = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<number>\d+)|@(?P<alias>.+))
 HASHES = (
     "model_identity",
     "dvc_raw_md5",
+    "dvc_consent_md5",
     "dvc_data_md5",
     "data_sha256",
     "dvc_model_md5",

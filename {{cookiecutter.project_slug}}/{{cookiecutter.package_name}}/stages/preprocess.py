@@ -1,8 +1,13 @@
-"""preprocess: samples the raw records, splits them by subject, and writes them as a dataset version."""
+"""preprocess: takes the raw records that may be used, splits them by subject, and writes them as a dataset version."""
 
 from __future__ import annotations
 
-from ..data.preparation import prepare
+import pyarrow.parquet as pq
+
+from ..data.consent import active, read_snapshot
+from ..data.preparation import RawImages, choose, left_out
+from ..data.raw import RECORDS
+from ..data.shard_cache import ShardCache
 from ..data.sharding import write_dataset
 from ..pipeline.outputs import Inputs, Outputs
 from ..pipeline.runner import Report, run
@@ -10,9 +15,26 @@ from ..settings import Settings
 
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
-    data = settings.data
-    records, description = prepare(inputs["data/raw"], data)
-    write_dataset(outputs["data/processed"], records, description, subjects=data.shards.subjects, salt=data.shards.salt)
+    data, privacy = settings.data, settings.privacy
+    table = pq.read_table(inputs["data/raw"] / RECORDS)
+    consented = None
+    if privacy.name == "registry":
+        statuses = read_snapshot(inputs["data/consent.csv"])
+        consented = active(statuses)
+        report.metrics(left_out(table, statuses, consented))
+    rows, description = choose(table, data, consented)
+    cache = ShardCache(report.cache)
+    write_dataset(
+        outputs["data/processed"],
+        rows,
+        RawImages(table, data.image),
+        description,
+        subjects=data.shards.subjects,
+        salt=data.shards.salt,
+        subject_salt=privacy.salt,
+        cache=cache,
+    )
+    cache.tidy()
     for split, count in description.records.items():
         report.metrics({f"{split}_records": count, f"{split}_subjects": description.subjects[split]})
 

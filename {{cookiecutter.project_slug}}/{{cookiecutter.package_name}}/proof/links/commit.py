@@ -7,7 +7,7 @@ import json
 from ...compute.launch import belongs_to_torch
 from ...errors import LineageError
 from ...lineage.chain import model_parameters
-from ...lineage.facts import DATASET, MODEL, RAW, RUN_RECORD
+from ...lineage.facts import CONSENT, DATASET, MODEL, RAW, RUN_RECORD
 from ...lineage.hashes import hash_path
 from ...lineage.packages import LOCK, pins
 from ...pipeline.dvcfile import locked_hash, read_lock
@@ -98,6 +98,8 @@ def lineage_file(case: Case) -> Tally:
     for path, section in ((MODEL, "model"), (RUN_RECORD, "training_run")):
         tally.equal(f"its {section}", document[section]["md5"], locked_hash(lock["train"], "outs", path), where)
     tally.equal("its raw data", document["raw"]["md5"], locked_hash(lock.get("preprocess"), "deps", RAW), where)
+    consented = locked_hash(lock.get("preprocess"), "deps", CONSENT)
+    tally.equal("its consent snapshot", (document["consent"] or {}).get("md5"), consented, where)
     recorded_outs = {out["path"]: out["md5"] for entry in lock.values() for out in entry.get("outs") or []}
     for out in document["outputs"]:
         tally.equal(f"its output {out['path']}", out["md5"], recorded_outs.get(out["path"]), where)

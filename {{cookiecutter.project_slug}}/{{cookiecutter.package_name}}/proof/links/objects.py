@@ -11,7 +11,7 @@ from ...lineage.hashes import Hashed, hash_bytes, listing
 from ...pipeline.dvcfile import locked_hash
 from ...settings import flatten
 from ..case import Case
-from ..dataset import compare_manifest
+from ..dataset import compare_manifest, subject_tree
 from ..history import LINEAGE
 from ..recompute import Tally, stages_of_model
 
@@ -78,6 +78,8 @@ def dataset(case: Case) -> Tally:
     rows, faults = compare_manifest(case.evidence.objects, md5)
     tally.looked_at += rows
     tally.faults.extend(faults)
+    stated, computed = case.document["dataset"]["subjects"], subject_tree(case.evidence.objects, md5)
+    tally.equal("the root over the subjects", stated["root"], computed.root, "the manifest, computed anew")
     record = case.document["training_run"]
     if case.version is not None and record.get("run_id"):
         logged = case.evidence.store_at(record["tracking_uri"]).artifact(record["run_id"], "manifest.parquet")
@@ -119,7 +121,13 @@ def _known_sha256(case: Case) -> dict[str, str]:
     """SHA-256 by MD5 of the objects that lineage.json speaks of: all but what was drawn or written beside the model."""
     document = case.document
     folders = [document[section] for section in ("dataset", "raw")]
-    files = [document["model"], *document["outputs"], *(file for folder in folders for file in folder["files"])]
+    consent = [document["consent"]] if document["consent"] else []
+    files = [
+        document["model"],
+        *consent,
+        *document["outputs"],
+        *(file for folder in folders for file in folder["files"]),
+    ]
     listings = {
         folder["md5"]: hash_bytes(listing({file["path"]: file["md5"] for file in folder["files"]}), folder["path"])
         for folder in folders

@@ -109,8 +109,11 @@ def artifact(case: Case) -> Tally:
 def _expected_tags(document: dict[str, Any]) -> dict[str, str]:
     record = document["training_run"]
     started = {key: value for key, value in (record.get("started_from") or {}).items() if key not in LINKED_LATER}
+    consent = document["consent"]
     return {
         "project_id": document["project_id"],
+        "subjects_root": document["dataset"]["subjects"]["root"],
+        **({"dvc_consent_md5": consent["md5"]} if consent else {}),
         "model_identity": document["model"]["identity"],
         "dvc_raw_md5": document["raw"]["md5"],
         "dvc_data_md5": document["dataset"]["md5"],

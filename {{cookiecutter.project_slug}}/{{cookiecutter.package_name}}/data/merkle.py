@@ -1,0 +1,77 @@
+"""A Merkle tree over the subjects of a dataset version: proofs of who is in it, and who is not, in a few kB.
+
+The leaves are salted SHA-256 hashes of the subjects' ids, sorted. Tree and audit paths are those of RFC 6962
+(Certificate Transparency), section 2.1; the root covers the number of leaves as well, so that a path proves a position.
+Two leaves at neighbouring positions prove that nothing lies between them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+def subject_key(salt: str, subject_id: str) -> bytes:
+    """What stands for a subject in the tree: 32 bytes that depend on `salt` and the id alone."""
+    return hashlib.sha256(f"{len(salt)}:{salt}{subject_id}".encode()).digest()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One leaf and the way from it to the root."""
+
+    position: int
+    key: str  # hexadecimal
+    path: list[str]  # hashes of the siblings, hexadecimal, from the leaf upwards
+
+
+class Tree:
+    """The tree over the subjects of one dataset version."""
+
+    def __init__(self, salt: str, subject_ids: Iterable[str]) -> None:
+        self.salt = salt
+        self._keys = sorted({subject_key(salt, subject) for subject in subject_ids})
+        self._levels = _levels([_leaf(key) for key in self._keys])
+
+    @property
+    def root(self) -> str:
+        """Hexadecimal; covers the number of leaves and all of them."""
+        top = self._levels[-1][0] if self._keys else hashlib.sha256().digest()
+        return hashlib.sha256(b"\x02" + len(self._keys).to_bytes(8, "big") + top).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def prove(self, subject_id: str) -> list[Step]:
+        """The subject's own leaf if it is in the tree, else the leaves between which it would be: two, one, or none."""
+        key = subject_key(self.salt, subject_id)
+        position = bisect_left(self._keys, key)
+        if position < len(self._keys) and self._keys[position] == key:
+            return [self._step(position)]
+        return [self._step(near) for near in (position - 1, position) if 0 <= near < len(self._keys)]
+
+    def _step(self, position: int) -> Step:
+        path, place = [], position
+        for level in self._levels[:-1]:
+            sibling = place ^ 1
+            if sibling < len(level):
+                path.append(level[sibling].hex())
+            place //= 2
+        return Step(position, self._keys[position].hex(), path)
+
+
+def _leaf(key: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + key).digest()
+
+
+def _levels(leaves: list[bytes]) -> list[list[bytes]]:
+    """All nodes, from the leaves up. A node without a sibling goes up as it is, which gives the tree of RFC 6962."""
+    levels = [leaves]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        pairs = range(0, len(below) - 1, 2)
+        above = [hashlib.sha256(b"\x01" + below[left] + below[left + 1]).digest() for left in pairs]
+        levels.append(above + below[len(below) - len(below) % 2 :])
+    return levels

@@ -1,0 +1,49 @@
+"""The consent registry of this moment, against which every stage that works with records is held."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..data.consent import active, read_snapshot
+from ..env import PIPELINE_CALLBACKS, PIPELINE_CONSENT
+from ..errors import ConsentError
+from ..pipeline.dvcfile import Pipeline, Stage
+from ..settings import Settings
+from .anchor import main_root
+
+
+def read_now(settings: Settings) -> dict[str, str]:
+    """Status by subject, as the registry says at this moment. Raises a ProjectError if it cannot be read.
+
+    In `lineage reproduce` the snapshot of then takes its place; nothing that is made so is logged or registered.
+    """
+    if recorded := os.environ.get(PIPELINE_CONSENT):
+        if os.environ.get(PIPELINE_CALLBACKS) != "none":
+            raise ConsentError(f"{PIPELINE_CONSENT} is set: it is for `lineage reproduce` alone. Unset it.")
+        return read_snapshot(Path(recorded))
+    from ..data.registry import read_registry
+
+    assert settings.privacy.registry is not None
+    return {entry.subject_id: entry.status for entry in read_registry(settings.privacy.registry, main_root(Path.cwd()))}
+
+
+def require_consent(root: Path, pipeline: Pipeline, stage: Stage, settings: Settings) -> None:
+    """Raises ConsentError if a stage would work with records of a subject whose consent has ended since the snapshot.
+
+    Only dvc knows the order of stages: `dvc repro --single-item` would go past the stage that reads the registry.
+    """
+    if settings.privacy.registry is None:
+        return
+    snapshot = settings.privacy.snapshot
+    reader = pipeline.producer(snapshot)
+    if reader is None or reader not in pipeline.upstream(stage):
+        return
+    if not (root / snapshot).exists():
+        raise ConsentError(f"{snapshot} is missing, so nobody's consent is known. `dvc repro` reads the registry.")
+    ended = active(read_snapshot(root / snapshot)) - active(read_now(settings))
+    if ended:
+        raise ConsentError(
+            f"the consent of {len(ended)} subjects in {snapshot} is not active any more. `dvc repro` reads the "
+            "registry and takes their records out."
+        )
