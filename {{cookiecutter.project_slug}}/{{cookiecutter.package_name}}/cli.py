@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .audit.commands import app as audit
 from .errors import ProjectError
+from .project import project_root
 
 if TYPE_CHECKING:
     from .lineage.doctor import Finding
@@ -32,6 +34,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich's help costs half a second
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.add_typer(audit, name="audit")
 
 
 @app.callback()
@@ -199,15 +204,6 @@ def main() -> None:
     except ProjectError as error:
         print(f"lineage: {error}", file=sys.stderr)
         sys.exit(1)
-
-
-def project_root() -> Path:
-    """The nearest folder upwards that holds a dvc.yaml. Raises ProjectError if there is none."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "dvc.yaml").exists():
-            return folder
-    raise ProjectError(f"no dvc.yaml in {here} or above it. Change to the project's folder.")
 
 
 def _show_findings(findings: list[Finding]) -> None:

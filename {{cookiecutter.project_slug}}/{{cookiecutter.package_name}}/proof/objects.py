@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
@@ -148,6 +149,19 @@ class Objects:
         finally:
             partial.unlink(missing_ok=True)
         raise kind(f"object {md5} cannot be had: {'; '.join(faults)}.")
+
+    @contextmanager
+    def open(self, md5: str) -> Iterator[Any]:
+        """An object to read parts of, from the cache or else the remote. Its hash is not computed: see `fetch`.
+
+        Raises LineageError if it cannot be read.
+        """
+        cached = self.cached(md5)
+        try:
+            with cached.open("rb") if cached else self._remote.fs.open(self._remote.oid_to_path(md5), "rb") as file:
+                yield file
+        except Exception as error:
+            raise LineageError(f"object {md5} cannot be read: {_first_line(error)}") from error
 
     def _places(self, md5: str) -> Iterator[tuple[str, Callable[[Path], object]]]:
         """Where the object may lie, and how it is copied from there to a path."""

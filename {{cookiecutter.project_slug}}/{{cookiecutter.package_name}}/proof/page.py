@@ -1,31 +1,22 @@
-"""The trace as one HTML page that needs nothing else: no script, no network."""
+"""The trace as one HTML page."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
+
+from ..pages import render as render_page
 
 CHAINS = 20  # drawn in full on one page, which is to stay below 300 kB
 
 
 def render(document: dict[str, Any]) -> str:
     """The text of the page for what `trace` returns."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    folder = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["moment"] = moment
-    environment.filters["bytes"] = human_size
-    environment.filters["console"] = console_url
-    return environment.get_template("page.html.jinja").render(trace=document, shown=CHAINS)
+    filters: dict[str, Callable[..., Any]] = {"moment": moment, "bytes": human_size, "console": console_url}
+    return render_page(Path(__file__).with_name("page.html.jinja"), filters, trace=document, shown=CHAINS)
 
 
 def console_url(url: str | None) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ..errors import ProjectError
 from ..lineage.facts import DATASET, RAW
 from ..lineage.git import strip_user
+from ..pages import write_whole
 from ..pipeline.dvcfile import locked_hash, locked_params
 from ..settings import flatten
 from .case import Case, Evidence
@@ -171,6 +172,4 @@ def write_page(document: dict[str, Any], target: Path) -> None:
     """Writes the offline page of a trace."""
     from .page import render
 
-    partial = target.with_name(f".{target.name}.partial")
-    partial.write_text(render(document), encoding="utf-8", newline="\n")
-    partial.replace(target)
+    write_whole(target, render(document))

@@ -1,0 +1,120 @@
+"""A certificate: question, answer, and a proof for each dataset version that anybody can check without this repository.
+
+Beside the subjects that were asked for, it names nobody. scripts/check_certificate.py checks it offline; `check` holds
+it against Git, DVC and MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..errors import LineageError
+from ..lineage.hashes import sha256_of_json
+from ..pages import render, write_whole
+from ..proof.case import Evidence
+from ..proof.dataset import subject_tree
+from .exclusion import Exclusion, excluded
+from .scope import Use
+
+PAGE = Path(__file__).with_name("certificate.html.jinja")
+KIND = "exclusion of subjects"
+SCHEMA = 1
+TOOLS = ("dvc", "duckdb", "mlflow", "pyarrow")
+OF_THE_MOMENT = ("moment", "commit", "tools", "digest")  # cannot be found again later
+
+
+def write(evidence: Evidence, answer: Exclusion, target: Path) -> list[Path]:
+    """Writes the certificate as JSON and as a page for people. Returns both paths."""
+    certificate = compose(evidence, answer)
+    stem = target.with_suffix("") if target.suffix in {".json", ".html"} else target
+    texts = {
+        stem.with_name(f"{stem.name}.json"): json.dumps(certificate, indent=2, ensure_ascii=False) + "\n",
+        stem.with_name(f"{stem.name}.html"): render(PAGE, certificate=certificate),
+    }
+    for path, text in texts.items():
+        write_whole(path, text)
+    return list(texts)
+
+
+def compose(evidence: Evidence, answer: Exclusion) -> dict[str, Any]:
+    """The certificate of an answer. Raises LineageError if a proof cannot be given."""
+    certificate = {
+        "kind": KIND,
+        "schema": SCHEMA,
+        "question": {"subjects": list(answer.ids), "since": answer.since.isoformat()},
+        "answer": answer.verdict,
+        "reasons": list(answer.reasons),
+        "scope": {"store": evidence.store.shown_uri, "project": evidence.project_id},
+        "looked_at": answer.looked_at,
+        "controls": answer.controls,
+        "copies": len(answer.copies),
+        "models": [_use(use) for use in answer.after],
+        "without_model": [_use(use) for use in answer.without_model],
+        "datasets": [_dataset(evidence, md5, answer.ids) for md5 in answer.datasets],
+        "moment": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": evidence.history.resolve("HEAD"),
+        "tools": {"python": sys.version.split()[0], **{name: version(name) for name in TOOLS}},
+    }
+    return {**certificate, "digest": sha256_of_json(certificate)}
+
+
+def check(evidence: Evidence, path: Path) -> list[str]:
+    """What a certificate says otherwise than this repository does; empty if it holds.
+
+    Versions and runs that were begun after its moment are left out. Raises LineageError if it is no certificate.
+    """
+    try:
+        certificate = json.loads(path.read_text(encoding="utf-8"))
+        question, moment = certificate["question"], datetime.fromisoformat(certificate["moment"])
+        ids, since = [str(subject) for subject in question["subjects"]], datetime.fromisoformat(question["since"])
+        digest = sha256_of_json({key: value for key, value in certificate.items() if key != "digest"})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LineageError(f"{path} is no certificate: {error!r}.") from None
+    faults = [] if certificate.get("digest") == digest else ["it was changed after it was written: its digest is wrong"]
+    now = compose(evidence, excluded(evidence, ids, since, moment))
+    faults += [
+        f"{key}: the certificate says {_short(certificate.get(key))}, now {_short(now.get(key))}"
+        for key in sorted({*now, *certificate} - {*OF_THE_MOMENT})
+        if certificate.get(key) != now.get(key)
+    ]
+    if not evidence.history.resolve(str(certificate.get("commit"))):
+        faults.append(f"the commit {certificate.get('commit')} is not in this repository")
+    return faults
+
+
+def _use(use: Use) -> dict[str, Any]:
+    moments = {"started": use.started, "ended": use.ended, "registered": use.registered}
+    return {
+        "name": use.title,
+        "state": use.state,
+        **{name: moment.isoformat() if moment else None for name, moment in moments.items()},
+        "datasets": sorted(use.datasets),
+        "commit": use.commit,
+    }
+
+
+def _dataset(evidence: Evidence, md5: str, ids: tuple[str, ...]) -> dict[str, Any]:
+    """What proves, for each subject, that it is in a dataset version or is not. Without one, why there is none."""
+    commit = next(iter(evidence.history.commits_holding(md5)), None)
+    try:
+        tree = subject_tree(evidence.objects, md5)
+    except LineageError as error:
+        return {"md5": md5, "commit": commit, "unknown": str(error)}
+    return {
+        "md5": md5,
+        "commit": commit,
+        "root": tree.root,
+        "salt": tree.salt,
+        "subjects": len(tree),
+        "proofs": [{"subject": subject, "steps": [vars(step) for step in tree.prove(subject)]} for subject in ids],
+    }
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -1,0 +1,152 @@
+"""The commands `lineage audit ...`. Exit status: 0 for a good answer, 1 for a bad one, 2 where it cannot be told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import ProjectError
+from ..project import project_root
+
+if TYPE_CHECKING:
+    from ..proof.case import Evidence
+
+app = typer.Typer(
+    help="Who is in which model, and who is not.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Ids of subjects.")]
+File = Annotated[Path | None, typer.Option("--file", metavar="IDS", help="A file with one id in each line.")]
+Json = Annotated[bool, typer.Option("--json", help="The answer as JSON.")]
+
+
+@app.command()
+def subject(ids: Ids = None, file: File = None, as_json: Json = False) -> None:
+    """Every version, run and dataset version that used the records of these subjects."""
+    from . import questions
+    from .show import show_subject
+
+    with _conclusive():
+        answer = questions.subject(_evidence(), _ids(ids, file))
+    show_subject(answer, as_json=as_json)
+    sys.exit(2 if answer.unknown or answer.never_held else 0)
+
+
+@app.command()
+def excluded(
+    since: Annotated[str, typer.Option("--since", help="2025-06-01 (midnight UTC), or 2025-06-01T12:00+02:00.")],
+    ids: Ids = None,
+    file: File = None,
+    as_json: Json = False,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", metavar="FILE", help="Write the proof as FILE.json and FILE.html.")
+    ] = None,
+) -> None:
+    """PASSED (0) if none of these subjects is in anything made since a moment; FAILED (1); INCONCLUSIVE (2)."""
+    from . import exclusion
+    from .show import show_exclusion
+
+    with _conclusive():
+        evidence = _evidence()
+        answer = exclusion.excluded(evidence, _ids(ids, file), _moment(since))
+        written = []
+        if certificate is not None:
+            from .certificate import write
+
+            written = write(evidence, answer, certificate)
+    show_exclusion(answer, as_json=as_json)
+    for path in written:
+        print(f"written: {path}", file=sys.stderr if as_json else sys.stdout)
+    sys.exit({"PASSED": 0, "FAILED": 1, "INCONCLUSIVE": 2}[answer.verdict])
+
+
+@app.command()
+def records(
+    what: Annotated[str, typer.Argument(metavar="X", help="A model version, or the hash of a dataset version.")],
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One row for each record, as CSV.")] = False,
+) -> None:
+    """Subjects and records of a model version, by split."""
+    from . import questions
+    from .show import show_records
+
+    show_records(what, questions.records(_evidence(), what), as_json=as_json, as_csv=as_csv)
+
+
+@app.command()
+def affected(as_json: Json = False) -> None:
+    """What rests on records that may no longer be used, by the consent registry of this moment."""
+    from . import questions
+    from .show import show_affected
+
+    with _conclusive():
+        answer = questions.affected(_evidence())
+    show_affected(answer, as_json=as_json)
+    sys.exit(1 if answer.affected else 2 if answer.unknown else 0)
+
+
+@app.command()
+def check(
+    certificate: Annotated[Path, typer.Argument(metavar="FILE", help="A certificate, as JSON.")], as_json: Json = False
+) -> None:
+    """Hold a certificate against this repository: is all that it says still what Git, DVC and MLflow say?"""
+    from .certificate import check as compare
+    from .show import show_check
+
+    with _conclusive():
+        faults = compare(_evidence(), certificate)
+    show_check(certificate, faults, as_json=as_json)
+    sys.exit(bool(faults))
+
+
+@contextmanager
+def _conclusive() -> Iterator[None]:
+    """Makes an answer that could not be found INCONCLUSIVE: status 1 would say that it was found, and is bad."""
+    try:
+        yield
+    except typer.BadParameter:
+        raise
+    except Exception as error:
+        known = isinstance(error, ProjectError)
+        print(f"lineage: INCONCLUSIVE: {error if known else f'{type(error).__name__}: {error}'}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _evidence() -> Evidence:
+    from ..proof.case import Evidence
+
+    return Evidence(project_root())
+
+
+def _ids(given: list[str] | None, file: Path | None) -> list[str]:
+    """The ids of the command line and of the file, each once."""
+    ids = list(given or [])
+    if file is not None:
+        try:
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProjectError(f"{file} cannot be read: {error}") from None
+        ids += [line for line in lines if line]
+    if not ids:
+        raise typer.BadParameter("name a subject, or give --file")
+    return list(dict.fromkeys(ids))
+
+
+def _moment(text: str) -> datetime:
+    """A date means its first moment; without a zone, UTC is meant."""
+    try:
+        if len(text) == len("2025-06-01"):
+            return datetime.combine(date.fromisoformat(text), time(), UTC)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no date (2025-06-01) or moment (2025-06-01T12:00:00Z)") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,98 @@
+"""Was a subject excluded from everything that was made since a moment? Never comforting without a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from ..errors import ProjectError
+from ..proof.case import Evidence
+from .manifests import Manifests, Record
+from .questions import denominators, faults, never_held
+from .scope import Scope, Use
+
+Verdict = Literal["PASSED", "FAILED", "INCONCLUSIVE"]
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """The answer, and all that it rests on."""
+
+    ids: tuple[str, ...]
+    since: datetime
+    verdict: Verdict
+    reasons: tuple[str, ...]  # why it is not PASSED; empty if it is
+    scope: str
+    looked_at: dict[str, int]  # denominators: of the whole project, and of what was made since
+    after: tuple[Use, ...]  # versions and runs that were started, ended or registered since
+    datasets: tuple[str, ...]  # that these rest on
+    found: tuple[tuple[Use, Record], ...]  # records of the subjects in them
+    without_model: tuple[Use, ...]  # runs since then that failed or were killed: listed, and block nothing
+    controls: int  # subjects that are in a dataset for certain, looked up the same way and found
+    copies: tuple[Record, ...]  # records in them with the content of a subject's record, under another id
+
+
+def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: datetime | None = None) -> Exclusion:
+    """Whether none of the subjects is in any model or run that was started, ended or registered since `since`.
+
+    What was begun after `until` is left out: so an earlier answer can be found again. Both have a zone. Raises
+    ProjectError if MLflow or Git cannot be asked, or `since` lies in the future.
+    """
+    until = until or datetime.now(UTC)
+    if since > until:
+        raise ProjectError(f"{since.isoformat()} lies in the future: nothing was made after it.")
+    scope = Scope(evidence)
+    then = [use for use in scope.uses if not use.moments or min(use.moments) <= until]
+    since_then = [use for use in then if use.is_after(since) or _is_unsettled(use)]
+    after = [use for use in since_then if not use.left_no_model]
+    manifests = Manifests(evidence, sorted({md5 for use in then for md5 in use.datasets}))
+    datasets = sorted({md5 for use in after for md5 in use.datasets})
+    everywhere = manifests.records_of(ids)
+    found = [(use, record) for use in after for record in everywhere if record.dataset in use.datasets]
+    unknown = faults(evidence, after, manifests)
+    unknown += [
+        f"{subject_id!r}: no manifest and no consent registry has ever held this id"
+        for subject_id in sorted(never_held(evidence, ids, {record.subject_id for record in everywhere}))
+    ]
+    if not after:
+        unknown.append(f"nothing was made since {since.isoformat()}, so there is nothing to be excluded from")
+    looked_into = [md5 for md5 in datasets if md5 in manifests.usable]
+    missed = [md5 for md5 in looked_into if not _finds(manifests, md5)]
+    unknown += [f"dataset {md5}: a subject that is in it was not found: the look-up does not work" for md5 in missed]
+    contents = sorted({record.content_sha256 for record in everywhere})
+    copies = [
+        record
+        for record in manifests.records_with(contents)
+        if record.subject_id not in ids and record.dataset in datasets
+    ]
+    reasons = [f"{record.subject_id} is in {use.title}" for use, record in found]
+    return Exclusion(
+        ids=tuple(ids),
+        since=since,
+        verdict="FAILED" if found else "INCONCLUSIVE" if unknown else "PASSED",
+        reasons=tuple(dict.fromkeys([*reasons, *unknown])),
+        scope=scope.description,
+        looked_at={
+            **denominators(then, manifests),
+            "made since": len(after),
+            "dataset versions since": len(datasets),
+        },
+        after=tuple(after),
+        datasets=tuple(datasets),
+        found=tuple(found),
+        without_model=tuple(use for use in since_then if use.left_no_model),
+        controls=len(looked_into) - len(missed),
+        copies=tuple(copies),
+    )
+
+
+def _is_unsettled(use: Use) -> bool:
+    """Whether it may yet end after any moment: it is going on, or nobody knows when it was."""
+    return not use.left_no_model and (use.ended is None and use.registered is None)
+
+
+def _finds(manifests: Manifests, md5: str) -> bool:
+    """Whether a subject that is in the dataset for certain is found by the very question."""
+    return md5 in {record.dataset for record in manifests.records_of([manifests.first_subject(md5)])}

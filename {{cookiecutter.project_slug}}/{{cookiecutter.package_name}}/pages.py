@@ -1,0 +1,29 @@
+"""HTML pages that need nothing else: no script, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def render(template: Path, filters: dict[str, Callable[..., Any]] | None = None, **values: Any) -> str:
+    """The text of a Jinja template with its values put in, escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(template.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(filters or {})
+    return environment.get_template(template.name).render(**values)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that is whole or not there."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    partial.replace(path)
