@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .audit.commands import app as audit
+from .erasure.commands import erase
 from .errors import ProjectError
 from .project import project_root
 
@@ -37,6 +38,7 @@ app = typer.Typer(
 
 
 app.add_typer(audit, name="audit")
+app.command()(erase)
 
 
 @app.callback()
@@ -127,7 +129,7 @@ def verify(
     rehash: Annotated[bool, typer.Option("--rehash", help="Read every object of the DVC remote.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
 ) -> None:
-    """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 cannot be told."""
+    """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 cannot be told, 3 erased."""
     from .proof.case import Evidence
     from .proof.show import show_verdicts
     from .proof.targets import all_versions, resolve, scope_of

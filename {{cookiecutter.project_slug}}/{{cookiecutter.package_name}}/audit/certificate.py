@@ -102,7 +102,7 @@ def _dataset(evidence: Evidence, md5: str, ids: tuple[str, ...]) -> dict[str, An
     """What proves, for each subject, that it is in a dataset version or is not. Without one, why there is none."""
     commit = next(iter(evidence.history.commits_holding(md5)), None)
     try:
-        tree = subject_tree(evidence.objects, md5)
+        tree = subject_tree(evidence.objects, md5, evidence.erasures.of_dataset(md5))
     except LineageError as error:
         return {"md5": md5, "commit": commit, "unknown": str(error)}
     return {

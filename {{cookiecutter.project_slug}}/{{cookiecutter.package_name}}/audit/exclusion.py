@@ -9,7 +9,7 @@ from typing import Literal
 
 from ..errors import ProjectError
 from ..proof.case import Evidence
-from .manifests import Manifests, Record
+from .manifests import ERASED, Manifests, Record
 from .questions import denominators, faults, never_held
 from .scope import Scope, Use
 
@@ -61,7 +61,7 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
     looked_into = [md5 for md5 in datasets if md5 in manifests.usable]
     missed = [md5 for md5 in looked_into if not _finds(manifests, md5)]
     unknown += [f"dataset {md5}: a subject that is in it was not found: the look-up does not work" for md5 in missed]
-    contents = sorted({record.content_sha256 for record in everywhere})
+    contents = sorted({record.content_sha256 for record in everywhere} - {ERASED})
     copies = [
         record
         for record in manifests.records_with(contents)

@@ -27,6 +27,8 @@ def _fault(evidence: Evidence, run_id: str) -> str | None:
     run = evidence.store.runs[run_id]
     if run.data.tags.get("dvc_stage") == "preprocess":
         return None  # it has made the dataset version, and logs none
+    if evidence.erasures.of_dataset(run.data.tags.get("dvc_data_md5", "")):
+        return None  # it was erased
     folder = local_path(run.info.artifact_uri)
     if folder is not None:
         return None if (folder / NAME).is_file() else f"the manifest that run {run_id} has logged is gone"

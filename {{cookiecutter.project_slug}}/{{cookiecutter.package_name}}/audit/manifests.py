@@ -7,7 +7,7 @@ It counts only if it agrees with the shards, whose id columns are read beside it
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from ..data.dataset import MANIFEST, MANIFEST_SCHEMA, SHARDS
 from ..errors import LineageError, ProjectError
 from ..lineage.hashes import hash_file
 from ..proof.case import Evidence
+from ..proof.dataset import subject_tree
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 COLUMNS = ", ".join(MANIFEST_SCHEMA.names)
 # of all rows together, in whatever order: their number, and the sum of their hashes
 FINGERPRINT = f"SELECT count(*), sum(hash({COLUMNS})) FROM "  # noqa: S608  columns of the schema
+ERASED = "erased"  # in the place of what was
 MEMORY = "600MB"  # for DuckDB; what does not fit goes to disk
 
 
@@ -44,6 +46,7 @@ class Manifests:
 
     def __init__(self, evidence: Evidence, datasets: Iterable[str]) -> None:
         self._objects = evidence.objects
+        self._erasures = evidence.erasures
         self._kept = evidence.main / ".dvc" / "tmp" / "kept" / "audit"
         self._scratch = tempfile.TemporaryDirectory()  # names without characters that are patterns to DuckDB
         self.faults: dict[str, str] = {}
@@ -57,8 +60,8 @@ class Manifests:
                 self.faults[md5] = str(error)
 
     def records_of(self, ids: Sequence[str]) -> list[Record]:
-        """Every record of these subjects in any of the dataset versions."""
-        return self._select("subject_id", ids)
+        """Every record of these subjects in any of the dataset versions; of erased ones, only that there were some."""
+        return [*self._select("subject_id", ids), *self._erased_records(ids)]
 
     def records_with(self, contents: Sequence[str]) -> list[Record]:
         """Every record whose image has one of these SHA-256."""
@@ -91,6 +94,13 @@ class Manifests:
         """All rows of one dataset version."""
         question = f"SELECT filename, {COLUMNS} FROM {self._files([md5])} ORDER BY subject_id, record_id"  # noqa: S608
         return self._records(question)
+
+    def _erased_records(self, ids: Sequence[str]) -> Iterator[Record]:
+        for md5 in self.usable:
+            erased = self._erasures.of_dataset(md5)
+            for subject_id in ids if erased else ():
+                if erased and erased.holds(subject_id):
+                    yield Record(md5, subject_id, ERASED, ERASED, ERASED, ERASED)
 
     def _select(self, column: str, values: Sequence[str]) -> list[Record]:
         if not self.usable or not values:
@@ -132,10 +142,10 @@ class Manifests:
 
     def _link(self, md5: str) -> None:
         """Puts the manifest where it is asked. Raises LineageError if it cannot be had with the right bytes."""
-        listing = self._objects.listing(md5)
+        listing, erased = self._objects.listing(md5), self._erasures.of_dataset(md5)
         if MANIFEST not in listing:
             raise LineageError(f"dataset {md5} has no {MANIFEST}")
-        name = listing[MANIFEST]
+        name = erased.redacted if erased else listing[MANIFEST]
         kept = self._kept / name
         if kept.exists() and hash_file(kept, name).md5 != name:
             kept.unlink()
@@ -143,7 +153,13 @@ class Manifests:
         self._path(md5).symlink_to(path.resolve())
 
     def _compare_with_shards(self, md5: str) -> None:
-        """Raises LineageError unless the manifest holds exactly the rows that the shards hold."""
+        """Raises LineageError unless the manifest holds exactly the rows that the shards hold.
+
+        Where shards were erased, what is left of the manifest must have the subjects that it had, less the erased.
+        """
+        if erased := self._erasures.of_dataset(md5):
+            subject_tree(self._objects, md5, erased)
+            return
         compared = self._kept / f"{md5}.compared"
         if compared.exists():  # by hash: neither of them can have changed
             return

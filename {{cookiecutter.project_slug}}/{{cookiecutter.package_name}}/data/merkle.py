@@ -28,11 +28,11 @@ class Step:
 
 
 class Tree:
-    """The tree over the subjects of one dataset version."""
+    """The tree over the subjects of one dataset version; of some of them, only the keys may be known."""
 
-    def __init__(self, salt: str, subject_ids: Iterable[str]) -> None:
+    def __init__(self, salt: str, subject_ids: Iterable[str], keys: Iterable[bytes] = ()) -> None:
         self.salt = salt
-        self._keys = sorted({subject_key(salt, subject) for subject in subject_ids})
+        self._keys = sorted({subject_key(salt, subject) for subject in subject_ids} | {*keys})
         self._levels = _levels([_leaf(key) for key in self._keys])
 
     @property

@@ -12,6 +12,7 @@ from ..lineage.chain import model_identity
 from ..pipeline.dvcfile import PARAMS_FILE, Lock
 from ..settings import read_params
 from .commits import best_result_commit, holds_model
+from .erasures import Erasures
 from .history import History
 from .objects import Objects
 from .store import Store
@@ -29,6 +30,7 @@ class Evidence:
         params = read_params(root / PARAMS_FILE)
         self.project_id = str(params["project_id"])
         self.history = History(root)
+        self.erasures = Erasures(self.history)
         self.objects = Objects(root)
         self._stores: dict[str, Store] = {}
         self.store = self.store_at(str(params["tracking"]["uri"]))

@@ -12,6 +12,7 @@ from typing import Any
 from ..data.dataset import DESCRIPTION, MANIFEST, ROOT_KEY, SALT_KEY, SHARDS
 from ..data.merkle import Tree
 from ..errors import DamageError
+from .erasures import ErasedDataset
 from .objects import Objects
 
 ID_COLUMNS = ("subject_id", "record_id")  # the order of the rows
@@ -59,19 +60,21 @@ def compare_manifest(objects: Objects, md5: str) -> tuple[int, list[str]]:
 
 
 @cache
-def subject_tree(objects: Objects, md5: str) -> Tree:
-    """The Merkle tree over the subjects of a dataset version, built from its manifest.
+def subject_tree(objects: Objects, md5: str, erased: ErasedDataset | None = None) -> Tree:
+    """The Merkle tree over the subjects of a dataset version, built from its manifest or from what is left of it.
 
     Raises as `compare_manifest` does, and DamageError if the manifest states another root.
     """
     import pyarrow.parquet as pq
 
+    name = erased.redacted if erased else objects.listing(md5)[MANIFEST]
     with tempfile.TemporaryDirectory() as scratch:
-        manifest = pq.read_table(
-            objects.verified(objects.listing(md5)[MANIFEST], Path(scratch)), columns=["subject_id"]
-        )
+        manifest = pq.read_table(objects.verified(name, Path(scratch)), columns=["subject_id"])
+    subjects = manifest["subject_id"].unique().to_pylist()
+    if erased:
+        return erased.tree(subjects)
     metadata = manifest.schema.metadata or {}
-    tree = Tree(metadata[SALT_KEY].decode(), manifest["subject_id"].unique().to_pylist())
+    tree = Tree(metadata[SALT_KEY].decode(), subjects)
     if metadata[ROOT_KEY].decode() != tree.root:
         raise DamageError(f"the manifest of {md5} states another Merkle root than its subjects have.")
     return tree

@@ -63,6 +63,15 @@ class Objects:
         except DvcException as error:
             raise LineageError(f"the DVC remote cannot be used: {error}") from error
 
+    @property
+    def remote_files(self) -> Any:
+        """The file system of the default remote, as fsspec has it. Raises LineageError if the project has none."""
+        return self._remote.fs
+
+    def remote_path(self, md5: str) -> str:
+        """Where an object lies in that file system."""
+        return str(self._remote.oid_to_path(md5))
+
     @cached_property
     def remote_url(self) -> str:
         """Where the default remote keeps objects. Raises LineageError if the project has none."""
@@ -76,6 +85,10 @@ class Objects:
         """The object in the cache, unread; None if the cache has none of that name."""
         path = Path(self._cache.oid_to_path(md5))
         return path if path.is_file() else None
+
+    def is_nowhere(self, md5: str) -> bool:
+        """Whether neither the cache nor the remote has an object of that name."""
+        return self.cached(md5) is None and self.held([md5])[md5].size is None
 
     def held(self, hashes: Iterable[str]) -> dict[str, Held]:
         """What the remote holds of `hashes`. Raises LineageError if it cannot be asked."""
@@ -216,8 +229,15 @@ class Objects:
             self._put(content.md5, listing({file.path: file.md5 for file in content.files}))
 
     def _put(self, md5: str, data: bytes) -> None:
+        place = self._remote.oid_to_path(md5)
         try:
-            self._remote.fs.pipe_file(self._remote.oid_to_path(md5), data)
+            if self._remote.fs.protocol != "local":  # there, an object is whole or not there
+                self._remote.fs.pipe_file(place, data)
+                return
+            partial = Path(f"{place}.{threading.get_ident()}.partial")
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(data)
+            partial.replace(place)
         except Exception as error:
             raise LineageError(f"{self.url(md5)} cannot be written: {_first_line(error)}") from error
 

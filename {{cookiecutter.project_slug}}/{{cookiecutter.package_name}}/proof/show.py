@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WIDTH = 2000  # longer than any line: terminals wrap
 UNKNOWN = "[yellow]unknown[/]"
-COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
+COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow", "ERASED": "magenta"}
 
 
 def show_verdicts(verdicts: list[Verdict], scope: str, *, as_json: bool) -> None:

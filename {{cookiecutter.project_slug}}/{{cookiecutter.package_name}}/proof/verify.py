@@ -12,7 +12,8 @@ from .case import Case
 from .links import commit, objects, registry
 from .recompute import Tally
 
-State = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+State = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERASED"]
+WORSE: tuple[State, ...] = ("PASS", "ERASED", "INCONCLUSIVE", "FAIL")
 SHOWN = 5  # of the faults of one link; `--json` has all of them
 
 
@@ -36,9 +37,8 @@ class Verdict:
 
     @property
     def state(self) -> State:
-        """FAIL if any link fails, else INCONCLUSIVE if any cannot be told, else PASS."""
-        states = {link.state for link in self.links}
-        return "FAIL" if "FAIL" in states else "PASS" if states == {"PASS"} else "INCONCLUSIVE"
+        """The worst of the links: FAIL, INCONCLUSIVE, ERASED (all that is left is as it was), PASS."""
+        return max((link.state for link in self.links), key=WORSE.index)
 
 
 def verify(case: Case, *, rehash: bool = False) -> Verdict:
@@ -53,9 +53,9 @@ def nothing_to_prove(asked: str) -> Verdict:
 
 
 def exit_code(verdicts: list[Verdict]) -> int:
-    """0 if all pass, 1 if any fails, 2 if any cannot be told or there is nothing to tell of."""
-    states = {verdict.state for verdict in verdicts}
-    return 1 if "FAIL" in states else 0 if states == {"PASS"} else 2
+    """0 if all pass, 1 if any fails, 2 if any cannot be told or there is nothing to tell of, 3 if any was erased."""
+    worst = max((verdict.state for verdict in verdicts), key=WORSE.index, default="INCONCLUSIVE")
+    return {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2, "ERASED": 3}[worst]
 
 
 def _checks(case: Case, rehash: bool) -> Iterator[tuple[str, Callable[[Case], Tally]]]:
@@ -92,6 +92,11 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
         more = f" (and {len(tally.faults) - SHOWN} more)" if len(tally.faults) > SHOWN else ""
         text = f"{len(tally.faults)} of {tally.looked_at}: {'; '.join(tally.faults[:SHOWN])}{more}."
         return Link(name, "FAIL", text, tally.looked_at, tuple(tally.faults))
+    if tally.erased:
+        more = f" (and {len(tally.erased) - SHOWN} more)" if len(tally.erased) > SHOWN else ""
+        counted = f"{tally.looked_at} of {tally.looked_at} {MEANING[name]}{tally.note}"
+        text = f"{counted}; erased on purpose: {'; '.join(tally.erased[:SHOWN])}{more}."
+        return Link(name, "ERASED", text, tally.looked_at, tuple(tally.erased))
     if not tally.looked_at and name != "DVC cache":  # an empty cache is no fault
         return Link(name, "INCONCLUSIVE", "nothing was there to look at.", 0)
     text = f"{tally.looked_at} of {tally.looked_at} {MEANING[name]}{tally.note}."

@@ -43,10 +43,14 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
     for md5, held in objects.held(wanted).items():
         path, size = wanted[md5]
         what = f"{path} ({objects.url(md5)})"
-        if held.size is None or not held.is_file:
+        erasure = case.evidence.erasures.of_object(md5)
+        if erasure is not None and held.size is None:
+            tally.erased.append(f"{path}, {erasure.title}")
+        elif held.size is None or not held.is_file:
             tally.equal(what, "a folder" if not held.is_file else None, "an object")
         else:
             tally.equal(what, f"{held.size} bytes", f"{size if size is not None else held.size} bytes")
+    left = sum(held.size is not None and md5 in _erased(case) for md5, held in objects.held(wanted).items())
     there = [md5 for md5, held in objects.held(wanted).items() if held.size is not None and held.is_file]
     # listings are small, and everything else is found through them: always read
     read = [md5 for md5 in there if rehash or md5.endswith(".dir") or objects.hash_cached(md5) is None]
@@ -57,6 +61,8 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
     tally.note = f"; content read of {len(read)} of {len(wanted)}, {by_sha256} of these by SHA-256 too"
     if len(read) < len(there):
         tally.note += " (--rehash reads all)"
+    if left:
+        tally.note += f"; {left} objects that were to be erased are still there (`lineage erase --execute` goes on)"
     return tally
 
 
@@ -75,11 +81,15 @@ def dataset(case: Case) -> Tally:
     """The manifest equals the id columns of the shards, and both belong to the dataset by its listing."""
     tally = Tally()
     md5 = locked_hash(case.lock["train"], "deps", DATASET) or ""
+    erased = case.evidence.erasures.of_dataset(md5)
+    stated, computed = case.document["dataset"]["subjects"], subject_tree(case.evidence.objects, md5, erased)
+    tally.equal("the root over the subjects", stated["root"], computed.root, "the manifest, computed anew")
+    if erased:
+        tally.erased.append(f"{len(erased.keys)} of {len(computed)} subjects, and the shards that they were in")
+        return tally
     rows, faults = compare_manifest(case.evidence.objects, md5)
     tally.looked_at += rows
     tally.faults.extend(faults)
-    stated, computed = case.document["dataset"]["subjects"], subject_tree(case.evidence.objects, md5)
-    tally.equal("the root over the subjects", stated["root"], computed.root, "the manifest, computed anew")
     record = case.document["training_run"]
     if case.version is not None and record.get("run_id"):
         logged = case.evidence.store_at(record["tracking_uri"]).artifact(record["run_id"], "manifest.parquet")
@@ -109,6 +119,10 @@ def _objects(case: Case) -> Iterator[tuple[str, str, int | None]]:
         yield md5, f"{path}/", None
         for name, file in case.evidence.objects.listing(md5).items():
             yield file, f"{path}/{name}", sizes.get(file)
+
+
+def _erased(case: Case) -> set[str]:
+    return {md5 for erasure in case.evidence.erasures.all for md5 in erasure.objects}
 
 
 def _compare(tally: Tally, what: str, found: Hashed, md5: str, sha256: dict[str, str]) -> None:

@@ -1,0 +1,80 @@
+"""The command `lineage erase`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import ProjectError
+from ..project import project_root
+
+if TYPE_CHECKING:
+    from .execute import Plan
+
+
+def erase(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Ids of subjects.")] = None,
+    plan_only: Annotated[bool, typer.Option("--plan", help="Say what holds their bytes. Nothing is changed.")] = False,
+    do_it: Annotated[
+        bool, typer.Option("--execute", help="Delete it; without ids, go on with what was interrupted.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", help="For the tombstone in Git. No names.")] = "erasure request",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The plan as JSON.")] = False,
+) -> None:
+    """Find, or delete for good, all bytes of some subjects. Exit status: 0 all is gone, 2 something is left."""
+    from ..proof.case import Evidence
+    from .execute import execute, plan, unfinished
+
+    if plan_only == do_it:
+        raise typer.BadParameter("give either --plan or --execute")
+    evidence = Evidence(project_root())
+    begun = unfinished(evidence)
+    if not ids and not (do_it and begun):
+        raise typer.BadParameter("name a subject" + ("; no erasure was interrupted here" if do_it else ""))
+    if any(id_ != id_.strip() or not id_ for id_ in ids or []):
+        raise ProjectError("an id is empty or has blanks around it.")
+    plans = begun if not ids else [plan(evidence, list(dict.fromkeys(ids)))]
+    for wanted in plans:
+        if as_json:
+            print(json.dumps(asdict(wanted), indent=2, ensure_ascii=False))
+        else:
+            _show(wanted)
+    if plan_only:
+        return
+    left: list[str] = []
+    for wanted in plans:
+        if not wanted.holders and not wanted.copies:
+            print("nothing holds their bytes.")
+            continue
+        if not yes and not typer.confirm(f"Delete {len(wanted.copies)} copies for good?", err=True):
+            sys.exit("nothing was deleted.")
+        wanted.reason = wanted.reason or reason
+        left += execute(evidence, wanted)
+        print(f"tombstone: erasures/{wanted.id}/tombstone.json, committed. `git push` and `dvc push` share it.")
+    for sentence in left:
+        print(f"  left: {sentence}")
+    if left:
+        print("`lineage erase --execute` goes on with what is left.")
+    sys.exit(2 if left else 0)
+
+
+def _show(plan: Plan) -> None:
+    print(f"{', '.join(plan.ids)}: {len(plan.holders)} objects, {len(plan.copies)} copies.")
+    for title, lines in (
+        ("objects", [f"{holder.path}  {holder.md5}" for holder in plan.holders]),
+        ("copies", [f"{copy.what}: {copy.title}" for copy in plan.copies]),
+        ("models trained on them (they stay)", plan.models),
+        ("not restorable afterwards, for anybody's records", plan.not_restorable),
+        ("could not be looked into", plan.unknown),
+        ("cannot be done now", plan.blocked),
+    ):
+        if lines:
+            print(f"{title}:")
+            for line in lines:
+                print(f"  {line}")
+    print("not known here: clones, restored folders, other caches, backups, and the source of the raw data itself.")
