@@ -30,6 +30,7 @@ def main() -> None:
         here = Project(Path(folder), Path(sys.prefix), git)
         with cloud(Path(folder), here) as running:
             run(running)
+    print("\nThe project, the store and the buckets of this demonstration are deleted.")
 
 
 def run(running: Cloud) -> None:

@@ -128,8 +128,11 @@ def test_one_stage_for_one_call(sky: Cloud, tmp_path: Path) -> None:
     project.dvc("repro", "--force", "--single-item", "evaluate")
     assert len(sky.jobs()) == jobs
     assert (project.root / "params.yaml").read_text() == before
-    project.environment["PIPELINE_COMPUTE"] = "evaluate=moon"
-    assert "evaluate=moon is not possible" in project.dvc("repro", "--force", "--single-item", "evaluate", code=255)
+    kept = results(project)
+    for given, said in (("evaluate=moon", "evaluate=moon is not possible"), ("moon", "there is no such place")):
+        project.environment["PIPELINE_COMPUTE"] = given
+        assert said in project.dvc("repro", "--force", "--single-item", "evaluate", code=255)
+    assert results(project) == kept
 
 
 def run_stage(project: Project, stage: str, code: int | None = 0) -> str:
@@ -171,7 +174,8 @@ def test_the_network_is_lost_for_a_while(sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
     sky.fail(r"POST SageMaker.DescribeProcessingJob", status="503 Service Unavailable", times=3)
     sky.fail(r"POST Logs_20140328.*", status="503 Service Unavailable", times=2)
-    run_stage(project, "evaluate")
+    project.environment["AWS_DEFAULT_REGION"] = "us-west-2"  # AWS_REGION says another one, and counts
+    assert "stage evaluate is done" in run_stage(project, "evaluate")  # a line of the job's log
     assert sky.faults_left == 0
     assert project.git("status", "--porcelain") == ""
 
@@ -328,10 +332,12 @@ def wait_for_queue(project: Project) -> None:
 
 
 PREFLIGHT = [
-    (["compute.sagemaker.role=null"], "compute.sagemaker.role is not set"),
-    (["compute.sagemaker.bucket=null"], "compute.sagemaker.bucket is not set"),
+    (["compute.sagemaker.role=null"], "compute.sagemaker.role must be set"),
+    (["compute.sagemaker.bucket=null"], "compute.sagemaker.bucket must be set"),
     (["compute.sagemaker.bucket=nobodys-bucket"], "could not use the bucket nobodys-bucket"),
     (["tracking.uri=sqlite:///mlflow.db"], "which a job cannot reach"),
+    (["tracking.uri=file:///tmp/runs"], "file:///tmp/runs, which a job cannot reach"),
+    (["tracking.uri=http://127.0.0.1:9"], "http://127.0.0.1:9 does not answer"),
 ]
 
 

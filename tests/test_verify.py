@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 from baked import Project
 from command import Lineage
@@ -107,9 +108,16 @@ def test_a_thousand_commits_later(project: Project, lineage: Lineage) -> None:
     assert (proof.status, proof.not_passed) == (0, {})
 
 
-def test_a_cached_training_registered_in_a_new_store(project: Project, lineage: Lineage, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "overrides",
+    [["train=debug", "train.seed=5", "train.weight_decay=1e-5"], []],
+    ids=["number 2 there, 1 here", "number 1 in both"],
+)
+def test_a_cached_training_registered_in_a_new_store(
+    overrides: list[str], project: Project, lineage: Lineage, tmp_path: Path
+) -> None:
     with mlflow_server(project, tmp_path / "server.db") as uri:
-        project.compose("train=debug", "train.seed=5", "train.weight_decay=1e-5", f"tracking.uri={uri}")
+        project.compose(*overrides, f"tracking.uri={uri}")
         output = project.dvc("repro")
         assert "stages.register" in output
         assert "stages.train" not in output

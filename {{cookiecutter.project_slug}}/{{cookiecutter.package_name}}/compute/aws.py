@@ -40,7 +40,7 @@ class Aws:
             raise DispatchError("no AWS region is set. Set compute.sagemaker.region, or AWS_REGION in the environment.")
         if self._session.get_credentials() is None:
             raise DispatchError("no AWS credentials were found. `aws configure` or `aws sso login` brings them.")
-        os.environ.setdefault("AWS_DEFAULT_REGION", self.region)  # parts of the SDK look there only
+        os.environ["AWS_DEFAULT_REGION"] = self.region  # parts of the SDK look there only
 
     @cache  # noqa: B019  lives as long as one stage; making a client costs more than asking it
     def client(self, service: str) -> Any:

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import DispatchError, LineageError
+from ..errors import DispatchError
 from ..lineage.facts import RUN_RECORD
 from ..lineage.hashes import hash_path, hash_tree
 from ..lineage.remote import Remote
 from ..pipeline.callbacks import Execution
-from ..pipeline.dvcfile import locked_hash, read_lock
+from ..pipeline.dvcfile import locked_hash
 from ..pipeline.outputs import Inputs, Outputs
 from ..proof.objects import Objects
 from . import jobs, launch, preflight
@@ -153,19 +153,3 @@ class Dispatch:
                 print(f"job {name} {said}.", file=sys.stderr, flush=True)
         except DispatchError as error:  # what led here matters more
             print(f"jobs {base}... may go on: {error}", file=sys.stderr, flush=True)
-
-
-def put_back(execution: Execution) -> None:
-    """Brings back the outputs that dvc removes before it runs a stage, as dvc.lock records them, if they can be had."""
-    root, stage = execution.root, execution.stage
-    entry = read_lock(root).get(stage.name)
-    recorded = {path: locked_hash(entry, "outs", path) for path in stage.outs}
-    wanted = {path: md5 for path, md5 in recorded.items() if md5 is not None}
-    if len(wanted) < len(recorded):
-        return  # it never ran here
-    try:
-        with Outputs(root, stage) as outputs:
-            Objects(root).fetch_all({outputs[path]: md5 for path, md5 in wanted.items()})
-            outputs.place()
-    except LineageError as error:
-        print(f"the outputs of {stage.name} as they were cannot be brought back: {error}", file=sys.stderr, flush=True)

@@ -59,7 +59,9 @@ def clone(source: dict[str, str]) -> Path:
     """The project as it is in a commit of its repository."""
     repository = WORK / PROJECT
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
-    helper = ["-c", f"credential.helper={source['credential']}"] if source["credential"] else []
+    # with the path, as CodeCommit's helper needs it
+    options = ("-c", f"credential.helper={source['credential']}", "-c", "credential.UseHttpPath=true")
+    helper = list(options) if source["credential"] else []
     if source["secret"]:
         import boto3
 

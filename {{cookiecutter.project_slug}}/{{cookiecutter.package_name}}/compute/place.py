@@ -22,6 +22,8 @@ def place_of(compute: Compute, stage: str) -> Place:
     given = os.environ.get(PIPELINE_COMPUTE, "")
     if not given:
         return configured
+    if "=" not in given and given not in PLACES:
+        raise SettingsError(f"{PIPELINE_COMPUTE}={given}: there is no such place, only {' and '.join(PLACES)}.")
     chosen = dict.fromkeys(stages, given) if "=" not in given else _by_stage(given)
     for name, place in chosen.items():
         if name not in stages or place not in PLACES:

@@ -6,13 +6,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import DispatchError
+from ..lineage.doctor import check_server
 from ..lineage.remote import Remote
-from ..lineage.tracking import is_database
 from ..pipeline.dvcfile import Stage
 from ..settings import Settings
 from .aws import Aws
 
-LOOPBACK = ("localhost", "127.", "::1")
+LOOPBACK = ("localhost", "127.", "::1", "0.0.0.0")  # noqa: S104  compared with, not listened on
+REMOTE = ("http", "https", "arn")  # schemes of a store that is not a file or a database
 
 
 def check(root: Path, stage: Stage, settings: Settings) -> Aws:
@@ -30,8 +31,12 @@ def _require_settings(settings: Settings) -> None:
     wanted = settings.compute.sagemaker
     missing = [name for name in ("role", "bucket") if getattr(wanted, name) is None]
     if missing:
-        overrides = " ".join(f"-S compute.sagemaker.{name}=..." for name in missing)
-        raise DispatchError(f"compute.sagemaker.{missing[0]} is not set. Set it in conf/compute/ or with {overrides}.")
+        names = " and ".join(f"compute.sagemaker.{name}" for name in missing)
+        overrides = " ".join(f"compute.sagemaker.{name}=..." for name in missing)
+        raise DispatchError(
+            f"{names} must be set: in conf/compute/sagemaker.yaml, or by `lineage compose compute=sagemaker "
+            f"{overrides}` with the overrides you want to keep."
+        )
 
 
 def _require_remote(root: Path) -> None:
@@ -51,13 +56,15 @@ def _require_tracking(settings: Settings, aws: Aws) -> None:
     if not settings.callbacks:
         return
     uri = settings.tracking.uri
-    host = urlsplit(uri).hostname or ""
+    scheme, host = urlsplit(uri).scheme, urlsplit(uri).hostname or ""
     # jobs of a stand-in for AWS on this machine do reach this machine
-    if is_database(uri) or (host.startswith(LOOPBACK) and not aws.is_local):
+    if scheme not in REMOTE or (host.startswith(LOOPBACK) and not aws.is_local):
         raise DispatchError(
             f"tracking.uri is {uri}, which a job cannot reach. Set the address of an MLflow server, or the ARN "
-            "of one of SageMaker's (-S tracking.uri=...)."
+            "of one of SageMaker's, with the other overrides: `lineage compose compute=sagemaker tracking.uri=...`."
         )
+    if scheme != "arn" and (silent := check_server(uri)).state == "wrong":
+        raise DispatchError(silent.text)
 
 
 def _require_cached_outputs(stage: Stage) -> None:

@@ -167,7 +167,7 @@ def check_tracking(root: Path) -> Finding:
         text = "MLFLOW_TRACKING_URI is set but not used: runs go to tracking.uri, so that dvc notices a change."
         return Finding("MLflow", "wrong", text, "unset MLFLOW_TRACKING_URI")
     if uri.startswith(("http://", "https://")):
-        return _check_server(uri)
+        return check_server(uri)
     if uri.startswith(SQLITE):
         return _check_sqlite(absolute_uri(uri, main_root(root)).removeprefix(SQLITE))
     return Finding("MLflow", "unknown", f"{uri} is only known to answer when a stage runs")
@@ -180,7 +180,8 @@ def check_hook(root: Path) -> Finding:
     return Finding("hook", "unknown", text, "lineage link --install-hook")
 
 
-def _check_server(uri: str) -> Finding:
+def check_server(uri: str) -> Finding:
+    """Whether an MLflow server answers within three seconds."""
     from urllib.error import HTTPError, URLError
     from urllib.request import urlopen
 

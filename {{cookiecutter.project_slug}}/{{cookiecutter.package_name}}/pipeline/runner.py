@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..compute.place import place_of
 from ..compute.ticket import job_of_this_process, ticket_of_this_job
-from ..errors import ProjectError
+from ..errors import ProjectError, SettingsError
 from ..lineage.anchor import main_root
 from ..lineage.composition import require_fresh_params
 from ..lineage.consent import require_consent
@@ -23,6 +23,7 @@ from .dvcfile import PARAMS_FILE, read_pipeline
 from .imports import check_imports
 from .lock import Caller, StageLock
 from .outputs import Inputs, Outputs
+from .previous import put_back
 
 if TYPE_CHECKING:
     from ..compute.dispatch import Dispatch
@@ -122,16 +123,17 @@ def _dispatched(execution: Execution, inputs: Inputs) -> Iterator[Dispatch | Non
     if ticket is not None:
         execution.is_in_job = True
         execution.run.update({**ticket.run, "job": job_of_this_process(execution.root)})
-    if place_of(execution.settings.compute, execution.stage.name) == "local":
-        yield None
-        return
-    from ..compute.dispatch import Dispatch, put_back
-
-    execution.is_sent_away = True
     try:
+        execution.is_sent_away = place_of(execution.settings.compute, execution.stage.name) == "sagemaker"
+        if not execution.is_sent_away:
+            yield None
+            return
+        from ..compute.dispatch import Dispatch
+
         yield Dispatch(execution, inputs)
-    except BaseException:
-        put_back(execution)
+    except BaseException as error:
+        if execution.is_sent_away or isinstance(error, SettingsError):
+            put_back(execution)
         raise
 
 

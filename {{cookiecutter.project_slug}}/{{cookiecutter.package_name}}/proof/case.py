@@ -85,8 +85,15 @@ class Case:
         """Whether a lineage.json of the history is this model's: this version's, or the one that was named."""
         if self.version is None:
             return document == self._claimed
-        model = document["model"]
-        return (model.get("name"), model.get("version")) == (self.version.name, str(self.version.version))
+        model, source = document["model"], f"models:/{(document.get('artifact') or {}).get('model_id')}"
+        mine = (self.version.name, str(self.version.version), self.version.source)
+        # another store may have a version of the same name and number
+        return (model.get("name"), model.get("version"), source) == mine
+
+    def speaks_of_it(self, commit: str) -> bool:
+        """Whether lineage.json at a commit is that of this very version."""
+        document = self.history.document(commit)
+        return document is not None and self._agrees(document)
 
     @cached_property
     def commit(self) -> str:

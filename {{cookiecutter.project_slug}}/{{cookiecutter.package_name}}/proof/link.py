@@ -97,6 +97,9 @@ def _link_version(evidence: Evidence, version: ModelVersion, done: Linked) -> No
     wanted = _data_tags(evidence, version.tags)
     try:
         commit = _kept(evidence.history, case.tagged_commit, case.identity, case.found_commit)
+        found = case.found_commit
+        if commit and found and case.speaks_of_it(found) and not case.speaks_of_it(commit):
+            commit = found
     except LineageError:
         commit = None
     wanted |= {RESULT: commit} if commit else {}

@@ -73,7 +73,7 @@ def _tree(model: dict[str, Any]) -> Tree:
     node.add("parameters  " + escape(", ".join(f"{key}={value}" for key, value in run["parameters"].items())))
     if job := run["job"]:
         cost = f"{_value(job['billable_seconds'])} billable seconds on {_value(job['instance_type'])}"
-        node.add(f"SageMaker job  {_value(job['name'])}, {cost}, {_value(job['image'])}")
+        node.add(f"SageMaker job  {_value(job['arn'])}, {cost}, {_value(job['image'])}")
     metrics = flatten(model["metrics"] or {})
     node.add("metrics  " + (escape(", ".join(f"{key}={value}" for key, value in metrics.items())) or UNKNOWN))
     node = node.add(f"[bold]result commit[/]  {_commit(model['result_commit'])}")

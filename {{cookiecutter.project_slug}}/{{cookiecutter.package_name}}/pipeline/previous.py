@@ -1,0 +1,28 @@
+"""The outputs that a stage had before. dvc removes them before it runs the stage."""
+
+from __future__ import annotations
+
+import sys
+
+from ..errors import LineageError
+from .callbacks import Execution
+from .dvcfile import locked_hash, read_lock
+from .outputs import Outputs
+
+
+def put_back(execution: Execution) -> None:
+    """Brings back the outputs that dvc removes before it runs a stage, as dvc.lock records them, if they can be had."""
+    root, stage = execution.root, execution.stage
+    entry = read_lock(root).get(stage.name)
+    recorded = {path: locked_hash(entry, "outs", path) for path in stage.outs}
+    wanted = {path: md5 for path, md5 in recorded.items() if md5 is not None}
+    if len(wanted) < len(recorded):
+        return  # it never ran here
+    from ..proof.objects import Objects
+
+    try:
+        with Outputs(root, stage) as outputs:
+            Objects(root).fetch_all({outputs[path]: md5 for path, md5 in wanted.items()})
+            outputs.place()
+    except LineageError as error:
+        print(f"the outputs of {stage.name} as they were cannot be brought back: {error}", file=sys.stderr, flush=True)
