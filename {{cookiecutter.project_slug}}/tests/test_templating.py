@@ -158,8 +158,17 @@ def test_what_is_no_place_is_left_alone(written: str) -> None:
     assert filled(written) == written
 
 
-def test_an_escaped_place_is_left_for_the_shell() -> None:
-    assert filled(r"echo \${rate}") == "echo ${rate}"
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (r"echo \${rate}", "echo ${rate}"),
+        (r"\${rate}", "${rate}"),
+        (r"${rate} \${rate}", "0.5 ${rate}"),
+        (r"\${nowhere}", "${nowhere}"),
+    ],
+)
+def test_an_escaped_place_is_left_for_the_shell(written: str, text: str) -> None:
+    assert filled(written) == text
 
 
 def test_a_matrix_keeps_its_one_body() -> None:

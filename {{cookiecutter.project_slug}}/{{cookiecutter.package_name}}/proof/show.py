@@ -84,6 +84,9 @@ def _tree(model: dict[str, Any]) -> Tree:
         counts = ", ".join(f"{split} {count}" for split, count in (data[name] or {}).items())
         node.add(f"{name}  {counts or UNKNOWN}")
     node.add(f"classes  {escape(', '.join(data['classes'])) if data['classes'] else UNKNOWN}")
+    node.add(f"root over the subjects  {_value(model['subjects_root'])}")
+    if model["consent"]:
+        node.add(f"consent snapshot  {model['consent']}")
     node.add(f"shards  {data['shards'] if data['shards'] is not None else UNKNOWN}")
     node = node.add(f"[bold]raw data[/]  {_value(model['raw']['md5'])}")
     node = node.add(f"[bold]bytes[/]  {_value(model['places']['remote'])}")

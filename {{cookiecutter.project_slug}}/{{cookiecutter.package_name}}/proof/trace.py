@@ -59,6 +59,8 @@ def chain_of(case: Case) -> dict[str, Any]:
         "data_commit": _commit(evidence, data_commit, "tag" if "data_git_commit_id" in tags else "look-up"),
         "data_version": data_version(case.history, data_md5) if data_md5 else None,
         "dataset": _folder(evidence, data_md5, document.get("dataset"), described=True),
+        "consent": (document.get("consent") or {}).get("md5"),
+        "subjects_root": ((document.get("dataset") or {}).get("subjects") or {}).get("root"),
         "raw": _folder(evidence, raw_md5, document.get("raw")),
         "model": {key: (document.get("model") or {}).get(key) for key in ("md5", "sha256", "size")},
         "environment": (document.get("environment") or {}).get("md5"),

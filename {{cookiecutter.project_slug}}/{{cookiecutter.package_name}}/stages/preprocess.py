@@ -21,7 +21,12 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     if privacy.name == "registry":
         statuses = read_snapshot(inputs["data/consent.csv"])
         consented = active(statuses)
-        report.metrics(left_out(table, statuses, consented))
+        counts = left_out(table, statuses, consented)
+        report.metrics(counts)
+        print(
+            f"left out: {counts['left_out_records']} of {table.num_rows} records, for want of consent of "
+            f"{counts['left_out_subjects_revoked']} revoked and {counts['left_out_subjects_unlisted']} unlisted subjects."
+        )
     rows, description = choose(table, data, consented)
     cache = ShardCache(report.cache)
     write_dataset(
