@@ -84,7 +84,7 @@ class Registry(Section):
 
 class Privacy(Section):
     name: Literal["none", "registry"]
-    live: list[str]
+    live: Annotated[list[str], Field(max_length=1)]
     snapshot: str
     salt: str
     registry: Registry | None

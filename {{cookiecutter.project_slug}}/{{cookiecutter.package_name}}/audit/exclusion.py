@@ -59,14 +59,10 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
     if not after:
         unknown.append(f"nothing was made since {since.isoformat()}, so there is nothing to be excluded from")
     looked_into = [md5 for md5 in datasets if md5 in manifests.usable]
-    missed = [md5 for md5 in looked_into if not _finds(manifests, md5)]
+    missed = _not_found(manifests, looked_into)
     unknown += [f"dataset {md5}: a subject that is in it was not found: the look-up does not work" for md5 in missed]
     contents = sorted({record.content_sha256 for record in everywhere} - {ERASED})
-    copies = [
-        record
-        for record in manifests.records_with(contents)
-        if record.subject_id not in ids and record.dataset in datasets
-    ]
+    copies = [record for record in manifests.records_with(contents, datasets) if record.subject_id not in ids]
     reasons = [f"{record.subject_id} is in {use.title}" for use, record in found]
     return Exclusion(
         ids=tuple(ids),
@@ -93,6 +89,8 @@ def _is_unsettled(use: Use) -> bool:
     return not use.left_no_model and (use.ended is None and use.registered is None)
 
 
-def _finds(manifests: Manifests, md5: str) -> bool:
-    """Whether a subject that is in the dataset for certain is found by the very question."""
-    return md5 in {record.dataset for record in manifests.records_of([manifests.first_subject(md5)])}
+def _not_found(manifests: Manifests, datasets: list[str]) -> list[str]:
+    """The dataset versions in which a subject that is there for certain is not found by the very question."""
+    there = {md5: manifests.first_subject(md5) for md5 in datasets}
+    found = {(record.dataset, record.subject_id) for record in manifests.records_of(sorted(set(there.values())))}
+    return [md5 for md5, subject_id in there.items() if (md5, subject_id) not in found]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import MANIFEST, MANIFEST_SCHEMA, SHARDS
 from ..errors import LineageError, ProjectError
-from ..lineage.hashes import hash_file
+from ..lineage.hashes import md5_of_file
 from ..proof.case import Evidence
 from ..proof.dataset import subject_tree
 
@@ -51,21 +52,24 @@ class Manifests:
         self._scratch = tempfile.TemporaryDirectory()  # names without characters that are patterns to DuckDB
         self.faults: dict[str, str] = {}
         self.usable: list[str] = []
-        for md5 in datasets:
-            try:
-                self._link(md5)
-                self._compare_with_shards(md5)
-                self.usable.append(md5)
-            except ProjectError as error:
-                self.faults[md5] = str(error)
+        self._fingerprints: dict[str, tuple[int, int]] = {}  # by shard: versions have most of them in common
+        wanted = list(datasets)
+        _ = evidence.objects.remote_or_none, evidence.erasures.all  # opened by one thread
+        with ThreadPoolExecutor() as pool:
+            for md5, fault in zip(wanted, pool.map(self._link, wanted), strict=True):
+                fault = fault or self._compare_with_shards(md5)
+                if fault:
+                    self.faults[md5] = fault
+                else:
+                    self.usable.append(md5)
 
     def records_of(self, ids: Sequence[str]) -> list[Record]:
         """Every record of these subjects in any of the dataset versions; of erased ones, only that there were some."""
-        return [*self._select("subject_id", ids), *self._erased_records(ids)]
+        return [*self._select("subject_id", ids, self.usable), *self._erased_records(ids)]
 
-    def records_with(self, contents: Sequence[str]) -> list[Record]:
-        """Every record whose image has one of these SHA-256."""
-        return self._select("content_sha256", contents)
+    def records_with(self, contents: Sequence[str], datasets: Sequence[str]) -> list[Record]:
+        """Every record of some of the dataset versions whose image has one of these SHA-256."""
+        return self._select("content_sha256", contents, [md5 for md5 in datasets if md5 in self.usable])
 
     def others_than(self, ids: Iterable[str]) -> list[tuple[str, str, int]]:
         """Dataset version, subject and number of records of every subject that is not among `ids`."""
@@ -88,7 +92,8 @@ class Manifests:
         """A subject that is in this dataset version for certain: the first row, read without a query."""
         import pyarrow.parquet as pq
 
-        return str(pq.ParquetFile(self._path(md5)).read_row_group(0, columns=["subject_id"])["subject_id"][0].as_py())
+        batches = pq.ParquetFile(self._path(md5)).iter_batches(1, columns=["subject_id"], use_threads=False)
+        return str(next(batches)["subject_id"][0].as_py())
 
     def all_records(self, md5: str) -> list[Record]:
         """All rows of one dataset version."""
@@ -102,12 +107,12 @@ class Manifests:
                 if erased and erased.holds(subject_id):
                     yield Record(md5, subject_id, ERASED, ERASED, ERASED, ERASED)
 
-    def _select(self, column: str, values: Sequence[str]) -> list[Record]:
-        if not self.usable or not values:
+    def _select(self, column: str, values: Sequence[str], datasets: Sequence[str]) -> list[Record]:
+        if not datasets or not values:
             return []
         places = ", ".join("?" * len(values))
         chosen = f"WHERE {column} IN ({places}) ORDER BY ALL"
-        question = f"SELECT filename, {COLUMNS} FROM {self._everything} {chosen}"  # noqa: S608  values are bound
+        question = f"SELECT filename, {COLUMNS} FROM {self._files(datasets)} {chosen}"  # noqa: S608  values are bound
         return self._records(question, values)
 
     def _records(self, question: str, values: Sequence[str] = ()) -> list[Record]:
@@ -140,23 +145,36 @@ class Manifests:
     def _path(self, md5: str) -> Path:
         return Path(self._scratch.name) / f"{md5}.parquet"
 
-    def _link(self, md5: str) -> None:
-        """Puts the manifest where it is asked. Raises LineageError if it cannot be had with the right bytes."""
+    def _link(self, md5: str) -> str | None:
+        """Puts the manifest where it is asked. Returns why it cannot be had with the right bytes, if it cannot."""
+        try:
+            self._path(md5).symlink_to(self._manifest(md5).resolve())
+        except ProjectError as error:
+            return str(error)
+        return None
+
+    def _manifest(self, md5: str) -> Path:
         listing, erased = self._objects.listing(md5), self._erasures.of_dataset(md5)
         if MANIFEST not in listing:
             raise LineageError(f"dataset {md5} has no {MANIFEST}")
         name = erased.redacted if erased else listing[MANIFEST]
         kept = self._kept / name
-        if kept.exists() and hash_file(kept, name).md5 != name:
-            kept.unlink()
-        path = kept if kept.exists() else self._objects.verified(name, self._kept)
-        self._path(md5).symlink_to(path.resolve())
+        for path in filter(None, (self._objects.cached(name), kept if kept.exists() else None)):
+            if md5_of_file(path) == name:
+                return path
+        self._objects.fetch(name, kept)
+        return kept
 
-    def _compare_with_shards(self, md5: str) -> None:
-        """Raises LineageError unless the manifest holds exactly the rows that the shards hold.
+    def _compare_with_shards(self, md5: str) -> str | None:
+        """What is wrong if the manifest does not hold exactly the rows that the shards hold; None if nothing is."""
+        try:
+            self._require_same_rows(md5)
+        except ProjectError as error:
+            return str(error)
+        return None
 
-        Where shards were erased, what is left of the manifest must have the subjects that it had, less the erased.
-        """
+    def _require_same_rows(self, md5: str) -> None:
+        # where shards were erased, what is left of the manifest must have the subjects that it had, less the erased
         if erased := self._erasures.of_dataset(md5):
             subject_tree(self._objects, md5, erased)
             return
@@ -172,10 +190,12 @@ class Manifests:
         compared.touch()
 
     def _fingerprint_of_shard(self, name: str) -> tuple[int, int]:
-        with self._objects.open(name) as file:
+        if name not in self._fingerprints:
             import pyarrow.parquet as pq
 
-            shard = pq.read_table(file, columns=MANIFEST_SCHEMA.names)
-        self._duckdb.register("shard", shard)
-        ((count, total),) = self._ask(FINGERPRINT + "shard")
-        return int(count), int(total or 0)
+            with self._objects.open(name) as file:  # of a remote one, only the columns are fetched
+                shard = pq.ParquetFile(file).read(columns=MANIFEST_SCHEMA.names, use_threads=False)
+            self._duckdb.register("shard", shard)
+            ((count, total),) = self._ask(FINGERPRINT + "shard")
+            self._fingerprints[name] = int(count), int(total or 0)
+        return self._fingerprints[name]

@@ -93,6 +93,14 @@ class Scope:
         )
 
     @cached_property
+    def _by_weights(self) -> dict[str, list[dict[str, str]]]:
+        """The tags of versions by the SHA-256 of their weights."""
+        found: dict[str, list[dict[str, str]]] = {}
+        for version in self.evidence.store.versions:
+            found.setdefault(version.tags.get("model_sha256", ""), []).append(version.tags)
+        return found
+
+    @cached_property
     def datasets(self) -> list[str]:
         """The dataset versions that any of them rests on."""
         return sorted({md5 for use in self.uses for md5 in use.datasets})
@@ -146,15 +154,16 @@ class Scope:
 
     def _add_ancestors(self, use: Use, tags: dict[str, str]) -> None:
         """What a model rests on that started from another one: the data of that one too, if it is known here."""
+        if not any(tag in tags for tag in ANCESTORS):
+            return
         waiting, seen = [tags], set[str]()
         while waiting:
             named = waiting.pop()
             for sha256 in {named[tag] for tag in ANCESTORS if named.get(tag)} - seen:
                 seen.add(sha256)
-                known = [version.tags for version in self.evidence.store.versions if _is_model(version, sha256)]
-                if not known:
+                if sha256 not in self._by_weights:
                     use.unknown.append(f"it started from weights whose data are unknown (SHA-256 {sha256[:12]}...)")
-                for ancestor in known:
+                for ancestor in self._by_weights.get(sha256, []):
                     use.datasets.add(ancestor.get("dvc_data_md5", ""))
                     run = self.evidence.store.runs.get(ancestor.get("training_run_id", ""))
                     waiting.append({**ancestor, **(run.data.tags if run else {})})
@@ -181,10 +190,6 @@ def _stranger(version: ModelVersion) -> Use:
     return use
 
 
-def _is_model(version: ModelVersion, sha256: str) -> bool:
-    return bool(version.tags.get("model_sha256") == sha256)
-
-
 def _inputs(run: Run) -> set[str]:
     return {entry.dataset.digest for entry in run.inputs.dataset_inputs if entry.dataset.source_type == "dvc"}
 
@@ -195,7 +200,7 @@ def _moment(milliseconds: int | None) -> datetime | None:
 
 def _was_killed(run: Run) -> bool:
     """Whether a run that nobody has closed can be going on no more: its process on this machine is gone."""
-    tags, here = run.data.tags, source_tags()
-    if run.info.status != "RUNNING" or tags.get("host") != here["host"] or "sagemaker_job_name" in tags:
+    tags = run.data.tags
+    if run.info.status != "RUNNING" or "sagemaker_job_name" in tags or tags.get("host") != source_tags()["host"]:
         return False
     return not psutil.pid_exists(int(tags.get("pid") or 0))

@@ -12,6 +12,7 @@ from ..audit.logged import NAME
 from ..errors import LineageError, TrackerError
 from ..lineage.facts import DATASET, RAW
 from ..proof.case import Evidence
+from ..proof.erasures import FOLDER
 from .holders import Holder, Holders, files_that_hold
 
 
@@ -38,6 +39,7 @@ def find(evidence: Evidence, holders: Holders, ids: list[str]) -> list[Copy]:
     folders = {
         evidence.root / RAW: RAW,
         evidence.root / DATASET: DATASET,
+        evidence.root / FOLDER: "what is left of manifests",
         evidence.main / ".dvc" / "tmp" / "kept": "kept between executions",
         evidence.main / ".dvc" / "tmp" / "exps": "temporary experiments",
     }
@@ -65,11 +67,22 @@ def _versions(evidence: Evidence, place: str) -> list[tuple[str | None, str | No
         return [(None, None)] if files.exists(place) else []
     s3 = files.fs
     try:
-        found = [version for version in s3.object_version_info(place) if version.get("Key") == place.partition("/")[2]]
-        named = [(None if item["VersionId"] == "null" else str(item["VersionId"])) for item in found]
-        return [(version, _locked_until(s3, place, version)) for version in named]
+        return [(version, _locked_until(s3, place, version)) for version in _version_ids(s3, place)]
     except Exception as error:  # botocore's have nothing in common
         raise LineageError(f"the versions of {place} cannot be listed: {error}") from error
+
+
+def _version_ids(s3: Any, place: str) -> Iterator[str | None]:
+    bucket, _, key = place.partition("/")
+    markers: dict[str, str] = {}
+    while True:
+        page = s3.call_s3("list_object_versions", Bucket=bucket, Prefix=key, **markers)
+        for item in page.get("Versions", []):
+            if item["Key"] == key:
+                yield None if item["VersionId"] == "null" else str(item["VersionId"])
+        if not page.get("IsTruncated"):
+            return
+        markers = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
 
 
 def _locked_until(s3: Any, place: str, version: str | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from ..pipeline.dvcfile import PARAMS_FILE, Lock, Pipeline, parse_pipeline
 from ..pipeline.yaml12 import parse_yaml
 from .blobs import Blobs
 
+COMMIT = re.compile(r"[0-9a-f]{40}")
 DVC_LOCK = "dvc.lock"
 LINEAGE = "lineage.json"
 PERMANENT = ("--branches", "--tags", "--remotes")  # where commits stay; experiments' refs go when these are removed
@@ -188,6 +190,8 @@ class History:
         """The commit that a revision names; None if it names none."""
         if revision.startswith("-"):
             return None
+        if COMMIT.fullmatch(revision) and self.is_reachable(revision):
+            return revision  # without asking Git again: there may be hundreds
         return self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
 
     def is_reachable(self, commit: str) -> bool:

@@ -68,6 +68,14 @@ class Objects:
         """The file system of the default remote, as fsspec has it. Raises LineageError if the project has none."""
         return self._remote.fs
 
+    @property
+    def remote_or_none(self) -> Any:
+        """The default remote, opened; None if the project has none that can be used."""
+        try:
+            return self._remote
+        except LineageError:
+            return None
+
     def remote_path(self, md5: str) -> str:
         """Where an object lies in that file system."""
         return str(self._remote.oid_to_path(md5))

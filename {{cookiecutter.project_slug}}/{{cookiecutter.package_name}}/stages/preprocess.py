@@ -24,8 +24,8 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
         counts = left_out(table, statuses, consented)
         report.metrics(counts)
         print(
-            f"left out: {counts['left_out_records']} of {table.num_rows} records, for want of consent of "
-            f"{counts['left_out_subjects_revoked']} revoked and {counts['left_out_subjects_unlisted']} unlisted subjects."
+            f"left out: {counts['left_out_records']} of {table.num_rows} records; subjects revoked: "
+            f"{counts['left_out_subjects_revoked']}, not in the registry: {counts['left_out_subjects_unlisted']}."
         )
     rows, description = choose(table, data, consented)
     cache = ShardCache(report.cache)
