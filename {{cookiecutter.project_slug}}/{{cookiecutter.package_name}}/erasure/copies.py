@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -86,19 +86,13 @@ def _version_ids(s3: Any, place: str) -> Iterator[str | None]:
 
 
 def _locked_until(s3: Any, place: str, version: str | None) -> str | None:
+    """Until when S3 Object Lock forbids to delete a version, as far as one may see it."""
     bucket, _, key = place.partition("/")
-    named = {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
-    try:
-        held = s3.call_s3("get_object_legal_hold", **named)["LegalHold"].get("Status") == "ON"
-    except Exception:  # no lock is configured, or nobody may look: then the deletion says so
-        held = False
-    try:
-        until = s3.call_s3("get_object_retention", **named)["Retention"]["RetainUntilDate"]
-    except Exception:
-        until = None
-    if held:
+    head = s3.call_s3("head_object", Bucket=bucket, Key=key, **({"VersionId": version} if version else {}))
+    if head.get("ObjectLockLegalHoldStatus") == "ON":
         return "its legal hold ends"
-    return until.isoformat() if isinstance(until, datetime) else None
+    until = head.get("ObjectLockRetainUntilDate")
+    return until.astimezone(UTC).isoformat() if until else None
 
 
 def _artifacts(evidence: Evidence, datasets: set[str]) -> Iterator[Copy]:
