@@ -41,6 +41,7 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
     ProjectError if MLflow or Git cannot be asked, or `since` lies in the future.
     """
     until = until or datetime.now(UTC)
+    since = since.replace(microsecond=since.microsecond // 1000 * 1000)  # as MLflow cuts its moments, never later
     if since > until:
         raise ProjectError(f"{since.isoformat()} lies in the future: nothing was made after it.")
     scope = Scope(evidence)

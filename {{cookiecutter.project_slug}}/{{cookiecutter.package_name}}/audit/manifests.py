@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.dataset import MANIFEST, MANIFEST_SCHEMA, SHARDS
+from ..data.dataset import MANIFEST, MANIFEST_SCHEMA, ROOT_KEY, SHARDS
 from ..errors import LineageError, ProjectError
 from ..lineage.hashes import md5_of_file
 from ..proof.case import Evidence
@@ -94,6 +94,15 @@ class Manifests:
 
         batches = pq.ParquetFile(self._path(md5)).iter_batches(1, columns=["subject_id"], use_threads=False)
         return str(next(batches)["subject_id"][0].as_py())
+
+    @cache  # noqa: B019  lives as long as one command
+    def root(self, md5: str) -> str:
+        """The root of the tree over the subjects, as the manifest states it, or for an erased one its tombstone."""
+        import pyarrow.parquet as pq
+
+        if erased := self._erasures.of_dataset(md5):
+            return erased.root
+        return str((pq.read_schema(self._path(md5)).metadata or {}).get(ROOT_KEY, b"").decode())
 
     def all_records(self, md5: str) -> list[Record]:
         """All rows of one dataset version."""

@@ -123,6 +123,10 @@ def faults(evidence: Evidence, uses: Sequence[Use], manifests: Manifests) -> lis
     """Everything about these uses that could not be looked at, in sentences."""
     alive = [use for use in uses if not use.left_no_model]
     unknown = [f"{use.title}: {reason}" for use in alive for reason in use.unknown]
+    for use in alive:
+        roots = {md5: manifests.root(md5) for md5 in use.datasets if md5 in manifests.usable}
+        if use.root and roots and use.root not in roots.values():
+            unknown.append(f"{use.title}: its tag subjects_root is that of no dataset version that it names")
     unread = {md5 for use in alive for md5 in use.datasets if md5 in manifests.faults}
     unknown += [f"dataset {md5}: {manifests.faults[md5]}" for md5 in sorted(unread)]
     return [*unknown, *dict.fromkeys(missing(evidence, alive).values())]

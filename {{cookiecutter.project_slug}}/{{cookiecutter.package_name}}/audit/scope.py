@@ -48,6 +48,7 @@ class Use:
     commit: str | None = None
     unknown: list[str] = field(default_factory=list)  # why it cannot be told what it rests on
     left_no_model: bool = False
+    root: str | None = None  # of the tree over the subjects, as MLflow claims it
 
     @property
     def title(self) -> str:
@@ -83,7 +84,11 @@ class Scope:
     def versions(self) -> list[Use]:
         store = self.evidence.store
         strangers = (version for version in store.neighbours if "project_id" not in version.tags)
-        return [*(self._version(version) for version in store.versions), *map(_stranger, strangers)]
+        found = [*map(self._version, store.versions), *map(_stranger, strangers)]
+        for use in found:
+            name, _, number = use.name.removeprefix("models:/").rpartition("/")
+            use.aliases = store.aliases(name).get(number, ())
+        return found
 
     @cached_property
     def runs(self) -> list[Use]:
@@ -93,11 +98,11 @@ class Scope:
         )
 
     @cached_property
-    def _by_weights(self) -> dict[str, list[dict[str, str]]]:
-        """The tags of versions by the SHA-256 of their weights."""
-        found: dict[str, list[dict[str, str]]] = {}
+    def _by_weights(self) -> dict[str, list[ModelVersion]]:
+        """The versions by the SHA-256 of their weights."""
+        found: dict[str, list[ModelVersion]] = {}
         for version in self.evidence.store.versions:
-            found.setdefault(version.tags.get("model_sha256", ""), []).append(version.tags)
+            found.setdefault(version.tags.get("model_sha256", ""), []).append(version)
         return found
 
     @cached_property
@@ -106,6 +111,13 @@ class Scope:
         return sorted({md5 for use in self.uses for md5 in use.datasets})
 
     def _version(self, version: ModelVersion) -> Use:
+        use = self._recorded(version)
+        run = self.evidence.store.runs.get(use.run_id)
+        self._add_ancestors(use, {**version.tags, **(run.data.tags if run else {})})
+        return use
+
+    def _recorded(self, version: ModelVersion) -> Use:
+        """A version and what it was trained on itself, by Git, MLflow, and its training run."""
         use = _version(version)
         claimed = version.tags.get("dvc_data_md5")
         use.datasets |= {claimed} if claimed else set()
@@ -123,7 +135,6 @@ class Scope:
         run = self.evidence.store.runs.get(str(version.tags.get("training_run_id")))
         if run is not None:
             self._add_training(use, run)
-        self._add_ancestors(use, {**version.tags, **(run.data.tags if run else {})})
         return use
 
     def _add_training(self, use: Use, run: Run) -> None:
@@ -140,6 +151,7 @@ class Scope:
         use.is_deleted = run.info.lifecycle_stage != "active"
         claimed, logged = tags.get("dvc_data_md5"), _inputs(run)
         use.datasets = {*logged, *([claimed] if claimed else [])}
+        use.root = tags.get("subjects_root")
         if run.info.status in ENDED_WITHOUT_MODEL or _was_killed(run):
             use.left_no_model = True
             return use
@@ -164,10 +176,11 @@ class Scope:
                 if sha256 not in self._by_weights:
                     use.unknown.append(f"it started from weights whose data are unknown (SHA-256 {sha256[:12]}...)")
                 for ancestor in self._by_weights.get(sha256, []):
-                    use.datasets.add(ancestor.get("dvc_data_md5", ""))
-                    run = self.evidence.store.runs.get(ancestor.get("training_run_id", ""))
-                    waiting.append({**ancestor, **(run.data.tags if run else {})})
-        use.datasets.discard("")
+                    its = self._recorded(ancestor)
+                    use.datasets |= its.datasets
+                    use.unknown += [f"it started from {its.name}: {reason}" for reason in its.unknown]
+                    run = self.evidence.store.runs.get(its.run_id)
+                    waiting.append({**ancestor.tags, **(run.data.tags if run else {})})
 
 
 def _version(version: ModelVersion) -> Use:

@@ -57,6 +57,14 @@ class Store:
             pages = _pages(lambda token: self.client.search_model_versions(wanted, max_results=PAGE, page_token=token))
             return sorted(pages, key=lambda version: (version.name, int(version.version)))
 
+    @cache  # noqa: B019
+    def aliases(self, name: str) -> dict[str, tuple[str, ...]]:
+        """The aliases of a registered model by version: lists of versions come without them."""
+        with self.asked(f"look up the aliases of {name}"):
+            pointed = self.client.get_registered_model(name).aliases
+        numbers = {str(number) for number in pointed.values()}
+        return {number: tuple(sorted(a for a, n in pointed.items() if str(n) == number)) for number in numbers}
+
     @cached_property
     def neighbours(self) -> list[ModelVersion]:
         """Versions that are not marked as this project's, under the names of this project's models."""

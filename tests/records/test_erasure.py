@@ -14,21 +14,10 @@ from aws_standin.container import can_run
 from baked import Project
 from cloud import REGION
 from command import Lineage
-from consent import FIRST, OUT, SECOND, STAYS, Cycle, finish, run_cycle, without, write_registry
+from consent import FIRST, OUT, SECOND, STAYS, Cycle, finish, without, write_registry
 from servers import aws_standin
 
 YES = ("--execute", "--yes", "--reason", "request 17")
-
-
-@pytest.fixture(scope="module")
-def cycle(shared: Path, installed: Project, lineage: Lineage) -> Cycle:
-    return run_cycle(shared, installed, lineage)
-
-
-@pytest.fixture
-def project(cycle: Cycle, tmp_path: Path) -> Project:
-    """A copy of the project after the opt-out, to erase from."""
-    return cycle.project.copy(tmp_path)
 
 
 def plan(lineage: Lineage, project: Project, *ids: str) -> dict[str, Any]:

@@ -1,0 +1,232 @@
+"""Certificates hold, or are refused."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from auditing import add_run, dataset, end, lose_manifest
+from baked import Project
+from command import Lineage
+from consent import (
+    ODD,
+    OUT,
+    STAYS,
+    Cycle,
+)
+
+
+@pytest.fixture(scope="module")
+def certificate(cycle: Cycle, lineage: Lineage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That OUT was excluded since the opt-out."""
+    target = tmp_path_factory.mktemp("certificate") / "certificate"
+    lineage(cycle.project, "audit", "excluded", OUT, "--since", cycle.moment, "--certificate", str(target))
+    return target.with_suffix(".json")
+
+
+def offline(project: Project, *paths: Path) -> list[tuple[int, str]]:
+    """What scripts/check_certificate.py says, without any package and without the project."""
+    script = str(project.root / "scripts" / "check_certificate.py")
+    checks = [
+        project.start("python", "-I", "-S", script, path.name, cwd=path.parent, stdout=subprocess.PIPE)
+        for path in paths
+    ]
+    said = [check.communicate()[0] for check in checks]
+    return [(check.returncode, text) for check, text in zip(checks, said, strict=True)]
+
+
+CHECK = """
+import json, sys
+from pathlib import Path
+from {package}.audit.certificate import check
+from {package}.errors import LineageError
+from {package}.proof.case import Evidence
+evidence, answers = Evidence(Path.cwd()), {{}}
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        answers[path.name] = check(evidence, path)
+    except LineageError as error:
+        answers[path.name] = [str(error)]
+print(json.dumps(answers))
+"""
+
+
+def against_repository(project: Project, folder: Path) -> dict[str, list[str]]:
+    """What each certificate of a folder says otherwise than the repository, as `lineage audit check` finds it."""
+    package = next(project.root.glob("*/cli.py")).parent.name
+    output = project.run("python", "-c", CHECK.format(package=package), str(folder), stderr=subprocess.DEVNULL)
+    return json.loads(output.splitlines()[-1])
+
+
+def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every value of a document; an empty list or object is one."""
+    children = list(node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ())
+    if not children:
+        yield path
+    for key, child in children:
+        yield from leaves(child, (*path, key))
+
+
+def changed(value: Any) -> Any:
+    """Another value of the same kind, as close as can be."""
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, list):
+        return ["x"]
+    if value is None or value == "":
+        return "x"
+    last = value[-1]
+    return value[:-1] + ("0" if last != "0" else "1")
+
+
+def tampered(document: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
+    other = copy.deepcopy(document)
+    node = other
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = changed(node[path[-1]])
+    assert other != document
+    return other
+
+
+def sealed(document: dict[str, Any]) -> dict[str, Any]:
+    """With the digest that its content has."""
+    content = {key: value for key, value in document.items() if key != "digest"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return {**content, "digest": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def test_a_certificate_holds_offline_and_against_the_repository(
+    cycle: Cycle, lineage: Lineage, certificate: Path
+) -> None:
+    ((status, output),) = offline(cycle.project, certificate)
+    assert (status, output.splitlines()[-1]) == (0, f"HOLDS: PASSED for {OUT}.")
+    assert "1 of 1 dataset versions proved" in output
+    assert "holds: this repository says the same" in lineage(cycle.project, "audit", "check", str(certificate))
+
+
+def test_a_certificate_is_small_and_names_nobody_else(cycle: Cycle, certificate: Path) -> None:
+    document = json.loads(certificate.read_text())
+    for path in (certificate, certificate.with_suffix(".html")):
+        text = path.read_text()
+        assert set(re.findall(r"PAT-\d+", text)) == {OUT}
+        assert not [odd for odd in ODD.values() if len(odd) > 1 and odd in text]
+    (md5,) = [entry["md5"] for entry in document["datasets"]]
+    assert md5 == dataset(cycle.project, "2")
+    assert document["datasets"][0]["root"] == cycle.project.version_tags("2")["subjects_root"]
+    for proof in document["datasets"][0]["proofs"]:
+        assert len(proof["steps"]) == 2
+        assert len(json.dumps(proof)) < 4096
+
+
+def test_a_certificate_tampered_with_in_any_field(cycle: Cycle, certificate: Path, tmp_path: Path) -> None:
+    document = json.loads(certificate.read_text())
+    assert sealed(document) == document
+    plain, resealed = tmp_path / "plain", tmp_path / "resealed"
+    plain.mkdir()
+    resealed.mkdir()
+    paths = list(leaves(document))
+    assert len(paths) > 60
+    assert {path[0] for path in paths} == set(document)
+    for number, path in enumerate(paths):
+        other = tampered(document, path)
+        (plain / f"{number:03}.json").write_text(json.dumps(other))
+        if path != ("digest",):
+            (resealed / f"{number:03}.json").write_text(json.dumps(sealed(other)))
+    files = sorted(plain.iterdir())
+    for first in range(0, len(files), 8):
+        for status, output in offline(cycle.project, *files[first : first + 8]):
+            assert status == 1
+            assert output.startswith("REFUSED: ")
+    (resealed / "whole.json").write_text(json.dumps(document))
+    answers = against_repository(cycle.project, resealed)
+    assert answers.pop("whole.json") == []
+    hold = {paths[int(name.removesuffix(".json"))] for name, faults in answers.items() if not faults}
+    assert {path[0] for path in hold} <= {"moment", "tools"}
+
+
+def test_the_command_says_that_a_certificate_does_not_hold(
+    cycle: Cycle, lineage: Lineage, certificate: Path, tmp_path: Path
+) -> None:
+    document = json.loads(certificate.read_text())
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(sealed({**document, "controls": 2})))
+    status, output = lineage.ask(cycle.project, "audit", "check", str(other))
+    assert status == 1
+    assert "controls: the certificate says 2, now 1" in output
+    assert output.endswith("other.json: does not hold.\n")
+    other.write_text(json.dumps({**document, "answer": "FAILED"}))
+    assert "its digest is wrong" in lineage(cycle.project, "audit", "check", str(other), code=1)
+    for text in ("", "{}", "[]", "no JSON", "null"):
+        other.write_text(text)
+        status, output = lineage.ask(cycle.project, "audit", "check", str(other))
+        assert (status, "Traceback" in output) == (2, False), text
+        assert "is no certificate" in output, text
+        ((status, output),) = offline(cycle.project, other)
+        assert status in (1, 2), text
+        assert "Traceback" not in output, text
+
+
+def test_forged_answers_are_refused_offline(cycle: Cycle, lineage: Lineage, certificate: Path, tmp_path: Path) -> None:
+    """What a liar with the right digest would write."""
+    passed = json.loads(certificate.read_text())
+    lineage(
+        cycle.project, "audit", "excluded", STAYS, "--since", cycle.moment, "--certificate", str(tmp_path / "f"), code=1
+    )
+    failed = json.loads((tmp_path / "f.json").read_text())
+    lies = {
+        "in": {**failed, "answer": "PASSED", "reasons": []},
+        "no proof": {**passed, "datasets": [{**passed["datasets"][0], "proofs": []}]},
+        "somebody else": {**passed, "question": {**passed["question"], "subjects": ["PAT-00025"]}},
+        "one neighbour": {**passed, "datasets": [one_neighbour(passed["datasets"][0])]},
+        "nothing": {**passed, "models": [], "datasets": [], "controls": 0},
+        "earlier": {**passed, "moment": "2020-01-01T00:00:00+00:00"},
+    }
+    (tmp_path / "f.html").unlink()
+    paths = []
+    for name, lie in lies.items():
+        paths.append(tmp_path / f"{name}.json")
+        paths[-1].write_text(json.dumps(sealed(lie)))
+    for path, (status, output) in zip(paths, offline(cycle.project, *paths), strict=True):
+        assert (status, output.startswith("REFUSED: ")) == (1, True), path.name
+    ((status, output),) = offline(cycle.project, tmp_path / "f.json")
+    assert (status, output.splitlines()[-1]) == (0, f"HOLDS: FAILED for {STAYS}.")
+
+
+def one_neighbour(entry: dict[str, Any]) -> dict[str, Any]:
+    (proof,) = entry["proofs"]
+    return {**entry, "proofs": [{**proof, "steps": proof["steps"][:1]}]}
+
+
+def test_certificates_of_every_answer_hold(cycle: Cycle, lineage: Lineage, tmp_path: Path) -> None:
+    asked = {"FAILED": (1, OUT, STAYS, ODD[35]), "INCONCLUSIVE": (2, OUT, "PAT-99999", "x' OR '1'='1' --")}
+    for answer, (code, *ids) in asked.items():
+        target = tmp_path / answer.lower()
+        since = ("--since", cycle.moment, "--certificate", str(target))
+        lineage(cycle.project, "audit", "excluded", *ids, *since, code=code)
+        ((status, output),) = offline(cycle.project, target.with_suffix(".json"))
+        assert (status, output.splitlines()[-1]) == (0, f"HOLDS: {answer} for {', '.join(ids)}.")
+        assert lineage.ask(cycle.project, "audit", "check", str(target.with_suffix(".json")))[0] == 0
+
+
+def test_a_certificate_holds_after_later_runs_and_not_after_damage(
+    project: Project, lineage: Lineage, certificate: Path
+) -> None:
+    moment = datetime.fromisoformat(json.loads(certificate.read_text())["moment"])
+    while datetime.now(UTC).replace(microsecond=0) <= moment:
+        time.sleep(0.05)
+    end(project, add_run(project, dataset(project, "1"), "preprocess"))
+    assert lineage.ask(project, "audit", "check", str(certificate))[0] == 0
+    lose_manifest(project)
+    status, output = lineage.ask(project, "audit", "check", str(certificate))
+    assert status == 1
+    assert 'answer: the certificate says "PASSED", now "INCONCLUSIVE"' in output
