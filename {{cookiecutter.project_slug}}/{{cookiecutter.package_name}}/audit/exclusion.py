@@ -50,7 +50,10 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
     after = [use for use in since_then if not use.left_no_model]
     manifests = Manifests(evidence, sorted({md5 for use in then for md5 in use.datasets}))
     datasets = sorted({md5 for use in after for md5 in use.datasets})
-    everywhere = manifests.records_of(ids)
+    looked_into = [md5 for md5 in datasets if md5 in manifests.usable]
+    there = {md5: manifests.first_subject(md5) for md5 in looked_into}  # for certain: read without a question
+    looked_up = manifests.records_of([*ids, *sorted(set(there.values()) - set(ids))])
+    everywhere = [record for record in looked_up if record.subject_id in ids]
     found = [(use, record) for use in after for record in everywhere if record.dataset in use.datasets]
     unknown = faults(evidence, after, manifests)
     unknown += [
@@ -59,8 +62,8 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
     ]
     if not after:
         unknown.append(f"nothing was made since {since.isoformat()}, so there is nothing to be excluded from")
-    looked_into = [md5 for md5 in datasets if md5 in manifests.usable]
-    missed = _not_found(manifests, looked_into)
+    answered = {(record.dataset, record.subject_id) for record in looked_up}
+    missed = [md5 for md5, subject_id in there.items() if (md5, subject_id) not in answered]
     unknown += [f"dataset {md5}: a subject that is in it was not found: the look-up does not work" for md5 in missed]
     contents = sorted({record.content_sha256 for record in everywhere} - {ERASED})
     copies = [record for record in manifests.records_with(contents, datasets) if record.subject_id not in ids]
@@ -88,10 +91,3 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
 def _is_unsettled(use: Use) -> bool:
     """Whether it may yet end after any moment: it is going on, or nobody knows when it was."""
     return not use.left_no_model and (use.ended is None and use.registered is None)
-
-
-def _not_found(manifests: Manifests, datasets: list[str]) -> list[str]:
-    """The dataset versions in which a subject that is there for certain is not found by the very question."""
-    there = {md5: manifests.first_subject(md5) for md5 in datasets}
-    found = {(record.dataset, record.subject_id) for record in manifests.records_of(sorted(set(there.values())))}
-    return [md5 for md5, subject_id in there.items() if (md5, subject_id) not in found]

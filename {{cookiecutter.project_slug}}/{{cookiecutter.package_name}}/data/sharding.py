@@ -29,7 +29,7 @@ from .merkle import Tree
 from .selection import ends_shard
 from .shard_cache import ShardCache
 
-ROW_GROUP = 65_536  # rows of the manifest that are read together: who looks for one subject can leave out the others
+ROW_GROUP = 16_384  # rows of the manifest that are read together: who looks for one subject can leave out the others
 
 
 class Images(Protocol):
