@@ -38,7 +38,6 @@ app = typer.Typer(
 
 
 app.add_typer(audit, name="audit")
-app.command()(erase)
 
 
 @app.callback()
@@ -197,6 +196,9 @@ def reproduce(
         sys.exit(2)
     show_comparison(cases[0].title, comparison, as_json=as_json)
     sys.exit(not comparison.is_identical)
+
+
+app.command()(erase)
 
 
 def main() -> None:

@@ -77,4 +77,7 @@ def _show(plan: Plan) -> None:
             print(f"{title}:")
             for line in lines:
                 print(f"  {line}")
-    print("not known here: clones, restored folders, other caches, backups, and the source of the raw data itself.")
+    print(
+        "kept: the snapshots of the consent registry, which keep them out. Not known here: clones, restored folders, "
+        "other caches and remotes, backups, and the source of the raw data itself."
+    )

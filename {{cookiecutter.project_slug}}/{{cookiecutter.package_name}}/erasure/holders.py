@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,7 +78,7 @@ class Holders:
         for name, file in listing.items():
             if path == DATASET and name != MANIFEST and not name.startswith(f"{SHARDS}/"):
                 continue
-            if self._holds(name, file):
+            if self._holds(name or path, file):
                 yield Holder(file, f"{path}/{name}".rstrip("/"), md5)
 
     def _holds(self, name: str, md5: str) -> bool:
@@ -95,13 +96,15 @@ class Holders:
 
 
 def holds(name: str, file: Any, ids: list[str]) -> bool:
-    """Whether a file names any of the subjects: a Parquet file in its column subject_id, any other anywhere."""
-    if not name.endswith(".parquet"):
-        data: bytes = file.read()
-        return any(subject_id.encode() in data for subject_id in ids)
+    """Whether a file names any of the subjects: a Parquet file in its column subject_id, any other as a word."""
     import pyarrow.parquet as pq
 
-    return bool(pq.read_table(file, columns=["subject_id"], filters=[("subject_id", "in", ids)]).num_rows)
+    if name.endswith(".parquet") and "subject_id" in pq.read_schema(file).names:
+        file.seek(0)
+        return bool(pq.read_table(file, columns=["subject_id"], filters=[("subject_id", "in", ids)]).num_rows)
+    file.seek(0)
+    words = b"|".join(re.escape(subject_id.encode()) for subject_id in ids)
+    return re.search(rb"(?<!\w)(?:" + words + rb")(?!\w)", file.read()) is not None
 
 
 def files_that_hold(folder: Path, ids: list[str]) -> Iterator[Path]:
