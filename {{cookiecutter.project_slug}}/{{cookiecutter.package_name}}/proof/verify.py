@@ -38,7 +38,7 @@ class Verdict:
     @property
     def state(self) -> State:
         """The worst of the links: FAIL, INCONCLUSIVE, ERASED (all that is left is as it was), PASS."""
-        return max((link.state for link in self.links), key=WORSE.index)
+        return max((link.state for link in self.links), key=WORSE.index, default="INCONCLUSIVE")
 
 
 def verify(case: Case, *, rehash: bool = False) -> Verdict:
