@@ -32,6 +32,7 @@ def fill_project_id():
 
 def fill_conf_digest():
     """Writes the digest of conf/, as the composition does from now on, so that params.yaml is not stale at once."""
+    sys.dont_write_bytecode = True  # nothing is left in the new project that is not its own
     spec = importlib.util.spec_from_file_location("composition", PROJECT / "hydra_plugins" / "composition.py")
     composition = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(composition)
