@@ -84,10 +84,6 @@ class Manifests:
         )
         return [(Path(str(file)).stem, str(subject), int(count)) for file, subject, count in self._ask(question)]
 
-    def known(self, ids: Sequence[str]) -> set[str]:
-        """Those of `ids` that any of the manifests holds."""
-        return {record.subject_id for record in self.records_of(ids)}
-
     def first_subject(self, md5: str) -> str:
         """A subject that is in this dataset version for certain: the first row, read without a query."""
         import pyarrow.parquet as pq

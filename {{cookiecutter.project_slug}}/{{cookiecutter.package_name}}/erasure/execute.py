@@ -21,6 +21,7 @@ from ..errors import LineageError
 from ..lineage.facts import DATASET, RAW
 from ..lineage.git import Repository
 from ..lineage.hashes import hash_path
+from ..pages import write_whole
 from ..pipeline.dvcfile import locked_hash, read_lock
 from ..proof.case import Evidence
 from ..proof.dataset import subject_tree
@@ -168,9 +169,7 @@ def _notes(evidence: Evidence) -> Path:
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
-    partial.replace(path)
+    write_whole(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def _dvc(root: Path, *arguments: str) -> None:
