@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 from aws_standin.container import can_run
 from baked import Project
@@ -25,6 +26,7 @@ WEIGHTS = "models/model.safetensors"
 SALT = 'it\'s $(touch /tmp/pwned) `id` "x" ; & | $HOME'
 SALTED = f"data.sampling.salt={json.dumps(SALT)}"
 TOKEN = "token-of-the-owner-8f3a"
+UNLISTED = 23  # the number of a patient whom the consent registry does not list
 
 
 def quick(tracking: str, *more: str) -> list[str]:
@@ -133,6 +135,23 @@ def test_one_stage_for_one_call(sky: Cloud, tmp_path: Path) -> None:
         project.environment["PIPELINE_COMPUTE"] = given
         assert said in project.dvc("repro", "--force", "--single-item", "evaluate", code=255)
     assert results(project) == kept
+
+
+def test_who_revokes_is_in_no_job(sky: Cloud, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    rows = [f"PAT-{number:05d},active,2024-01-31T08:30:00Z" for number in range(1, 321) if number != UNLISTED]
+    registry = "\n".join(["subject_id,consent_status,effective_at", *rows, ""])
+    (project.root / "consent.csv").write_text(registry)
+    project.compose(*quick(sky.tracking, SALTED, "privacy=registry", "compute.train=local", "compute.evaluate=local"))
+    output = project.dvc("repro", "preprocess")
+    assert "stage preprocess is done" in output  # a line of the job's log
+    subjects = set(pq.read_table(project.root / "data/processed/manifest.parquet")["subject_id"].to_pylist())
+    assert f"PAT-{UNLISTED:05d}" not in subjects
+    assert len(subjects) == 319
+    (project.root / "consent.csv").write_text(registry.replace("PAT-00024,active", "PAT-00024,revoked"))
+    jobs = len(sky.jobs())
+    assert "is not active any more" in run_stage(project, "preprocess", code=255)
+    assert len(sky.jobs()) == jobs
 
 
 def run_stage(project: Project, stage: str, code: int | None = 0) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 from collections.abc import Callable
 
@@ -176,6 +177,23 @@ def put(project: Project, data: bytes, suffix: str = "") -> str:
 def test_a_damaged_copy_in_the_cache_is_passed_over_where_the_remote_is_whole(project: Project, excluded: Ask) -> None:
     path = project.cached(manifest(project))
     overwrite(path, flip(path.read_bytes()))
+    assert excluded(project).verdict == "PASSED"
+
+
+def test_bytes_that_rot_where_the_file_looks_untouched(project: Project, excluded: Ask) -> None:
+    """As far as size, times and inode can tell, it is the file that was hashed: only its page's checksum is wrong."""
+    excluded(project)
+    md5 = manifest(project)
+    path, notes = project.cached(md5), project.root / ".dvc" / "tmp" / "kept" / "audit" / "checked.json"
+    data = path.read_bytes()
+    overwrite(path, data.replace(STAYS.encode(), b"PAT-99999"))
+    state = path.stat()
+    checked = json.loads(notes.read_text())
+    notes.write_text(json.dumps(checked | {md5: [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]}))
+    answer = excluded(project, STAYS)
+    assert answer.verdict == "INCONCLUSIVE"
+    assert f"the manifest of dataset {dataset(project, '2')} cannot be read" in answer.reasons
+    overwrite(path, data)  # which is a change, so it is hashed anew
     assert excluded(project).verdict == "PASSED"
 
 

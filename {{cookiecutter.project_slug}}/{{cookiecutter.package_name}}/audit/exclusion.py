@@ -50,23 +50,21 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
     after = [use for use in since_then if not use.left_no_model]
     manifests = Manifests(evidence, sorted({md5 for use in then for md5 in use.datasets}))
     datasets = sorted({md5 for use in after for md5 in use.datasets})
-    looked_into = [md5 for md5 in datasets if md5 in manifests.usable]
-    there = {md5: manifests.first_subject(md5) for md5 in looked_into}  # for certain: read without a question
-    looked_up = manifests.records_of([*ids, *sorted(set(there.values()) - set(ids))])
-    everywhere = [record for record in looked_up if record.subject_id in ids]
-    found = [(use, record) for use in after for record in everywhere if record.dataset in use.datasets]
-    unknown = faults(evidence, after, manifests)
-    unknown += [
-        f"{subject_id!r}: no manifest and no consent registry has ever held this id"
-        for subject_id in sorted(never_held(evidence, ids, {record.subject_id for record in everywhere}))
+    looked_up = _look_up(manifests, ids, datasets)
+    found = [(use, record) for use in after for record in looked_up.records if record.dataset in use.datasets]
+    unknown = [
+        *faults(evidence, after, manifests),
+        *(
+            f"{subject_id!r}: no manifest and no consent registry has ever held this id"
+            for subject_id in sorted(never_held(evidence, ids, {record.subject_id for record in looked_up.records}))
+        ),
+        *(
+            f"dataset {md5}: a subject that is in it was not found: the look-up does not work"
+            for md5 in looked_up.missed
+        ),
     ]
     if not after:
         unknown.append(f"nothing was made since {since.isoformat()}, so there is nothing to be excluded from")
-    answered = {(record.dataset, record.subject_id) for record in looked_up}
-    missed = [md5 for md5, subject_id in there.items() if (md5, subject_id) not in answered]
-    unknown += [f"dataset {md5}: a subject that is in it was not found: the look-up does not work" for md5 in missed]
-    contents = sorted({record.content_sha256 for record in everywhere} - {ERASED})
-    copies = [record for record in manifests.records_with(contents, datasets) if record.subject_id not in ids]
     reasons = [f"{record.subject_id} is in {use.title}" for use, record in found]
     return Exclusion(
         ids=tuple(ids),
@@ -83,9 +81,30 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
         datasets=tuple(datasets),
         found=tuple(found),
         without_model=tuple(use for use in since_then if use.left_no_model),
-        controls=len(looked_into) - len(missed),
-        copies=tuple(copies),
+        controls=looked_up.controls,
+        copies=looked_up.copies,
     )
+
+
+@dataclass(frozen=True)
+class _LookedUp:
+    records: list[Record]  # of the subjects, in any dataset version
+    copies: tuple[Record, ...]  # of others, with the same content
+    controls: int  # subjects that are there for certain and were found
+    missed: list[str]  # dataset versions in which such a subject was not found
+
+
+def _look_up(manifests: Manifests, ids: Sequence[str], datasets: list[str]) -> _LookedUp:
+    """The subjects in all manifests, and in the same question one that is in each of `datasets` for certain."""
+    first = {md5: manifests.first_subject(md5) for md5 in datasets if md5 in manifests.usable}
+    there = {md5: subject_id for md5, subject_id in first.items() if subject_id is not None}
+    rows = manifests.records_of([*ids, *sorted(set(there.values()) - set(ids))])
+    answered = {(record.dataset, record.subject_id) for record in rows}
+    missed = [md5 for md5, subject_id in there.items() if (md5, subject_id) not in answered]
+    records = [record for record in rows if record.subject_id in ids]
+    contents = sorted({record.content_sha256 for record in records} - {ERASED})
+    copies = tuple(record for record in manifests.records_with(contents, datasets) if record.subject_id not in ids)
+    return _LookedUp(records, copies, len(there) - len(missed), missed)
 
 
 def _is_unsettled(use: Use) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from ..errors import TrackerError
@@ -16,9 +15,6 @@ from ..lineage.tracking import local_path
 from ..proof.case import Evidence
 from .scope import Use
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run
-
 FILE = "file:"
 JOBS = 16
 NAME = MANIFEST.rpartition("/")[2]
@@ -26,24 +22,26 @@ NAME = MANIFEST.rpartition("/")[2]
 
 def missing(evidence: Evidence, uses: Iterable[Use]) -> dict[str, str]:
     """What is wrong with the logged manifest, by name of the use, where something is."""
-    runs = evidence.store.runs
-    wanted = {use.name: use.run_id for use in uses if use.run_id in runs and not use.left_no_model}
-    wanted = {name: run_id for name, run_id in wanted.items() if _logs_one(evidence, runs[run_id])}
-    elsewhere = {name: run_id for name, run_id in wanted.items() if not runs[run_id].info.artifact_uri.startswith(FILE)}
-    gone = {
-        name: f"the manifest that run {run_id} has logged is gone"
-        for name, run_id in wanted.items()
-        if name not in elsewhere and not os.path.isfile(_local(runs[run_id].info.artifact_uri))  # noqa: PTH113  for thousands
+    runs, erasures = evidence.store.runs, evidence.erasures
+    read = {
+        use.name: (use.run_id, runs[use.run_id].data.tags.get("dvc_data_md5", ""))
+        for use in uses
+        if use.stage != "preprocess" and not use.left_no_model and use.run_id in runs  # preprocess logs none
     }
+    erased = {md5 for md5 in {md5 for _, md5 in read.values()} if erasures.of_dataset(md5)}  # nor is a copy left of it
+    wanted = {name: run_id for name, (run_id, md5) in read.items() if md5 not in erased}
+    places = {run_id: runs[run_id].info.artifact_uri for run_id in wanted.values()}
+    here = {run_id: _local(place) for run_id, place in places.items() if place.startswith(FILE)}
+    gone = {run_id for run_id, path in here.items() if not os.path.isfile(path)}  # noqa: PTH113  for thousands
+    elsewhere = places.keys() - here.keys()
     with ThreadPoolExecutor(JOBS) as pool:
-        faults = pool.map(lambda run_id: _fault(evidence, run_id), elsewhere.values())
-        return gone | {name: fault for name, fault in zip(elsewhere, faults, strict=True) if fault}
+        answers = zip(elsewhere, pool.map(lambda run_id: _fault(evidence, run_id), elsewhere), strict=True)
+        faults = dict(answers) | {run_id: _gone(run_id) for run_id in gone}
+    return {name: fault for name, run_id in wanted.items() if (fault := faults.get(run_id))}
 
 
-def _logs_one(evidence: Evidence, run: Run) -> bool:
-    """Whether a run should have a manifest: preprocess makes the dataset and logs none, an erased one is gone."""
-    tags = run.data.tags
-    return tags.get("dvc_stage") != "preprocess" and not evidence.erasures.of_dataset(tags.get("dvc_data_md5", ""))
+def _gone(run_id: str) -> str:
+    return f"the manifest that run {run_id} has logged is gone"
 
 
 def _local(artifacts: str) -> str:
@@ -62,4 +60,4 @@ def _fault(evidence: Evidence, run_id: str) -> str | None:
             names = {item.path for item in evidence.store.client.list_artifacts(run_id)}
     except TrackerError as error:
         return str(error)
-    return None if NAME in names else f"the manifest that run {run_id} has logged is gone"
+    return None if NAME in names else _gone(run_id)

@@ -1,13 +1,15 @@
 """The manifests of dataset versions, each read once for all the models that rest on it, and asked with DuckDB.
 
-A manifest is an object of DVC: it comes from the cache or the remote, and its hash is computed anew before it is asked.
-It counts only if it agrees with the shards, whose id columns are read beside it.
+A manifest is an object of DVC: it comes from the cache or the remote. Its hash is computed before it is first asked and
+whenever its file has changed since (kept.py), the checksum of a page each time it is read. A manifest counts only if it
+agrees with the shards, whose id columns are read beside it.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -16,16 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import MANIFEST, MANIFEST_SCHEMA, ROOT_KEY, SHARDS
 from ..errors import LineageError, ProjectError
-from ..lineage.hashes import md5_of_file
 from ..proof.case import Evidence
 from ..proof.dataset import subject_tree
+from .kept import Kept
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 COLUMNS = ", ".join(MANIFEST_SCHEMA.names)
-# of all rows together, in whatever order: their number, and the sum of their hashes
-FINGERPRINT = f"SELECT count(*), sum(hash({COLUMNS})) FROM "  # noqa: S608  columns of the schema
 ERASED = "erased"  # in the place of what was
 MEMORY = "600MB"  # for DuckDB; what does not fit goes to disk
 
@@ -48,20 +48,20 @@ class Manifests:
     def __init__(self, evidence: Evidence, datasets: Iterable[str]) -> None:
         self._objects = evidence.objects
         self._erasures = evidence.erasures
-        self._kept = evidence.main / ".dvc" / "tmp" / "kept" / "audit"
+        self._kept = Kept(evidence.main / ".dvc" / "tmp" / "kept" / "audit", evidence.objects)
         self._scratch = tempfile.TemporaryDirectory()  # names without characters that are patterns to DuckDB
         self.faults: dict[str, str] = {}
-        self.usable: list[str] = []
         self._fingerprints: dict[str, tuple[int, int]] = {}  # by shard: versions have most of them in common
         wanted = list(datasets)
         _ = evidence.objects.remote_or_none, evidence.erasures.all  # opened by one thread
         with ThreadPoolExecutor() as pool:
-            for md5, fault in zip(wanted, pool.map(self._link, wanted), strict=True):
-                fault = fault or self._compare_with_shards(md5)
-                if fault:
-                    self.faults[md5] = fault
-                else:
-                    self.usable.append(md5)
+            faults = zip(wanted, pool.map(self._link, wanted), strict=True)
+            self.faults = {md5: fault for md5, fault in faults if fault}
+        for md5 in wanted:
+            if md5 not in self.faults and (fault := self._compare_with_shards(md5)):
+                self.faults[md5] = fault
+        self.usable = [md5 for md5 in wanted if md5 not in self.faults]
+        self._kept.save()
 
     def records_of(self, ids: Sequence[str]) -> list[Record]:
         """Every record of these subjects in any of the dataset versions; of erased ones, only that there were some."""
@@ -69,27 +69,26 @@ class Manifests:
 
     def records_with(self, contents: Sequence[str], datasets: Sequence[str]) -> list[Record]:
         """Every record of some of the dataset versions whose image has one of these SHA-256."""
-        return self._select("content_sha256", contents, [md5 for md5 in datasets if md5 in self.usable])
+        return self._select("content_sha256", contents, datasets)
 
     def others_than(self, ids: Iterable[str]) -> list[tuple[str, str, int]]:
         """Dataset version, subject and number of records of every subject that is not among `ids`."""
         import pyarrow as pa
 
-        self._duckdb.register("kept", pa.table({"subject_id": pa.array(sorted(ids), pa.string())}))
-        if not self.usable:
-            return []
+        self._duckdb.register("listed", pa.table({"subject_id": pa.array(sorted(ids), pa.string())}))
         question = (
-            f"SELECT filename, subject_id, count(*) FROM {self._everything} ANTI JOIN kept USING (subject_id) "  # noqa: S608
-            "GROUP BY ALL ORDER BY ALL"
+            "SELECT subject_id, count(*) FROM manifest ANTI JOIN listed USING (subject_id) GROUP BY ALL ORDER BY ALL"
         )
-        return [(Path(str(file)).stem, str(subject), int(count)) for file, subject, count in self._ask(question)]
+        found = {md5: self._ask(md5, question, lambda file: file.read(["subject_id"])) for md5 in list(self.usable)}
+        return [(md5, str(subject), int(count)) for md5, rows in found.items() for subject, count in rows]
 
-    def first_subject(self, md5: str) -> str:
-        """A subject that is in this dataset version for certain: the first row, read without a query."""
-        import pyarrow.parquet as pq
+    def first_subject(self, md5: str) -> str | None:
+        """A subject that is in this dataset version for certain: the first row, read without a query.
 
-        batches = pq.ParquetFile(self._path(md5)).iter_batches(1, columns=["subject_id"], use_threads=False)
-        return str(next(batches)["subject_id"][0].as_py())
+        None if there is no row any more, because all were erased.
+        """
+        rows = self._read(md5, lambda file: next(file.iter_batches(1, columns=["subject_id"]), []))
+        return str(rows["subject_id"][0].as_py()) if rows else None
 
     @cache  # noqa: B019  lives as long as one command
     def root(self, md5: str) -> str:
@@ -102,8 +101,7 @@ class Manifests:
 
     def all_records(self, md5: str) -> list[Record]:
         """All rows of one dataset version."""
-        question = f"SELECT filename, {COLUMNS} FROM {self._files([md5])} ORDER BY subject_id, record_id"  # noqa: S608
-        return self._records(question)
+        return self._records(md5, "", [], lambda file: file.read())
 
     def _erased_records(self, ids: Sequence[str]) -> Iterator[Record]:
         for md5 in self.usable:
@@ -113,19 +111,37 @@ class Manifests:
                     yield Record(md5, subject_id, ERASED, ERASED, ERASED, ERASED)
 
     def _select(self, column: str, values: Sequence[str], datasets: Sequence[str]) -> list[Record]:
-        if not datasets or not values:
+        condition = f"WHERE {column} IN ({', '.join('?' * len(values))})"
+        asked = [md5 for md5 in datasets if md5 in self.usable] if values else []
+        found = (self._records(md5, condition, values, lambda file: _groups(file, column, values)) for md5 in asked)
+        return [record for records in found for record in records]
+
+    def _records(self, md5: str, condition: str, values: Sequence[str], read: Callable[[Any], Any]) -> list[Record]:
+        question = f"SELECT {COLUMNS} FROM manifest {condition} ORDER BY subject_id, record_id"  # noqa: S608  values are bound
+        rows = self._ask(md5, question, read, values)
+        return [Record(md5, **dict(zip(MANIFEST_SCHEMA.names, row, strict=True))) for row in rows]
+
+    def _ask(
+        self, md5: str, question: str, read: Callable[[Any], Any], values: Sequence[str] = ()
+    ) -> list[tuple[Any, ...]]:
+        """Asks what `read` takes from one manifest."""
+        rows = self._read(md5, read)
+        if rows is None:
             return []
-        places = ", ".join("?" * len(values))
-        chosen = f"WHERE {column} IN ({places}) ORDER BY ALL"
-        question = f"SELECT filename, {COLUMNS} FROM {self._files(datasets)} {chosen}"  # noqa: S608  values are bound
-        return self._records(question, values)
-
-    def _records(self, question: str, values: Sequence[str] = ()) -> list[Record]:
-        rows = (dict(zip(("file", *MANIFEST_SCHEMA.names), row, strict=True)) for row in self._ask(question, values))
-        return [Record(dataset=Path(str(row.pop("file"))).stem, **row) for row in rows]
-
-    def _ask(self, question: str, values: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+        self._duckdb.register("manifest", rows)
         return list(self._duckdb.execute(question, list(values)).fetchall())
+
+    def _read(self, md5: str, read: Callable[[Any], Any]) -> Any:
+        """What `read` takes from a manifest, each page of it checked; None if that cannot be read, which is a fault."""
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(self._path(md5), page_checksum_verification=True) as file:
+                return read(file)
+        except OSError as error:
+            self.faults[md5] = f"the manifest of dataset {md5} cannot be read: {error}"
+            self.usable.remove(md5)
+            return None
 
     @cached_property
     def _duckdb(self) -> DuckDBPyConnection:
@@ -138,14 +154,6 @@ class Manifests:
             "autoload_known_extensions": False,
         }
         return duckdb.connect(config=settings)
-
-    @property
-    def _everything(self) -> str:
-        return self._files(self.usable)
-
-    def _files(self, datasets: Sequence[str]) -> str:
-        paths = ", ".join(f"'{self._path(md5)}'" for md5 in datasets)
-        return f"read_parquet([{paths}], filename = true)"
 
     def _path(self, md5: str) -> Path:
         return Path(self._scratch.name) / f"{md5}.parquet"
@@ -162,13 +170,7 @@ class Manifests:
         listing, erased = self._objects.listing(md5), self._erasures.of_dataset(md5)
         if MANIFEST not in listing:
             raise LineageError(f"dataset {md5} has no {MANIFEST}")
-        name = erased.redacted if erased else listing[MANIFEST]
-        kept = self._kept / name
-        for path in filter(None, (self._objects.cached(name), kept if kept.exists() else None)):
-            if md5_of_file(path) == name:
-                return path
-        self._objects.fetch(name, kept)
-        return kept
+        return self._kept.file(erased.redacted if erased else listing[MANIFEST])
 
     def _compare_with_shards(self, md5: str) -> str | None:
         """What is wrong if the manifest does not hold exactly the rows that the shards hold; None if nothing is."""
@@ -183,16 +185,14 @@ class Manifests:
         if erased := self._erasures.of_dataset(md5):
             subject_tree(self._objects, md5, erased)
             return
-        compared = self._kept / f"{md5}.compared"
-        if compared.exists():  # by hash: neither of them can have changed
+        if self._kept.agrees_with_shards(md5):
             return
         shards = {name for path, name in self._objects.listing(md5).items() if path.startswith(f"{SHARDS}/")}
         rows = [self._fingerprint_of_shard(name) for name in sorted(shards)]
-        ((count, total),) = self._ask(FINGERPRINT + self._files([md5]))
-        if (count, total) != (sum(row[0] for row in rows), sum(row[1] for row in rows)):
+        together = (sum(count for count, _ in rows), sum(total for _, total in rows))
+        if self._fingerprint(f"read_parquet('{self._path(md5)}')") != together:
             raise LineageError(f"the manifest of dataset {md5} does not hold what the shards hold (`lineage verify`)")
-        compared.parent.mkdir(parents=True, exist_ok=True)
-        compared.touch()
+        self._kept.note_agreement(md5)
 
     def _fingerprint_of_shard(self, name: str) -> tuple[int, int]:
         if name not in self._fingerprints:
@@ -201,6 +201,32 @@ class Manifests:
             with self._objects.open(name) as file:  # of a remote one, only the columns are fetched
                 shard = pq.ParquetFile(file).read(columns=MANIFEST_SCHEMA.names, use_threads=False)
             self._duckdb.register("shard", shard)
-            ((count, total),) = self._ask(FINGERPRINT + "shard")
-            self._fingerprints[name] = int(count), int(total or 0)
+            self._fingerprints[name] = self._fingerprint("shard")
         return self._fingerprints[name]
+
+    def _fingerprint(self, table: str) -> tuple[int, int]:
+        """Of all rows together, in whatever order: their number, and the sum of their hashes."""
+        question = f"SELECT count(*), sum(hash({COLUMNS})) FROM {table}"  # noqa: S608  columns of the schema
+        ((count, total),) = self._duckdb.execute(question).fetchall()
+        return int(count), int(total or 0)
+
+
+def _groups(file: Any, column: str, values: Sequence[str]) -> Any:
+    """The row groups of a manifest in which a column has any of the values, as a table."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ordered = sorted(values)
+    place, wanted, found = file.schema_arrow.names.index(column), pa.array(ordered, pa.string()), []
+    for number in range(file.num_row_groups):
+        span = file.metadata.row_group(number).column(place).statistics
+        if span is not None and span.has_min_max and not _any_between(ordered, span.min, span.max):
+            continue
+        if pc.any(pc.is_in(file.read_row_group(number, [column])[column], wanted)).as_py():
+            found.append(number)
+    return file.read_row_groups(found)
+
+
+def _any_between(ordered: Sequence[str], least: str, greatest: str) -> bool:
+    first = bisect_left(ordered, least)
+    return first < len(ordered) and ordered[first] <= greatest

@@ -81,9 +81,10 @@ def records(evidence: Evidence, asked: str) -> list[Record]:
         raise LineageError(f"{asked} leads to {len(md5s)} dataset versions. Name a model version or a dataset's hash.")
     md5 = str(md5s.pop())
     manifests = Manifests(evidence, [md5])
+    found = manifests.all_records(md5) if md5 in manifests.usable else []
     if md5 in manifests.faults:
         raise LineageError(manifests.faults[md5])
-    return manifests.all_records(md5)
+    return found
 
 
 def affected(evidence: Evidence) -> AffectedAnswer:

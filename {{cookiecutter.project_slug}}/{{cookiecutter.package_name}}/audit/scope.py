@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 STAGES = ("preprocess", "train", "evaluate")  # those that work with records; register handles them by hash
 ENDED_WITHOUT_MODEL = ("FAILED", "KILLED")
-ANCESTORS = ("pretrained_sha256", "parent_model_sha256")  # tags that name the weights a training started from
+ANCESTORS = {"pretrained_sha256", "parent_model_sha256"}  # tags that name the weights a training started from
+LAST = datetime.max.replace(tzinfo=UTC)
 ENDPOINT = "endpoint"  # tag of a version: the names of the endpoints that serve it, separated by commas
 
 
@@ -61,7 +62,8 @@ class Use:
 
     def is_after(self, since: datetime) -> bool:
         """Whether it was started, ended or registered at that moment or later."""
-        return any(moment >= since for moment in self.moments)
+        moments = self.moments
+        return bool(moments) and max(moments) >= since
 
 
 class Scope:
@@ -92,10 +94,10 @@ class Scope:
 
     @cached_property
     def runs(self) -> list[Use]:
-        found = (run for run in self.evidence.store.runs.values() if run.data.tags.get("dvc_stage") in STAGES)
-        return sorted(
-            (self._run(run) for run in found), key=lambda use: use.started or datetime.max.replace(tzinfo=UTC)
-        )
+        found = [
+            self._run(run) for run in self.evidence.store.runs.values() if run.data.tags.get("dvc_stage") in STAGES
+        ]
+        return sorted(found, key=lambda use: use.started or LAST)
 
     @cached_property
     def _by_weights(self) -> dict[str, list[ModelVersion]]:
@@ -145,17 +147,17 @@ class Scope:
             use.unknown.append(f"its training run {run.info.run_id} has read {', '.join(sorted(logged))}")
 
     def _run(self, run: Run) -> Use:
-        tags = run.data.tags
-        use = Use("run", run.info.run_id, tags["dvc_stage"], run.info.run_id, state=run.info.status)
-        use.started, use.ended = _moment(run.info.start_time), _moment(run.info.end_time)
-        use.is_deleted = run.info.lifecycle_stage != "active"
-        claimed, logged = tags.get("dvc_data_md5"), _inputs(run)
-        use.datasets = {*logged, *([claimed] if claimed else [])}
+        info, tags, logged = run.info, run.data.tags, _inputs(run)  # each is asked once: there are thousands of runs
+        use = Use("run", info.run_id, tags["dvc_stage"], info.run_id, state=info.status)
+        use.started, use.ended = _moment(info.start_time), _moment(info.end_time)
+        use.is_deleted = info.lifecycle_stage != "active"
         use.root = tags.get("subjects_root")
-        if run.info.status in ENDED_WITHOUT_MODEL or _was_killed(run):
+        claimed = tags.get("dvc_data_md5")
+        use.datasets = logged | {claimed} if claimed else logged
+        if use.state in ENDED_WITHOUT_MODEL or (use.state == "RUNNING" and _was_killed(tags)):
             use.left_no_model = True
             return use
-        if run.info.status != "FINISHED":
+        if use.state != "FINISHED":
             use.unknown.append("it is still going on")
         elif not claimed:
             use.unknown.append("it does not say which dataset version it worked with")
@@ -166,7 +168,7 @@ class Scope:
 
     def _add_ancestors(self, use: Use, tags: dict[str, str]) -> None:
         """What a model rests on that started from another one: the data of that one too, if it is known here."""
-        if not any(tag in tags for tag in ANCESTORS):
+        if not tags.keys() & ANCESTORS:
             return
         waiting, seen = [tags], set[str]()
         while waiting:
@@ -204,16 +206,16 @@ def _stranger(version: ModelVersion) -> Use:
 
 
 def _inputs(run: Run) -> set[str]:
-    return {entry.dataset.digest for entry in run.inputs.dataset_inputs if entry.dataset.source_type == "dvc"}
+    datasets = (entry.dataset for entry in run.inputs.dataset_inputs)
+    return {dataset.digest for dataset in datasets if dataset.source_type == "dvc"}
 
 
 def _moment(milliseconds: int | None) -> datetime | None:
     return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _was_killed(run: Run) -> bool:
+def _was_killed(tags: dict[str, str]) -> bool:
     """Whether a run that nobody has closed can be going on no more: its process on this machine is gone."""
-    tags = run.data.tags
-    if run.info.status != "RUNNING" or "sagemaker_job_name" in tags or tags.get("host") != source_tags()["host"]:
+    if "sagemaker_job_name" in tags or tags.get("host") != source_tags()["host"]:
         return False
     return not psutil.pid_exists(int(tags.get("pid") or 0))

@@ -12,7 +12,8 @@ removing subjects therefore rewrites only the shards they fall in; all others ke
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,6 +44,9 @@ class Row:
     record_id: str
     split: str
     label: str
+
+
+FIELDS = attrgetter(*(field.name for field in fields(Row)))  # `astuple` copies, and takes 30 times as long
 
 
 @dataclass(frozen=True)

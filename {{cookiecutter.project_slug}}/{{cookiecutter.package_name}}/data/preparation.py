@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ..errors import DataError
 from ..settings import Data, Image
-from .dataset import Description, Row
+from .dataset import FIELDS, Description, Row
 from .images import decode, encode
 from .selection import is_sampled, split_of
 
@@ -26,7 +26,7 @@ def choose(table: pa.Table, settings: Data, consented: frozenset[str] | None) ->
     """
     raw = table.select(["record_id", "subject_id", "label"]).to_pylist()
     _refuse_doubles([row["record_id"] for row in raw])
-    rows = sorted(
+    chosen = (
         Row(
             subject_id=row["subject_id"],
             record_id=row["record_id"],
@@ -37,6 +37,7 @@ def choose(table: pa.Table, settings: Data, consented: frozenset[str] | None) ->
         if (consented is None or row["subject_id"] in consented)
         and is_sampled(row["record_id"], settings.fraction, settings.sampling.salt)
     )
+    rows = sorted(chosen, key=FIELDS)
     # all classes of the source, so that a class keeps its number however few records are used
     classes = sorted({row["label"] for row in raw})
     _check_splits(rows, classes)

@@ -9,16 +9,13 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from importlib.metadata import version
-from operator import attrgetter
 from pathlib import Path
 
-from .dataset import Row
+from .dataset import FIELDS, Row
 
 LIBRARIES = ("numpy", "pillow", "pyarrow")  # what decides a shard's bytes beside the code below
 CODE = ("dataset.py", "images.py", "preparation.py", "sharding.py", "shard_cache.py")
-FIELDS = attrgetter(*(field.name for field in fields(Row)))  # `astuple` copies, and takes as long as all the rest
 ROOM = 4  # times what the last dataset version needed
 
 

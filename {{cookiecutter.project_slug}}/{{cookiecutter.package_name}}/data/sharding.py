@@ -16,6 +16,7 @@ from rich.progress import track
 
 from .dataset import (
     DESCRIPTION,
+    FIELDS,
     MANIFEST,
     MANIFEST_SCHEMA,
     ROOT_KEY,
@@ -29,7 +30,7 @@ from .merkle import Tree
 from .selection import ends_shard
 from .shard_cache import ShardCache
 
-ROW_GROUP = 16_384  # rows of the manifest that are read together: who looks for one subject can leave out the others
+ROW_GROUP = 4_096  # rows of the manifest that are read together: who looks for one subject can leave out the others
 
 
 class Images(Protocol):
@@ -60,7 +61,7 @@ def write_dataset(
     """
     (folder / SHARDS).mkdir(parents=True)
     manifest = [MANIFEST_SCHEMA.empty_table()]
-    shards = list(cut(sorted(rows), subjects, salt))
+    shards = list(cut(sorted(rows, key=FIELDS), subjects, salt))
     for shard in track(shards, "preparing", console=Console(stderr=True)):
         data = cache.get(shard, images.fingerprint(shard), lambda shard=shard: _shard(shard, images))  # type: ignore[misc]
         (folder / SHARDS / f"{hashlib.sha256(data).hexdigest()[:16]}.parquet").write_bytes(data)
@@ -68,7 +69,8 @@ def write_dataset(
     tree = Tree(subject_salt, (row.subject_id for row in rows))
     metadata = {ROOT_KEY: tree.root.encode(), SALT_KEY: subject_salt.encode()}
     table = pa.concat_tables(manifest).replace_schema_metadata(metadata)
-    pq.write_table(table, folder / MANIFEST, compression="none", row_group_size=ROW_GROUP)
+    # pages carry checksums, so that whoever reads a part of it can tell whether that part is as it was
+    pq.write_table(table, folder / MANIFEST, compression="none", row_group_size=ROW_GROUP, write_page_checksum=True)
     text = json.dumps(asdict(description), indent=2, ensure_ascii=False) + "\n"
     (folder / DESCRIPTION).write_text(text, encoding="utf-8", newline="\n")
 

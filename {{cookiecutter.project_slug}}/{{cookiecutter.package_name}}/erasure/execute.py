@@ -153,7 +153,7 @@ def _redact(evidence: Evidence, md5: str, ids: list[str], target: Path) -> dict[
     manifest = pq.read_table(pa.BufferReader(data))
     there = set(manifest["subject_id"].to_pylist()) & set(ids)
     rest = manifest.filter(pc.invert(pc.is_in(manifest["subject_id"], pa.array(ids, pa.string()))))
-    pq.write_table(rest.replace_schema_metadata(None), target, compression="none")
+    pq.write_table(rest.replace_schema_metadata(None), target, compression="none", write_page_checksum=True)
     keys = {subject_key(tree.salt, subject_id).hex() for subject_id in there} | (before.keys if before else set())
     return {
         "md5": md5,
