@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
@@ -56,17 +57,36 @@ def answers(url: str) -> bool:
         return False
 
 
+@dataclass
+class Refusing:
+    """A server that hands everything on to another one, but answers some requests with an error."""
+
+    address: str
+    part: str = ""  # of the requests that it refuses: in the path or the body
+    times: int = 0  # that it still refuses one
+    status: int = 500
+    refused: list[str] = field(default_factory=list)
+
+    def order(self, part: str, times: int, status: int = 500) -> None:
+        self.part, self.times, self.status, self.refused = part, times, status, []
+
+    def refuses(self, request: str) -> bool:
+        if self.part not in request or len(self.refused) >= self.times:
+            return False
+        self.refused.append(request)
+        return True
+
+
 @contextlib.contextmanager
-def fails_once(target: str, part: str) -> Iterator[str]:
-    """The address of a server that hands everything on to `target`, but refuses the first request with `part` in it."""
-    refused: list[str] = []
+def refusing(target: str) -> Iterator[Refusing]:
+    """A running server in front of `target` that refuses what is ordered."""
+    running = Refusing("")
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if part in self.path and not refused:
-                refused.append(self.path)
-                self.send_error(403, "not now")
+            if running.refuses(f"{self.path} {body!r}"):
+                self.send_error(running.status, "not now")
                 return
             headers = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
             try:
@@ -79,14 +99,13 @@ def fails_once(target: str, part: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PATCH = answer  # noqa: N815  names that http.server looks for
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = answer  # noqa: N815  names that http.server looks for
 
         def log_message(self, *_: object) -> None:
             pass
 
-    with served(Handler) as address:
-        yield address
-    assert refused
+    with served(Handler) as running.address:
+        yield running
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import pytest
 from baked import Project
 from command import Lineage
 from damage import SECOND, artifact, edit, flip, overwrite, run_artifact, training_run
-from servers import fails_once, mlflow_server
+from servers import mlflow_server, refusing
 
 
 def test_a_parameter_edited_in_the_store(project: Project, lineage: Lineage) -> None:
@@ -172,12 +172,13 @@ def test_two_projects_in_one_store(project: Project, lineage: Lineage) -> None:
 
 
 def test_a_store_that_fails_once_and_then_answers(project: Project, lineage: Lineage) -> None:
-    with mlflow_server(project, project.root / "mlflow.db") as server, fails_once(server, "/logged-models/") as uri:
-        edit(project.root / "params.yaml", "uri: sqlite:///mlflow.db", f"uri: {uri}")()
+    with mlflow_server(project, project.root / "mlflow.db") as server, refusing(server) as front:
+        front.order("/logged-models/", times=1, status=403)
+        edit(project.root / "params.yaml", "uri: sqlite:///mlflow.db", f"uri: {front.address}")()
         proof = lineage.verify(project, SECOND)
         assert (proof.status, proof.state) == (2, "INCONCLUSIVE"), proof.output
         (text,) = proof.not_passed.values()  # the one link that asked first
-        assert uri in text
+        assert front.address in text
         assert lineage.verify(project, SECOND).not_passed == {}
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PARAM_BATCH = 100  # MLflow's limit for one request
 PARAM_LENGTH = 6000  # MLflow cuts longer ones without an error
 SQLITE = "sqlite:///"
+TRIES, BACKOFF, TIMEOUT = 5, 0.5, 3  # a server is asked five times in about eight seconds, and waited for three seconds
 
 
 def absolute_uri(uri: str, main: Path) -> str:
@@ -58,6 +59,22 @@ def _create_whole(path: Path) -> None:
     partial.replace(path)
 
 
+def _require_answer(uri: str, shown_uri: str) -> None:
+    """Raises TrackerError if there is no server: MLflow would ask for minutes, each time anew. Any answer will do."""
+    from urllib3 import PoolManager, Retry
+    from urllib3.exceptions import HTTPError
+
+    retries = Retry(TRIES - 1, backoff_factor=BACKOFF, raise_on_status=False)
+    try:
+        PoolManager(retries=retries, timeout=TIMEOUT).request("GET", f"{uri.rstrip('/')}/health")
+    except HTTPError as error:
+        reason = str(getattr(error, "reason", None) or error).rpartition(": ")[2]
+        raise TrackerError(
+            f"{shown_uri} does not answer ({reason}). Start it, or keep runs here: "
+            "`lineage compose tracking.uri=sqlite:///mlflow.db` with your other overrides."
+        ) from None
+
+
 class Tracker:
     """A thin layer over MLflow's client: one experiment of one store.
 
@@ -84,6 +101,8 @@ class Tracker:
 
         if self.uri.startswith(SQLITE):
             _create_whole(Path(self.uri.removeprefix(SQLITE)))
+        elif urlsplit(self.uri).scheme in ("http", "https"):
+            _require_answer(self.uri, self.shown_uri)
         mlflow.set_tracking_uri(self.uri)  # logging models knows only the global one
         mlflow.set_registry_uri(self.uri)
         return mlflow.MlflowClient(self.uri, self.uri)

@@ -1,0 +1,84 @@
+"""An MLflow server that is not there or fails half-way: it is asked again, and nothing is registered without its chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from baked import Project
+from command import Lineage
+from servers import Refusing, mlflow_server, refusing
+
+FOR_GOOD = 10_000
+# as many tries as ever, and no long waits between them
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0"}
+
+
+@pytest.fixture(scope="module")
+def front(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refusing]:
+    folder = tmp_path_factory.mktemp("server")
+    with mlflow_server(installed, folder / "mlflow.db") as server, refusing(server) as front:
+        yield front
+
+
+@pytest.fixture(scope="module")
+def shop(baseline: Project, front: Refusing, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A clone of the baseline whose model the server does not have yet."""
+    project = baseline.clone(tmp_path_factory.mktemp("shop") / baseline.root.name)
+    project.environment = {**project.environment, **PATIENCE}
+    project.compose(f"tracking.uri={front.address}")
+    return project
+
+
+def refusal(project: Project, stage: str) -> str:
+    """The one sentence with which a stage ends."""
+    output = project.dvc("repro", code=255)
+    assert "Traceback" not in output
+    (sentence,) = (line for line in output.splitlines() if line.startswith(f"{stage}: "))
+    assert len(sentence) < 700
+    return sentence
+
+
+def test_a_server_that_is_not_there(baseline: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    project = baseline.clone(tmp_path_factory.mktemp("alone") / baseline.root.name)
+    project.compose("tracking.uri=http://127.0.0.1:9")
+    assert "http://127.0.0.1:9 does not answer (" in refusal(project, "register")
+    assert not (project.root / "lineage.json").exists()
+    assert project.git("diff", "--stat", "--", "dvc.lock") == ""
+
+
+@pytest.mark.parametrize("request_", ["/runs/create", "/registered-models/create", "/model-versions/create"])
+def test_a_server_that_fails_for_good(request_: str, shop: Project, front: Refusing) -> None:
+    front.order(request_, times=FOR_GOOD)
+    assert f"at {front.address}: " in refusal(shop, "register")
+    assert len(front.refused) > 3  # asked again
+    assert shop.store(front.address).versions() == []
+    assert not (shop.root / "lineage.json").exists()
+
+
+def test_it_goes_on_where_the_server_failed(shop: Project, front: Refusing, lineage: Lineage) -> None:
+    """The version is made, and then the server fails: what is registered has its chain, and the alias comes later."""
+    front.order("/registered-models/alias", times=FOR_GOOD)
+    assert f"at {front.address}: " in refusal(shop, "register")
+    store = shop.store(front.address)
+    (version,) = store.versions()
+    assert {"model_identity", "dvc_data_md5", "project_id"} <= version.tags.keys()
+    front.order("/model-versions/", times=2, status=503)
+    assert "/1 registered" in shop.dvc("repro")
+    assert len(front.refused) == 2
+    assert (len(store.versions()), store.candidate()) == (1, "1")
+    shop.commit("Registered at a server")
+    shop.dvc("push", "--quiet")
+    assert lineage.verify(shop, "models:/traceable-digits/1").not_passed == {}
+
+
+def test_metrics_that_a_server_did_not_take_at_once_are_all_there(shop: Project, front: Refusing) -> None:
+    shop.compose(f"tracking.uri={front.address}", "train=debug", "train.epochs=2")
+    shop.environment["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    front.order("train_loss", times=2)
+    output = shop.dvc("repro")
+    assert len(front.refused) == 2
+    assert "warning: could not log metrics" in output
+    store = shop.store(front.address)
+    (run,) = store.runs("train")
+    assert [metric.step for metric in store.client.get_metric_history(run.info.run_id, "train_loss")] == [1, 2]
