@@ -81,19 +81,19 @@ def slug(answers):
 
 def package(answers):
     text = answers["package_name"]
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
         return (
-            f"package_name {text!r} must be a Python identifier of letters, digits and '_' that begins with a letter: "
+            f"package_name {text!r} must be a Python identifier of small letters, digits and '_', a letter first: "
             "answer, for example, traceable_digits."
         )
     if keyword.iskeyword(text) or keyword.issoftkeyword(text):
         return f"package_name {text!r} is a keyword of Python: answer another, for example {text}_model."
     for taken, names in (
-        ("a module of Python's own", {name.lower() for name in sys.stdlib_module_names}),
+        ("a module of Python's own", sys.stdlib_module_names),
         ("a folder of the project", set(BESIDE.split())),
         ("a device on Windows", WINDOWS),
     ):
-        if text.lower() in names:  # some file systems do not tell Tests from tests
+        if text in names:
             return f"package_name {text!r} is the name of {taken}: answer another, for example {text}_model."
     return None
 
@@ -115,8 +115,8 @@ def remote(answers):
         return f"dvc_remote_url {url!r} is a folder: answer its path alone."
     if scheme in ("http", "https"):
         return (
-            f"dvc_remote_url {url!r} is a place that DVC seldom may write to: answer {DVC_ADDRESS}. If that server does "
-            "take uploads, run `dvc remote modify storage url URL` in the new project."
+            f"dvc_remote_url {url!r} is a place that DVC can seldom write to: answer {DVC_ADDRESS}. If that server "
+            "takes uploads, run `dvc remote modify storage url URL` in the new project."
         )
     if scheme in EXTRAS:
         extra = f"dvc[{EXTRAS[scheme]}]"
