@@ -75,8 +75,9 @@ def test_an_update_brings_the_new_template_and_leaves_the_project_its_identity(c
     project.commit("My own")
 
     cruft.edit(f"{PACKAGE}/tables.py", '"""', '"""Newer: ')
-    cruft.edit(f"{INSIDE}/conf/train/default.yaml", "epochs: 10", "epochs: 12")
-    cruft.edit(f"{INSIDE}/params.yaml", "epochs: 10", "epochs: 12")
+    cruft.edit(f"{INSIDE}/conf/train/default.yaml", "epochs: 10", "patience: 3 # new\nepochs: 12")
+    cruft.edit(f"{INSIDE}/params.yaml", "epochs: 10", "patience: 3\n  epochs: 12")
+    cruft.edit(f"{PACKAGE}/settings.py", "class Train(Section):", "class Train(Section):\n    patience: Positive")
     cruft.edit(f"{INSIDE}/dvc.yaml", "desc: Trains the model", "desc: Trains")
     (cruft.template.root / INSIDE / "docs" / "new.md").write_text("# {{ cookiecutter.project_name }}\n")
     (cruft.template.root / PACKAGE / "evaluation.py").unlink()
@@ -91,6 +92,7 @@ def test_an_update_brings_the_new_template_and_leaves_the_project_its_identity(c
         "docs/new.md",
         "dvc.yaml",
         "traceable_digits/evaluation.py",
+        "traceable_digits/settings.py",
         "traceable_digits/tables.py",
     }
     assert (project.root / "docs" / "new.md").read_text() == "# Traceable Digits\n"
@@ -100,7 +102,9 @@ def test_an_update_brings_the_new_template_and_leaves_the_project_its_identity(c
     assert "up to date" in cruft("check")
 
     # conf/ has changed under params.yaml: the project says so, and what to do
-    assert "lineage compose" in lineage(project, "compose", "--check", code=1)
+    stopped = project.run("python", "-m", "traceable_digits.stages.config", code=1)
+    assert "train.patience: None -> 3" in stopped
+    assert "Run `lineage compose`" in stopped
     assert "train.epochs: 10 -> 12" in lineage(project, "compose")
     assert project.params["project_id"].encode() in before["conf/project.yaml"]
     lineage(project, "compose", "--check")

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from baked import TEMPLATE, Project
@@ -126,29 +127,32 @@ def test_no_name_that_the_pipeline_imports_gets_through(installed: Project, tmp_
     for name in locks:
         (tmp_path / name).write_bytes((installed.root / name).read_bytes())
     own = installed.params["callbacks"]["mlflow"]["_target_"].partition(".")[0]
+    rules = hooks()
+    rules["PROJECT"] = tmp_path
     passed = [
         name
         for name in names
-        if name.isidentifier() and not name.startswith("_") and name != own and not refuses(name, tmp_path)
+        if name.isidentifier() and not name.startswith("_") and name != own and not refuses(rules, name)
     ]
     assert passed == []
 
 
-def refuses(package: str, folder: Path) -> bool:
-    """Whether the rules of either hook, applied in `folder`, refuse the name."""
-    hooks = TEMPLATE / "hooks"
-    answers = {"project_slug": "my-model", "package_name": package}
-    names = {}
+def hooks() -> dict[str, Any]:
+    """What both hooks define, without the lines at their ends, which act at once."""
+    names: dict[str, Any] = {}
     for hook in ("pre_gen_project", "post_gen_project"):
-        text = (hooks / f"{hook}.py").read_text()
-        # without the lines that act at once
-        text = text.replace("{{ cookiecutter | tojson }}", json.dumps(answers)).rpartition("\n\n\n")[0]
+        text = (TEMPLATE / "hooks" / f"{hook}.py").read_text()
+        text = text.replace("{{ cookiecutter | tojson }}", "{}").rpartition("\n\n\n")[0]
         exec(compile(text, hook, "exec"), names)
-    names["PROJECT"] = folder
-    if names["package"](answers):
+    return names
+
+
+def refuses(rules: dict[str, Any], package: str) -> bool:
+    rules["ANSWERS"] = {"project_slug": "my-model", "package_name": package}
+    if rules["package"](rules["ANSWERS"]):
         return True
     try:
-        names["refuse_taken_names"]()
+        rules["refuse_taken_names"]()
     except SystemExit:
         return True
     return False
