@@ -67,14 +67,15 @@ def is_hidden(char):
 
 def slug(answers):
     text = answers["project_slug"]
-    if not re.fullmatch(r"[A-Za-z]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", text):
+    # no dot: MLflow takes none in the name of a model
+    if not re.fullmatch(r"[A-Za-z]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?", text):
         return (
             f"project_slug {text!r} must begin with a letter, end with a letter or digit, and hold only letters, "
-            "digits, '.', '_' and '-', 63 at most: answer, for example, traceable-digits."
+            "digits, '_' and '-', 63 at most: answer, for example, traceable-digits."
         )
     if text.lower() in YAML_WORDS:
         return f"project_slug {text!r} is not text to YAML: answer another name, for example {text}-model."
-    if text.lower().partition(".")[0] in WINDOWS:
+    if text.lower() in WINDOWS:
         return f"project_slug {text!r} is a name that Windows keeps for a device: answer another."
     return None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baked import TEMPLATE
+from baked import TEMPLATE, Project
 from pytest_cookies.plugin import Cookies
 from trees import WORKFLOWS, expected, found, parsed, refused_by_windows, unrendered
 
@@ -29,8 +29,8 @@ HOSTILE = """ "quo'te" `tick` C:\\new\\x \\ : - # {x} ${y} %s %(z)s <b> & 👩�
 # the rest is cycled through them
 REST = [
     {},
-    {"license": "Apache-2.0", "ci": "gitlab", "project_name": "Ünï & 数字"},
-    {"license": "BSD-3-Clause", "ci": "none", "project_slug": "Scans.v2_b-x"},
+    {"license": "Apache-2.0", "ci": "gitlab", "project_name": "Ünï 2.0 & 数字" + 20 * " very long"},
+    {"license": "BSD-3-Clause", "ci": "none", "project_slug": "Scans-v2_b-x"},
     {"license": "proprietary", "ci": "github", "package_name": "scans2"},
     {"license": "MIT", "ci": "gitlab", "project_name": HOSTILE, "description": HOSTILE, "author": HOSTILE},
     {"license": "Apache-2.0", "ci": "none", "project_name": "🙂", "author": 'Doe, J. "X" \\'},
@@ -101,7 +101,7 @@ def test_two_bakes_differ_in_their_id_alone(cookies: Cookies) -> None:
 
 
 def test_hostile_answers_make_a_project_that_setuptools_installs(cookies: Cookies, tmp_path: Path) -> None:
-    answers = {"project_slug": "a.b_c", "description": HOSTILE, "author": HOSTILE}
+    answers = {"project_slug": "a-b_c", "description": HOSTILE, "author": HOSTILE}
     root = cookies.bake(template=str(TEMPLATE), extra_context=answers).project_path
     build = (
         f"from setuptools import build_meta; print(build_meta.prepare_metadata_for_build_editable({str(tmp_path)!r}))"
@@ -110,6 +110,19 @@ def test_hostile_answers_make_a_project_that_setuptools_installs(cookies: Cookie
     metadata = next(tmp_path.glob("*.dist-info/METADATA")).read_text(encoding="utf-8")
     assert f"Summary: {HOSTILE}" in metadata
     assert f"Author: {HOSTILE}" in metadata
+
+
+def test_what_is_rendered_is_what_hydra_composes(cookies: Cookies, installed: Project) -> None:
+    answers = {
+        "project_slug": "Scans-v2_b-x",
+        "dvc_remote_url": "../O'Brien 100%/数据 {x} ${y}",
+        "mlflow_tracking_uri": "sqlite:///runs/läufe@1=2.db",
+    }
+    root = cookies.bake(template=str(TEMPLATE), extra_context=answers).project_path
+    project = Project(root, installed.venv, installed.environment)
+    assert "values changed: 0" in project.run("python", "-m", "scans_v2_b_x.cli", "compose")
+    assert project.git("status", "--porcelain") == ""
+    assert Path(project.dvc("config", "remote.storage.url").strip()) == root.parent / "O'Brien 100%" / "数据 {x} ${y}"
 
 
 def test_a_store_of_another_name_is_not_taken_into_git(cookies: Cookies) -> None:

@@ -115,11 +115,11 @@ def test_another_answer_can_be_given_later(cruft: Cruft) -> None:
     project = cruft.project
     assert (project.root / ".github" / "workflows" / "ci.yml").exists()
     cruft("update", "--skip-apply-ask", "--variables-to-update", '{"ci": "gitlab"}')
-    assert cruft.changed() == {".cruft.json", ".github/workflows/ci.yml", ".gitlab-ci.yml"}
+    assert cruft.changed() == {".cruft.json", ".github/workflows/ci.yml", ".gitlab-ci.yml", "README.md"}
     assert (project.root / ".gitlab-ci.yml").exists()
     project.commit("GitLab")
     cruft("update", "--skip-apply-ask", "--variables-to-update", '{"ci": "none"}')
-    assert cruft.changed() == {".cruft.json", ".gitlab-ci.yml"}
+    assert cruft.changed() == {".cruft.json", ".gitlab-ci.yml", "README.md"}
     project.commit("No CI")
 
 
