@@ -111,7 +111,7 @@ def remote(answers):
     if scheme == "s3":
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?", rest):
             return f"dvc_remote_url {url!r} names no S3 bucket: answer s3://bucket/prefix."
-        return unquotable(url)
+        return unusable(url)
     if scheme == "file":
         return f"dvc_remote_url {url!r} is a folder: answer its path alone."
     if scheme in ("http", "https"):
@@ -140,16 +140,14 @@ def folder(url):
         return f"dvc_remote_url {url!r} lies inside the project, where Git would take it in: answer ../dvc-remote."
     if path.is_file():
         return f"dvc_remote_url {url!r} is a file: answer a folder."
-    return unquotable(str(path))
+    return unusable(str(path))
 
 
-def unquotable(url):
-    # DVC reads a comment, a list, or a reference there
-    mark = next((mark for mark in ("#", ",", "%(") if mark in url), None)
+def unusable(url):
+    # DVC reads a comment, a list or a reference there, and fills in braces when it shows a transfer
+    mark = next((mark for mark in ("#", ",", "%(", "{", "}") if mark in url), None)
     if mark or url[0] in "'\"":
-        return (
-            f"dvc_remote_url would be {url!r}, and .dvc/config takes no {mark or url[0]} there: answer another place."
-        )
+        return f"dvc_remote_url would be {url!r}, where DVC stumbles over {mark or url[0]}: answer a place without it."
     return None
 
 

@@ -18,7 +18,7 @@ ARN = "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-app/app-A1B2"
 PLACES = [
     ("../dvc-remote", "sqlite:///mlflow.db"),
     ("../dvc-remote", "sqlite:////srv/mlflow/mlflow.db"),
-    ("/srv/Datensätze O'Brien 100%/数据 {x} ${y}", "http://127.0.0.1:5000"),
+    ("/srv/Datensätze O'Brien 100%/数据 $x; [a]=b", "http://127.0.0.1:5000"),
     ("~/dvc", "http://localhost:5000/mlflow"),
     ("s3://the-data/dvc", "sqlite:///runs/läufe.db"),
     ("s3://the-data", "https://mlflow.example.org/prefix"),
@@ -115,14 +115,14 @@ def test_hostile_answers_make_a_project_that_setuptools_installs(cookies: Cookie
 def test_what_is_rendered_is_what_hydra_composes(cookies: Cookies, installed: Project) -> None:
     answers = {
         "project_slug": "Scans-v2_b-x",
-        "dvc_remote_url": "../O'Brien 100%/数据 {x} ${y}",
+        "dvc_remote_url": "../O'Brien 100%/数据 $x; [a]=b",
         "mlflow_tracking_uri": "sqlite:///runs/läufe@1=2.db",
     }
     root = cookies.bake(template=str(TEMPLATE), extra_context=answers).project_path
     project = Project(root, installed.venv, installed.environment)
     assert "values changed: 0" in project.run("python", "-m", "scans_v2_b_x.cli", "compose")
     assert project.git("status", "--porcelain") == ""
-    assert Path(project.dvc("config", "remote.storage.url").strip()) == root.parent / "O'Brien 100%" / "数据 {x} ${y}"
+    assert Path(project.dvc("config", "remote.storage.url").strip()) == root.parent / "O'Brien 100%" / "数据 $x; [a]=b"
 
 
 def test_a_store_of_another_name_is_not_taken_into_git(cookies: Cookies) -> None:

@@ -63,9 +63,10 @@ REFUSED = [
     ({REMOTE: "."}, "inside the project"),
     ({REMOTE: "data/../remote"}, "inside the project"),
     ({REMOTE: "~nobody-of-this-name/x"}, "the whole path"),
-    ({REMOTE: "/srv/a#b"}, "takes no #"),
-    ({REMOTE: "/srv/a,b"}, "takes no ,"),
-    ({REMOTE: "s3://bucket/%(x)s"}, "takes no %("),
+    ({REMOTE: "/srv/a#b"}, "stumbles over #"),
+    ({REMOTE: "/srv/a,b"}, "stumbles over ,"),
+    ({REMOTE: "/srv/{x}"}, "stumbles over {"),
+    ({REMOTE: "s3://bucket/%(x)s"}, "stumbles over %("),
     ({REMOTE: "/dev/../etc/hostname"}, "is a file"),
     # where runs and models are
     ({STORE: "file:///srv/mlruns"}, "no store that this template knows"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -85,7 +86,7 @@ def test_both_run_lint_types_and_tests_on_every_python() -> None:
     commands = [step["run"] for step in github["steps"] if "run" in step]
     assert commands == gitlab["script"] == ["make setup", "make lint", "make test"]
     pythons = github["strategy"]["matrix"]["python"]
-    assert pythons == gitlab["parallel"]["matrix"][0]["PYTHON"]
+    assert gitlab["parallel"]["matrix"] == [{"VERSION": pythons}]
 
     makefile = (INSIDE / "Makefile").read_text()
     assert all(re.search(rf"^{command.split()[1]}:", makefile, re.MULTILINE) for command in commands)
@@ -93,3 +94,14 @@ def test_both_run_lint_types_and_tests_on_every_python() -> None:
     environment = (INSIDE / "scripts" / "environment.py").read_text()
     oldest, newest = re.search(r"OLDEST, NEWEST = \(3, (\d+)\), \(3, (\d+)\)", environment).groups()
     assert pythons == [f"3.{minor}" for minor in range(int(oldest), int(newest) + 1)]
+
+
+def test_gitlabs_variables_do_not_change_what_make_does() -> None:
+    """They are in the environment of each job, and `PYTHON ?= python3` would take one of that name."""
+    matrix = yaml.safe_load(GITLAB.read_text())["checks"]["parallel"]["matrix"][0]
+    chosen = {name: values[0] for name, values in matrix.items()}
+    runs = [
+        subprocess.run(["make", "--dry-run", "setup"], cwd=INSIDE, env=env, capture_output=True, text=True, check=True)
+        for env in ({**os.environ}, {**os.environ, **chosen})
+    ]
+    assert runs[0].stdout == runs[1].stdout
