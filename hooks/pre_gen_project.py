@@ -20,7 +20,7 @@ QUESTIONS = [name for name in ANSWERS if not name.startswith("_")]
 BESIDE = "build conf data dist docs dvc_plots hydra_plugins metrics mlartifacts mlruns models plots scripts tests venv"
 WINDOWS = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}
 YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
-BIDIRECTIONAL = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+BIDIRECTIONAL = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 SECRET = re.compile(r"(password|passwd|pwd|token|secret|key)=", re.IGNORECASE)
 # what DVC can also use, by the extra that brings it; requirements.lock installs dvc[s3] alone
@@ -50,7 +50,7 @@ def texts(answers):
         if not text.strip():
             return f"{name} is empty: answer one line of text."
         if text != text.strip():
-            return f"{name} {text!r} begins or ends with a space: answer it without."
+            return f"{name} begins or ends with a space: answer it without."
         hidden = next((char for char in text if is_hidden(char)), None)
         if hidden is not None:
             return f"{name} holds the invisible character U+{ord(hidden):04X}: answer one line of visible text."
