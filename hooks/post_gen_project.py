@@ -1,24 +1,67 @@
 """Makes the baked folder a Git repository with a first commit. Needs Git and Python, and no network."""
 
 import importlib.util
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 from pathlib import Path
 
 PROJECT = Path.cwd()
+# as JSON in a raw string: there is nothing in an answer that could end it, or be run
+ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
+WORKFLOWS = {"github": ".github", "gitlab": ".gitlab-ci.yml"}
+# what packages of the locks are imported as, where it is not their name; a test compares it with what is installed
+IMPORTED_AS = """
+adbc_driver_duckdb antlr4 attr cuda databricks dateutil dotenv fb303 flufl functorch git google graphql hive_metastore
+hydra isympy markdown_it mpl_toolkits mypyc nacl nvidia opentelemetry pil pip public py pydevd_plugins pylab rpds ruamel
+sklearn torchgen validate wheel yaml zc
+"""
 # set where the template is baked from inside a Git hook; the new repository must not be that one
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
 
 
 def main():
+    refuse_taken_names()
+    remove_other_workflows()
     fill_project_id()
     fill_conf_digest()
     anchor_local_remote()
     make_repository()
     say_next_steps()
+
+
+def refuse_taken_names():
+    """Ends baking where the project, or its package, has the name of a package that the pipeline installs."""
+    locks = "".join(
+        (PROJECT / name).read_text(encoding="utf-8") for name in ("requirements.lock", "requirements-dev.lock")
+    )
+    installed = {importable(name) for name in re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", locks, re.MULTILINE)}
+    slug, package = ANSWERS["project_slug"], ANSWERS["package_name"]
+    if importable(package) in installed | set(IMPORTED_AS.split()):
+        reason = f"package_name {package!r} would hide a package that the pipeline imports"
+    elif importable(slug) in installed:
+        reason = f"project_slug {slug!r} would replace a package that the pipeline installs"
+    else:
+        return
+    print(f"{reason}: answer another, for example my-{slug} and my_{package}.", file=sys.stderr)
+    sys.exit(1)  # cookiecutter removes the folder
+
+
+def importable(name):
+    return re.sub(r"[-_.]+", "_", name).lower()
+
+
+def remove_other_workflows():
+    """Leaves the CI that was asked for. Here, and not by names with conditions in them: cruft runs this as well."""
+    for name, path in WORKFLOWS.items():
+        if name != ANSWERS["ci"]:
+            target = PROJECT / path
+            shutil.rmtree(target) if target.is_dir() else target.unlink()
 
 
 def fill_project_id():
@@ -42,7 +85,7 @@ def fill_conf_digest():
 
 def anchor_local_remote():
     """Makes a local remote absolute: relative, it would be another folder in each clone and temporary experiment."""
-    url = "{{ cookiecutter.dvc_remote_url }}"
+    url = ANSWERS["dvc_remote_url"]
     if "://" not in url:
         path = (PROJECT / Path(url).expanduser()).resolve()
         replace(PROJECT / ".dvc" / "config", f"url = {url}", f"url = {path}")
@@ -56,7 +99,7 @@ def make_repository():
     git("-c", "core.excludesFile=", "add", "--all")
     identity = []
     if git("var", "GIT_COMMITTER_IDENT", check=False) != 0:
-        identity = ["-c", "user.name={{ cookiecutter.package_name }}", "-c", "user.email=nobody@localhost"]
+        identity = ["-c", f"user.name={ANSWERS['package_name']}", "-c", "user.email=nobody@localhost"]
     git(
         *identity,
         "-c",
@@ -74,6 +117,13 @@ def make_repository():
 
 
 def say_next_steps():
+    folder = PROJECT.parent
+    if (
+        "_commit" in ANSWERS
+        and folder.parent == Path(tempfile.gettempdir()).resolve()
+        and folder.name.startswith("tmp")
+    ):
+        return  # `cruft update` compares two that it bakes for itself
     print(
         f"""
 {PROJECT.name} is ready, with its first commit on main. Next:

@@ -80,6 +80,7 @@ def test_a_missing_setting_is_named(tmp_path: Path, params: dict[str, Any], key:
         ("model.dropout", 1),
         ("tracking.model_name", "a/b"),
         ("tracking.model_name", "it's"),
+        ("tracking.model_name", "v2.1"),
         ("tracking.experiment", ""),
     ],
 )

@@ -124,7 +124,7 @@ class Evaluate(Section):
 class Tracking(Section):
     uri: str
     experiment: Annotated[str, Field(min_length=1)]
-    model_name: Annotated[str, Field(min_length=1, pattern=r"""^[^/:'"]+$""")]
+    model_name: Annotated[str, Field(min_length=1, pattern=r"""^[^/:.%'"]+$""")]  # as MLflow wants it
 
     @field_validator("uri")
     @classmethod

@@ -85,8 +85,10 @@ def _run(name: str, work: Work, caller: Caller) -> None:
         )
     pipeline = read_pipeline(root)
     stage = pipeline.stage(name)
+    # Here as well as in the stage config: `dvc repro -s` runs one stage alone. Before the settings are checked: what a
+    # newer template has added to conf/ is missing in params.yaml until that is composed.
+    require_fresh_params(root)
     settings = load_settings(root / PARAMS_FILE)
-    require_fresh_params(root)  # here as well as in the stage config: `dvc repro -s` runs one stage alone
     check_imports(root, root / PACKAGE.name, stage)
     if ticket_of_this_job() is None:  # in a job, who sent it has looked
         require_consent(root, pipeline, stage, settings)
