@@ -1,4 +1,4 @@
-"""An MLflow server that is not there or fails half-way: it is asked again, and nothing is registered without its chain."""
+"""An MLflow server that is not there or fails half-way: it is asked again; nothing is registered without its chain."""
 
 from __future__ import annotations
 
