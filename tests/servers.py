@@ -62,18 +62,22 @@ class Refusing:
     """A server that hands everything on to another one, but answers some requests with an error."""
 
     address: str
-    part: str = ""  # of the requests that it refuses: in the path or the body
+    part: str = ""  # of the path, or of the body, of the requests that it refuses
     times: int = 0  # that it still refuses one
     status: int = 500
     refused: list[str] = field(default_factory=list)
 
-    def order(self, part: str, times: int, status: int = 500) -> None:
-        self.part, self.times, self.status, self.refused = part, times, status, []
+    in_body: bool = False
 
-    def refuses(self, request: str) -> bool:
-        if self.part not in request or len(self.refused) >= self.times:
+    def order(self, part: str, times: int, status: int = 500, *, in_body: bool = False) -> None:
+        self.part, self.times, self.status, self.in_body, self.refused = part, times, status, in_body, []
+
+    def refuses(self, path: str, body: bytes) -> bool:
+        if self.part not in (body.decode(errors="replace") if self.in_body else path):
             return False
-        self.refused.append(request)
+        if len(self.refused) >= self.times:
+            return False
+        self.refused.append(path)
         return True
 
 
@@ -85,7 +89,7 @@ def refusing(target: str) -> Iterator[Refusing]:
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if running.refuses(f"{self.path} {body!r}"):
+            if running.refuses(self.path, body):
                 self.send_error(running.status, "not now")
                 return
             headers = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
