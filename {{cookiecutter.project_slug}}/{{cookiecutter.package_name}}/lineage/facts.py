@@ -13,7 +13,7 @@ from ..env import DVC_EXP_BASELINE_REV, DVC_EXP_NAME
 from ..errors import LineageError
 from ..pipeline.callbacks import Execution
 from ..pipeline.dvcfile import PARAMS_FILE, locked_hash, locked_params, read_lock
-from ..settings import read_params, select
+from ..settings import PRETRAINED, read_params, select
 from .anchor import main_root
 from .git import Repository
 from .hashes import Content, hash_path
@@ -30,6 +30,7 @@ NAMES = {
     RAW: ("dvc_raw_md5", None),
     CONSENT: ("dvc_consent_md5", None),
     DATASET: ("dvc_data_md5", "data_sha256"),
+    PRETRAINED: ("dvc_pretrained_md5", "pretrained_sha256"),
     MODEL: ("dvc_model_md5", "model_sha256"),
     RUN_RECORD: ("dvc_run_md5", None),  # holds the run's id, so no two trainings have it in common
 }
@@ -67,6 +68,8 @@ def facts_at_start(execution: Execution) -> Facts:
     for path in NAMES:
         if path in execution.stage.deps:
             facts.add_content(execution.root, path, verified_content(execution, lock, path))
+    if PRETRAINED in facts.contents:
+        facts.tags["pretrained_url"] = str(facts.params["weights.url"])
     _add_upstream_hashes(facts, execution, lock)
     if LOCK in execution.stage.deps and not execution.is_sent_away:
         facts.tags.update(environment_facts(execution.root))

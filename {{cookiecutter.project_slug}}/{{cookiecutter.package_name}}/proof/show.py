@@ -74,6 +74,8 @@ def _tree(model: dict[str, Any]) -> Tree:
     if job := run["job"]:
         cost = f"{_value(job['billable_seconds'])} billable seconds on {_value(job['instance_type'])}"
         node.add(f"SageMaker job  {_value(job['arn'])}, {cost}, {_value(job['image'])}")
+    if started := model["pretrained"]:
+        node.add(f"started from  {_value(started['url'])}, SHA-256 {_value(started['sha256'])}")
     metrics = flatten(model["metrics"] or {})
     node.add("metrics  " + (escape(", ".join(f"{key}={value}" for key, value in metrics.items())) or UNKNOWN))
     node = node.add(f"[bold]result commit[/]  {_commit(model['result_commit'])}")

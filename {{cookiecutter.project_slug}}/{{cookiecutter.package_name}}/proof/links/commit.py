@@ -11,6 +11,7 @@ from ...lineage.facts import CONSENT, DATASET, MODEL, RAW, RUN_RECORD
 from ...lineage.hashes import hash_path
 from ...lineage.packages import LOCK, pins
 from ...pipeline.dvcfile import locked_hash, read_lock
+from ...settings import PRETRAINED
 from ..case import Case
 from ..commits import holds_dataset, holds_model
 from ..history import LINEAGE
@@ -100,6 +101,15 @@ def lineage_file(case: Case) -> Tally:
     tally.equal("its raw data", document["raw"]["md5"], locked_hash(lock.get("preprocess"), "deps", RAW), where)
     consented = locked_hash(lock.get("preprocess"), "deps", CONSENT)
     tally.equal("its consent snapshot", (document["consent"] or {}).get("md5"), consented, where)
+    pretrained, started = document.get("pretrained") or {}, locked_hash(lock["train"], "deps", PRETRAINED)
+    tally.equal("its weights to start from", pretrained.get("md5"), started, where)
+    loaded = document["training_run"].get("pretrained_sha256")
+    tally.equal("the weights that training loaded", loaded, pretrained.get("sha256"), f"pretrained in {LINEAGE}")
+    if pretrained:
+        asked = document["parameters"].get("weights.sha256")
+        tally.equal("the weights that were asked for", asked, pretrained.get("sha256"), f"pretrained in {LINEAGE}")
+        url = document["parameters"].get("weights.url")
+        tally.equal("their address", pretrained.get("url"), url, f"the parameters in {LINEAGE}")
     recorded_outs = {out["path"]: out["md5"] for entry in lock.values() for out in entry.get("outs") or []}
     for out in document["outputs"]:
         tally.equal(f"its output {out['path']}", out["md5"], recorded_outs.get(out["path"]), where)
