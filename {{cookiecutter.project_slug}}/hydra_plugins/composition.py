@@ -39,9 +39,12 @@ def _digest_and_refuse() -> str:
 
 def _either(condition: Any, then: Any, otherwise: Any) -> Any:
     """`${either:${model.pretrained},[imagenet],[]}`: one of two values, by a setting that is true or false."""
+    from omegaconf import OmegaConf
+
     if not isinstance(condition, bool):
-        raise ValueError(f"true or false is asked for, not {condition!r}.")
-    return then if condition else otherwise
+        raise ValueError(f"${{either:...}} asks for true or false, not {condition!r}.")
+    chosen = then if condition else otherwise
+    return OmegaConf.create(chosen) if isinstance(chosen, list) else chosen  # a bare list cannot be dumped
 
 
 def _refuse_environment(*names: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ DATASET = "data/processed"
 MODEL = "models/model.safetensors"
 RUN_RECORD = "models/run.json"
 CONSENT = "data/consent.csv"
+
+DATA_TAGS = "data/"  # what the name of a Git tag of the data begins with
 
 # Under which names a file or folder of the pipeline is known in MLflow.
 NAMES = {
@@ -148,16 +151,20 @@ def git_facts(execution: Execution) -> dict[str, str]:
 
 
 def data_commit_facts(execution: Execution, data_md5: str | None) -> dict[str, str]:
-    """The commit that records the dataset version, and the Git tag of the data there, if they exist already."""
+    """The commit that records the dataset version, and the Git tags of the data on it, if they exist already."""
     git = Repository(main_root(execution.root))
     commit = git.first_commit_holding(data_md5) if data_md5 else None
     if commit is None:
         return {}
     facts = {"data_git_commit_id": commit}
-    versions = git.tags_at(commit, "data/*")
-    if versions:
-        facts["data_version"] = versions[0].removeprefix("data/")
+    if versions := join_versions(git.tags_holding(str(data_md5), DATA_TAGS)):
+        facts["data_version"] = versions
     return facts
+
+
+def join_versions(tags: Iterable[str]) -> str | None:
+    """Tags of the data as the value of `data_version`; None if there are none."""
+    return ", ".join(sorted(tag.removeprefix(DATA_TAGS) for tag in tags)) or None
 
 
 def recorded_params(execution: Execution, lock: dict[str, dict[str, Any]]) -> dict[str, Any]:

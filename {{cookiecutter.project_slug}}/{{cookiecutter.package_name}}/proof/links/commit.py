@@ -7,7 +7,7 @@ import json
 from ...compute.launch import belongs_to_torch
 from ...errors import LineageError
 from ...lineage.chain import model_parameters
-from ...lineage.facts import CONSENT, DATASET, MODEL, RAW, RUN_RECORD
+from ...lineage.facts import CONSENT, DATA_TAGS, DATASET, MODEL, RAW, RUN_RECORD
 from ...lineage.hashes import hash_path
 from ...lineage.packages import LOCK, pins
 from ...pipeline.dvcfile import locked_hash, read_lock
@@ -171,8 +171,10 @@ def data_commit(case: Case) -> Tally:
         case.history.require_complete()
     holds = case.history.resolve(commit) is not None and holds_dataset(case.history, commit, md5)
     tally.equal(f"dataset {md5}", f"recorded at {commit[:12]}" if holds else "not there", f"recorded at {commit[:12]}")
-    if "data_version" in tags:
-        name = f"data/{tags['data_version']}"
+    for version in (tags.get("data_version") or "").split(", "):
+        if not version:
+            continue
+        name = f"{DATA_TAGS}{version}"
         tagged = case.history.data_tags.get(name)
         if tagged is None:
             raise LineageError(f"the Git tag {name} is not in this clone. `git fetch --tags`, or `lineage link`.")
