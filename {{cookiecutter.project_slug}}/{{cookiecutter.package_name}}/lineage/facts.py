@@ -13,7 +13,8 @@ from typing import Any
 from ..env import DVC_EXP_BASELINE_REV, DVC_EXP_NAME
 from ..errors import LineageError
 from ..pipeline.callbacks import Execution
-from ..pipeline.dvcfile import PARAMS_FILE, locked_hash, locked_params, read_lock
+from ..pipeline.dvcfile import PARAMS_FILE, Lock, locked_hash, locked_params, read_lock
+from ..pipeline.yaml12 import parse_yaml
 from ..settings import PRETRAINED, read_params, select
 from .anchor import main_root
 from .git import Repository
@@ -157,9 +158,21 @@ def data_commit_facts(execution: Execution, data_md5: str | None) -> dict[str, s
     if commit is None:
         return {}
     facts = {"data_git_commit_id": commit}
-    if versions := join_versions(git.tags_holding(str(data_md5), DATA_TAGS)):
+    tags = git.tags_holding(str(data_md5), DATA_TAGS)
+    if versions := join_versions(tag for tag in tags if made_dataset(_lock_at(git, tag)) == data_md5):
         facts["data_version"] = versions
     return facts
+
+
+def made_dataset(lock: Lock) -> str | None:
+    """The dataset version that a dvc.lock records as made: models beside it may have been trained on an older one."""
+    return next(filter(None, (locked_hash(entry, "outs", DATASET) for entry in lock.values())), None)
+
+
+def _lock_at(git: Repository, tag: str) -> Lock:
+    document = parse_yaml(git.run("show", f"refs/tags/{tag}:./dvc.lock") or "") or {}
+    stages: Lock = document.get("stages") or {}
+    return stages
 
 
 def join_versions(tags: Iterable[str]) -> str | None:

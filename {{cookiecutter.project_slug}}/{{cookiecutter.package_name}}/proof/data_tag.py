@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..errors import LineageError
-from ..lineage.facts import DATA_TAGS, DATASET
+from ..lineage.facts import DATA_TAGS, made_dataset
 from ..lineage.remote import Remote
-from ..pipeline.dvcfile import locked_hash, read_lock
+from ..pipeline.dvcfile import read_lock
 from .case import Evidence
 from .history import DVC_LOCK, History
 
@@ -54,18 +53,16 @@ def tag_dataset(evidence: Evidence, name: str, message: str | None) -> Tagged:
 
 def _dataset_of_head(evidence: Evidence) -> str:
     """The dataset version that dvc.lock records, here and in HEAD alike."""
-    here = locked_hash(read_lock(evidence.root).get("preprocess"), "outs", DATASET)
-    committed = _recorded(evidence.history.lock("HEAD"))
+    here = made_dataset(read_lock(evidence.root))
+    committed = made_dataset(evidence.history.lock("HEAD"))
     if here is None:
         raise LineageError(f"{DVC_LOCK} records no dataset version. `dvc repro preprocess` makes one; then commit it.")
     if here != committed:
         raise LineageError(
             f"the dataset version {here} in {DVC_LOCK} is not committed. `git add -A && git commit`, then this again."
         )
-    if erased := evidence.erasures.of_dataset(here):
-        raise LineageError(
-            f"records of the dataset version {here} were erased ({erased.title}): it cannot be had whole."
-        )
+    if evidence.erasures.of_dataset(here):
+        raise LineageError(f"records of the dataset version {here} were erased on purpose: it cannot be had whole.")
     return here
 
 
@@ -74,7 +71,7 @@ def _commit_to_tag(evidence: Evidence, tag: str, dataset: str) -> str:
     history = evidence.history
     tagged = history.data_tags.get(tag)
     if tagged is not None:
-        other = _recorded(history.lock(tagged))
+        other = made_dataset(history.lock(tagged))
         if other != dataset:
             raise LineageError(
                 f"{tag} is taken: it names {f'the dataset version {other}' if other else 'no dataset version'} "
@@ -85,12 +82,8 @@ def _commit_to_tag(evidence: Evidence, tag: str, dataset: str) -> str:
         history.require_complete()
     if history.remote and history.tag_on_remote(tag):
         raise LineageError(f"{tag} is taken on {history.remote}. `git fetch {history.remote} --tags`, then this again.")
-    found = [commit for commit in history.commits_holding(dataset) if _recorded(history.lock(commit)) == dataset]
+    found = [commit for commit in history.commits_holding(dataset) if made_dataset(history.lock(commit)) == dataset]
     return next(iter(found), None) or str(history.resolve("HEAD"))
-
-
-def _recorded(lock: dict[str, dict[str, Any]]) -> str | None:
-    return locked_hash(lock.get("preprocess"), "outs", DATASET)
 
 
 def _push_objects(evidence: Evidence, done: Tagged) -> None:

@@ -7,7 +7,7 @@ import json
 from ...compute.launch import belongs_to_torch
 from ...errors import LineageError
 from ...lineage.chain import model_parameters
-from ...lineage.facts import CONSENT, DATA_TAGS, DATASET, MODEL, RAW, RUN_RECORD
+from ...lineage.facts import CONSENT, DATA_TAGS, DATASET, MODEL, RAW, RUN_RECORD, made_dataset
 from ...lineage.hashes import hash_path
 from ...lineage.packages import LOCK, pins
 from ...pipeline.dvcfile import locked_hash, read_lock
@@ -178,6 +178,6 @@ def data_commit(case: Case) -> Tally:
         tagged = case.history.data_tags.get(name)
         if tagged is None:
             raise LineageError(f"the Git tag {name} is not in this clone. `git fetch --tags`, or `lineage link`.")
-        there = "on this dataset" if holds_dataset(case.history, tagged, md5) else "on another one"
+        there = "on this dataset" if made_dataset(case.history.lock(tagged)) == md5 else "on another one"
         tally.equal(f"the Git tag {name}", there, "on this dataset", "the version")
     return tally
