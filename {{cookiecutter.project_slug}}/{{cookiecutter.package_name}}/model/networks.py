@@ -40,11 +40,16 @@ class SmallCnn(nn.Module):
         return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
+NETWORKS: dict[str, type[nn.Module]] = {
+    "small_cnn": SmallCnn,
+    "mobilenet_v3_small": MobileNetV3Small,
+}
+
+
 def build(architecture: dict[str, Any], channels: int, classes: int) -> nn.Module:
     """A network with random weights. `architecture` is the section `model` of the settings."""
     arguments = {key: value for key, value in architecture.items() if key != "name"}
-    networks: dict[str, type[nn.Module]] = {"small_cnn": SmallCnn, "mobilenet_v3_small": MobileNetV3Small}
-    return networks[architecture["name"]](channels=channels, classes=classes, **arguments)
+    return NETWORKS[architecture["name"]](channels=channels, classes=classes, **arguments)
 
 
 def normalise(pixels: Tensor) -> Tensor:
