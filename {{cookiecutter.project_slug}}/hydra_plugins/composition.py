@@ -37,6 +37,16 @@ def _digest_and_refuse() -> str:
     return conf_digest()
 
 
+def _either(condition: Any, then: Any, otherwise: Any) -> Any:
+    """`${either:${model.pretrained},[imagenet],[]}`: one of two values, by a setting that is true or false."""
+    from omegaconf import OmegaConf
+
+    if not isinstance(condition, bool):
+        raise ValueError(f"${{either:...}} asks for true or false, not {condition!r}.")
+    chosen = then if condition else otherwise
+    return OmegaConf.create(chosen) if isinstance(chosen, list) else chosen  # a bare list cannot be dumped
+
+
 def _refuse_environment(*names: str) -> str:
     raise ValueError(
         f"${{oc.env:{','.join(map(str, names))}}} would write a value of your environment into params.yaml, which is "
@@ -59,6 +69,7 @@ def _register() -> None:
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("conf_digest", _digest_and_refuse, replace=True)
+    OmegaConf.register_new_resolver("either", _either, replace=True)
     _register_refusals()
 
 

@@ -71,6 +71,23 @@ def test_composing_reports_what_changed_and_writes_it(project: Path, package: st
     assert yaml.safe_load(params(project)) == before
 
 
+@pytest.mark.parametrize(("switch", "live"), [("true", ["imagenet"]), ("false", [])])
+def test_a_switch_of_the_model_decides_what_training_starts_from(
+    project: Path, package: str, switch: str, live: list[str]
+) -> None:
+    done = compose(project, package, "model=mobilenet_v3_small", f"model.pretrained={switch}")
+    assert done.returncode == 0, done.stderr
+    weights = yaml.safe_load(params(project))["weights"]
+    assert weights["live"] == live
+    assert weights["start"] == ("models/pretrained.pth" if live else ".checks/params")
+    assert len(weights["sha256"]) == 64
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused(project: Path, package: str) -> None:
+    done = compose(project, package, "model=mobilenet_v3_small", "model.pretrained=maybe")
+    assert_refused(project, done, "asks for true or false, not 'maybe'")
+
+
 def test_an_edit_of_conf_is_composed_with_the_new_digest(project: Path, package: str) -> None:
     with (project / "conf" / "train" / "default.yaml").open("a", encoding="utf-8") as file:
         file.write("\n# a remark\n")

@@ -77,7 +77,6 @@ def test_a_missing_setting_is_named(tmp_path: Path, params: dict[str, Any], key:
         ("train.max_shift", 0.5),
         ("train.seed", -1),
         ("train.device", "abacus"),
-        ("model.dropout", 1),
         ("tracking.model_name", "a/b"),
         ("tracking.model_name", "it's"),
         ("tracking.model_name", "v2.1"),
@@ -234,6 +233,58 @@ def test_an_address_in_the_place_of_its_variable_is_refused_and_not_repeated(
 ) -> None:
     message = complaint(tmp_path, asking(params, variable="postgresql://ann:hunter2@host/consent"))
     assert "privacy.registry.variable: " in message
+    assert "hunter2" not in message
+
+
+def mobilenet(params: dict[str, Any], *, pretrained: bool = True, size: int = 32) -> dict[str, Any]:
+    """Settings as conf/model/mobilenet_v3_small.yaml gives them."""
+    put(params, "data.image.size", size)
+    weights = {"live": ["imagenet"] * pretrained, "url": "https://host/weights.pth", "sha256": "0" * 64}
+    start = "models/pretrained.pth" if pretrained else ".checks/params"
+    model = {"name": "mobilenet_v3_small", "dropout": 0.2, "pretrained": pretrained}
+    return {**params, "model": model, "weights": {**weights, "start": start}}
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_another_network_is_chosen_by_its_name(tmp_path: Path, params: dict[str, Any], pretrained: bool) -> None:
+    settings = load(tmp_path, mobilenet(params, pretrained=pretrained))
+    assert settings.model.model_dump()["pretrained"] is pretrained
+    assert bool(settings.weights.live) is pretrained
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("model.name", "resnet", "'small_cnn', 'mobilenet_v3_small'"),
+        ("model.dropout", 1, "model.dropout: input should be less than 1 (is 1)"),
+        ("model.width", 3, "model.width is not a setting"),
+        ("data.image.size", 31, "needs 32 or more (is 31)"),
+        ("model.pretrained", False, "weights: live and start follow from model.pretrained"),
+        ("weights.live", [], "weights: live and start follow from model.pretrained"),
+        ("weights.start", ".checks/params", "weights: live and start follow from model.pretrained"),
+        ("weights.sha256", None, "weights: url and sha256 must be set"),
+        ("weights.sha256", "047dcff4", "weights.sha256: "),
+        ("weights.url", None, "weights: url and sha256 must be set"),
+    ],
+)
+def test_settings_of_a_network_that_do_not_fit_are_refused(
+    tmp_path: Path, params: dict[str, Any], key: str, value: object, said: str
+) -> None:
+    params = mobilenet(params)
+    put(params, key, value)
+    assert said in complaint(tmp_path, params)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://ann:hunter2@host/w.pth", "https://host/w.pth?token=hunter2", "ftp://hunter2/w.pth"]
+)
+def test_an_address_of_weights_holds_no_secret_and_is_not_repeated(
+    tmp_path: Path, params: dict[str, Any], url: str
+) -> None:
+    params = mobilenet(params)
+    put(params, "weights.url", url)
+    message = complaint(tmp_path, params)
+    assert "weights.url: is a path or an http(s):// address" in message
     assert "hunter2" not in message
 
 

@@ -14,6 +14,7 @@ from .audit.commands import app as audit
 from .erasure.commands import erase
 from .errors import ProjectError
 from .project import project_root
+from .proof.data_commands import app as data
 
 if TYPE_CHECKING:
     from .lineage.doctor import Finding
@@ -38,6 +39,7 @@ app = typer.Typer(
 
 
 app.add_typer(audit, name="audit")
+app.add_typer(data, name="data")
 
 
 @app.callback()

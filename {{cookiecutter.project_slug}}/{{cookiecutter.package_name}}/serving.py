@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 COLUMN = "image"
 BATCH = 256
+ALWAYS_NEEDED = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "torch")
 
 
 class Predictor:
@@ -58,6 +59,13 @@ def signature(weights: Path) -> ModelSignature:
     return ModelSignature(inputs=Schema([ColSpec(DataType.binary, COLUMN)]), outputs=Schema(outputs))
 
 
+def packages(weights: Path) -> tuple[str, ...]:
+    """What must be installed, beside Python itself, where the model is loaded."""
+    from .model.networks import PACKAGES
+
+    return (*ALWAYS_NEEDED, *PACKAGES.get(_header(weights)["architecture"]["name"], ()))
+
+
 def _load_pyfunc(path: str) -> Predictor:
     """MLflow calls this with the folder that holds the weights."""
     from .model import checkpoint
@@ -68,7 +76,7 @@ def _load_pyfunc(path: str) -> Predictor:
 def _header(weights: Path) -> dict[str, Any]:
     from .model import checkpoint
 
-    return checkpoint.load(weights)[1]
+    return checkpoint.read_header(weights)
 
 
 def _as_bytes(image: bytes | str) -> bytes:

@@ -14,7 +14,9 @@ from .pipeline.yaml12 import parse_yaml
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[int, Field(ge=1, strict=True)]
-ADDRESSES = ("uri", "path", "variable")  # settings whose values are not repeated in errors
+ADDRESSES = ("uri", "url", "path", "variable")  # settings whose values are not repeated in errors
+PRETRAINED = "models/pretrained.pth"  # what train starts from
+NO_WEIGHTS = ".checks/params"  # what it depends on otherwise
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -101,6 +103,28 @@ class SmallCnn(Section):
     name: Literal["small_cnn"]
     width: Positive
     dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class MobileNetV3Small(Section):
+    name: Literal["mobilenet_v3_small"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    pretrained: bool
+
+
+class Weights(Section):
+    live: Annotated[list[str], Field(max_length=1)]
+    start: str
+    url: str | None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_public_place(cls, url: str | None) -> str | None:
+        if url and "://" in url and (not url.startswith(("http://", "https://")) or "@" in url or "?" in url):
+            raise ValueError(
+                "is a path or an http(s):// address without user, password and query: params.yaml is kept in Git"
+            )
+        return url
 
 
 class Train(Section):
@@ -218,12 +242,28 @@ class Settings(Section):
     project_id: str
     data: Data
     privacy: Privacy
-    model: SmallCnn
+    weights: Weights
+    model: Annotated[SmallCnn | MobileNetV3Small, Field(discriminator="name")]
     train: Train
     evaluate: Evaluate
     tracking: Tracking
     compute: Compute
     callbacks: dict[str, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _model_fits(self) -> Settings:
+        if isinstance(self.model, MobileNetV3Small) and self.data.image.size < 32:
+            raise ValueError(
+                f"data.image.size: {self.model.name} halves images five times and needs 32 or more (is "
+                f"{self.data.image.size})"
+            )
+        pretrained = getattr(self.model, "pretrained", False)
+        start = PRETRAINED if pretrained else NO_WEIGHTS
+        if bool(self.weights.live) != pretrained or self.weights.start != start:
+            raise ValueError("weights: live and start follow from model.pretrained and are not set by themselves")
+        if pretrained and not (self.weights.url and self.weights.sha256):
+            raise ValueError("weights: url and sha256 must be set where model.pretrained is true")
+        return self
 
     def declared(self, keys: tuple[str, ...]) -> Settings:
         """A copy that holds only `keys` (dotted) of the settings, as dvc.yaml lists them for a stage.
@@ -254,7 +294,7 @@ def load_settings(path: Path) -> Settings:
     try:
         return Settings.model_validate(document)
     except ValidationError as error:
-        faults = "; ".join(_fault(fault) for fault in error.errors())
+        faults = "; ".join(_fault(fault, document) for fault in error.errors())
         raise SettingsError(f"{path.name}: {faults}. Set it in conf/ or with `-S`; conf/ comments each key.") from None
 
 
@@ -290,8 +330,8 @@ def select(tree: dict[str, Any], dotted: str) -> Any:
     return value
 
 
-def _fault(fault: Any) -> str:
-    where = ".".join(str(part) for part in fault["loc"])
+def _fault(fault: Any, document: dict[str, Any]) -> str:
+    where = _key(fault["loc"], document)
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         return f"{where} is not a setting"
@@ -299,4 +339,15 @@ def _fault(fault: Any) -> str:
     # an address may hold a password
     may_show = isinstance(given, str | int | float) and fault["loc"][-1] not in ADDRESSES
     shown = f" (is {given!r})" if may_show else ""
-    return f"{where}: {message[0].lower()}{message[1:]}{shown}"
+    return f"{where}: {message[0].lower()}{message[1:]}{shown}" if where else message
+
+
+def _key(location: tuple[int | str, ...], document: Any) -> str:
+    """The dotted key of a place; where pydantic has chosen among classes by `name`, it names the choice as well."""
+    parts = []
+    for number, part in enumerate(location):
+        there = isinstance(document, dict) and part in document
+        if there or number == len(location) - 1 or not isinstance(document, dict):
+            parts.append(str(part))
+            document = document[part] if there else None
+    return ".".join(parts)

@@ -18,6 +18,7 @@ from ..lineage.facts import DATASET
 from ..lineage.tracking import source_tags
 from ..pipeline.dvcfile import locked_hash
 from ..proof.case import Case, Evidence
+from ..settings import PRETRAINED
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -127,6 +128,10 @@ class Scope:
             case = Case(self.evidence, version)
             recorded = locked_hash(case.lock["train"], "deps", DATASET)
             use.commit = case.commit
+            if locked_hash(case.lock["train"], "deps", PRETRAINED) and not any(
+                tag in version.tags for tag in ANCESTORS
+            ):
+                use.unknown.append("it started from other weights says Git, from none says MLflow")
         except LineageError as error:
             use.unknown.append(f"no commit proves what it was trained on ({error})")
             recorded = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import LineageError
 from ..pipeline.dvcfile import Lock, Pipeline, locked_hash, locked_params
-from ..settings import Settings
+from ..settings import PRETRAINED, Settings
 from .facts import CONSENT, DATASET, MODEL, NAMES, RAW, RUN_RECORD, read_run_record, subjects_of
 from .hashes import Content, hash_path, sha256_of_json
 from .packages import LOCK
@@ -27,7 +27,9 @@ class Chain:
 
     project_id: str
     identity: str  # SHA-256 of the entry of `train` in dvc.lock, as canonical JSON
-    contents: dict[str, Content]  # model, dataset, raw data, environment lock; the consent snapshot if there is one
+    contents: dict[
+        str, Content
+    ]  # model, dataset, raw data, environment lock; consent snapshot and weights to start from if any
     subjects: dict[str, Any]  # root and salt of the Merkle tree over the subjects of the dataset
     outputs: dict[str, Content]  # what else came out of train, and the scores
     training_run: dict[str, Any]  # what `train` wrote down about itself
@@ -50,6 +52,8 @@ class Chain:
                 tags[md5_name] = self.contents[path].md5
                 if sha256_name:
                     tags[sha256_name] = self.contents[path].sha256
+        if PRETRAINED in self.contents:
+            tags["pretrained_url"] = self.parameters["weights.url"]
         tags.update(self.training_run.get("started_from") or {})
         return tags
 
@@ -79,6 +83,7 @@ class Chain:
             "outputs": [{"path": path, **content.as_dict()} for path, content in self.outputs.items()],
             "dataset": {"path": DATASET, **dataset.as_dict(), "subjects": self.subjects, "files": _files(dataset)},
             "consent": {"path": CONSENT, **self.contents[CONSENT].as_dict()} if CONSENT in self.contents else None,
+            "pretrained": self._pretrained(),
             "raw": {"path": RAW, **self.contents[RAW].as_dict(), "files": _files(self.contents[RAW])},
             "environment": {"path": LOCK, **self.contents[LOCK].as_dict()},
             "parameters": self.parameters,
@@ -86,11 +91,18 @@ class Chain:
         }
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
+    def _pretrained(self) -> dict[str, Any] | None:
+        """The weights that training started from, and where they came from."""
+        if PRETRAINED not in self.contents:
+            return None
+        return {"path": PRETRAINED, "url": self.parameters["weights.url"], **self.contents[PRETRAINED].as_dict()}
+
 
 def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) -> Chain:
     """The chain of the model in `root`. Raises LineageError if a file is not what dvc.lock records of it."""
     _recorded(root, lock, "evaluate", "deps", MODEL)  # else the scores would be another model's
     has_consent = locked_hash(lock["preprocess"], "deps", CONSENT) is not None
+    is_pretrained = locked_hash(lock["train"], "deps", PRETRAINED) is not None
     made = [out["path"] for out in lock["train"]["outs"] if out["path"] != MODEL]
     return Chain(
         project_id=settings.project_id,
@@ -102,6 +114,7 @@ def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) 
             RAW: _recorded(root, lock, "preprocess", "deps", RAW),
             LOCK: _recorded(root, lock, "train", "deps", LOCK),
             **({CONSENT: _recorded(root, lock, "preprocess", "deps", CONSENT)} if has_consent else {}),
+            **({PRETRAINED: _recorded(root, lock, "train", "deps", PRETRAINED)} if is_pretrained else {}),
         },
         subjects=subjects_of(root / DATASET),
         outputs={

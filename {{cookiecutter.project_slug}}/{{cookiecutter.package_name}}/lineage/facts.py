@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 from ..env import DVC_EXP_BASELINE_REV, DVC_EXP_NAME
 from ..errors import LineageError
 from ..pipeline.callbacks import Execution
-from ..pipeline.dvcfile import PARAMS_FILE, locked_hash, locked_params, read_lock
-from ..settings import read_params, select
+from ..pipeline.dvcfile import PARAMS_FILE, Lock, locked_hash, locked_params, read_lock
+from ..pipeline.yaml12 import parse_yaml
+from ..settings import PRETRAINED, read_params, select
 from .anchor import main_root
 from .git import Repository
 from .hashes import Content, hash_path
@@ -25,11 +27,14 @@ MODEL = "models/model.safetensors"
 RUN_RECORD = "models/run.json"
 CONSENT = "data/consent.csv"
 
+DATA_TAGS = "data/"  # what the name of a Git tag of the data begins with
+
 # Under which names a file or folder of the pipeline is known in MLflow.
 NAMES = {
     RAW: ("dvc_raw_md5", None),
     CONSENT: ("dvc_consent_md5", None),
     DATASET: ("dvc_data_md5", "data_sha256"),
+    PRETRAINED: ("dvc_pretrained_md5", "pretrained_sha256"),
     MODEL: ("dvc_model_md5", "model_sha256"),
     RUN_RECORD: ("dvc_run_md5", None),  # holds the run's id, so no two trainings have it in common
 }
@@ -67,6 +72,8 @@ def facts_at_start(execution: Execution) -> Facts:
     for path in NAMES:
         if path in execution.stage.deps:
             facts.add_content(execution.root, path, verified_content(execution, lock, path))
+    if PRETRAINED in facts.contents:
+        facts.tags["pretrained_url"] = str(facts.params["weights.url"])
     _add_upstream_hashes(facts, execution, lock)
     if LOCK in execution.stage.deps and not execution.is_sent_away:
         facts.tags.update(environment_facts(execution.root))
@@ -145,16 +152,32 @@ def git_facts(execution: Execution) -> dict[str, str]:
 
 
 def data_commit_facts(execution: Execution, data_md5: str | None) -> dict[str, str]:
-    """The commit that records the dataset version, and the Git tag of the data there, if they exist already."""
+    """The commit that records the dataset version, and the Git tags of the data on it, if they exist already."""
     git = Repository(main_root(execution.root))
     commit = git.first_commit_holding(data_md5) if data_md5 else None
     if commit is None:
         return {}
     facts = {"data_git_commit_id": commit}
-    versions = git.tags_at(commit, "data/*")
-    if versions:
-        facts["data_version"] = versions[0].removeprefix("data/")
+    tags = git.tags_holding(str(data_md5), DATA_TAGS)
+    if versions := join_versions(tag for tag in tags if made_dataset(_lock_at(git, tag)) == data_md5):
+        facts["data_version"] = versions
     return facts
+
+
+def made_dataset(lock: Lock) -> str | None:
+    """The dataset version that a dvc.lock records as made: models beside it may have been trained on an older one."""
+    return next(filter(None, (locked_hash(entry, "outs", DATASET) for entry in lock.values())), None)
+
+
+def _lock_at(git: Repository, tag: str) -> Lock:
+    document = parse_yaml(git.run("show", f"refs/tags/{tag}:./dvc.lock") or "") or {}
+    stages: Lock = document.get("stages") or {}
+    return stages
+
+
+def join_versions(tags: Iterable[str]) -> str | None:
+    """Tags of the data as the value of `data_version`; None if there are none."""
+    return ", ".join(sorted(tag.removeprefix(DATA_TAGS) for tag in tags)) or None
 
 
 def recorded_params(execution: Execution, lock: dict[str, dict[str, Any]]) -> dict[str, Any]:

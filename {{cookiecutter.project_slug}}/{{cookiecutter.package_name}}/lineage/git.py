@@ -50,6 +50,14 @@ class Repository:
             raise LineageError(f"Git cannot say what the lineage needs: git {arguments[0]}: {' '.join(reason)}")
         return done.stdout.splitlines()
 
+    def refusal(self, *arguments: str) -> str | None:
+        """Why a git command that changes something fails, in Git's own words; None if it does not."""
+        done = self._call(arguments, None)
+        if done is None:
+            return "Git is not installed"
+        said = " / ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
+        return None if done.returncode == 0 else said[:500] or f"exit status {done.returncode}"
+
     def _call(self, arguments: tuple[str, ...], index: Path | None) -> subprocess.CompletedProcess[str] | None:
         environment = {**git_environment(), "GIT_OPTIONAL_LOCKS": "0"}
         if index is not None:
@@ -130,9 +138,11 @@ class Repository:
                 return commit
         return None
 
-    def tags_at(self, commit: str, pattern: str) -> list[str]:
-        """Tags that match `pattern` and point at `commit`."""
-        return self.lines("tag", "--points-at", commit, "--list", pattern)
+    def tags_holding(self, md5: str, prefix: str) -> list[str]:
+        """Tags whose names begin with `prefix` and whose dvc.lock or a .dvc file of this folder holds `md5`."""
+        tags = self.lines("for-each-ref", f"refs/tags/{prefix}", "--format=%(refname:lstrip=2)")
+        command = ("grep", "-qF", md5)
+        return [tag for tag in tags if self.run(*command, f"refs/tags/{tag}", "--", "dvc.lock", "*.dvc") is not None]
 
 
 def strip_user(url: str) -> str:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 ALIAS = "candidate"
-SERVING_PACKAGES = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "torch")
 
 
 def register(settings: Settings, inputs: Inputs, lineage_file: Path, run: dict[str, Any]) -> None:
@@ -164,7 +163,7 @@ def _log_model(inputs: Inputs, name: str, run_id: str | None) -> Any:
             "loader_module": serving.__name__,
             "data_path": str(data),
             "code_paths": [str(package)],
-            "pip_requirements": _requirements(inputs[LOCK]),
+            "pip_requirements": _requirements(inputs[LOCK], serving.packages(inputs[MODEL])),
             "signature": serving.signature(inputs[MODEL]),
             "input_example": example,
         }
@@ -174,12 +173,12 @@ def _log_model(inputs: Inputs, name: str, run_id: str | None) -> Any:
             return mlflow.pyfunc.log_model(**arguments)
 
 
-def _requirements(lock: Path) -> list[str]:
+def _requirements(lock: Path, needed: tuple[str, ...]) -> list[str]:
     """What the registered model needs, as the lock pins it."""
     pins = locked(lock)
-    missing = [name for name in SERVING_PACKAGES if name not in pins]
+    missing = [name for name in needed if name not in pins]
     if missing:
         raise LineageError(
             f"{LOCK} does not pin {', '.join(missing)}, which the registered model needs. Run `make lock`."
         )
-    return [f"{name}=={pins[name]}" for name in SERVING_PACKAGES]
+    return [f"{name}=={pins[name]}" for name in needed]

@@ -25,6 +25,13 @@ def save(path: Path, network: nn.Module, header: dict[str, Any]) -> None:
     path.write_bytes(to_bytes(weights, metadata={HEADER: json.dumps(header, sort_keys=True)}))
 
 
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a saved network, without building it."""
+    with safe_open(path, framework="pt") as file:
+        header: dict[str, Any] = json.loads(file.metadata()[HEADER])
+    return header
+
+
 def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The network in evaluation mode on the CPU, and the header it was saved with."""
     weights: dict[str, Tensor] = {}

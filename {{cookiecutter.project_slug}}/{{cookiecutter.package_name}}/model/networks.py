@@ -7,6 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .mobilenet import MobileNetV3Small
+
+# what a network needs beside torch where a registered model is loaded
+PACKAGES = {"mobilenet_v3_small": ("torchvision",)}
+
 
 class SmallCnn(nn.Module):
     """Three convolutions and a linear layer: small enough to train on a laptop in seconds.
@@ -35,11 +40,16 @@ class SmallCnn(nn.Module):
         return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
+NETWORKS: dict[str, type[nn.Module]] = {
+    "small_cnn": SmallCnn,
+    "mobilenet_v3_small": MobileNetV3Small,
+}
+
+
 def build(architecture: dict[str, Any], channels: int, classes: int) -> nn.Module:
     """A network with random weights. `architecture` is the section `model` of the settings."""
     arguments = {key: value for key, value in architecture.items() if key != "name"}
-    networks: dict[str, type[nn.Module]] = {"small_cnn": SmallCnn}
-    return networks[architecture["name"]](channels=channels, classes=classes, **arguments)
+    return NETWORKS[architecture["name"]](channels=channels, classes=classes, **arguments)
 
 
 def normalise(pixels: Tensor) -> Tensor:

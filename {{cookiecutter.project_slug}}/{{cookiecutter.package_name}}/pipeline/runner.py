@@ -47,12 +47,17 @@ class Report:
     @property
     def cache(self) -> Path:
         """A folder that this stage may keep things in from one execution to the next. It may be deleted at any time."""
-        return main_root(self._execution.root) / ".dvc" / "tmp" / "kept" / self._execution.stage.module
+        return kept_folder(main_root(self._execution.root), self._execution.stage.module)
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
         """Reports numbers; `step` is the epoch, from 1. Raises AbandonedError if nobody waits for the result."""
         self._caller.check()
         self._callbacks.on_metrics(self._execution, values, step)
+
+
+def kept_folder(root: Path, stage: str) -> Path:
+    """Where a stage of the project at `root` keeps things from one execution to the next."""
+    return root / ".dvc" / "tmp" / "kept" / stage
 
 
 Work = Callable[[Any, Inputs, Outputs, Report], None]

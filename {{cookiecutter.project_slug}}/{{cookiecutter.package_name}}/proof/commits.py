@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..lineage.chain import model_identity
-from ..lineage.facts import DATASET
+from ..lineage.facts import DATASET, join_versions, made_dataset
 from ..pipeline.dvcfile import Lock, locked_hash
 from .history import DVC_LOCK, LINEAGE, History
 from .recompute import recompute_code, recompute_params
@@ -60,6 +60,9 @@ def proves(history: History, commit: str) -> bool:
 
 
 def data_version(history: History, md5: str) -> str | None:
-    """The Git tag of the data (without `data/`) whose commit records this dataset version; None without one."""
-    tags = [tag for tag, commit in history.data_tags.items() if holds_dataset(history, commit, md5)]
-    return min(tags).removeprefix("data/") if tags else None
+    """The Git tags of the data (without `data/`) whose commits record this dataset version; None without one.
+
+    Several are one text, sorted and separated by a comma and a blank, which no name of a tag can hold.
+    """
+    tags = [tag for tag, commit in history.data_tags.items() if made_dataset(history.lock(commit)) == md5]
+    return join_versions(tags)

@@ -247,6 +247,10 @@ class History:
         lines = self.git.must("ls-remote", "--quiet", str(self.remote), *kinds)
         return {ref: commit for commit, _, ref in (line.partition("\t") for line in lines)}
 
+    def tag_on_remote(self, tag: str) -> bool:
+        """Whether the remote has a tag of this name. Asks the remote."""
+        return f"refs/tags/{tag}" in self._remote_tips
+
     def is_pushed(self, commit: str) -> bool | None:
         """Whether the remote's refs lead to the commit; None where only commits not fetched yet could."""
         return True if commit in self._pushed else False if self.knows_all_tips else None

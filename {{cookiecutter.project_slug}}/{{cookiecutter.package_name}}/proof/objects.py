@@ -236,6 +236,30 @@ class Objects:
         if content.md5.endswith(".dir") and self.held([content.md5])[content.md5].size is None:
             self._put(content.md5, listing({file.path: file.md5 for file in content.files}))
 
+    def send(self, md5: str) -> tuple[int, int]:
+        """Copies an object, and those of a folder, from the cache into the remote where it lacks them.
+
+        Returns how many there are and how many were copied; a folder's listing comes last. Raises LineageError if one
+        is in neither, or the remote does not take it.
+        """
+        wanted = [*(self.listing(md5).values() if md5.endswith(".dir") else ()), md5]
+        missing = [name for name, held in self.held(wanted).items() if held.size is None]
+        self._for_all([name for name in missing if name != md5], self._send)
+        if md5 in missing:
+            self._send(md5)
+        return len(dict.fromkeys(wanted)), len(missing)
+
+    def _send(self, md5: str) -> None:
+        cached = self.cached(md5)
+        if cached is None:
+            raise LineageError(f"object {md5} is not in the cache here. Where it is, `dvc push` brings it.")
+        data = cached.read_bytes()
+        if hash_bytes(data, md5).md5 != _plain(md5):
+            raise DamageError(
+                f"{cached} holds other bytes than its name promises. Delete it; `dvc repro` makes it anew."
+            )
+        self._put(md5, data)
+
     def _put(self, md5: str, data: bytes) -> None:
         place = self._remote.oid_to_path(md5)
         try:

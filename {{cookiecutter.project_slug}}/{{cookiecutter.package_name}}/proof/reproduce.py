@@ -16,7 +16,9 @@ from ..lineage.chain import SCORES
 from ..lineage.facts import CONSENT, MODEL, RUN_RECORD
 from ..lineage.packages import LOCK, differences
 from ..pipeline.dvcfile import locked_hash, read_lock
-from ..settings import flatten
+from ..pipeline.runner import kept_folder
+from ..settings import PRETRAINED, flatten
+from ..weights import kept_file
 from .case import Case, Evidence
 from .restore import clean_environment, require_empty, restore_added, restore_code, run
 
@@ -67,6 +69,7 @@ def reproduce(evidence: Evidence, case: Case, folder: Path, *, here: bool = Fals
     environment = clean_environment(**{PIPELINE_CALLBACKS: "none", PIPELINE_COMPUTE: "local"})
     if consent := _consent_of_then(evidence, commit, project):
         environment[PIPELINE_CONSENT] = str(consent)
+    _keep_weights_of_then(evidence, commit, project)
     environment["PATH"] = f"{python.parent}:{environment.get('PATH', '')}"
     log = project / LOG
     status = run([str(python), "-m", "dvc", "repro", "--force", "evaluate"], project, log, environment)
@@ -84,6 +87,16 @@ def _consent_of_then(evidence: Evidence, commit: str, project: Path) -> Path | N
     target = project / ".dvc" / "tmp" / "consent.csv"
     evidence.objects.fetch(md5, target)
     return target
+
+
+def _keep_weights_of_then(evidence: Evidence, commit: str, project: Path) -> None:
+    """Puts the weights that training started from where the stage `weights` looks first: their address may be gone."""
+    md5 = locked_hash(evidence.history.lock(commit).get("train"), "deps", PRETRAINED)
+    if md5 is None:
+        return
+    kept = kept_folder(project, "weights")
+    fetched = evidence.objects.fetch(md5, kept / md5)
+    (kept / md5).replace(kept_file(kept, fetched.sha256))
 
 
 def _environment(project: Path, here: bool) -> Path:

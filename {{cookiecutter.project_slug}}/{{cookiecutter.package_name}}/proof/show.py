@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from ..lineage.facts import DATA_TAGS
 from ..settings import flatten
+from .data_tag import Tagged
 from .link import Linked
 from .reproduce import Comparison
 from .verify import Verdict
@@ -74,10 +76,12 @@ def _tree(model: dict[str, Any]) -> Tree:
     if job := run["job"]:
         cost = f"{_value(job['billable_seconds'])} billable seconds on {_value(job['instance_type'])}"
         node.add(f"SageMaker job  {_value(job['arn'])}, {cost}, {_value(job['image'])}")
+    if started := model["pretrained"]:
+        node.add(f"started from  {_value(started['url'])}, SHA-256 {_value(started['sha256'])}")
     metrics = flatten(model["metrics"] or {})
     node.add("metrics  " + (escape(", ".join(f"{key}={value}" for key, value in metrics.items())) or UNKNOWN))
     node = node.add(f"[bold]result commit[/]  {_commit(model['result_commit'])}")
-    tag = f"  data/{model['data_version']}" if model["data_version"] else ""
+    tag = "".join(f"  {DATA_TAGS}{name}" for name in (model["data_version"] or "").split(", ") if name)
     node = node.add(f"[bold]data commit[/]  {_commit(model['data_commit'])}{escape(tag)}")
     node = node.add(f"[bold]dataset version[/]  {_value(data['md5'])}")
     for name in ("records", "subjects"):
@@ -122,6 +126,25 @@ def show_linked(done: Linked) -> None:
         print(f"{len(done.pending)} pending: no commit holds their data or result yet (`git add -A && git commit`).")
     if done.without_result:
         print(f"{done.without_result} runs failed, were killed or are going on: they left no result to link.")
+
+
+def show_tagged(done: Tagged, *, as_json: bool) -> None:
+    """Prints what `lineage data tag` did."""
+    if as_json:
+        print(json.dumps(asdict(done), indent=2))
+        return
+    state = "is now" if done.is_new else "was already"
+    print(f"{done.tag} {state} on {done.commit[:12]}: dataset version {done.dataset}.")
+    if done.dvc_remote:
+        print(f"{done.objects} objects are in the DVC remote {done.dvc_remote}, {done.sent} of them since now.")
+    else:
+        print("There is no DVC remote: its objects are in the cache here and nowhere else.")
+    for path in done.lacking:
+        print(f"warning: {path} of that commit is neither there nor in the cache: `dvc pull` cannot bring it.")
+    if done.git_remote:
+        print(f"{done.git_remote} has the tag. Anywhere: git checkout {done.tag} && dvc pull")
+    else:
+        print("There is no Git remote: nobody else has the tag.")
 
 
 def show_comparison(title: str, comparison: Comparison, *, as_json: bool) -> None:

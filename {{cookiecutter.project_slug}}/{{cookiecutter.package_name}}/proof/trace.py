@@ -60,6 +60,7 @@ def chain_of(case: Case) -> dict[str, Any]:
         "data_version": data_version(case.history, data_md5) if data_md5 else None,
         "dataset": _folder(evidence, data_md5, document.get("dataset"), described=True),
         "consent": (document.get("consent") or {}).get("md5"),
+        "pretrained": _pretrained(document, tags),
         "subjects_root": ((document.get("dataset") or {}).get("subjects") or {}).get("root"),
         "raw": _folder(evidence, raw_md5, document.get("raw")),
         "model": {key: (document.get("model") or {}).get(key) for key in ("md5", "sha256", "size")},
@@ -102,6 +103,12 @@ def _training_run(case: Case, run_id: str | None, record: dict[str, Any], lock: 
         "job": _job(record, run.data.tags if run else {}),
         "machine": {key: machine.get(key) for key in MACHINE if key in machine},
     }
+
+
+def _pretrained(document: dict[str, Any], tags: dict[str, str]) -> dict[str, str | None] | None:
+    """The weights that training started from; None if these were random."""
+    stated = document.get("pretrained") or {key: tags.get(f"pretrained_{key}") for key in ("url", "sha256")}
+    return {key: stated[key] for key in ("url", "sha256")} if stated["sha256"] else None
 
 
 def _job(record: dict[str, Any], tags: dict[str, str]) -> dict[str, str | None] | None:

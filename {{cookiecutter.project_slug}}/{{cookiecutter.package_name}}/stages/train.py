@@ -17,6 +17,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     from ..model.examples import load_examples
     from ..model.history import History
     from ..model.networks import build
+    from ..model.pretrained import start_from
     from ..model.training import fit
 
     options = settings.train
@@ -28,7 +29,9 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     val = load_examples(dataset, data, "val", device)
 
     architecture = settings.model.model_dump()
-    network = build(architecture, data.channels, len(data.classes)).to(device)
+    network = build(architecture, data.channels, len(data.classes))
+    started = start_from(network, inputs["models/pretrained.pth"]) if architecture.get("pretrained") else None
+    network.to(device)
     history = History(report.metrics)
     best = fit(network, train, val, options, on_epoch=history.add)
 
@@ -43,7 +46,8 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     final = {"best_epoch": best.number, "val_accuracy": best.val_accuracy, "val_loss": best.val_loss}
     report.metrics(final)
     outputs["metrics/train.json"].write_text(json.dumps(final, indent=2) + "\n", newline="\n")
-    record = {**report.run, "machine": describe_machine(device, options.threads), "best": asdict(best)}
+    loaded = {"pretrained_sha256": started} if started else {}
+    record = {**report.run, **loaded, "machine": describe_machine(device, options.threads), "best": asdict(best)}
     outputs["models/run.json"].write_text(json.dumps(record, indent=2) + "\n", newline="\n")
 
 

@@ -7,10 +7,11 @@ import json
 from ...compute.launch import belongs_to_torch
 from ...errors import LineageError
 from ...lineage.chain import model_parameters
-from ...lineage.facts import CONSENT, DATASET, MODEL, RAW, RUN_RECORD
+from ...lineage.facts import CONSENT, DATA_TAGS, DATASET, MODEL, RAW, RUN_RECORD, made_dataset
 from ...lineage.hashes import hash_path
 from ...lineage.packages import LOCK, pins
 from ...pipeline.dvcfile import locked_hash, read_lock
+from ...settings import PRETRAINED
 from ..case import Case
 from ..commits import holds_dataset, holds_model
 from ..history import LINEAGE
@@ -100,6 +101,15 @@ def lineage_file(case: Case) -> Tally:
     tally.equal("its raw data", document["raw"]["md5"], locked_hash(lock.get("preprocess"), "deps", RAW), where)
     consented = locked_hash(lock.get("preprocess"), "deps", CONSENT)
     tally.equal("its consent snapshot", (document["consent"] or {}).get("md5"), consented, where)
+    pretrained, started = document.get("pretrained") or {}, locked_hash(lock["train"], "deps", PRETRAINED)
+    tally.equal("its weights to start from", pretrained.get("md5"), started, where)
+    loaded = document["training_run"].get("pretrained_sha256")
+    tally.equal("the weights that training loaded", loaded, pretrained.get("sha256"), f"pretrained in {LINEAGE}")
+    if pretrained:
+        asked = document["parameters"].get("weights.sha256")
+        tally.equal("the weights that were asked for", asked, pretrained.get("sha256"), f"pretrained in {LINEAGE}")
+        url = document["parameters"].get("weights.url")
+        tally.equal("their address", pretrained.get("url"), url, f"the parameters in {LINEAGE}")
     recorded_outs = {out["path"]: out["md5"] for entry in lock.values() for out in entry.get("outs") or []}
     for out in document["outputs"]:
         tally.equal(f"its output {out['path']}", out["md5"], recorded_outs.get(out["path"]), where)
@@ -161,11 +171,13 @@ def data_commit(case: Case) -> Tally:
         case.history.require_complete()
     holds = case.history.resolve(commit) is not None and holds_dataset(case.history, commit, md5)
     tally.equal(f"dataset {md5}", f"recorded at {commit[:12]}" if holds else "not there", f"recorded at {commit[:12]}")
-    if "data_version" in tags:
-        name = f"data/{tags['data_version']}"
+    for version in (tags.get("data_version") or "").split(", "):
+        if not version:
+            continue
+        name = f"{DATA_TAGS}{version}"
         tagged = case.history.data_tags.get(name)
         if tagged is None:
             raise LineageError(f"the Git tag {name} is not in this clone. `git fetch --tags`, or `lineage link`.")
-        there = "on this dataset" if holds_dataset(case.history, tagged, md5) else "on another one"
+        there = "on this dataset" if made_dataset(case.history.lock(tagged)) == md5 else "on another one"
         tally.equal(f"the Git tag {name}", there, "on this dataset", "the version")
     return tally

@@ -135,10 +135,10 @@ def _known_sha256(case: Case) -> dict[str, str]:
     """SHA-256 by MD5 of the objects that lineage.json speaks of: all but what was drawn or written beside the model."""
     document = case.document
     folders = [document[section] for section in ("dataset", "raw")]
-    consent = [document["consent"]] if document["consent"] else []
+    single = [document[section] for section in ("consent", "pretrained") if document.get(section)]
     files = [
         document["model"],
-        *consent,
+        *single,
         *document["outputs"],
         *(file for folder in folders for file in folder["files"]),
     ]

@@ -109,11 +109,12 @@ def artifact(case: Case) -> Tally:
 def _expected_tags(document: dict[str, Any]) -> dict[str, str]:
     record = document["training_run"]
     started = {key: value for key, value in (record.get("started_from") or {}).items() if key not in LINKED_LATER}
-    consent = document["consent"]
+    consent, pretrained = document["consent"], document.get("pretrained")
     return {
         "project_id": document["project_id"],
         "subjects_root": document["dataset"]["subjects"]["root"],
         **({"dvc_consent_md5": consent["md5"]} if consent else {}),
+        **(_pretrained_tags(pretrained) if pretrained else {}),
         "model_identity": document["model"]["identity"],
         "dvc_raw_md5": document["raw"]["md5"],
         "dvc_data_md5": document["dataset"]["md5"],
@@ -127,3 +128,8 @@ def _expected_tags(document: dict[str, Any]) -> dict[str, str]:
         "training_tracking_uri": record.get("tracking_uri") or "unknown",
         **started,
     }
+
+
+def _pretrained_tags(pretrained: dict[str, Any]) -> dict[str, str]:
+    names = {"dvc_pretrained_md5": "md5", "pretrained_sha256": "sha256", "pretrained_url": "url"}
+    return {tag: pretrained[key] for tag, key in names.items()}

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from project.errors import DataError
+from project.settings import Weights
+from project.weights import bring, kept_file
+
+DATA = b"weights " * 300_000  # more than two pieces
+SHA256 = sha256(DATA).hexdigest()
+
+
+class Host(BaseHTTPRequestHandler):
+    """Serves DATA, but fails twice first, cuts it off, or serves something else."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        if (self.path == "/busy" and self.asked <= 2) or self.path == "/gone":
+            self.send_error(503 if self.path == "/busy" else 404)
+            return
+        data = DATA[:-1] + b"?" if self.path == "/tampered" else DATA
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[: len(data) // 2] if self.path == "/cut" else data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def host() -> Iterator[str]:
+    Host.asked = 0
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Host)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def fetch(folder: Path, url: str) -> bytes:
+    bring(Weights(live=["imagenet"], start="", url=url, sha256=SHA256), folder / "out", folder / "kept", folder)
+    return (folder / "out").read_bytes()
+
+
+@pytest.mark.parametrize("path", ["/weights.pth", "/busy"])
+def test_the_file_is_brought_and_kept(tmp_path: Path, host: str, path: str) -> None:
+    assert fetch(tmp_path, host + path) == DATA
+    asked = Host.asked
+    assert fetch(tmp_path, host + path) == DATA
+    assert Host.asked == asked
+    kept_file(tmp_path / "kept", SHA256).write_bytes(b"damaged")
+    assert fetch(tmp_path, host + path) == DATA
+    assert Host.asked > asked
+
+
+def test_a_path_does_as_well(tmp_path: Path) -> None:
+    (tmp_path / "mirror.pth").write_bytes(DATA)
+    assert fetch(tmp_path, "mirror.pth") == DATA
+    assert fetch(tmp_path, str(tmp_path / "mirror.pth")) == DATA
+
+
+def refusal(folder: Path, url: str) -> str:
+    """What is said; nothing may be left that could be taken for the file."""
+    with pytest.raises(DataError) as caught:
+        fetch(folder, url)
+    assert not (folder / "out").exists()
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/gone", "/cut"])
+def test_a_file_that_cannot_be_had_is_told_with_the_ways_out(tmp_path: Path, host: str, path: str) -> None:
+    said = refusal(tmp_path, host + path)
+    assert "-S model.pretrained=false" in said
+    assert "-S weights.url=" in said
+
+
+def test_without_a_network_the_same_ways_out_are_told(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "http://nowhere.invalid/weights.pth")
+    assert said.startswith("http://nowhere.invalid/weights.pth does not give the weights (")
+    assert "-S model.pretrained=false" in said
+    assert "<" not in said  # the name of a class
+
+
+def test_other_bytes_are_refused_with_both_hashes(tmp_path: Path, host: str) -> None:
+    said = refusal(tmp_path, f"{host}/tampered")
+    assert SHA256 in said
+    assert sha256(DATA[:-1] + b"?").hexdigest() in said

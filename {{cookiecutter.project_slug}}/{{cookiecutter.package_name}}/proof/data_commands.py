@@ -1,0 +1,44 @@
+"""The commands `lineage data ...`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ..errors import ProjectError
+from ..project import project_root
+
+app = typer.Typer(
+    help="Dataset versions by name.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _commands() -> None:
+    """Makes typer keep sub-commands, however few there are."""
+
+
+@app.command()
+def tag(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="v1.0 makes the Git tag data/v1.0.")],
+    message: Annotated[str | None, typer.Option("--message", "-m", help="What the tag says.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="What was done, as JSON.")] = False,
+) -> None:
+    """Name the committed dataset version by a Git tag, push its objects and the tag, and tell MLflow."""
+    from .case import Evidence
+    from .data_tag import tag_dataset
+    from .link import link_project
+    from .show import show_tagged
+
+    root = project_root()
+    done = tag_dataset(Evidence(root), name, message)
+    show_tagged(done, as_json=as_json)
+    try:
+        link_project(root)  # with look-ups of its own: the tag is new
+    except ProjectError as error:
+        print(f"lineage: MLflow does not know of {done.tag} yet: {error} `lineage link` tells it.", file=sys.stderr)
