@@ -42,7 +42,8 @@ def open_files(address: str, root: Path, kept: Path) -> Files:
     """The files at `address`: a folder, relative to `root`, or an s3:// prefix. Raises DataError if there is none."""
     if address.startswith("s3://"):
         return Bucket(address)
-    return Folder(root / Path(address).expanduser(), Marks(kept / "marks.json"))
+    # not resolved: a link says where the files are kept today
+    return Folder(Path(os.path.normpath(root / Path(address).expanduser())), Marks(kept / "marks.json"))
 
 
 class Folder:
