@@ -69,9 +69,9 @@ def fetch(settings: ImageFolderSource, place: Place) -> None:
                 rows.append({**vars(entry), "image": image})
                 marks[entry.path] = mark
             writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
-    print(f"{len(entries)} records of {len({entry.label for entry in entries})} classes from {files.name}.")
     if place.listing is not None and json.loads(place.listing.read_text()) != _summary(entries, marks):
         raise DataError(f"{files.name} {CHANGED}.")
+    print(f"{len(entries)} records of {len({entry.label for entry in entries})} classes from {files.name}.")
 
 
 def _summary(entries: list[Entry], marks: dict[str, str]) -> dict[str, Any]:
