@@ -68,5 +68,6 @@ class Workshop:
 def workshop(installed: Project, lineage: Lineage, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     root = bake(tmp_path_factory.mktemp("workshop"))
     workshop = Workshop(Project(root, installed.venv, installed.environment), lineage)
-    (root / ".checks" / "params").touch()  # what the stage config writes
+    for name in ("params", "source"):
+        (root / ".checks" / name).touch()  # what the stage config writes
     return workshop

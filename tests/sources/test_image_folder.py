@@ -112,7 +112,10 @@ def test_a_table_of_records(workshop: Workshop, photos: Path, name: str, pack: o
         (b"record_id,subject_id,label,path\nA,B,C,cat/IMG 000.JPG\nA,B,C,cat/IMG 001.JPG\n", "second time in line 3"),
         (b"record_id,subject_id,label,path\nA,B,C,cat/none.JPG\n", "no file in line 2"),
         (b'record_id,subject_id,label,path\n"A\nB",B,C,cat/IMG 000.JPG\n', "record_id with a NUL, a line break"),
-        (b'record_id,subject_id,label,path\nA," B",C,cat/IMG 000.JPG\n', "subject_id with a NUL, a line break or blank"),
+        (
+            b'record_id,subject_id,label,path\nA," B",C,cat/IMG 000.JPG\n',
+            "subject_id with a NUL, a line break or blank",
+        ),
         (b"record_id,subject_id,label,path\nA,B,,cat/IMG 000.JPG\n", "an empty label in line 2"),
         (b"record_id,subject_id,label,path\nA,B,C,../photos/cat/IMG 000.JPG\n", "no file in line 2"),
         (b"record_id,subject_id,label,path\nA,B\n", "not the 4 fields"),

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from .section import Fraction, Positive, Section
 
-NOT_LISTED = ".checks/params"  # what fetch depends on where DVC sees every change of the source by itself
+NOT_LISTED = ".checks/source"  # what fetch depends on where DVC sees every change of the source by itself
 LISTING = "data/listing.json"  # what the stage `listing` writes
 
 

@@ -16,8 +16,9 @@ from ..settings import Settings, load_settings
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     require_fresh_params(Path.cwd())
     _require_source(load_settings(Path.cwd() / PARAMS_FILE).data)
-    # Always the same text: the stages downstream wait for this file and are never invalidated by it.
+    # Always the same texts: the stages downstream wait for these files and are never invalidated by them.
     outputs[".checks/params"].write_text("params.yaml is what conf/ was composed into.\n", newline="\n")
+    outputs[".checks/source"].write_text("DVC sees every change of the source by itself.\n", newline="\n")
 
 
 def _require_source(data: Data) -> None:
