@@ -1,4 +1,4 @@
-"""One stage of a project, run as dvc runs it: for tests of what it does with its input, without a pipeline around it."""
+"""One stage of a project, run as dvc runs it: for tests of what it does with its input, with no pipeline around."""
 
 from __future__ import annotations
 

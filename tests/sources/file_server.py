@@ -32,7 +32,7 @@ def file_server(data: bytes) -> Iterator[FileServer]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802  a name that http.server looks for
+        def do_GET(self) -> None:
             server.asked.append(self.headers.get("Range") or "")
             kind, _, amount = (server.faults.pop(0) if server.faults else "whole").partition(" ")
             if kind.isdigit():
