@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -99,3 +101,36 @@ def test_sixteen_bits_are_scaled_and_not_cut() -> None:
 def test_a_scale_that_nobody_knows_is_refused() -> None:
     with pytest.raises(OSError, match="no known scale"):
         decode(file(Image.fromarray(np.ones((2, 2), dtype=np.float32)), "TIFF"), 2, 1)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *before: bytes) -> bytes:
+    """A PNG that says it has this size."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    rows = chunk(b"IDAT", zlib.compress(bytes(min(height * (width + 1), 10**6))))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(before) + rows + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(60_000, 60_000),
+        png(10_000, 10_000),  # of which Pillow by itself only warns
+        png(8, 8, chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(80 * 2**20)))),
+        png(8, 8)[:40] + b"\0\1\2\3" + png(8, 8)[44:],
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n",  # Pillow would start another program
+    ],
+    ids=["bomb", "smaller bomb", "bomb of text", "damaged inside", "vector"],
+)
+def test_bombs_and_what_is_damaged_inside_are_refused_in_words(data: bytes) -> None:
+    with pytest.raises(OSError, match=r"\w+") as refused:
+        decode(data, 8, 1)
+    assert "0x" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM"])
+def test_the_formats_that_are_known(kind: str) -> None:
+    assert abs(decode(file(Image.new("L", (8, 8), 120), kind), 8, 1).astype(int) - 120).max() <= 2

@@ -333,3 +333,53 @@ def test_settings_cannot_be_changed(root: Path) -> None:
 
 def test_nested_settings_flatten_to_dotted_keys() -> None:
     assert flatten({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": {}}) == {"a.b": 1, "a.c.d": [1, 2], "e": {}}
+
+
+FOLDER = {"name": "image_folder", "path": "photos", "table": None, "subject": None}
+
+
+def folder(params: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The parameters with a folder as the source."""
+    params["data"].update(live=["folder"], listing="data/listing.json", source=FOLDER | changes)
+    return params
+
+
+@pytest.mark.parametrize("path", ["photos", "../my photos", "/data", "~/x", "s3://bucket", "s3://bucket/a/b", "C:\\x"])
+def test_places_of_a_folder(tmp_path: Path, params: dict[str, Any], path: str) -> None:
+    assert load(tmp_path, folder(params, path=path)).data.source.model_dump()["path"] == path
+
+
+@pytest.mark.parametrize(
+    "path", ["", "https://host/x", "s3://", "s3://me:secret@bucket/x", "s3://bucket/x?token=secret"]
+)
+def test_places_that_are_none(tmp_path: Path, params: dict[str, Any], path: str) -> None:
+    message = complaint(tmp_path, folder(params, path=path))
+    assert "data.source.path: " in message
+    assert "secret" not in message
+
+
+def test_a_fault_of_a_source_is_named_without_the_kind_of_source(tmp_path: Path, params: dict[str, Any]) -> None:
+    assert "data.source.table: " in complaint(tmp_path, folder(params, table="x.xlsx"))
+    assert "data.source.extra is not a setting" in complaint(tmp_path, folder(params, extra=1))
+    del folder(params)["data"]["source"]["path"]
+    assert "data.source.path: field required" in complaint(tmp_path, params)
+
+
+def test_a_table_names_the_subjects_alone(tmp_path: Path, params: dict[str, Any]) -> None:
+    message = complaint(tmp_path, folder(params, table="x.csv", subject="(a)"))
+    assert "data.source: subject must be null where table is set" in message
+
+
+@pytest.mark.parametrize(
+    ("live", "listing"), [([], "data/listing.json"), (["folder"], "photos"), ([], ".checks/source"), ([], "other")]
+)
+def test_a_folder_is_looked_at_or_versioned(
+    tmp_path: Path, params: dict[str, Any], live: list[str], listing: str
+) -> None:
+    folder(params)["data"].update(live=live, listing=listing)
+    assert "live and listing belong to the source" in complaint(tmp_path, params)
+
+
+def test_a_versioned_folder(tmp_path: Path, params: dict[str, Any]) -> None:
+    folder(params, path="data/source")["data"].update(live=[], listing="data/source")
+    assert load(tmp_path, params).data.is_versioned

@@ -29,6 +29,19 @@ class DataError(ProjectError):
     """The data cannot be used as they are."""
 
 
+class UnreadableImagesError(DataError):
+    """Images of raw records cannot be decoded."""
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        self.reasons = reasons  # by record_id
+        more = [f"and {len(reasons) - 5} more"] if len(reasons) > 5 else []
+        self.shown = "; ".join([*list(reasons.values())[:5], *more])
+        super().__init__(
+            f"{len(reasons)} image{'s' * (len(reasons) > 1)} cannot be read: {self.shown}. Mend or remove them, or "
+            "leave them out with data.on_bad_record=skip."
+        )
+
+
 class LineageError(ProjectError):
     """A hash, a commit or a run that the lineage rests on is missing or is not what it should be."""
 

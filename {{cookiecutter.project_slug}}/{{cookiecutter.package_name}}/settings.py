@@ -7,65 +7,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from .data_settings import Data
 from .errors import SettingsError
 from .pipeline.yaml12 import parse_yaml
+from .section import Positive, Section
 
-Fraction = Annotated[float, Field(gt=0, le=1)]
-Positive = Annotated[int, Field(ge=1, strict=True)]
 ADDRESSES = ("uri", "url", "path", "variable")  # settings whose values are not repeated in errors
 PRETRAINED = "models/pretrained.pth"  # what train starts from
 NO_WEIGHTS = ".checks/params"  # what it depends on otherwise
 Device = Literal["auto", "cpu", "cuda", "mps"]
-
-
-class Section(BaseModel):
-    """A group of settings. Unknown keys are errors: a misspelt key would otherwise be a silent default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class DigitsSource(Section):
-    name: Literal["digits"]
-    subjects: Positive
-
-
-class Image(Section):
-    size: Annotated[int, Field(ge=1, le=4096)]  # pixels; images are square
-    channels: Literal[1, 3]
-
-
-class Split(Section):
-    train: Fraction
-    val: Fraction
-    test: Fraction
-    salt: str
-
-    @model_validator(mode="after")
-    def _shares_add_up(self) -> Split:
-        total = self.train + self.val + self.test
-        if abs(total - 1) > 1e-9:
-            raise ValueError(f"train, val and test must add up to 1, not {total:g}")
-        return self
-
-
-class Sampling(Section):
-    salt: str
-
-
-class Shards(Section):
-    subjects: Positive
-    salt: str
-
-
-class Data(Section):
-    source: DigitsSource
-    fraction: Fraction
-    sampling: Sampling
-    split: Split
-    image: Image
-    shards: Shards
 
 
 class Registry(Section):
@@ -331,7 +283,13 @@ def select(tree: dict[str, Any], dotted: str) -> Any:
 
 
 def _fault(fault: Any, document: dict[str, Any]) -> str:
-    where = _key(fault["loc"], document)
+    place = _keys(fault["loc"], document)
+    if fault["type"] == "missing" and place[-1:] != [fault["loc"][-1]]:
+        place.append(fault["loc"][-1])  # a key that is called like the name
+    where = ".".join(place)
+    if fault["type"] == "union_tag_invalid":
+        context = fault["ctx"]
+        return f"{where}.name: there is no {context['tag']!r}, only {context['expected_tags']}"
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         return f"{where} is not a setting"
@@ -342,12 +300,12 @@ def _fault(fault: Any, document: dict[str, Any]) -> str:
     return f"{where}: {message[0].lower()}{message[1:]}{shown}" if where else message
 
 
-def _key(location: tuple[int | str, ...], document: Any) -> str:
-    """The dotted key of a place; where pydantic has chosen among classes by `name`, it names the choice as well."""
-    parts = []
-    for number, part in enumerate(location):
-        there = isinstance(document, dict) and part in document
-        if there or number == len(location) - 1 or not isinstance(document, dict):
-            parts.append(str(part))
-            document = document[part] if there else None
-    return ".".join(parts)
+def _keys(place: tuple[Any, ...], document: Any) -> list[str]:
+    """The keys that lead to a fault. Where `name` decides among several sections, pydantic puts that name between."""
+    keys: list[str] = []
+    for part in place:
+        is_name = isinstance(document, dict) and part not in document and document.get("name") == part
+        if not is_name:
+            keys.append(str(part))
+            document = document.get(part) if isinstance(document, dict) else None
+    return keys

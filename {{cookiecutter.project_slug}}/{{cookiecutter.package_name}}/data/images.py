@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MODES = {1: "L", 3: "RGB"}
+# the others that Pillow knows are rare, and some start other programs
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 
 
 def decode(data: bytes, size: int, channels: int) -> NDArray[np.uint8]:
-    """Pixels of a PNG or JPEG, shape (channels, size, size), 0 to 255; resized if it has another size.
+    """Pixels of a PNG, a JPEG or another of FORMATS, shape (channels, size, size), 0 to 255; resized if need be.
 
-    16 bits a pixel become 8 by scaling. Raises PIL.UnidentifiedImageError or OSError if `data` is no whole image, or
-    one whose scale nobody can know (32 bits a pixel).
+    16 bits a pixel become 8 by scaling. Raises OSError if `data` is no whole image, one so large that it can only be
+    meant to use up the memory, or one whose scale nobody can know (32 bits a pixel).
     """
-    with Image.open(io.BytesIO(data)) as image:
-        upright = _to_eight_bits(ImageOps.exif_transpose(image)).convert(MODES[channels])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                upright = _to_eight_bits(ImageOps.exif_transpose(image)).convert(MODES[channels])
+    except UnidentifiedImageError:
+        raise UnidentifiedImageError("no image, or none of a known format") from None  # Pillow's text holds an address
+    except OSError:
+        raise
+    except Exception as error:  # Pillow's readers raise all kinds for broken files and for bombs
+        raise OSError(str(error) or type(error).__name__) from error
     if upright.size != (size, size):
         upright = upright.resize((size, size), Image.Resampling.BILINEAR)
     pixels = np.asarray(upright, dtype=np.uint8).reshape(size, size, channels)

@@ -5,27 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
-from ..errors import DataError
-from ..settings import Data, Image
+from ..data_settings import Data, Image
+from ..errors import DataError, UnreadableImagesError
 from .dataset import FIELDS, Description, Row
+from .ids import fault_of_id
 from .images import decode, encode
 from .selection import is_sampled, split_of
 
 SPLITS = ("train", "val", "test")
 
 
-def choose(table: pa.Table, settings: Data, consented: frozenset[str] | None) -> tuple[list[Row], Description]:
+def choose(
+    table: pa.Table, settings: Data, consented: frozenset[str] | None, unreadable: Collection[str] = ()
+) -> tuple[list[Row], Description]:
     """The rows of a dataset version from a table of raw records: consented, sampled, and split by subject.
 
-    `consented` are the subjects whose records may be used; None: all. Raises DataError if two records have one id, a
-    split is empty, or a class is missing from train.
+    `consented` are the subjects whose records may be used; None: all. `unreadable` are records to leave out. Raises
+    DataError if two records have one id, an id or a label cannot be one, a split is empty, or a class is missing from
+    train.
     """
     raw = table.select(["record_id", "subject_id", "label"]).to_pylist()
     _refuse_doubles([row["record_id"] for row in raw])
+    _refuse_faulty(raw)
     chosen = (
         Row(
             subject_id=row["subject_id"],
@@ -35,6 +40,7 @@ def choose(table: pa.Table, settings: Data, consented: frozenset[str] | None) ->
         )
         for row in raw
         if (consented is None or row["subject_id"] in consented)
+        and row["record_id"] not in unreadable
         and is_sampled(row["record_id"], settings.fraction, settings.sampling.salt)
     )
     rows = sorted(chosen, key=FIELDS)
@@ -67,17 +73,30 @@ class RawImages:
     def __init__(self, table: pa.Table, settings: Image) -> None:
         self._images = table["image"]
         self._settings = settings
+        self._paths = table["path"] if "path" in table.column_names else table["record_id"]
         self._position = {record: position for position, record in enumerate(table["record_id"].to_pylist())}
 
     def stored(self, rows: Sequence[Row]) -> list[bytes]:
-        """PNG files at the size and in the channels of the settings."""
+        """PNG files at the size and in the channels of the settings. Raises UnreadableImagesError, which names all."""
         size, channels = self._settings.size, self._settings.channels
-        return [encode(decode(data, size, channels)) for data in self._raw(rows)]
+        files, reasons = [], {}
+        for row, data in zip(rows, self._raw(rows), strict=True):
+            try:
+                files.append(encode(decode(data, size, channels)))
+            except OSError as error:
+                reasons[row.record_id] = f"{self._named(row.record_id)} ({error})"
+        if reasons:
+            raise UnreadableImagesError(reasons)
+        return files
 
     def fingerprint(self, rows: Sequence[Row]) -> str:
         """A hash of all that `stored` depends on beside the code."""
         hashes = [hashlib.sha256(data).hexdigest() for data in self._raw(rows)]
         return hashlib.sha256(json.dumps([self._settings.model_dump(), hashes]).encode()).hexdigest()
+
+    def _named(self, record_id: str) -> str:
+        path = self._paths[self._position[record_id]].as_py()
+        return repr(record_id) if path == record_id else f"{record_id!r}, {path}"
 
     def _raw(self, rows: Sequence[Row]) -> list[bytes]:
         return [self._images[self._position[row.record_id]].as_py() for row in rows]
@@ -91,17 +110,26 @@ def _refuse_doubles(ids: list[str]) -> None:
         seen.add(record_id)
 
 
+def _refuse_faulty(raw: list[dict[str, str]]) -> None:
+    for name in ("record_id", "subject_id", "label"):
+        for value in {row[name] for row in raw}:
+            if fault := fault_of_id(value, name):
+                raise DataError(f"{fault} is in the raw data: {value!r}. Give it another in the source.")
+
+
 def _check_splits(rows: list[Row], classes: list[str]) -> None:
     for split in SPLITS:
         present = {row.label for row in rows if row.split == split}
         missing = ", ".join(name for name in classes if name not in present)
         if not present:
             raise DataError(
-                f"the split {split!r} is empty. Raise data.fraction, or give {split} a larger data.split.{split}."
+                f"the split {split!r} is empty. Raise data.fraction, give {split} a larger data.split.{split}, or "
+                "bring records of more subjects."
             )
         if missing and split == "train":
             raise DataError(
-                f"no record of class {missing} is in train, so no model could learn it. Raise data.fraction."
+                f"no record of class {missing} is in train, so no model could learn it. Raise data.fraction, bring "
+                "records of more of its subjects, or take the class out of the source."
             )
         if missing:
             warnings.warn(f"no record of class {missing} is in {split}: its scores there say nothing.", stacklevel=2)

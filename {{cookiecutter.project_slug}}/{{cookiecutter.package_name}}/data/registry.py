@@ -19,7 +19,10 @@ from urllib.parse import unquote, unquote_plus
 
 from ..errors import RegistryError
 from ..settings import Registry
-from .registry_sources import LOST, S3, Faults, Row, read_database, read_file
+from .ids import fault_of_id
+from .registry_sources import read_database, read_file
+from .s3 import ADDRESS
+from .table_files import Faults, Row
 
 STATUSES = ("active", "revoked")
 
@@ -44,7 +47,7 @@ def read_registry(settings: Registry, root: Path, now: datetime | None = None) -
         raise RegistryError(f"{named} is not set. It must say where the consent registry is.")
     kind = place.lower()
     is_s3 = kind.startswith("s3://")
-    faults = Faults("line" if kind.endswith(".csv") else "row")
+    faults = Faults.of(place)
     if settings.variable and "://" in place and not is_s3:
         if not settings.query:
             raise RegistryError(f"{named} names a database, so privacy.registry.query must hold the SQL to ask it.")
@@ -53,7 +56,7 @@ def read_registry(settings: Registry, root: Path, now: datetime | None = None) -
         rows = read_database(place, named, settings.query, root, faults)
     elif settings.query:
         raise RegistryError(f"privacy.registry.query is for a database, but {named} names none.")
-    elif not kind.endswith((".csv", ".parquet")) or (is_s3 and not S3.fullmatch(place)):
+    elif not kind.endswith((".csv", ".parquet")) or (is_s3 and not ADDRESS.fullmatch(place)):
         raise RegistryError(f"{named} must name a file or s3://bucket/key, and end with .csv or .parquet.")
     else:
         where, hidden = place, _secrets("")
@@ -70,7 +73,7 @@ def _entries(rows: Iterable[Row], faults: Faults, now: datetime | None) -> list[
     first: dict[str, int] = {}
     entries: list[Entry] = []
     for number, subject, status, effective in rows:
-        if fault := _fault_of_id(subject):
+        if fault := fault_of_id(subject, "subject_id"):
             faults.add(fault, number)
         elif subject in first:
             faults.add("a subject_id for the second time", f"{number} (as in {first[subject]})")
@@ -86,16 +89,6 @@ def _entries(rows: Iterable[Row], faults: Faults, now: datetime | None) -> list[
     if not entries and not faults.rows:
         faults.add("it has no rows")
     return entries
-
-
-def _fault_of_id(subject: Any) -> str | None:
-    if subject is None or subject == "":
-        return "an empty subject_id"
-    if not isinstance(subject, str):
-        return f"a subject_id that is no text{LOST if isinstance(subject, int) else ''}"
-    if "\0" in subject or subject != subject.strip() or len(subject.splitlines()) > 1:
-        return "a subject_id with a NUL, a line break or blanks around it"
-    return None
 
 
 def _moment(value: Any, now: datetime) -> datetime | str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import track
 
+from ..errors import UnreadableImagesError
 from .dataset import (
     DESCRIPTION,
     FIELDS,
@@ -57,15 +59,24 @@ def write_dataset(
     """Writes a dataset version into `folder`. The same records give the same bytes, in whatever order they come.
 
     `subjects` is the average number of subjects a shard holds, `salt` decides which; `subject_salt` goes into the
-    hashes of the Merkle tree.
+    hashes of the Merkle tree. Raises UnreadableImagesError, and leaves nothing behind, if there are images that cannot
+    be read; all shards without one are then in the cache.
     """
     (folder / SHARDS).mkdir(parents=True)
     manifest = [MANIFEST_SCHEMA.empty_table()]
+    unreadable: dict[str, str] = {}
     shards = list(cut(sorted(rows, key=FIELDS), subjects, salt))
     for shard in track(shards, "preparing", console=Console(stderr=True)):
-        data = cache.get(shard, images.fingerprint(shard), lambda shard=shard: _shard(shard, images))  # type: ignore[misc]
+        try:
+            data = cache.get(shard, images.fingerprint(shard), lambda shard=shard: _shard(shard, images))  # type: ignore[misc]
+        except UnreadableImagesError as error:
+            unreadable |= error.reasons
+            continue
         (folder / SHARDS / f"{hashlib.sha256(data).hexdigest()[:16]}.parquet").write_bytes(data)
         manifest.append(pq.read_table(pa.BufferReader(data), columns=MANIFEST_SCHEMA.names))
+    if unreadable:
+        shutil.rmtree(folder)
+        raise UnreadableImagesError(unreadable)
     tree = Tree(subject_salt, (row.subject_id for row in rows))
     metadata = {ROOT_KEY: tree.root.encode(), SALT_KEY: subject_salt.encode()}
     table = pa.concat_tables(manifest).replace_schema_metadata(metadata)

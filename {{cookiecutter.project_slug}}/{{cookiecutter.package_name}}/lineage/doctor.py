@@ -101,6 +101,10 @@ def check_untracked_code(root: Path) -> Finding:
             found.setdefault(path, stage.name)
     if not found:
         return Finding("code", "right", "every file under a stage is tracked")
+    data = load_settings(root / PARAMS_FILE).data
+    if data.is_versioned and any(path.startswith(f"{data.listing}/") for path in found):
+        text = f"{data.listing}, from which records are fetched, is kept neither by DVC nor by Git."
+        return Finding("code", "wrong", text, f"dvc add {data.listing}")
     named = [f"{path} (under stage {stage})" for path, stage in found.items()]
     return Finding(
         "code", "wrong", f"takes part in runs but is in no commit: {_some(named)}.", f"git add {' '.join(found)}"

@@ -117,9 +117,13 @@ class Repository:
         return None if changed is None else changed.splitlines()
 
     def untracked_files(self, paths: tuple[str, ...], *, ignored: bool = True) -> list[str]:
-        """Files below `paths` that Git does not track, ignored ones too if `ignored`: dvc hashes them."""
+        """Files below `paths` that Git does not track, ignored ones too if `ignored`: dvc hashes them.
+
+        What `dvc add` keeps counts as its .dvc file does: that is what Git has to track.
+        """
         if not paths:
             return []
+        paths = tuple(f"{path}.dvc" if (self.folder / f"{path}.dvc").is_file() else path for path in paths)
         options = () if ignored else ("--exclude-standard",)
         found = self.must("ls-files", "--others", *options, "--", *paths)
         return [path for path in found if "__pycache__" not in path and not path.endswith((".pyc", ".partial"))]

@@ -67,7 +67,9 @@ class Storage:
         known: set[str] = set()
         unlisted: list[str] = []
         for name, entry in lock.items():
-            uncached = pipeline.stages[name].uncached if name in pipeline.stages else ()
+            if name not in pipeline.stages:
+                continue  # of an instance of `foreach` that is switched off now: dvc does not push it either
+            uncached = pipeline.stages[name].uncached
             for out in entry.get("outs") or []:
                 md5 = out.get("md5")
                 if md5 is None or out["path"] in uncached:

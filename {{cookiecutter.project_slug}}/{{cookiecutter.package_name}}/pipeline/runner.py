@@ -18,6 +18,7 @@ from ..lineage.anchor import main_root
 from ..lineage.composition import require_fresh_params
 from ..lineage.consent import require_consent
 from ..settings import load_settings
+from . import disk
 from .callbacks import Callbacks, Execution
 from .dvcfile import PARAMS_FILE, read_pipeline
 from .imports import check_imports
@@ -47,7 +48,12 @@ class Report:
     @property
     def cache(self) -> Path:
         """A folder that this stage may keep things in from one execution to the next. It may be deleted at any time."""
-        return kept_folder(main_root(self._execution.root), self._execution.stage.module)
+        return kept_folder(self.root, self._execution.stage.module)
+
+    @property
+    def root(self) -> Path:
+        """The main project, which the relative paths of settings are relative to, wherever the stage runs."""
+        return main_root(self._execution.root)
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
         """Reports numbers; `step` is the epoch, from 1. Raises AbandonedError if nobody waits for the result."""
@@ -75,6 +81,12 @@ def run(stage_file: str, work: Work) -> None:
         _run(name, work, caller)
     except ProjectError as error:
         print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        told = disk.sentence(error)
+        if told is None:
+            raise
+        print(f"{name}: {told}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(f"{name}: interrupted; nothing was put in place.", file=sys.stderr)

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..data_settings import Data
+from ..errors import DataError
 from ..lineage.composition import require_fresh_params
+from ..pipeline.dvcfile import PARAMS_FILE
 from ..pipeline.outputs import Inputs, Outputs
 from ..pipeline.runner import Report, run
-from ..settings import Settings
+from ..settings import Settings, load_settings
 
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     require_fresh_params(Path.cwd())
-    # Always the same text: the stages downstream wait for this file and are never invalidated by it.
+    _require_source(load_settings(Path.cwd() / PARAMS_FILE).data)
+    # Always the same texts: the stages downstream wait for these files and are never invalidated by them.
     outputs[".checks/params"].write_text("params.yaml is what conf/ was composed into.\n", newline="\n")
+    outputs[".checks/source"].write_text("DVC sees every change of the source by itself.\n", newline="\n")
+
+
+def _require_source(data: Data) -> None:
+    """Raises DataError if what DVC should version is not there: dvc itself would not say what to do."""
+    if data.is_versioned and not Path(data.listing).exists():
+        raise DataError(
+            f"{data.listing}, where data.source.path says that the records are, is missing. Put them there and run "
+            f"`dvc add {data.listing}`; or `dvc pull {data.listing}` if DVC has them."
+        )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..data.consent import active, read_snapshot
+from ..data.dataset import Description
 from ..data.preparation import RawImages, choose, left_out
 from ..data.raw import RECORDS
 from ..data.shard_cache import ShardCache
 from ..data.sharding import write_dataset
+from ..errors import UnreadableImagesError
 from ..pipeline.outputs import Inputs, Outputs
 from ..pipeline.runner import Report, run
 from ..settings import Settings
@@ -27,21 +34,44 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
             f"left out: {counts['left_out_records']} of {table.num_rows} records; subjects revoked: "
             f"{counts['left_out_subjects_revoked']}, not in the registry: {counts['left_out_subjects_unlisted']}."
         )
-    rows, description = choose(table, data, consented)
-    cache = ShardCache(report.cache)
+    write = partial(_write, outputs["data/processed"], table, settings, consented, report.cache)
+    unreadable: dict[str, str] = {}
+    try:
+        description = write(unreadable)
+    except UnreadableImagesError as error:
+        if data.on_bad_record == "error":
+            raise
+        unreadable = error.reasons
+        print(f"skipped: {len(unreadable)} of {table.num_rows} records, whose images cannot be read: {error.shown}.")
+        description = write(unreadable)  # shards that hold none of them come from the cache
+    if data.on_bad_record == "skip":
+        report.metrics({"skipped_records": len(unreadable)})
+    for split, count in description.records.items():
+        report.metrics({f"{split}_records": count, f"{split}_subjects": description.subjects[split]})
+
+
+def _write(
+    folder: Path,
+    table: pa.Table,
+    settings: Settings,
+    consented: frozenset[str] | None,
+    kept: Path,
+    unreadable: Collection[str],
+) -> Description:
+    data, cache = settings.data, ShardCache(kept)
+    rows, description = choose(table, data, consented, unreadable)
     write_dataset(
-        outputs["data/processed"],
+        folder,
         rows,
         RawImages(table, data.image),
         description,
         subjects=data.shards.subjects,
         salt=data.shards.salt,
-        subject_salt=privacy.salt,
+        subject_salt=settings.privacy.salt,
         cache=cache,
     )
     cache.tidy()
-    for split, count in description.records.items():
-        report.metrics({f"{split}_records": count, f"{split}_subjects": description.subjects[split]})
+    return description
 
 
 if __name__ == "__main__":

@@ -10,22 +10,22 @@ from __future__ import annotations
 import csv
 import hashlib
 from datetime import date, timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...settings import DigitsSource
+from ...data_settings import DigitsSource
 from ..images import encode
 from ..raw import RAW_SCHEMA, RECORDS
+from . import Place
 
 SITES = ("Northfield Clinic", "St. Brigid Hospital", "Lakeside Practice", "Harbour Medical Centre")
 FIRST_VISIT = date(2023, 1, 9)
 
 
-def fetch(settings: DigitsSource, folder: Path) -> None:
-    """Writes records.parquet and subjects.csv into `folder`."""
+def fetch(settings: DigitsSource, place: Place) -> None:
+    """Writes records.parquet and subjects.csv."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -39,8 +39,8 @@ def fetch(settings: DigitsSource, folder: Path) -> None:
         }
         for number, (image, label) in enumerate(zip(images, digits.target, strict=True), start=1)
     ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=RAW_SCHEMA), folder / RECORDS, compression="none")
-    with (folder / "subjects.csv").open("w", encoding="utf-8", newline="") as file:
+    pq.write_table(pa.Table.from_pylist(rows, schema=RAW_SCHEMA), place.folder / RECORDS, compression="none")
+    with (place.folder / "subjects.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["subject_id", "birth_year", "sex", "site", "enrolled_on", "synthetic"])
         table.writerows(_subject(number) for number in range(1, settings.subjects + 1))

@@ -1,0 +1,99 @@
+"""A disk that is full, and one that is read-only: a sentence, and nothing that a later run takes for a result.
+
+Both are made with a mount that only the stage's own process sees, which root alone may do; elsewhere a limit on the size
+of files stands for the full disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from photographs import photograph, put
+from stages import PACKAGE, Workshop
+
+MAY_MOUNT = shutil.which("unshare") is not None and (
+    subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
+)
+mounting = pytest.mark.skipif(not MAY_MOUNT, reason="mounts need root")
+
+
+def mounted(workshop: Workshop, mount: str, stage: str, code: int) -> str:
+    """What a stage says while `mount` is in force, for it alone."""
+    command = f"{mount} && exec python -m {PACKAGE}.stages.{stage}"
+    return workshop.project.run("unshare", "-m", "sh", "-c", command, code=code)
+
+
+@pytest.fixture(scope="module")
+def photos(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs of more than a megabyte."""
+    files = {
+        f"{name}/{number}.bmp": photograph(shade, number, "BMP") * 20
+        for name, shade in {"cat": 60, "dog": 120}.items()
+        for number in range(30)
+    }
+    folder = put(tmp_path_factory.mktemp("photos"), files)
+    workshop.compose("data=image_folder", f"data.source.path='{folder}'")
+    workshop.run("listing")
+    return folder
+
+
+@mounting
+@pytest.mark.usefixtures("photos")
+def test_a_full_disk(workshop: Workshop) -> None:
+    data = workshop.root / "data"
+    listing = shlex.quote(str(data / "listing.json"))
+    small = f"cp {listing} .dvc/tmp/aside.json && mount -t tmpfs -o size=512k tmpfs data && cp .dvc/tmp/aside.json {listing}"
+    said = mounted(workshop, small, "fetch", 1)
+    assert "fetch: " in said
+    assert "the disk is full. Make room, then run this again." in said
+    assert "Traceback" not in said
+    assert not (data / "raw").exists()
+    workshop.run("fetch")
+    assert len(workshop.records()) == 60
+
+
+@mounting
+@pytest.mark.usefixtures("photos")
+def test_a_disk_that_fills_up_while_images_are_prepared(workshop: Workshop) -> None:
+    workshop.run("fetch")
+    small = "mkdir -p .dvc/tmp/kept && mount -t tmpfs -o size=8k tmpfs .dvc/tmp/kept"
+    said = mounted(workshop, small, "preprocess", 1)
+    assert "preprocess: " in said
+    assert "the disk is full" in said
+    assert "Traceback" not in said
+    assert not (workshop.root / "data" / "processed").exists()
+    workshop.run("preprocess")
+    assert len(workshop.manifest()) == 60
+
+
+@mounting
+@pytest.mark.usefixtures("photos")
+def test_a_folder_that_is_read_only(workshop: Workshop) -> None:
+    said = mounted(workshop, "mount --bind data data && mount -o remount,bind,ro data", "fetch", 1)
+    assert "read-only. Make it writable" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_limit_on_the_size_of_files(workshop: Workshop) -> None:
+    before = sorted(workshop.outputs())
+    command = f"ulimit -f 100 && exec python -m {PACKAGE}.stages.fetch"
+    said = workshop.project.run("sh", "-c", command, code=1)
+    assert "larger than this system allows" in said
+    assert "Traceback" not in said
+    assert sorted(workshop.outputs()) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_image_that_may_not_be_read(workshop: Workshop, photos: Path) -> None:
+    image = photos / "cat" / "0.bmp"
+    image.chmod(0)
+    try:
+        assert "permission denied" in workshop.refusal("listing")
+    finally:
+        image.chmod(0o644)

@@ -1,0 +1,119 @@
+"""CIFAR-10: 60,000 photographs of 32 x 32 pixels in ten classes, from the official archive in the version for Python.
+
+Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009,
+https://www.cs.toronto.edu/~kriz/cifar.html. The archive holds pickled files, and a pickle can run any code: it is
+checked against its SHA-256 first, and then read by a reader that knows nothing but arrays of numbers.
+
+The id of a record says where it stands in the archive: `data_batch_3-00042`. The official test images are records like
+all others, under ids that begin with `test_batch-`: this pipeline splits by a hash of the subject's id, which keeps a
+record in its split however many others there are.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import tarfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ...data_settings import Cifar10Source
+from ...errors import DataError
+from ..images import encode
+from ..raw import RAW_SCHEMA, RECORDS
+from . import Place
+from .download import download, hash_file
+
+BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+NAMES = "batches.meta"
+SHAPE = (3, 32, 32)
+LARGEST = 2**26  # bytes of a file in the archive; the true ones have 31 MB
+
+
+def fetch(settings: Cifar10Source, place: Place) -> None:
+    """Writes records.parquet. Raises DataError if the archive cannot be had or is not what it should be."""
+    archive = _archive(settings, place)
+    try:
+        files = _unpack(archive)
+        names = [name.decode() for name in _field(files[NAMES], "label_names")]
+        tables = [pa.Table.from_pylist(_records(batch, files[batch], names), schema=RAW_SCHEMA) for batch in BATCHES]
+    except Exception as error:  # a pickle that is not what it should be can raise anything
+        raise DataError(
+            f"{settings.url} is no archive of CIFAR-10 in the version for Python: {type(error).__name__}: {error}. "
+            "Check data.source.url and data.source.sha256."
+        ) from None
+    pq.write_table(pa.concat_tables(tables), place.folder / RECORDS, compression="none")
+
+
+def _archive(settings: Cifar10Source, place: Place) -> Path:
+    if "://" in settings.url:
+        return download(settings.url, settings.sha256, place.kept)
+    path = place.root / Path(settings.url).expanduser()
+    if not path.is_file():
+        raise DataError(f"{path} is no file. Put the archive there, or give data.source.url an address.")
+    found = hash_file(path)
+    if found != settings.sha256:
+        raise DataError(f"{path} is not what data.source.sha256 promises: its SHA-256 is {found}. Load it again.")
+    return path
+
+
+def _unpack(archive: Path) -> dict[str, dict[bytes, Any]]:
+    """The content of the pickled files by name. Nothing is written to disk."""
+    files = {}
+    with tarfile.open(archive, "r|gz") as members:
+        for member in members:
+            name = PurePosixPath(member.name).name
+            file = members.extractfile(member) if name in (*BATCHES, NAMES) else None
+            if file is not None:
+                if member.size > LARGEST:
+                    raise ValueError(f"{name} has {member.size} bytes")
+                files[name] = _Reader(io.BytesIO(file.read()), encoding="bytes").load()
+    return files
+
+
+class _Reader(pickle.Unpickler):
+    """Reads arrays and plain data. Whatever else a pickle asks for is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        module = module.replace("numpy._core", "numpy.core")  # its name since NumPy 2
+        if (module, name) == ("numpy.core.multiarray", "_reconstruct"):
+            return _empty_array
+        if (module, name) == ("numpy", "ndarray"):
+            return np.ndarray
+        if (module, name) == ("numpy", "dtype"):
+            return np.dtype
+        if (module, name) == ("_codecs", "encode"):  # how Python 3 writes bytes for readers as old as Python 2
+            return _encode
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+
+def _empty_array(*_: object) -> NDArray[np.uint8]:
+    """What `numpy.core.multiarray._reconstruct` gives before the pickle fills it."""
+    return np.ndarray((0,), np.uint8)
+
+
+def _encode(text: str, *_: object) -> bytes:
+    return text.encode("latin1")
+
+
+def _records(batch: str, content: dict[bytes, Any], names: list[str]) -> list[dict[str, Any]]:
+    pixels, labels = _field(content, "data"), _field(content, "labels")
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape != (len(labels), 3 * 32 * 32):
+        raise ValueError(f"the images of {batch} are no {len(labels)} x 3072 bytes")
+    if not all(label in range(len(names)) for label in labels):
+        raise ValueError(f"{batch} has labels without a name")
+    ids = [f"{batch}-{number:05d}" for number in range(len(labels))]
+    return [
+        {"record_id": record, "subject_id": record, "label": names[label], "image": encode(image)}
+        for record, label, image in zip(ids, labels, pixels.reshape(-1, *SHAPE), strict=True)
+    ]
+
+
+def _field(content: dict[Any, Any], name: str) -> Any:
+    """A field of a pickled file, whose keys are bytes in the official archive and text in some that were made anew."""
+    return content[name.encode()] if name.encode() in content else content[name]

@@ -1,0 +1,118 @@
+"""Downloads of one file whose SHA-256 is known: tried again, resumed after a kill, and never taken for whole before."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+from ...errors import DataError
+
+CHUNK = 2**16  # bytes; what has arrived of one is lost when the connection breaks
+TIMEOUT = 30  # seconds without an answer, or without a byte
+TRIES = 5  # in a row that bring nothing new
+BUSY = (429, 500, 502, 503, 504)
+
+
+def download(url: str, sha256: str, kept: Path) -> Path:
+    """The file at `url`, of which `kept` keeps what was loaded, whole or not, under its hash.
+
+    Raises DataError if it cannot be loaded, or is another file: then nothing of it is kept.
+    """
+    target = kept / sha256
+    kept.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_suffix(".lock")):  # experiments that run side by side share one download
+        if not target.exists() or hash_file(target) != sha256:
+            _download(url, sha256, target)
+    return target
+
+
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _download(url: str, sha256: str, target: Path) -> None:
+    partial = target.with_suffix(".partial")
+    was_resumed = partial.exists()
+    _load(url, partial)
+    found = hash_file(partial)
+    if found != sha256 and was_resumed:  # the first half may have come from another place, or another file
+        partial.unlink()
+        _load(url, partial)
+        found = hash_file(partial)
+    if found != sha256:
+        size = partial.stat().st_size
+        partial.unlink()
+        raise DataError(
+            f"what {url} holds is not what data.source.sha256 promises: {size} bytes with SHA-256 {found}. Nothing was "
+            "unpacked or kept. Run this again, or name a mirror in data.source.url."
+        )
+    partial.replace(target)
+
+
+def _load(url: str, partial: Path) -> None:
+    """Appends to `partial` what is missing of the file at `url`. A connection that breaks off is taken up again."""
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with requests.Session() as session, Progress(*columns, console=Console(stderr=True)) as progress:
+        retry = Retry(TRIES, backoff_factor=0.5, status_forcelist=BUSY, raise_on_status=False)
+        session.mount("http://", HTTPAdapter(max_retries=retry))
+        session.mount("https://", HTTPAdapter(max_retries=retry))
+        task, failures = progress.add_task("downloading", total=None), 0
+        while True:
+            before = _size(partial)
+            try:
+                _append(session, url, partial, progress, task)
+                return
+            except requests.RequestException as error:
+                failures = 0 if _size(partial) > before else failures + 1
+                # what the session has tried again by itself will not go better now
+                is_final = isinstance(error, requests.HTTPError | requests.ConnectionError) and failures > 0
+                if is_final or failures == TRIES:
+                    raise DataError(
+                        f"{url} could not be downloaded: {_reason(error)}. What was loaded is kept, and the next run "
+                        "goes on from there. Look at the network, or name a mirror in data.source.url."
+                    ) from None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _append(session: Any, url: str, partial: Path, progress: Progress, task: Any) -> None:
+    start = _size(partial)
+    # `identity`: a range of compressed bytes would be another file
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
+    with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        if response.status_code == 416:  # nothing is left to load, or it was another file
+            return
+        response.raise_for_status()
+        is_rest = response.status_code == 206
+        start = start if is_rest else 0
+        size = response.headers.get("Content-Length")
+        progress.update(task, completed=start, total=start + int(size) if size else None)
+        with partial.open("ab" if is_rest else "wb") as file:
+            for chunk in response.iter_content(CHUNK):
+                file.write(chunk)
+                progress.advance(task, len(chunk))
+
+
+def _reason(error: Exception) -> str:
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"the server answers {response.status_code} {response.reason}".rstrip()
+    # the innermost reason: requests and urllib3 wrap it in their own
+    cause: Any = error
+    while getattr(cause, "reason", None) or (cause.args and isinstance(cause.args[0], Exception)):
+        cause = getattr(cause, "reason", None) or cause.args[0]
+    text = str(cause).rpartition(": ")[2] if "Errno" in str(cause) else str(cause)
+    return (text or type(cause).__name__).splitlines()[0][:200].rstrip(". ")

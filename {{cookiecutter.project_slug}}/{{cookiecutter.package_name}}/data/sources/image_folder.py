@@ -1,0 +1,158 @@
+"""One's own images: a tree `class/name.ext`, or a table of them, in a folder or below an s3:// prefix.
+
+Without a table, the first folder of an image is its label, and its whole path is its id: an image that is moved to
+another class is another record. With one, ids, subjects and labels are what the table says, and images may be moved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.progress import track
+
+from ...data_settings import ImageFolderSource
+from ...errors import DataError
+from ..ids import fault_of_id
+from ..raw import RAW_SCHEMA, RECORDS
+from ..s3 import CONNECTIONS
+from ..table_files import Faults, read_rows
+from . import Place
+from .places import CHANGED, Files, open_files
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+COLUMNS = ("record_id", "subject_id", "label", "path")
+SCHEMA = RAW_SCHEMA.append(pa.field("path", pa.string(), nullable=False))  # for people who look for the file
+AT_ONCE = 64  # images in memory
+SHOWN = 3  # that a message names
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One record, but for its image."""
+
+    record_id: str
+    subject_id: str
+    label: str
+    path: str
+
+
+def look(settings: ImageFolderSource, place: Place) -> dict[str, Any]:
+    """A hash over all records and the content of their files; without names, which may be personal."""
+    files = open_files(settings.path, place.root, place.kept)
+    entries = _entries(settings, files)
+    return _summary(entries, files.marks([entry.path for entry in entries]))
+
+
+def fetch(settings: ImageFolderSource, place: Place) -> None:
+    """Writes records.parquet. Raises DataError if there are no images, or what is there is not what was listed."""
+    files = open_files(settings.path, place.root, place.kept)
+    entries, marks = _entries(settings, files), {}
+    batches = [entries[start : start + AT_ONCE] for start in range(0, len(entries), AT_ONCE)]
+    with (
+        pq.ParquetWriter(place.folder / RECORDS, SCHEMA, compression="none") as writer,
+        ThreadPoolExecutor(CONNECTIONS) as pool,
+    ):
+        for batch in track(batches, "fetching", console=Console(stderr=True)):
+            rows = []
+            for entry, (image, mark) in zip(batch, pool.map(files.read, [entry.path for entry in batch]), strict=True):
+                rows.append({**vars(entry), "image": image})
+                marks[entry.path] = mark
+            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+    if place.listing is not None and json.loads(place.listing.read_text()) != _summary(entries, marks):
+        raise DataError(f"{files.name} {CHANGED}.")
+    print(f"{len(entries)} records of {len({entry.label for entry in entries})} classes from {files.name}.")
+
+
+def _summary(entries: list[Entry], marks: dict[str, str]) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(json.dumps([*vars(entry).values(), marks[entry.path]]).encode() + b"\n")
+    return {"records": len(entries), "sha256": digest.hexdigest()}
+
+
+def _entries(settings: ImageFolderSource, files: Files) -> list[Entry]:
+    """All records, sorted by their ids. Raises DataError if there are none, or one of them cannot be right."""
+    entries = _of_tree(settings.subject, files) if settings.table is None else _of_table(settings.table, files)
+    return sorted(entries)
+
+
+def _of_tree(subject: str | None, files: Files) -> list[Entry]:
+    kinds = Counter(PurePosixPath(path).suffix.lower() for path in files.paths())
+    paths = [path for path in files.paths() if PurePosixPath(path).suffix.lower() in ENDINGS]
+    others = {kind or "without an ending": count for kind, count in kinds.most_common() if kind not in ENDINGS}
+    told = f"{sum(others.values())} files that are no images ({', '.join(f'{n} {kind}' for kind, n in others.items())})"
+    if not paths:
+        raise DataError(
+            f"there are no images in {files.name}, {f'only {told}' if others else 'nor anything else'}. It must hold "
+            f"a folder for each class, with images in it ({', '.join(ENDINGS)})."
+        )
+    if others:
+        print(f"left out in {files.name}: {told}.")
+    _refuse(
+        [path for path in paths if "/" not in path],
+        f"without a class directly in {files.name}",
+        "Move each into a folder of its class, or name a table in data.source.table",
+    )
+    wrong = [path for path in paths if fault_of_id(path, "path") or fault_of_id(path.partition("/")[0], "class")]
+    _refuse(
+        wrong, f"in {files.name} whose path has a line break, blanks around it, or no valid letters", "Rename the files"
+    )
+    subjects = {path: _subject(subject, path) for path in paths}
+    _refuse(
+        [path for path in paths if fault_of_id(subjects[path], "subject")],
+        f"in {files.name} in whose path data.source.subject finds nothing",
+        "Change the expression or the paths",
+    )
+    return [Entry(path, str(subjects[path]), path.partition("/")[0], path) for path in paths]
+
+
+def _subject(expression: str | None, path: str) -> str | None:
+    if expression is None:
+        return path
+    found = re.search(expression, path)
+    return found[1] if found else None
+
+
+def _refuse(paths: list[str], what: str, mend: str) -> None:
+    if paths:
+        more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+        shown = ", ".join(map(repr, sorted(paths)[:SHOWN]))
+        raise DataError(f"{len(paths)} image{'s' * (len(paths) > 1)} {what}: {shown}{more}. {mend}.")
+
+
+def _of_table(name: str, files: Files) -> list[Entry]:
+    there, faults = set(files.paths()), Faults.of(name)
+    if name not in there:
+        raise DataError(f"there is no {name!r} in {files.name}. data.source.table is a file below data.source.path.")
+    data, _ = files.read(name)
+    first: dict[str, int] = {}
+    entries = []
+    try:
+        for number, record_id, subject_id, label, path in read_rows(data, name, COLUMNS, faults):
+            entry = Entry(record_id, subject_id, label, unicodedata.normalize("NFC", path or ""))
+            for fault in filter(None, (fault_of_id(getattr(entry, column), column) for column in COLUMNS)):
+                faults.add(fault, number)
+            if entry.path and entry.path not in there:
+                faults.add("a path where there is no file", number)
+            if record_id in first:
+                faults.add("a record_id for the second time", f"{number} (as in {first[record_id]})")
+            first.setdefault(record_id, number)
+            entries.append(entry)
+    except (pa.ArrowException, OSError) as error:  # what a damaged Parquet file raises
+        raise DataError(f"the table {name} in {files.name} cannot be read: {str(error).splitlines()[0]}.") from None
+    if not entries and not faults.rows:
+        faults.add("it has no rows")
+    if faults.rows:
+        raise DataError(f"the table {name} in {files.name} is refused: {faults}. Correct it; until then no row counts.")
+    return entries

@@ -1,0 +1,192 @@
+"""Files below a folder of this machine or an s3:// prefix: which there are, what they hold, whether they changed.
+
+A path is relative to that folder, with slashes, and in Unicode's composed form (NFC): macOS and others write the same
+name in different ways.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from ...errors import DataError
+from .. import s3
+
+SETTLED = 2 * 10**9  # nanoseconds after which a file system's clock tells a later change from this one
+CHANGED = "changed while it was read. Run this again when nothing writes there"
+
+
+class Files(Protocol):
+    """The files of a source."""
+
+    name: str  # of the place, for people
+
+    def paths(self) -> list[str]:
+        """All files, in any order. What the operating system hides or leaves lying about is left out."""
+
+    def marks(self, paths: list[str]) -> dict[str, str]:
+        """By path what changes when the content of a file does: its SHA-256, or what S3 says of it."""
+
+    def read(self, path: str) -> tuple[bytes, str]:
+        """The content of a file, and the mark of just that."""
+
+
+def open_files(address: str, root: Path, kept: Path) -> Files:
+    """The files at `address`: a folder, relative to `root`, or an s3:// prefix. Raises DataError if there is none."""
+    if address.startswith("s3://"):
+        return Bucket(address)
+    # not resolved: a link says where the files are kept today
+    return Folder(Path(os.path.normpath(root / Path(address).expanduser())), Marks(kept / "marks.json"))
+
+
+class Folder:
+    """The files of a folder of this machine. Links are followed."""
+
+    def __init__(self, folder: Path, marks: Marks) -> None:
+        self.name = str(folder)
+        self._marks = marks
+        self._found: dict[str, Path] = {}
+        if not folder.is_dir():
+            raise DataError(f"{folder} {'is no folder' if folder.exists() else 'does not exist'}. Check the path.")
+        for path in self._walk(folder, [folder.resolve()]):
+            name = unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
+            if name in self._found:
+                raise DataError(f"{name!r} is there twice in {folder}, in two ways of writing it. Rename one of them.")
+            self._found[name] = path
+
+    def paths(self) -> list[str]:
+        return list(self._found)
+
+    def marks(self, paths: list[str]) -> dict[str, str]:
+        found = {path: self._mark(path) for path in paths}
+        self._marks.keep()
+        return found
+
+    def read(self, path: str) -> tuple[bytes, str]:
+        with self._reading(path):
+            data = self._found[path].read_bytes()
+        return data, f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+    def _mark(self, path: str) -> str:
+        with self._reading(path):
+            return self._marks.of(self._found[path])
+
+    def _walk(self, folder: Path, above: list[Path]) -> Iterator[Path]:
+        with self._reading(str(folder)):
+            entries = sorted(folder.iterdir())
+        for path in entries:
+            if is_hidden(path.name):
+                continue
+            if path.is_dir():
+                true = path.resolve()
+                if true in above:
+                    raise DataError(f"{path} is a link to a folder that it lies in. Remove it.")
+                yield from self._walk(path, [*above, true])
+            else:
+                yield path
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise DataError(f"{path!r} in {self.name} cannot be read: {reason}. Mend or remove it.") from None
+
+
+class Marks:
+    """Hashes of files, kept so that only those are read again of which the file system says that they changed."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        try:
+            self._kept: dict[str, str] = json.loads(file.read_text())
+        except (OSError, ValueError):
+            self._kept = {}
+        self._used: dict[str, str] = {}
+
+    def of(self, path: Path) -> str:
+        """The SHA-256 of a file."""
+        stat = path.stat()
+        told = (path.absolute(), stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        key = hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()  # paths may be personal
+        mark = self._kept.get(key)
+        if mark is None:
+            before = time.time_ns()
+            with path.open("rb") as file:
+                mark = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+            if before - max(stat.st_mtime_ns, stat.st_ctime_ns) < SETTLED:
+                return mark  # a change in the same moment could not be told from this state
+        self._used[key] = mark
+        return mark
+
+    def keep(self) -> None:
+        """Keeps what was asked for, and nothing else."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._file.with_name(f"{self._file.name}.{os.getpid()}.partial")
+        partial.write_text(json.dumps(self._used))
+        partial.replace(self._file)
+
+
+class Bucket:
+    """The objects below a prefix in S3. A mark is the ETag, which S3 makes anew whenever an object is written."""
+
+    def __init__(self, address: str) -> None:
+        self.name = address
+        self._bucket, _, prefix = address.removeprefix("s3://").partition("/")
+        self._prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+        self._etags: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
+        with self._asking():
+            self._client = s3.client()
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
+            for item in (item for page in pages for item in page.get("Contents", [])):
+                self._add(item["Key"], item["ETag"].strip('"'))
+
+    def paths(self) -> list[str]:
+        return list(self._keys)
+
+    def marks(self, paths: list[str]) -> dict[str, str]:
+        return {path: f"etag:{self._etags[path]}" for path in paths}
+
+    def read(self, path: str) -> tuple[bytes, str]:
+        with self._asking(path):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._keys[path], IfMatch=self._etags[path])
+            data: bytes = answer["Body"].read()
+        return data, f"etag:{self._etags[path]}"
+
+    def _add(self, key: str, etag: str) -> None:
+        path = unicodedata.normalize("NFC", key.removeprefix(self._prefix))
+        if path.endswith("/") or any(is_hidden(part) for part in path.split("/")):
+            return  # what the console makes for a folder
+        if path in self._keys:
+            raise DataError(f"{path!r} is there twice in {self.name}, in two ways of writing it. Rename one of them.")
+        self._keys[path], self._etags[path] = key, etag
+
+    @contextmanager
+    def _asking(self, path: str = "") -> Iterator[None]:
+        """Turns every error into a DataError that says what could not be read, why, and what to look at."""
+        what = f"{path!r} in {self.name}" if path else self.name
+        try:
+            yield
+        except DataError:
+            raise
+        except Exception as error:  # the classes of botocore and urllib3 have nothing in common
+            answer: dict[str, Any] = getattr(error, "response", None) or {}
+            if answer.get("Error", {}).get("Code") in ("PreconditionFailed", "NoSuchKey"):
+                raise DataError(f"{what} {CHANGED}.") from None
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(". ")
+            check = "Check the address, the region and the credentials"
+            raise DataError(f"{what} could not be read: {reason}. {check}.") from None
+
+
+def is_hidden(name: str) -> bool:
+    """Whether operating systems hide a file of this name, or leave it lying about."""
+    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
