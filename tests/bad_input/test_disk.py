@@ -1,7 +1,7 @@
 """A disk that is full, and one that is read-only: a sentence, and nothing that a later run takes for a result.
 
-Both are made with a mount that only the stage's own process sees, which root alone may do; elsewhere a limit on the size
-of files stands for the full disk.
+Both are made with a mount that only the stage's own process sees, which root alone may do; elsewhere a limit on the
+size of files stands for the full disk.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def photos(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_a_full_disk(workshop: Workshop) -> None:
     data = workshop.root / "data"
     listing = shlex.quote(str(data / "listing.json"))
-    small = f"cp {listing} .dvc/tmp/aside.json && mount -t tmpfs -o size=512k tmpfs data && cp .dvc/tmp/aside.json {listing}"
+    aside = ".dvc/tmp/aside.json"
+    small = f"cp {listing} {aside} && mount -t tmpfs -o size=512k tmpfs data && cp {aside} {listing}"
     said = mounted(workshop, small, "fetch", 1)
     assert "fetch: " in said
     assert "the disk is full. Make room, then run this again." in said
