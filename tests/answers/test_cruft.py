@@ -77,7 +77,7 @@ def test_an_update_brings_the_new_template_and_leaves_the_project_its_identity(c
     cruft.edit(f"{PACKAGE}/tables.py", '"""', '"""Newer: ')
     cruft.edit(f"{INSIDE}/conf/train/default.yaml", "epochs: 10", "patience: 3 # new\nepochs: 12")
     cruft.edit(f"{INSIDE}/params.yaml", "epochs: 10", "patience: 3\n  epochs: 12")
-    cruft.edit(f"{PACKAGE}/settings.py", "class Train(Section):", "class Train(Section):\n    patience: Positive")
+    cruft.edit(f"{PACKAGE}/settings/model.py", "class Train(Section):", "class Train(Section):\n    patience: Positive")
     cruft.edit(f"{INSIDE}/dvc.yaml", "desc: Trains the model", "desc: Trains")
     (cruft.template.root / INSIDE / "docs" / "new.md").write_text("# {{ cookiecutter.project_name }}\n")
     (cruft.template.root / PACKAGE / "evaluation.py").unlink()
@@ -92,7 +92,7 @@ def test_an_update_brings_the_new_template_and_leaves_the_project_its_identity(c
         "docs/new.md",
         "dvc.yaml",
         "traceable_digits/evaluation.py",
-        "traceable_digits/settings.py",
+        "traceable_digits/settings/model.py",
         "traceable_digits/tables.py",
     }
     assert (project.root / "docs" / "new.md").read_text() == "# Traceable Digits\n"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-[PACKAGE] = [file.parent for file in ROOT.glob("*/settings.py") if (file.parent / "cli.py").is_file()]
+[PACKAGE] = [file.parent for file in ROOT.glob("*/settings") if (file.parent / "cli.py").is_file()]
 
 
 def _import_as_project() -> None:

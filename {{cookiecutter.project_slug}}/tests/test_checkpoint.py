@@ -15,7 +15,7 @@ from project.model.device import make_deterministic
 from project.model.inference import Examples
 from project.model.networks import build
 from project.model.training import fit
-from project.settings import Train
+from project.settings.model import Train
 from safetensors import safe_open
 from torch import nn
 

@@ -12,7 +12,8 @@ from project.compute.snapshot import is_secret, pack
 from project.env import PIPELINE_COMPUTE
 from project.errors import DispatchError, SettingsError
 from project.pipeline.dvcfile import read_pipeline
-from project.settings import Compute, load_settings
+from project.settings import load_settings
+from project.settings.compute import Compute
 
 
 @pytest.fixture

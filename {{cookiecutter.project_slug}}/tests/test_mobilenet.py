@@ -12,7 +12,7 @@ from project.model.inference import Examples
 from project.model.networks import build, normalise
 from project.model.pretrained import start_from
 from project.model.training import fit
-from project.settings import Train
+from project.settings.model import Train
 from torch import Tensor, nn
 
 SCRATCH = {"name": "mobilenet_v3_small", "dropout": 0.2, "pretrained": False}

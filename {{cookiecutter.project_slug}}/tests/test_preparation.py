@@ -10,8 +10,8 @@ from project.data.dataset import Row
 from project.data.images import decode, encode
 from project.data.preparation import RawImages, choose, left_out
 from project.data.raw import RAW_SCHEMA
-from project.data_settings import Data, Image
 from project.errors import DataError
+from project.settings.data import Data, Image
 
 PIXELS = np.arange(64, dtype=np.uint8).reshape(1, 8, 8)
 

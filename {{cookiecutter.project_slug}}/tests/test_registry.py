@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from project.data.registry import STATUSES, Entry, read_registry
 from project.data.registry_sources import COLUMNS
 from project.errors import ProjectError, RegistryError
-from project.settings import Registry
+from project.settings.privacy import Registry
 from sqlalchemy import exc
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)

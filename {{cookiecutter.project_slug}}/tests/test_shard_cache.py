@@ -19,7 +19,7 @@ from project.data.raw import RAW_SCHEMA
 from project.data.selection import ends_shard
 from project.data.shard_cache import ROOM, ShardCache
 from project.data.sharding import cut, write_dataset
-from project.data_settings import Image
+from project.settings.data import Image
 
 DESCRIPTION = Description(classes=["no"], image_size=4, channels=1, records={}, subjects={})
 SMALL = Image(size=4, channels=1)

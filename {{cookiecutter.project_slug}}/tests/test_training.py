@@ -10,7 +10,7 @@ from project.model.device import choose_device, make_deterministic
 from project.model.inference import Examples, predict, score
 from project.model.networks import build, normalise
 from project.model.training import Epoch, fit, shift
-from project.settings import Train
+from project.settings.model import Train
 from torch import Tensor, nn
 
 ARCHITECTURE = {"name": "small_cnn", "width": 4, "dropout": 0.1}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from project.errors import DataError
-from project.settings import Weights
+from project.settings.model import Weights
 from project.weights import bring, kept_file
 
 DATA = b"weights " * 300_000  # more than two pieces

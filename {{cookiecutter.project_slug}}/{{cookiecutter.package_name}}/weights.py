@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from .errors import DataError
-from .settings import Weights
+from .settings.model import Weights
 
 CHUNK = 1 << 20
 TIMEOUT = (10, 60)  # seconds: to connect, and between two pieces
@@ -25,7 +25,7 @@ def bring(settings: Weights, target: Path, kept: Path, root: Path) -> None:
     It comes from the folder `kept`, which also keeps it, or else from its address. `root` is what a relative path is
     relative to. Raises DataError if it cannot be had, or its SHA-256 is not the one that is set.
     """
-    assert settings.url is not None and settings.sha256 is not None  # settings.py has looked
+    assert settings.url is not None and settings.sha256 is not None  # the settings were checked
     there = kept_file(kept, settings.sha256)
     if not there.is_file() or sha256_of(there) != settings.sha256:
         kept.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from ..lineage.facts import DATASET
 from ..lineage.tracking import source_tags
 from ..pipeline.dvcfile import locked_hash
 from ..proof.case import Case, Evidence
-from ..settings import PRETRAINED
+from ..settings.model import PRETRAINED
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import DispatchError, ProjectError
-from ..settings import SageMaker
+from ..settings.compute import SageMaker
 
 # the SDK reports each call, with the account's number and the text of failures, unless a file says no
 NO_TELEMETRY = Path(__file__).with_name("no_telemetry.yaml")

@@ -7,7 +7,7 @@ from typing import get_args
 
 from ..env import PIPELINE_COMPUTE
 from ..errors import SettingsError
-from ..settings import Compute, Place
+from ..settings.compute import Compute, Place
 
 PLACES = get_args(Place)
 

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
-from ..data_settings import Data, Image
 from ..errors import DataError, UnreadableImagesError
+from ..settings.data import Data, Image
 from .dataset import FIELDS, Description, Row
 from .ids import fault_of_id
 from .images import decode, encode

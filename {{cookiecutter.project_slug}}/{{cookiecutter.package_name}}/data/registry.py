@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 from ..errors import RegistryError
-from ..settings import Registry
+from ..settings.privacy import Registry
 from .ids import fault_of_id
 from .registry_sources import read_database, read_file
 from .s3 import ADDRESS

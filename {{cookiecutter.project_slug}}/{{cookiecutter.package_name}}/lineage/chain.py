@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import LineageError
 from ..pipeline.dvcfile import Lock, Pipeline, locked_hash, locked_params
-from ..settings import PRETRAINED, Settings
+from ..settings import Settings
+from ..settings.model import PRETRAINED
 from .facts import CONSENT, DATASET, MODEL, NAMES, RAW, RUN_RECORD, read_run_record, subjects_of
 from .hashes import Content, hash_path, sha256_of_json
 from .packages import LOCK

@@ -15,7 +15,8 @@ from ..errors import LineageError
 from ..pipeline.callbacks import Execution
 from ..pipeline.dvcfile import PARAMS_FILE, Lock, locked_hash, locked_params, read_lock
 from ..pipeline.yaml12 import parse_yaml
-from ..settings import PRETRAINED, read_params, select
+from ..settings import read_params, select
+from ..settings.model import PRETRAINED
 from .anchor import main_root
 from .git import Repository
 from .hashes import Content, hash_path

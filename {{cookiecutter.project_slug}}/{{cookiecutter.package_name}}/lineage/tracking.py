@@ -16,7 +16,8 @@ from urllib.request import url2pathname
 from filelock import FileLock
 
 from ..errors import ProjectError, TrackerError
-from ..settings import Tracking, flatten
+from ..settings import flatten
+from ..settings.tracking import Tracking
 from .git import strip_user
 
 if TYPE_CHECKING:

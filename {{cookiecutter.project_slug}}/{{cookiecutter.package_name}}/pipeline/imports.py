@@ -9,7 +9,7 @@ from ..errors import UndeclaredError
 from .dvcfile import Stage
 
 # How a stage is run and reported is no input of its result (design: where a stage runs invalidates nothing).
-FRAMEWORK = ("pipeline", "lineage", "compute", "settings.py", "data_settings.py", "section.py", "errors.py", "env.py")
+FRAMEWORK = ("pipeline", "lineage", "compute", "settings", "errors.py", "env.py")
 
 
 def check_imports(root: Path, package: Path, stage: Stage) -> None:

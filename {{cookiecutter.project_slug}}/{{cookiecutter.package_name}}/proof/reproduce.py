@@ -17,7 +17,8 @@ from ..lineage.facts import CONSENT, MODEL, RUN_RECORD
 from ..lineage.packages import LOCK, differences
 from ..pipeline.dvcfile import locked_hash, read_lock
 from ..pipeline.runner import kept_folder
-from ..settings import PRETRAINED, flatten
+from ..settings import flatten
+from ..settings.model import PRETRAINED
 from ..weights import kept_file
 from .case import Case, Evidence
 from .restore import clean_environment, require_empty, restore_added, restore_code, run

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..data_settings import Data
 from ..errors import DataError
 from ..lineage.composition import require_fresh_params
 from ..pipeline.dvcfile import PARAMS_FILE
 from ..pipeline.outputs import Inputs, Outputs
 from ..pipeline.runner import Report, run
 from ..settings import Settings, load_settings
+from ..settings.data import Data
 
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..data import sources
-from ..data_settings import LISTING
 from ..pipeline.outputs import Inputs, Outputs
 from ..pipeline.runner import Report, run
 from ..settings import Settings
+from ..settings.data import LISTING
 
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""Where raw records come from. One module a source: add yours here, its settings to ../../data_settings.py, and a file
+"""Where raw records come from. One module a source: add yours here, its settings to ../../settings/data.py, and a file
 to conf/data/.
 
 A source has one function, `fetch(settings, place)`, that writes into `place.folder`:

@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ...data_settings import Cifar10Source
 from ...errors import DataError
+from ...settings.data import Cifar10Source
 from ..images import encode
 from ..raw import RAW_SCHEMA, RECORDS
 from . import Place

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...data_settings import DigitsSource
+from ...settings.data import DigitsSource
 from ..images import encode
 from ..raw import RAW_SCHEMA, RECORDS
 from . import Place

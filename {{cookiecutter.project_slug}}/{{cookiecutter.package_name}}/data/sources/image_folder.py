@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import track
 
-from ...data_settings import ImageFolderSource
 from ...errors import DataError
+from ...settings.data import ImageFolderSource
 from ..ids import fault_of_id
 from ..raw import RAW_SCHEMA, RECORDS
 from ..s3 import CONNECTIONS

@@ -11,7 +11,7 @@ from ...lineage.facts import CONSENT, DATA_TAGS, DATASET, MODEL, RAW, RUN_RECORD
 from ...lineage.hashes import hash_path
 from ...lineage.packages import LOCK, pins
 from ...pipeline.dvcfile import locked_hash, read_lock
-from ...settings import PRETRAINED
+from ...settings.model import PRETRAINED
 from ..case import Case
 from ..commits import holds_dataset, holds_model
 from ..history import LINEAGE

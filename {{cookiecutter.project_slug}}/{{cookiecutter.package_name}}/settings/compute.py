@@ -1,0 +1,77 @@
+"""Typed settings of where stages run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from .section import Positive, Section
+
+
+class Instances(Section):
+    instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+    instance_count: Literal[1]  # the stages share no work between machines
+    volume_gb: Positive
+    max_minutes: Positive
+
+
+class TrainingInstances(Instances):
+    spot: bool
+    max_wait_minutes: Positive
+    warm_pool_minutes: Annotated[int, Field(ge=0, le=60)]
+
+    @model_validator(mode="after")
+    def _waits_long_enough(self) -> TrainingInstances:
+        if self.spot and self.max_wait_minutes < self.max_minutes:
+            raise ValueError("max_wait_minutes must not be less than max_minutes: it holds the waiting and the running")
+        if self.spot and self.warm_pool_minutes:
+            raise ValueError("warm_pool_minutes must be 0 with spot: spot instances cannot be kept")
+        return self
+
+
+class Network(Section):
+    subnets: list[str]
+    security_groups: list[str]
+    encrypt_between_instances: bool
+
+
+class Keys(Section):
+    volume: str | None
+    output: str | None
+
+
+class GitSource(Section):
+    url: (
+        Annotated[str, Field(pattern=r"^[^@]*$|^[\w.-]+@[\w.-]+:")] | None
+    )  # no user and password: Git keeps params.yaml
+    revision: str | None
+    credential: str | None
+    secret: str | None
+
+
+class SageMaker(Section):
+    region: str | None
+    role: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")] | None
+    bucket: str | None
+    prefix: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._/-]+$")]
+    image: str | None
+    install: Literal["lock", "image"]
+    source: Literal["snapshot", "git"]
+    git: GitSource
+    secret: str | None
+    training: TrainingInstances
+    processing: Instances
+    network: Network
+    kms: Keys
+    tags: dict[str, str]
+
+
+Place = Literal["local", "sagemaker"]
+
+
+class Compute(Section):
+    preprocess: Place
+    train: Place
+    evaluate: Place
+    sagemaker: SageMaker

@@ -1,0 +1,144 @@
+"""All of params.yaml: read, checked, and told what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from ..errors import SettingsError
+from ..pipeline.yaml12 import parse_yaml
+from .compute import Compute
+from .data import Data
+from .model import NO_WEIGHTS, PRETRAINED, Evaluate, MobileNetV3Small, Network, Train, Weights
+from .privacy import Privacy
+from .section import Section
+from .tracking import Tracking
+
+ADDRESSES = ("uri", "url", "path", "variable")  # settings whose values are not repeated in errors
+
+
+class Settings(Section):
+    """All of params.yaml."""
+
+    conf_digest: str
+    project_id: str
+    data: Data
+    privacy: Privacy
+    weights: Weights
+    model: Network
+    train: Train
+    evaluate: Evaluate
+    tracking: Tracking
+    compute: Compute
+    callbacks: dict[str, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _model_fits(self) -> Settings:
+        if isinstance(self.model, MobileNetV3Small) and self.data.image.size < 32:
+            raise ValueError(
+                f"data.image.size: {self.model.name} halves images five times and needs 32 or more (is "
+                f"{self.data.image.size})"
+            )
+        pretrained = getattr(self.model, "pretrained", False)
+        start = PRETRAINED if pretrained else NO_WEIGHTS
+        if bool(self.weights.live) != pretrained or self.weights.start != start:
+            raise ValueError("weights: live and start follow from model.pretrained and are not set by themselves")
+        if pretrained and not (self.weights.url and self.weights.sha256):
+            raise ValueError("weights: url and sha256 must be set where model.pretrained is true")
+        return self
+
+    def declared(self, keys: tuple[str, ...]) -> Settings:
+        """A copy that holds only `keys` (dotted) of the settings, as dvc.yaml lists them for a stage.
+
+        Reading any other raises AttributeError: dvc could not know that the stage depends on it.
+        """
+        return _only(self, [key.split(".") for key in keys])
+
+
+S = TypeVar("S", bound=Section)
+
+
+def _only(section: S, paths: list[list[str]]) -> S:
+    kept: dict[str, Any] = {}
+    for name in dict.fromkeys(path[0] for path in paths):
+        value = getattr(section, name)
+        below = [path[1:] for path in paths if path[0] == name]
+        kept[name] = _only(value, below) if isinstance(value, Section) and all(below) else value
+    return section.model_construct(**kept)
+
+
+def load_settings(path: Path) -> Settings:
+    """Reads and checks params.yaml. Raises SettingsError with every fault in it."""
+    document = read_params(path)
+    missing = sorted(key for key, value in flatten(document).items() if value == "???")
+    if missing:
+        raise SettingsError(f"{path.name}: {', '.join(missing)} must be set (`-S {missing[0]}=...`, or in conf/).")
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        faults = "; ".join(_fault(fault, document) for fault in error.errors())
+        raise SettingsError(f"{path.name}: {faults}. Set it in conf/ or with `-S`; conf/ comments each key.") from None
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """params.yaml as plain data, unchecked."""
+    try:
+        document = parse_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path} is missing. `lineage compose` makes it from conf/.") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise SettingsError(f"{path} holds no settings. `lineage compose` makes it from conf/.")
+    return document
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level with dotted keys. Lists are values."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def select(tree: dict[str, Any], dotted: str) -> Any:
+    """The value at a dotted key. Raises KeyError if there is none."""
+    value: Any = tree
+    for part in dotted.split("."):
+        value = cast(dict[str, Any], value)[part]
+    return value
+
+
+def _fault(fault: Any, document: dict[str, Any]) -> str:
+    place = _keys(fault["loc"], document)
+    if fault["type"] == "missing" and place[-1:] != [fault["loc"][-1]]:
+        place.append(fault["loc"][-1])  # a key that is called like the name
+    where = ".".join(place)
+    if fault["type"] == "union_tag_invalid":
+        context = fault["ctx"]
+        return f"{where}.name: there is no {context['tag']!r}, only {context['expected_tags']}"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        return f"{where} is not a setting"
+    given = fault.get("input")
+    # an address may hold a password
+    may_show = isinstance(given, str | int | float) and fault["loc"][-1] not in ADDRESSES
+    shown = f" (is {given!r})" if may_show else ""
+    return f"{where}: {message[0].lower()}{message[1:]}{shown}" if where else message
+
+
+def _keys(place: tuple[Any, ...], document: Any) -> list[str]:
+    """The keys that lead to a fault. Where `name` decides among several sections, pydantic puts that name between."""
+    keys: list[str] = []
+    for part in place:
+        is_name = isinstance(document, dict) and part not in document and document.get("name") == part
+        if not is_name:
+            keys.append(str(part))
+            document = document.get(part) if isinstance(document, dict) else None
+    return keys

@@ -1,0 +1,40 @@
+"""Typed settings of privacy: whose records may be used."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from .section import Section
+
+
+class Registry(Section):
+    path: str | None
+    variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None
+    query: str | None
+
+    @model_validator(mode="after")
+    def _names_one_place(self) -> Registry:
+        if (self.path is None) == (self.variable is None):
+            raise ValueError("either path or variable must be set, and the other be null")
+        if self.path is not None and "://" in self.path and not self.path.startswith("s3://"):
+            raise ValueError("path is a file or an s3:// address; any other address belongs into the variable")
+        if self.query is not None and self.variable is None:
+            raise ValueError("query needs variable, the name of the variable that holds the database's address")
+        return self
+
+
+class Privacy(Section):
+    name: Literal["none", "registry"]
+    live: Annotated[list[str], Field(max_length=1)]
+    snapshot: str
+    salt: str
+    registry: Registry | None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Privacy:
+        # half of it switched off would let everyone pass
+        if (self.name == "registry") != bool(self.registry) or bool(self.registry) != bool(self.live):
+            raise ValueError("name, live and registry belong together: take privacy=none or privacy=registry whole")
+        return self
