@@ -29,10 +29,16 @@ class Workshop:
 
     def compose(self, *overrides: str) -> None:
         """Makes these the settings, and the outputs of earlier ones gone."""
-        self.lineage(self.project, "compose", "callbacks=none", *overrides)
+        self.set(*overrides)
         for path in (self.root / "data").iterdir():
             if path.name in ("raw", "processed", "listing.json"):
                 self.project.run("rm", "-r", str(path))
+
+    def set(self, *overrides: str) -> None:
+        """Makes these the settings, as `dvc repro` finds them once the stage config has passed."""
+        self.lineage(self.project, "compose", "callbacks=none", *overrides)
+        for name in ("params", "source"):
+            (self.root / ".checks" / name).touch()  # dvc removes what config writes before it runs
 
     def run(self, stage: str, code: int | None = 0, **environment: str) -> str:
         """What a stage says."""
@@ -67,7 +73,4 @@ class Workshop:
 @pytest.fixture(scope="module")
 def workshop(installed: Project, lineage: Lineage, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     root = bake(tmp_path_factory.mktemp("workshop"))
-    workshop = Workshop(Project(root, installed.venv, installed.environment), lineage)
-    for name in ("params", "source"):
-        (root / ".checks" / name).touch()  # what the stage config writes
-    return workshop
+    return Workshop(Project(root, installed.venv, installed.environment), lineage)

@@ -49,9 +49,7 @@ def photos(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def configure(workshop: Workshop, folder: Path, *more: str) -> None:
-    workshop.lineage(
-        workshop.project, "compose", "callbacks=none", "data=image_folder", f"data.source.path='{folder}'", *more
-    )
+    workshop.set("data=image_folder", f"data.source.path='{folder}'", *more)
 
 
 @pytest.mark.usefixtures("photos")

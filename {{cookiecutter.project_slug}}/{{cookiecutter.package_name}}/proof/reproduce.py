@@ -19,7 +19,6 @@ from ..pipeline.dvcfile import locked_hash, read_lock
 from ..pipeline.runner import kept_folder
 from ..settings import flatten
 from ..settings.model import PRETRAINED
-from ..weights import kept_file
 from .case import Case, Evidence
 from .restore import clean_environment, require_empty, restore_added, restore_code, run
 
@@ -97,7 +96,7 @@ def _keep_weights_of_then(evidence: Evidence, commit: str, project: Path) -> Non
         return
     kept = kept_folder(project, "weights")
     fetched = evidence.objects.fetch(md5, kept / md5)
-    (kept / md5).replace(kept_file(kept, fetched.sha256))
+    (kept / md5).replace(kept / fetched.sha256)  # the name under which KnownFile keeps it
 
 
 def _environment(project: Path, here: bool) -> Path:

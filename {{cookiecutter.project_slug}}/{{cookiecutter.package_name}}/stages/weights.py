@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import shutil
 
-from ..lineage.anchor import main_root
+from ..download import KnownFile
 from ..pipeline.outputs import Inputs, Outputs
 from ..pipeline.runner import Report, run
 from ..settings import Settings
-from ..weights import bring
+
+OTHERWISE = "Or train without these weights: `-S model.pretrained=false`."
 
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
-    bring(settings.weights, outputs["models/pretrained.pth"], report.cache, main_root(Path.cwd()))
+    wanted = settings.weights
+    assert wanted.url is not None and wanted.sha256 is not None  # the settings were checked
+    file = KnownFile(wanted.url, wanted.sha256, "weights", OTHERWISE).obtain(report.cache, report.root)
+    shutil.copyfile(file, outputs["models/pretrained.pth"])
 
 
 if __name__ == "__main__":

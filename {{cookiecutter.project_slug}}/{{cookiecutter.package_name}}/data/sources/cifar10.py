@@ -22,12 +22,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ...download import KnownFile
 from ...errors import DataError
 from ...settings.data import Cifar10Source
 from ..images import encode
 from ..raw import RAW_SCHEMA, RECORDS
 from . import Place
-from .download import download, hash_file
 
 BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 NAMES = "batches.meta"
@@ -37,7 +37,7 @@ LARGEST = 2**26  # bytes of a file in the archive; the true ones have 31 MB
 
 def fetch(settings: Cifar10Source, place: Place) -> None:
     """Writes records.parquet. Raises DataError if the archive cannot be had or is not what it should be."""
-    archive = _archive(settings, place)
+    archive = KnownFile(settings.url, settings.sha256, "data.source").obtain(place.kept, place.root)
     try:
         files = _unpack(archive)
         names = [name.decode() for name in _field(files[NAMES], "label_names")]
@@ -48,18 +48,6 @@ def fetch(settings: Cifar10Source, place: Place) -> None:
             "Check data.source.url and data.source.sha256."
         ) from None
     pq.write_table(pa.concat_tables(tables), place.folder / RECORDS, compression="none")
-
-
-def _archive(settings: Cifar10Source, place: Place) -> Path:
-    if "://" in settings.url:
-        return download(settings.url, settings.sha256, place.kept)
-    path = place.root / Path(settings.url).expanduser()
-    if not path.is_file():
-        raise DataError(f"{path} is no file. Put the archive there, or give data.source.url an address.")
-    found = hash_file(path)
-    if found != settings.sha256:
-        raise DataError(f"{path} is not what data.source.sha256 promises: its SHA-256 is {found}. Load it again.")
-    return path
 
 
 def _unpack(archive: Path) -> dict[str, dict[bytes, Any]]:

@@ -7,9 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from project.download import KnownFile
 from project.errors import DataError
-from project.settings.model import Weights
-from project.weights import bring, kept_file
 
 DATA = b"weights " * 300_000  # more than two pieces
 SHA256 = sha256(DATA).hexdigest()
@@ -45,53 +44,57 @@ def host() -> Iterator[str]:
     server.server_close()
 
 
-def fetch(folder: Path, url: str) -> bytes:
-    bring(Weights(live=["imagenet"], start="", url=url, sha256=SHA256), folder / "out", folder / "kept", folder)
-    return (folder / "out").read_bytes()
+def obtain(folder: Path, url: str) -> bytes:
+    return KnownFile(url, SHA256, "weights", "Or do without.").obtain(folder / "kept", folder).read_bytes()
 
 
 @pytest.mark.parametrize("path", ["/weights.pth", "/busy"])
 def test_the_file_is_brought_and_kept(tmp_path: Path, host: str, path: str) -> None:
-    assert fetch(tmp_path, host + path) == DATA
+    assert obtain(tmp_path, host + path) == DATA
     asked = Host.asked
-    assert fetch(tmp_path, host + path) == DATA
+    assert obtain(tmp_path, host + path) == DATA
     assert Host.asked == asked
-    kept_file(tmp_path / "kept", SHA256).write_bytes(b"damaged")
-    assert fetch(tmp_path, host + path) == DATA
+    (tmp_path / "kept" / SHA256).write_bytes(b"damaged")
+    assert obtain(tmp_path, host + path) == DATA
     assert Host.asked > asked
 
 
-def test_a_path_does_as_well(tmp_path: Path) -> None:
+def test_a_path_does_as_well_and_needs_not_be_there_once_the_file_is_kept(tmp_path: Path) -> None:
     (tmp_path / "mirror.pth").write_bytes(DATA)
-    assert fetch(tmp_path, "mirror.pth") == DATA
-    assert fetch(tmp_path, str(tmp_path / "mirror.pth")) == DATA
+    assert obtain(tmp_path, "mirror.pth") == DATA
+    assert obtain(tmp_path, str(tmp_path / "mirror.pth")) == DATA
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "mirror.pth").rename(tmp_path / "kept" / SHA256)
+    assert obtain(tmp_path, "mirror.pth") == DATA
 
 
 def refusal(folder: Path, url: str) -> str:
     """What is said; nothing may be left that could be taken for the file."""
     with pytest.raises(DataError) as caught:
-        fetch(folder, url)
-    assert not (folder / "out").exists()
-    assert [path for path in folder.rglob("*") if path.is_file()] == []
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+        obtain(folder, url)
+    assert not (folder / "kept" / SHA256).exists()
+    said = str(caught.value)
+    assert "\n" not in said
+    assert said.endswith(" Or do without.")
+    return said
 
 
 @pytest.mark.parametrize("path", ["/gone", "/cut"])
 def test_a_file_that_cannot_be_had_is_told_with_the_ways_out(tmp_path: Path, host: str, path: str) -> None:
     said = refusal(tmp_path, host + path)
-    assert "-S model.pretrained=false" in said
-    assert "-S weights.url=" in said
+    assert said.startswith(f"{host}{path} could not be downloaded: ")
+    assert "name a mirror in weights.url" in said
 
 
 def test_without_a_network_the_same_ways_out_are_told(tmp_path: Path) -> None:
     said = refusal(tmp_path, "http://nowhere.invalid/weights.pth")
-    assert said.startswith("http://nowhere.invalid/weights.pth does not give the weights (")
-    assert "-S model.pretrained=false" in said
+    assert said.startswith("http://nowhere.invalid/weights.pth could not be downloaded: ")
     assert "<" not in said  # the name of a class
 
 
-def test_other_bytes_are_refused_with_both_hashes(tmp_path: Path, host: str) -> None:
-    said = refusal(tmp_path, f"{host}/tampered")
-    assert SHA256 in said
+@pytest.mark.parametrize("is_local", [True, False])
+def test_other_bytes_are_refused_with_their_hash(tmp_path: Path, host: str, is_local: bool) -> None:
+    (tmp_path / "mirror.pth").write_bytes(DATA[:-1] + b"?")
+    said = refusal(tmp_path, "mirror.pth" if is_local else f"{host}/tampered")
+    assert "not what weights.sha256 promises" in said
     assert sha256(DATA[:-1] + b"?").hexdigest() in said

@@ -1,8 +1,9 @@
-"""Downloads of one file whose SHA-256 is known: tried again, resumed after a kill, and never taken for whole before."""
+"""One file whose SHA-256 is known: downloads are retried, resumed after a kill, and never taken for whole before."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-from ...errors import DataError
+from .errors import DataError
 
 CHUNK = 2**16  # bytes; what has arrived of one is lost when the connection breaks
 TIMEOUT = 30  # seconds without an answer, or without a byte
@@ -18,17 +19,73 @@ TRIES = 5  # in a row that bring nothing new
 BUSY = (429, 500, 502, 503, 504)
 
 
-def download(url: str, sha256: str, kept: Path) -> Path:
-    """The file at `url`, of which `kept` keeps what was loaded, whole or not, under its hash.
+@dataclass(frozen=True)
+class KnownFile:
+    """A file whose content is known before it is there."""
 
-    Raises DataError if it cannot be loaded, or is another file: then nothing of it is kept.
-    """
-    target = kept / sha256
-    kept.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_suffix(".lock")):  # experiments that run side by side share one download
-        if not target.exists() or hash_file(target) != sha256:
-            _download(url, sha256, target)
-    return target
+    url: str  # an http(s) address, or a path, absolute or relative to the project
+    sha256: str
+    section: str  # of the settings that name both, for people
+    otherwise: str = ""  # a sentence that says what to do without the file
+
+    def obtain(self, kept: Path, root: Path) -> Path:
+        """The file: from the folder `kept`, which also keeps what is loaded, whole or not; or else from its address.
+
+        `root` is what a relative path is relative to. Raises DataError if it cannot be had, or is another file: then
+        nothing of it is kept.
+        """
+        target = kept / self.sha256
+        if "://" not in self.url and not target.exists():
+            return self._local(root)
+        kept.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.with_suffix(".lock")):  # experiments that run side by side share one download
+            if not target.exists() or hash_file(target) != self.sha256:
+                self._download(target)
+        return target
+
+    def _local(self, root: Path) -> Path:
+        path = root / Path(self.url).expanduser()
+        if not path.is_file():
+            raise DataError(f"{path} is no file. Put it there, or give {self.section}.url an address.{self._else}")
+        found = hash_file(path)
+        if found != self.sha256:
+            raise DataError(
+                f"{path} is not what {self.section}.sha256 promises: its SHA-256 is {found}. Load it again.{self._else}"
+            )
+        return path
+
+    def _download(self, target: Path) -> None:
+        partial = target.with_suffix(".partial")
+        was_resumed = partial.exists()
+        self._load(partial)
+        found = hash_file(partial)
+        if found != self.sha256 and was_resumed:  # the first half may have come from another place, or another file
+            partial.unlink()
+            self._load(partial)
+            found = hash_file(partial)
+        if found != self.sha256:
+            size = partial.stat().st_size
+            partial.unlink()
+            raise DataError(
+                f"what {self.url} holds is not what {self.section}.sha256 promises: {size} bytes with SHA-256 {found}. "
+                f"Nothing of it was used or kept. Run this again, or name a mirror in {self.section}.url.{self._else}"
+            )
+        partial.replace(target)
+
+    def _load(self, partial: Path) -> None:
+        import requests
+
+        try:
+            _load(self.url, partial)
+        except requests.RequestException as error:
+            raise DataError(
+                f"{self.url} could not be downloaded: {_reason(error)}. What was loaded is kept, and the next run "
+                f"goes on from there. Look at the network, or name a mirror in {self.section}.url.{self._else}"
+            ) from None
+
+    @property
+    def _else(self) -> str:
+        return f" {self.otherwise}" if self.otherwise else ""
 
 
 def hash_file(path: Path) -> str:
@@ -37,27 +94,11 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(url: str, sha256: str, target: Path) -> None:
-    partial = target.with_suffix(".partial")
-    was_resumed = partial.exists()
-    _load(url, partial)
-    found = hash_file(partial)
-    if found != sha256 and was_resumed:  # the first half may have come from another place, or another file
-        partial.unlink()
-        _load(url, partial)
-        found = hash_file(partial)
-    if found != sha256:
-        size = partial.stat().st_size
-        partial.unlink()
-        raise DataError(
-            f"what {url} holds is not what data.source.sha256 promises: {size} bytes with SHA-256 {found}. Nothing was "
-            "unpacked or kept. Run this again, or name a mirror in data.source.url."
-        )
-    partial.replace(target)
-
-
 def _load(url: str, partial: Path) -> None:
-    """Appends to `partial` what is missing of the file at `url`. A connection that breaks off is taken up again."""
+    """Appends to `partial` what is missing of the file at `url`. A connection that breaks off is taken up again.
+
+    Raises requests.RequestException if it cannot be had.
+    """
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
@@ -78,10 +119,7 @@ def _load(url: str, partial: Path) -> None:
                 # what the session has tried again by itself will not go better now
                 is_final = isinstance(error, requests.HTTPError | requests.ConnectionError) and failures > 0
                 if is_final or failures == TRIES:
-                    raise DataError(
-                        f"{url} could not be downloaded: {_reason(error)}. What was loaded is kept, and the next run "
-                        "goes on from there. Look at the network, or name a mirror in data.source.url."
-                    ) from None
+                    raise
 
 
 def _size(path: Path) -> int:
