@@ -26,7 +26,7 @@ import json, sys, traceback
 from pathlib import Path
 from {package}.data.registry import read_registry
 from {package}.errors import RegistryError
-from {package}.settings import Registry
+from {package}.settings.privacy import Registry
 try:
     entries = read_registry(Registry(**json.loads(sys.argv[1])), Path.cwd())
 except RegistryError as error:
