@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +61,15 @@ def shards(project: Project) -> list[str]:
 def manifest(project: Project) -> str:
     listing = project.listing(project.out("preprocess", "data/processed"))
     return next(entry["md5"] for entry in listing if entry["relpath"] == "manifest.parquet")
+
+
+def put(project: Project, data: bytes, suffix: str = "") -> str:
+    """Puts an object into cache and remote, under the name that its bytes have."""
+    md5 = hashlib.md5(data).hexdigest() + suffix
+    for path in (project.cached(md5), project.object(md5)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return md5
 
 
 def artifact(project: Project, name: str) -> Path:

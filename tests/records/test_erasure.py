@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pyarrow.parquet as pq
 import pytest
 from aws_standin.container import can_run
 from baked import Project
 from cloud import REGION
 from command import Lineage
 from consent import FIRST, OUT, SECOND, STAYS, Cycle, finish, without, write_registry
+from damage import put
 from servers import aws_standin
 
 YES = ("--execute", "--yes", "--reason", "request 17")
@@ -181,3 +183,21 @@ def test_versions_and_locks_of_a_bucket(cycle: Cycle, lineage: Lineage, tmp_path
         assert [version["VersionId"] for version in left["Versions"]] == [newest]
         assert "are still there" in lineage.verify(project, FIRST).link("DVC remote")["text"]
         assert (project.root / ".dvc" / "tmp" / "erasures").exists()  # the notes, from which it goes on
+
+
+def test_raw_data_that_no_commit_names(project: Project, lineage: Lineage, tmp_path: Path) -> None:
+    """Of a fetch after which something else was fetched, and nothing committed."""
+    pq.write_table(
+        pq.read_table(project.root / "data" / "raw" / "records.parquet"), tmp_path / "other", compression="zstd"
+    )
+    records = put(project, (tmp_path / "other").read_bytes())
+    put(project, json.dumps([{"md5": records, "relpath": "records.parquet"}]).encode(), ".dir")
+    assert records in [holder["md5"] for holder in plan(lineage, project, OUT)["holders"]]
+    lineage(project, "erase", OUT, *YES)
+    assert files_with(OUT, project) == set()
+
+
+def test_an_id_of_nobody(cycle: Cycle, lineage: Lineage) -> None:
+    status, output, errors = lineage.run(cycle.project, "erase", "PAT-0023", "--plan")
+    assert (status, output) == (1, "")
+    assert "no manifest and no consent registry has ever held 'PAT-0023'" in errors

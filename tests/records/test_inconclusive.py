@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from consent import (
     STAYS,
     Cycle,
 )
-from damage import flip, manifest, overwrite, run_artifact, training_run
+from damage import flip, manifest, overwrite, put, run_artifact, training_run
 
 
 def test_the_copy_that_is_damaged_passes_undamaged(project: Project, excluded: Ask) -> None:
@@ -163,15 +162,6 @@ def test_a_manifest_that_lacks_a_subject_of_the_shards(project: Project, exclude
     assert answer.document["reasons"] == [
         f"dataset {forged}: the manifest of dataset {forged} does not hold what the shards hold (`lineage verify`)"
     ]
-
-
-def put(project: Project, data: bytes, suffix: str = "") -> str:
-    """Puts an object into cache and remote, under the name that its bytes have."""
-    md5 = hashlib.md5(data).hexdigest() + suffix
-    for path in (project.cached(md5), project.object(md5)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return md5
 
 
 def test_a_damaged_copy_in_the_cache_is_passed_over_where_the_remote_is_whole(project: Project, excluded: Ask) -> None:

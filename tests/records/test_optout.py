@@ -303,3 +303,12 @@ def test_without_a_registry_nobody_is_asked(project: Project, lineage: Lineage) 
     status, _, errors = lineage.run(project, "audit", "affected")
     assert status == 2
     assert "this project asks nobody for consent" in errors
+
+
+def test_a_composition_that_forgets_the_registry_is_stopped(project: Project) -> None:
+    project.compose("train=debug")
+    output = project.dvc("repro", code=255)
+    assert "config: the last commit asks a consent registry, params.yaml does not any more" in output
+    assert "Traceback" not in output
+    project.commit("Nobody is asked any more")  # that is how it is meant
+    project.run("python", "-m", "traceable_digits.stages.config")

@@ -157,6 +157,11 @@ def test_a_class_that_is_missing_from_train_is_refused(settings: Data) -> None:
         chosen(rare, settings)
 
 
+def test_one_class_alone_is_refused(settings: Data) -> None:
+    with pytest.raises(DataError, match="all records are of one class, 'no'"):
+        chosen([{**record, "label": "no"} for record in records()], settings)
+
+
 def test_a_class_that_is_missing_elsewhere_is_warned_of(settings: Data) -> None:
     in_train = next(row for row in chosen(records(), settings) if row.split == "train")
     rare = relabelled(in_train.record_id)

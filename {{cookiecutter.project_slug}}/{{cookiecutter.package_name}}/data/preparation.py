@@ -118,6 +118,8 @@ def _refuse_faulty(raw: list[dict[str, str]]) -> None:
 
 
 def _check_splits(rows: list[Row], classes: list[str]) -> None:
+    if len(classes) == 1:
+        raise DataError(f"all records are of one class, {classes[0]!r}: there is nothing to tell apart. Bring another.")
     for split in SPLITS:
         present = {row.label for row in rows if row.split == split}
         missing = ", ".join(name for name in classes if name not in present)

@@ -13,6 +13,7 @@ from ..errors import ProjectError
 from ..project import project_root
 
 if TYPE_CHECKING:
+    from ..proof.case import Evidence
     from .execute import Plan
 
 
@@ -38,7 +39,10 @@ def erase(
         raise typer.BadParameter("name a subject" + ("; no erasure was interrupted here" if do_it else ""))
     if any(id_ != id_.strip() or not id_ for id_ in ids or []):
         raise ProjectError("an id is empty or has blanks around it.")
-    plans = begun if not ids else [plan(evidence, list(dict.fromkeys(ids)))]
+    wanted_ids = list(dict.fromkeys(ids or []))
+    plans = begun if not ids else [plan(evidence, wanted_ids)]
+    if nobody := _strangers(evidence, plans, wanted_ids):
+        raise ProjectError(f"no manifest and no consent registry has ever held {', '.join(map(repr, nobody))}.")
     for wanted in plans:
         if as_json:
             print(json.dumps(asdict(wanted), indent=2, ensure_ascii=False))
@@ -61,6 +65,17 @@ def erase(
     if left:
         print("`lineage erase --execute` goes on with what is left.")
     sys.exit(2 if left else 0)
+
+
+def _strangers(evidence: Evidence, plans: list[Plan], ids: list[str]) -> list[str]:
+    """Ids that nothing has ever held, where nothing was found: a typing error must not pass for somebody erased."""
+    from ..audit.questions import never_held
+
+    if any(plan.holders or plan.copies or plan.unknown for plan in plans):
+        return []
+    tombs = [dataset for erasure in evidence.erasures.all for dataset in erasure.datasets.values()]
+    erased = {subject_id for subject_id in ids if any(tomb.holds(subject_id) for tomb in tombs)}
+    return sorted(never_held(evidence, ids, erased))
 
 
 def _show(plan: Plan) -> None:

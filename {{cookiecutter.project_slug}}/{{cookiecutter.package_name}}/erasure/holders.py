@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from ..audit.scope import Scope
 from ..data.dataset import MANIFEST, SHARDS
+from ..data.raw import RECORDS
 from ..errors import LineageError
 from ..lineage.facts import DATASET, RAW
 from ..pipeline.dvcfile import locked_hash, read_lock
@@ -67,7 +69,16 @@ class Holders:
                 for path, md5 in history.added(commit).items()
                 if path == RAW or path.startswith(f"{FOLDER}/")
             }
-        return {(path, md5) for path, md5 in folders if md5 != "None"}
+        folders |= {(RAW, run.data.tags.get("dvc_raw_md5", "None")) for run in self._evidence.store.runs.values()}
+        return {(path, md5) for path, md5 in [*folders, *self._cached] if md5 != "None"}
+
+    @property
+    def _cached(self) -> Iterator[tuple[str, str]]:
+        """What the cache holds of results that neither a commit nor a run names: of a fetch after which all failed."""
+        for md5 in self._evidence.objects.cached_folders():
+            with suppress(LineageError):  # one that is damaged tells nothing
+                names = self._evidence.objects.listing(md5)
+                yield from ((path, md5) for path, name in ((RAW, RECORDS), (DATASET, MANIFEST)) if name in names)
 
     def _in_folder(self, path: str, md5: str) -> Iterator[Holder]:
         try:

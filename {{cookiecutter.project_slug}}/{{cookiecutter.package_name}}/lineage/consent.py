@@ -8,9 +8,11 @@ from pathlib import Path
 from ..data.consent import active, read_snapshot
 from ..env import PIPELINE_CALLBACKS, PIPELINE_CONSENT
 from ..errors import ConsentError
-from ..pipeline.dvcfile import Pipeline, Stage
+from ..pipeline.dvcfile import PARAMS_FILE, Pipeline, Stage
+from ..pipeline.yaml12 import parse_yaml
 from ..settings import Settings
 from .anchor import main_root
+from .git import Repository
 
 
 def read_now(settings: Settings) -> dict[str, str]:
@@ -34,6 +36,7 @@ def require_consent(root: Path, pipeline: Pipeline, stage: Stage, settings: Sett
     Only dvc knows the order of stages: `dvc repro --single-item` would go past the stage that reads the registry.
     """
     if settings.privacy.registry is None:
+        _refuse_to_ask_nobody(root)
         return
     snapshot = settings.privacy.snapshot
     reader = pipeline.producer(snapshot)
@@ -46,4 +49,14 @@ def require_consent(root: Path, pipeline: Pipeline, stage: Stage, settings: Sett
         raise ConsentError(
             f"the consent of {len(ended)} subjects in {snapshot} is not active any more. `dvc repro` reads the "
             "registry and takes their records out."
+        )
+
+
+def _refuse_to_ask_nobody(root: Path) -> None:
+    """Raises ConsentError if the last commit asks a consent registry: a composition forgets what was not said again."""
+    committed = parse_yaml(Repository(root).run("show", f"HEAD:./{PARAMS_FILE}") or "") or {}
+    if committed.get("privacy", {}).get("name") == "registry":
+        raise ConsentError(
+            f"the last commit asks a consent registry, {PARAMS_FILE} does not any more, so everybody's records would "
+            "be used. Compose with privacy=registry, or better set it in conf/config.yaml; if it is meant, commit first."
         )

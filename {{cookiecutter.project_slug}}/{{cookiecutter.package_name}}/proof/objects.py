@@ -94,6 +94,10 @@ class Objects:
         path = Path(self._cache.oid_to_path(md5))
         return path if path.is_file() else None
 
+    def cached_folders(self) -> list[str]:
+        """The folders whose listings the cache holds, by hash."""
+        return sorted(f"{path.parent.name}{path.name}" for path in Path(self._cache.path).glob("??/*.dir"))
+
     def is_nowhere(self, md5: str) -> bool:
         """Whether neither the cache nor the remote has an object of that name."""
         return self.cached(md5) is None and self.held([md5])[md5].size is None

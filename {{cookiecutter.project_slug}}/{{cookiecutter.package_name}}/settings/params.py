@@ -80,7 +80,9 @@ def load_settings(path: Path) -> Settings:
         return Settings.model_validate(document)
     except ValidationError as error:
         faults = "; ".join(_fault(fault, document) for fault in error.errors())
-        raise SettingsError(f"{path.name}: {faults}. Set it in conf/ or with `-S`; conf/ comments each key.") from None
+        raise SettingsError(
+            f"{path.name}: {faults}. Correct it in conf/ or in the override; conf/ comments each key."
+        ) from None
 
 
 def read_params(path: Path) -> dict[str, Any]:
