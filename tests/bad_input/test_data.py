@@ -54,6 +54,15 @@ def test_links_that_lead_nowhere_or_in_a_circle(workshop: Workshop, tmp_path: Pa
     assert "is a link to a folder that it lies in" in workshop.refusal("listing")
 
 
+def test_a_folder_inside_of_the_project_that_git_would_take_in(workshop: Workshop) -> None:
+    (workshop.root / "photos").mkdir()
+    workshop.compose("data=image_folder", "data.source.path=photos")
+    assert "photos lies inside of the project" in workshop.refusal("config")
+    with (workshop.root / ".gitignore").open("a") as ignored:
+        ignored.write("/photos/\n")
+    workshop.run("config")
+
+
 def test_what_dvc_should_version_is_missing(workshop: Workshop) -> None:
     workshop.compose("data=dvc_folder")
     output = workshop.project.dvc("repro", "fetch", code=None)

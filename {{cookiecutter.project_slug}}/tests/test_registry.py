@@ -331,7 +331,7 @@ BROKEN = {
     "empty": (b"", "it has no rows"),
     "a header only": (f"{HEADER}\n\n".encode(), "it has no rows"),
     "no header": (GOOD.encode(), "no column subject_id; no column consent_status; no column effective_at"),
-    "semicolons": (HEADER.replace(",", ";").encode(), "no column subject_id"),
+    "semicolons": (HEADER.replace(",", ";").encode(), "its columns are separated by semicolons, not by commas"),
     "a missing column": (b"subject_id,effective_at\nP-1,2024-01-31T08:30:00Z\n", "refused: no column consent_status. "),
     "a column twice": (f"subject_id,{HEADER}\nP-0,{GOOD}\n".encode(), "more than one column subject_id"),
     "a capital column": (HEADER.upper().encode(), "no column subject_id"),

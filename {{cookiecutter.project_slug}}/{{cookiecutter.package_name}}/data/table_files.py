@@ -11,6 +11,7 @@ from typing import Any
 from .ids import LOST
 
 SHOWN = 5  # rows that a message names for each kind of fault
+SEPARATORS = {";": "semicolons", "\t": "tabs"}
 TEXT = ("string", "large_string", "string_view")  # Arrow's
 
 Row = tuple[Any, ...]  # its number, as a person counts, and the columns that were asked for
@@ -63,6 +64,10 @@ def _csv(data: bytes, columns: tuple[str, ...], faults: Faults) -> Iterator[Row]
     try:
         for fields in reader:
             if not places:
+                separator = next((mark for mark in SEPARATORS if len(fields) == 1 and mark in fields[0]), None)
+                if separator:  # as spreadsheets write it in much of the world
+                    faults.add(f"its columns are separated by {SEPARATORS[separator]}, not by commas")
+                    return
                 width, places = len(fields), positions(fields, columns, faults)
                 if not places:
                     return

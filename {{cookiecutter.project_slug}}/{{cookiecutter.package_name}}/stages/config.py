@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..errors import DataError
 from ..lineage.composition import require_fresh_params
+from ..lineage.git import Repository
 from ..pipeline.dvcfile import PARAMS_FILE
 from ..pipeline.outputs import Inputs, Outputs
 from ..pipeline.runner import Report, run
@@ -22,11 +24,22 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
 
 
 def _require_source(data: Data) -> None:
-    """Raises DataError if what DVC should version is not there: dvc itself would not say what to do."""
+    """Raises DataError if what DVC should version is not there, or what it does not version lies in Git's way.
+
+    dvc itself would not say what to do.
+    """
     if data.is_versioned and not Path(data.listing).exists():
         raise DataError(
             f"{data.listing}, where data.source.path says that the records are, is missing. Put them there and run "
             f"`dvc add {data.listing}`; or `dvc pull {data.listing}` if DVC has them."
+        )
+    path = getattr(data.source, "path", "s3://")
+    folder = Path(os.path.normpath(Path.cwd() / Path(path).expanduser()))
+    is_elsewhere = "://" in path or not folder.is_relative_to(Path.cwd())
+    if data.live and not is_elsewhere and Repository(Path.cwd()).run("check-ignore", "--", str(folder)) is None:
+        raise DataError(
+            f"{path} lies inside of the project, where `git add --all` would take every image into Git for good. Move "
+            "it beside the project; or have DVC keep it: data=dvc_folder."
         )
 
 

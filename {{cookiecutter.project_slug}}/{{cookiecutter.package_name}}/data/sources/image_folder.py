@@ -144,7 +144,7 @@ def _of_table(name: str, files: Files) -> list[Entry]:
             for fault in filter(None, (fault_of_id(getattr(entry, column), column) for column in COLUMNS)):
                 faults.add(fault, number)
             if entry.path and entry.path not in there:
-                faults.add("a path where there is no file", number)
+                faults.add(f"no file at a path (it has / for \\ and begins below {files.name})", number)
             if record_id in first:
                 faults.add("a record_id for the second time", f"{number} (as in {first[record_id]})")
             first.setdefault(record_id, number)
