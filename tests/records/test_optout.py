@@ -293,9 +293,14 @@ def test_a_registry_that_cannot_be_read_stops_the_pipeline(text: str | None, rea
     write_registry(guarded, without(OUT))
 
 
-def test_without_a_registry_nobody_is_asked(project: Project, lineage: Lineage) -> None:
+def test_nobody_is_asked_once_a_commit_says_so(project: Project, lineage: Lineage) -> None:
+    """A composition that leaves the registry out could be an oversight."""
     (project.root / "consent.csv").unlink()
-    lineage(project, "compose", "privacy=none", "train=debug")
+    lineage(project, "compose", "train=debug")
+    refused = project.dvc("repro", "preprocess", code=255)
+    assert "config: the last commit asks a consent registry, params.yaml does not any more" in refused
+    assert "Traceback" not in refused
+    project.commit("Nobody is asked any more")
     output = project.dvc("repro", "preprocess")
     assert "consent" not in output
     listed = set(pq.read_table(project.root / PROCESSED / "manifest.parquet")["subject_id"].to_pylist())
@@ -303,12 +308,3 @@ def test_without_a_registry_nobody_is_asked(project: Project, lineage: Lineage) 
     status, _, errors = lineage.run(project, "audit", "affected")
     assert status == 2
     assert "this project asks nobody for consent" in errors
-
-
-def test_a_composition_that_forgets_the_registry_is_stopped(project: Project) -> None:
-    project.compose("train=debug")
-    output = project.dvc("repro", code=255)
-    assert "config: the last commit asks a consent registry, params.yaml does not any more" in output
-    assert "Traceback" not in output
-    project.commit("Nobody is asked any more")  # that is how it is meant
-    project.run("python", "-m", "traceable_digits.stages.config")
