@@ -29,6 +29,9 @@ class Project:
     venv: Path
     environment: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.environment = dict(self.environment)  # what one test sets must not reach another
+
     def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
         """Starts a command in the project and does not wait for it."""
         clean = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}

@@ -13,7 +13,7 @@ CANDIDATE = "models:/traceable-digits@candidate"
 
 @pytest.mark.slow
 def test_reproduce_says_bit_identical(project: Project, lineage: Lineage) -> None:
-    assert "bit-identical, 9 of 9 outputs" in lineage(project, "reproduce", CANDIDATE)
+    assert "bit-identical, 10 of 10 outputs" in lineage(project, "reproduce", CANDIDATE)
 
 
 def test_reproduce_says_what_differs(project: Project, lineage: Lineage) -> None:
