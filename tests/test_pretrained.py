@@ -98,9 +98,9 @@ def trained(linked: Project, lineage: Lineage, host: Host, tmp_path_factory: pyt
 @pytest.mark.parametrize(
     ("file", "reasons"),
     [
-        ("tampered.pth", ["SHA-256", "it was not used"]),
-        ("missing.pth", ["404", "-S model.pretrained=false", "-S weights.url="]),
-        (None, ["-S model.pretrained=false", "-S weights.url="]),
+        ("tampered.pth", ["SHA-256", "Nothing of it was used or kept"]),
+        ("missing.pth", ["404", "-S model.pretrained=false", "name a mirror in weights.url"]),
+        (None, ["-S model.pretrained=false", "name a mirror in weights.url"]),
     ],
 )
 def test_weights_that_are_wrong_or_out_of_reach_are_told_in_a_sentence(
