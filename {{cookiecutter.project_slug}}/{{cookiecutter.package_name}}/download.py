@@ -57,11 +57,11 @@ class KnownFile:
     def _download(self, target: Path) -> None:
         partial = target.with_suffix(".partial")
         was_resumed = partial.exists()
-        self._load(partial)
+        self._append_to(partial)
         found = hash_file(partial)
         if found != self.sha256 and was_resumed:  # the first half may have come from another place, or another file
             partial.unlink()
-            self._load(partial)
+            self._append_to(partial)
             found = hash_file(partial)
         if found != self.sha256:
             size = partial.stat().st_size
@@ -72,7 +72,7 @@ class KnownFile:
             )
         partial.replace(target)
 
-    def _load(self, partial: Path) -> None:
+    def _append_to(self, partial: Path) -> None:
         import requests
 
         try:
