@@ -43,12 +43,12 @@ def refuse_taken_names():
     installed = {importable(name) for name in re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", locks, re.MULTILINE)}
     slug, package = ANSWERS["project_slug"], ANSWERS["package_name"]
     if importable(package) in installed | set(IMPORTED_AS.split()):
-        reason = f"package_name {package!r} would hide a package that the pipeline imports"
+        reason = f"package_name {package!r} would hide a package that the pipeline imports: answer my_{package}"
     elif importable(slug) in installed:
-        reason = f"project_slug {slug!r} would replace a package that the pipeline installs"
+        reason = f"project_slug {slug!r} would replace a package that the pipeline installs: answer my-{slug}"
     else:
         return
-    print(f"{reason}: answer another, for example my-{slug} and my_{package}.", file=sys.stderr)
+    print(f"{reason}, for example.", file=sys.stderr)
     sys.exit(1)  # cookiecutter removes the folder
 
 

@@ -34,6 +34,12 @@ class Workshop:
             if path.name in ("raw", "processed", "listing.json"):
                 self.project.run("rm", "-r", str(path))
 
+    def impose(self, *overrides: str) -> None:
+        """Makes these the settings unchecked, as `dvc exp run -S` does."""
+        code = "import sys; from dvc.utils.hydra import compose_and_dump as compose\n"
+        code += "compose('params.yaml', sys.argv[1], None, 'config', '.', sys.argv[2:])"
+        self.project.run("python", "-c", code, str(self.root / "conf"), "callbacks=none", *overrides)
+
     def set(self, *overrides: str) -> None:
         """Makes these the settings, as `dvc repro` finds them once the stage config has passed."""
         self.lineage(self.project, "compose", "callbacks=none", *overrides)

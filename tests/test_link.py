@@ -76,7 +76,9 @@ def test_rewritten_history_is_linked_anew(way: str, project: Project, lineage: L
     project.git("push", "--quiet", "--force", "origin", "main")
     project.git("reflog", "expire", "--expire=now", "--all")
     project.git("gc", "--quiet", "--prune=now")
-    assert lineage.verify(project, CANDIDATE).link("result commit")["state"] == "FAIL"
+    link = lineage.verify(project, CANDIDATE).link("result commit")
+    assert link["state"] == "FAIL"
+    assert "no commit holds this model. Commit after each `dvc repro`" in " ".join([link["text"], *link["faults"]])
     lineage(project, "link")
     assert project.version_tags("2")["result_git_commit_id"] == project.git("rev-parse", "HEAD") != old
     proof = lineage.verify(project, "--all")

@@ -60,22 +60,20 @@ def test_a_value_that_changes_with_the_clock_is_refused(sandbox: Project) -> Non
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("data.fraction=0", "data.fraction"),
-        ("data.fraction=1.5", "data.fraction"),
         ("data.fraction=abc", "data.fraction"),
-        ("data.split.train=0.5", "add up to 1"),
-        ("train.device=abacus", "train.device"),
         ("+train.learning_rate=1", "train.learning_rate is not a setting"),
         ("tracking.uri=https://me:secret@host", "user or password"),
         ("train.lr=???", "train.lr"),
     ],
 )
 def test_a_setting_that_cannot_work_is_told_in_a_sentence(override: str, sentence: str, sandbox: Project) -> None:
-    sandbox.compose(override)
-    output = sandbox.dvc("repro", "config", code=None)
-    assert sentence in output
-    assert "Traceback" not in output
-    assert "me:secret" not in output
+    refused = sandbox.run("lineage", "compose", override, code=1)
+    assert sandbox.git("status", "--porcelain") == ""
+    stopped = sandbox.dvc("exp", "run", "-S", override, "config", code=None)  # composes, and asks nobody
+    for output in (refused, stopped):
+        assert sentence in output
+        assert "Traceback" not in output
+        assert "me:secret" not in output
 
 
 def test_an_unknown_key_is_refused_when_composing(sandbox: Project) -> None:

@@ -78,9 +78,15 @@ def test_what_dvc_should_version_is_missing(workshop: Workshop) -> None:
         (["data=image_folder", "data.source.path=ftp://host/x"], "must be a folder of this machine or s3://"),
         (["data=image_folder", "data.source.path=x", "data.source.subject='a(b'"], "must be a regular expression"),
         (["data=image_folder", "data.source.path=x", "data.source.subject=ab"], "must have one group"),
-        (["data=image_folder", "data.source.path=x", "data.source.table=t.xlsx"], "data.source.table: "),
+        (
+            ["data=image_folder", "data.source.path=x", "data.source.table=t.xlsx"],
+            "data.source.table: must be a .csv or .parquet",
+        ),
         (["data=image_folder", "data.source.path=x", "data.live=[]"], "live and listing belong to the source"),
-        (["data=image_folder", "data.source.path=x", "+data.source.labels=1"], "data.source.labels is not a setting"),
+        (
+            ["data=image_folder", "data.source.path=x", "+data.source.labels=1"],
+            "data.source.labels is not a setting; data.source has name, path, subject, table",
+        ),
         (["data=cifar10", "data.source.sha256=abc"], "data.source.sha256: "),
         (["data=cifar10", "data.source.url='https://me:secret@host/x'"], "data.source.url: must hold no user"),
         (["data.source.name=nothing"], "data.source.name: there is no 'nothing'"),
@@ -91,10 +97,34 @@ def test_what_dvc_should_version_is_missing(workshop: Workshop) -> None:
     ],
 )
 def test_a_setting_that_cannot_work(workshop: Workshop, overrides: list[str], sentence: str) -> None:
-    workshop.compose(*overrides)
-    said = workshop.refusal("fetch")
+    """Refused by the command that composes, and by each stage, for `dvc exp run -S` asks nobody."""
+    status, composing = workshop.lineage.ask(workshop.project, "compose", *overrides)
+    workshop.impose(*overrides)
+    for said in (composing, workshop.refusal("fetch")):
+        assert sentence in said
+        assert "secret@" not in said
+    assert status == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("data.fraktion=0.5", "data.fraktion is not a setting (did you mean data.fraction?)."),
+        ("nothing.at.all=1", "nothing.at.all is not a setting; params.yaml has callbacks, compute,"),
+        ("data=cifar", "Could not find 'data/cifar'"),
+        ("data.shards.salt=a b (secret)", "the value given for data.shards.salt cannot be read"),
+        ("train.lr", "train.lr is no override: write KEY=VALUE."),
+    ],
+)
+def test_an_override_that_hydra_refuses(workshop: Workshop, override: str, sentence: str) -> None:
+    before = (workshop.root / "params.yaml").read_bytes()
+    status, said = workshop.lineage.ask(workshop.project, "compose", override)
+    assert status == 1
     assert sentence in said
-    assert "secret@" not in said
+    assert "config use +" not in said  # what + adds is refused as well
+    assert "secret" not in said
+    assert "Traceback" not in said
+    assert (workshop.root / "params.yaml").read_bytes() == before
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +190,8 @@ def test_a_class_that_is_missing_from_train_and_a_split_that_is_empty(workshop: 
         sentences.append(said)
         if "no record of class bird is in train" in said:
             return
+        assert "warning: no record of class bird is in " in said  # val, test, or both
+        assert "UserWarning" not in said
     pytest.fail("\n".join(sentences))
 
 

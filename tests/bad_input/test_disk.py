@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from baked import Project
 from photographs import photograph, put
 from stages import PACKAGE, Workshop
 
@@ -20,6 +21,11 @@ MAY_MOUNT = shutil.which("unshare") is not None and (
     subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
 )
 mounting = pytest.mark.skipif(not MAY_MOUNT, reason="mounts need root")
+
+
+def read_only(path: str) -> str:
+    """The commands that make a file or a folder read-only, for whoever runs them."""
+    return f"mount --bind {path} {path} && mount -o remount,bind,ro {path}"
 
 
 def mounted(workshop: Workshop, mount: str, stage: str, code: int) -> str:
@@ -75,9 +81,43 @@ def test_a_disk_that_fills_up_while_images_are_prepared(workshop: Workshop) -> N
 @mounting
 @pytest.mark.usefixtures("photos")
 def test_a_folder_that_is_read_only(workshop: Workshop) -> None:
-    said = mounted(workshop, "mount --bind data data && mount -o remount,bind,ro data", "fetch", 1)
+    said = mounted(workshop, read_only("data"), "fetch", 1)
     assert "read-only. Make it writable" in said
     assert "Traceback" not in said
+
+
+@pytest.fixture(scope="module")
+def tracked(baseline: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A clone of the baseline whose model is registered in a store of its own."""
+    project = baseline.clone(tmp_path_factory.mktemp("tracked") / baseline.root.name)
+    project.compose("tracking.uri=sqlite:///own.db")
+    project.dvc("repro")
+    return project
+
+
+@mounting
+@pytest.mark.parametrize(
+    ("mount", "sentence"),
+    [
+        (
+            read_only("own.db"),
+            "register: could not open a run at sqlite:///own.db: attempt to write a readonly database",
+        ),
+        (read_only("mlartifacts"), "register: could not store packages.txt at sqlite:///own.db: [Errno 30] Read-only"),
+        ("mount -t tmpfs -o size=1k tmpfs mlartifacts", "[Errno 28] No space left on device"),
+    ],
+    ids=["read-only database", "read-only artifacts", "full disk of artifacts"],
+)
+def test_a_store_that_takes_nothing(tracked: Project, mount: str, sentence: str) -> None:
+    before = tracked.lineage, tracked.lock
+    command = f"{mount} && exec dvc repro --force --single-item register"
+    said = tracked.run("unshare", "-m", "sh", "-c", command, code=255)
+    assert sentence in said
+    assert "Traceback" not in said
+    assert not (tracked.root / "lineage.json").exists()
+    tracked.dvc("repro")
+    assert (tracked.lineage, tracked.lock) == before
+    assert len(tracked.store(f"sqlite:///{tracked.root}/own.db").versions()) == 1
 
 
 @pytest.mark.usefixtures("photos")

@@ -78,7 +78,7 @@ def test_what_is_no_photograph_is_left_out_and_counted(workshop: Workshop, photo
     configure(workshop, photos)
     more = {"cat/deep/er/one.PNG", "dog/linked.jpg", "bird/a.webp"}
     assert {record["record_id"] for record in read(workshop)} == photographs().keys() | more
-    assert "3 files that are no images (2 .txt, 1 .cr2)" in workshop.run("listing")
+    assert "Left out: 3 files that are no images (2 .txt, 1 .cr2)." in workshop.run("fetch")
 
 
 def test_subjects_by_an_expression(workshop: Workshop, photos: Path) -> None:

@@ -75,7 +75,7 @@ def test_composing_reports_what_changed_and_writes_it(project: Path, package: st
 def test_a_switch_of_the_model_decides_what_training_starts_from(
     project: Path, package: str, switch: str, live: list[str]
 ) -> None:
-    done = compose(project, package, "model=mobilenet_v3_small", f"model.pretrained={switch}")
+    done = compose(project, package, "model=mobilenet_v3_small", f"model.pretrained={switch}", "data.image.size=32")
     assert done.returncode == 0, done.stderr
     weights = yaml.safe_load(params(project))["weights"]
     assert weights["live"] == live

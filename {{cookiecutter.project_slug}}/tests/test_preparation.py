@@ -8,7 +8,7 @@ import pytest
 from project.data.consent import active
 from project.data.dataset import Row
 from project.data.images import decode, encode
-from project.data.preparation import RawImages, choose, left_out
+from project.data.preparation import RawImages, absent_classes, choose, left_out
 from project.data.raw import RAW_SCHEMA
 from project.errors import DataError
 from project.settings.data import Data, Image
@@ -162,8 +162,8 @@ def test_one_class_alone_is_refused(settings: Data) -> None:
         chosen([{**record, "label": "no"} for record in records()], settings)
 
 
-def test_a_class_that_is_missing_elsewhere_is_warned_of(settings: Data) -> None:
+def test_a_class_that_is_missing_elsewhere_is_told_apart(settings: Data) -> None:
     in_train = next(row for row in chosen(records(), settings) if row.split == "train")
-    rare = relabelled(in_train.record_id)
-    with pytest.warns(UserWarning, match="class rare is in (val|test)"):
-        chosen(rare, settings)
+    rows = chosen(relabelled(in_train.record_id), settings)
+    absent = absent_classes(rows, ["no", "rare", "yes"])
+    assert absent == {"train": [], "val": ["rare"], "test": ["rare"]}

@@ -109,7 +109,7 @@ def test_a_value_that_must_be_set_is_named_with_the_way_to_set_it(tmp_path: Path
     put(params, "data.source.name", "???")
     message = complaint(tmp_path, params)
     assert "data.source.name must be set" in message
-    assert "-S data.source.name=" in message
+    assert "`data.source.name=...`" in message
 
 
 @pytest.mark.parametrize("scheme", ["https", "postgresql", "mysql+pymysql"])

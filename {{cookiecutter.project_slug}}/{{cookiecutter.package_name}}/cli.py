@@ -125,7 +125,7 @@ def trace(
 
 @app.command()
 def verify(
-    models: Annotated[list[str] | None, typer.Argument(metavar="X...", help=WHAT)] = None,
+    models: Annotated[list[str] | None, typer.Argument(metavar="X", help=WHAT)] = None,
     every: Annotated[bool, typer.Option("--all", help="Every version of this project.")] = False,
     rehash: Annotated[bool, typer.Option("--rehash", help="Read every object of the DVC remote.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,

@@ -74,7 +74,8 @@ def check(evidence: Evidence, path: Path) -> list[str]:
         ids, since = [str(subject) for subject in question["subjects"]], datetime.fromisoformat(question["since"])
         digest = sha256_of_json({key: value for key, value in certificate.items() if key != "digest"})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LineageError(f"{path} is no certificate: {error!r}.") from None
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise LineageError(f"{path} is no certificate: {reason}.") from None
     faults = [] if certificate.get("digest") == digest else ["it was changed after it was written: its digest is wrong"]
     now = compose(evidence, excluded(evidence, ids, since, moment))
     faults += [

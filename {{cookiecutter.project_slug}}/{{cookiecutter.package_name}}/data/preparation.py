@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Collection, Sequence
 
 import pyarrow as pa
@@ -54,6 +53,12 @@ def choose(
         records={split: sum(row.split == split for row in rows) for split in SPLITS},
         subjects={split: len({row.subject_id for row in rows if row.split == split}) for split in SPLITS},
     )
+
+
+def absent_classes(rows: Sequence[Row], classes: Sequence[str]) -> dict[str, list[str]]:
+    """The classes that no record of a split is of, by split."""
+    present = {split: {row.label for row in rows if row.split == split} for split in SPLITS}
+    return {split: [name for name in classes if name not in present[split]] for split in SPLITS}
 
 
 def left_out(table: pa.Table, statuses: dict[str, str], consented: frozenset[str]) -> dict[str, float]:
@@ -121,17 +126,14 @@ def _check_splits(rows: list[Row], classes: list[str]) -> None:
     if len(classes) == 1:
         raise DataError(f"all records are of one class, {classes[0]!r}: there is nothing to tell apart. Bring another.")
     for split in SPLITS:
-        present = {row.label for row in rows if row.split == split}
-        missing = ", ".join(name for name in classes if name not in present)
-        if not present:
+        if not any(row.split == split for row in rows):
             raise DataError(
                 f"the split {split!r} is empty. Raise data.fraction, give {split} a larger data.split.{split}, or "
                 "bring records of more subjects."
             )
-        if missing and split == "train":
-            raise DataError(
-                f"no record of class {missing} is in train, so no model could learn it. Raise data.fraction, bring "
-                "records of more of its subjects, or take the class out of the source."
-            )
-        if missing:
-            warnings.warn(f"no record of class {missing} is in {split}: its scores there say nothing.", stacklevel=2)
+    missing = absent_classes(rows, classes)["train"]
+    if missing:
+        raise DataError(
+            f"no record of class {', '.join(missing)} is in train, so no model could learn it. Raise data.fraction, "
+            "bring records of more of its subjects, or take the class out of the source."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from ..errors import SettingsError, StaleParamsError
 from ..pipeline.dvcfile import PARAMS_FILE
-from ..settings import flatten, read_params
+from ..settings import check_settings, flatten, no_setting, read_params
 from .anchor import main_root
 from .git import Repository
 
@@ -29,16 +30,49 @@ def compose(root: Path, overrides: list[str], output: Path) -> None:
     try:
         compose_and_dump(str(output), str(root / CONF), None, "config", str(root), overrides)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        first = " ".join(str(error).split())[:500]
-        raise SettingsError(f"conf/ cannot be composed: {first}") from error
+        why = _in_our_words(error, root, overrides, output)
+        raise SettingsError(f"conf/ cannot be composed: {why}") from error
+
+
+def _in_our_words(error: Exception, root: Path, overrides: list[str], output: Path) -> str:
+    """What Hydra refuses, without the advice that helps nobody here: a key added with + is no setting either."""
+    from hydra.errors import OverrideParseException
+
+    said = " ".join(str(error).split())
+    unknown = re.search(r"Could not override '(.+?)'", said)
+    if unknown:
+        return _no_setting(unknown[1], root, overrides, output)
+    if isinstance(error, OverrideParseException):
+        key, equals, _ = error.override.partition("=")  # the value may be an address with a password
+        if not equals:
+            return f"{key} is no override: write KEY=VALUE."
+        return (
+            f"the value given for {key} cannot be read. Where it holds blanks, brackets or commas, put it in quotes "
+            f"within the quotes of the shell: \"{key}='...'\"."
+        )
+    return said.partition(" Config search path:")[0][:500]
+
+
+def _no_setting(key: str, root: Path, overrides: list[str], output: Path) -> str:
+    """What there is in the place of a key that is no setting."""
+    others = [override for override in overrides if override.partition("=")[0].lstrip("+~") != key]
+    try:
+        compose(root, others, output)
+        return f"{no_setting(key, read_params(output))}."
+    except SettingsError:
+        return f"{key} is not a setting."  # the others cannot be composed either, and are told of next
 
 
 def compose_params(root: Path, overrides: list[str]) -> dict[str, tuple[Any, Any]]:
-    """Composes into `root`/params.yaml . Returns what changed: old and new value by key, None for no value."""
+    """Composes into `root`/params.yaml . Returns what changed: old and new value by key, None for no value.
+
+    Raises SettingsError, and changes nothing, if Hydra or the pipeline refuses the settings.
+    """
     target = root / PARAMS_FILE
     partial = target.with_name(f".{PARAMS_FILE}.partial.yaml")
     try:
         compose(root, overrides, partial)
+        check_settings(read_params(partial), PARAMS_FILE)
         changes = _changes(target, partial)
         partial.replace(target)
     finally:

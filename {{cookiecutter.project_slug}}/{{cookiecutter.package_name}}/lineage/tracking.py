@@ -215,6 +215,8 @@ def quiet() -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # the plugin for SageMaker takes every address for an ARN, and MLflow warns of its error at each request
     logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
+    # with a traceback, what is raised as well, and told in a sentence
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 @contextmanager
@@ -226,8 +228,18 @@ def saying(what: str, uri: str) -> Iterator[None]:
         raise
     # whatever a store, its driver or its object storage raises: their classes have nothing in common
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        said = _of_database(error) or error
+        reason = (str(said).strip() or type(said).__name__).splitlines()[0][:300]
         raise TrackerError(f"could not {what} at {uri}: {reason}") from error
+
+
+def _of_database(error: BaseException | None) -> object:
+    """What the database itself said, which SQLAlchemy wraps in remarks of its own; None if it said nothing."""
+    while error is not None:
+        if said := getattr(error, "orig", None):
+            return said
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def source_tags() -> dict[str, str]:

@@ -25,6 +25,11 @@ class Tally:
         if here != there:
             self.faults.append(f"{what} is {_shown(here)}, {where} says {_shown(there)}")
 
+    def fault(self, text: str) -> None:
+        """Counts one thing that is not as it should be."""
+        self.looked_at += 1
+        self.faults.append(text)
+
 
 def stages_of_model(pipeline: Pipeline, lock: Lock) -> list[Stage]:
     """The stages whose entries in dvc.lock make up a model: train, all upstream, and what ran on the model."""

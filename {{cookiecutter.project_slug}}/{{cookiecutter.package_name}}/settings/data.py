@@ -37,7 +37,7 @@ class Cifar10Source(Section):
 class ImageFolderSource(Section):
     name: Literal["image_folder"]
     path: Annotated[str, Field(min_length=1)]
-    table: Annotated[str, Field(pattern=r"(?i)\.(csv|parquet)$")] | None
+    table: str | None
     subject: str | None
 
     @field_validator("path")
@@ -46,6 +46,13 @@ class ImageFolderSource(Section):
         if "://" in path and not re.fullmatch(r"s3://[^/@?#]+(/[^?#]*)?", path):
             raise ValueError("must be a folder of this machine or s3://bucket/prefix")
         return path
+
+    @field_validator("table")
+    @classmethod
+    def _can_be_read(cls, table: str | None) -> str | None:
+        if table is not None and not table.lower().endswith((".csv", ".parquet")):
+            raise ValueError("must be a .csv or .parquet file; a spreadsheet can be saved as CSV")
+        return table
 
     @field_validator("subject")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -72,16 +73,22 @@ def _only(section: S, paths: list[list[str]]) -> S:
 
 def load_settings(path: Path) -> Settings:
     """Reads and checks params.yaml. Raises SettingsError with every fault in it."""
-    document = read_params(path)
+    return check_settings(read_params(path), path.name)
+
+
+def check_settings(document: dict[str, Any], name: str) -> Settings:
+    """The settings in what a file called `name` holds. Raises SettingsError with every fault in it."""
     missing = sorted(key for key, value in flatten(document).items() if value == "???")
     if missing:
-        raise SettingsError(f"{path.name}: {', '.join(missing)} must be set (`-S {missing[0]}=...`, or in conf/).")
+        raise SettingsError(
+            f"{name}: {', '.join(missing)} must be set, in conf/ or as an override: `{missing[0]}=...`."
+        )
     try:
         return Settings.model_validate(document)
     except ValidationError as error:
         faults = "; ".join(_fault(fault, document) for fault in error.errors())
         raise SettingsError(
-            f"{path.name}: {faults}. Correct it in conf/ or in the override; conf/ comments each key."
+            f"{name}: {faults}. Correct it in conf/ or in the override; conf/ comments each key."
         ) from None
 
 
@@ -117,6 +124,19 @@ def select(tree: dict[str, Any], dotted: str) -> Any:
     return value
 
 
+def no_setting(key: str, document: dict[str, Any]) -> str:
+    """What to say of a dotted `key` that is no setting: what `document` has in its place. Without a full stop."""
+    parts, above = key.split("."), 0
+    while above < len(parts) - 1 and isinstance(document.get(parts[above]), dict):
+        document = document[parts[above]]
+        above += 1
+    there = sorted(set(document) - {parts[above]})
+    near = get_close_matches(parts[above], there, n=1)
+    if near:
+        return f"{key} is not a setting (did you mean {'.'.join([*parts[:above], near[0]])}?)"
+    return f"{key} is not a setting; {'.'.join(parts[:above]) or 'params.yaml'} has {', '.join(there)}"
+
+
 def _fault(fault: Any, document: dict[str, Any]) -> str:
     place = _keys(fault["loc"], document)
     if fault["type"] == "missing" and place[-1:] != [fault["loc"][-1]]:
@@ -127,7 +147,7 @@ def _fault(fault: Any, document: dict[str, Any]) -> str:
         return f"{where}.name: there is no {context['tag']!r}, only {context['expected_tags']}"
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
-        return f"{where} is not a setting"
+        return no_setting(where, document)
     given = fault.get("input")
     # an address may hold a password
     may_show = isinstance(given, str | int | float) and fault["loc"][-1] not in ADDRESSES

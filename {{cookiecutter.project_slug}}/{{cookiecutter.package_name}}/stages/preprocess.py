@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from ..data.consent import active, read_snapshot
 from ..data.dataset import Description
-from ..data.preparation import RawImages, choose, left_out
+from ..data.preparation import RawImages, absent_classes, choose, left_out
 from ..data.raw import RECORDS
 from ..data.shard_cache import ShardCache
 from ..data.sharding import write_dataset
@@ -71,6 +71,9 @@ def _write(
         cache=cache,
     )
     cache.tidy()
+    for split, names in absent_classes(rows, description.classes).items():
+        if names:
+            print(f"warning: no record of class {', '.join(names)} is in {split}: its scores there say nothing.")
     return description
 
 

@@ -71,7 +71,11 @@ def fetch(settings: ImageFolderSource, place: Place) -> None:
             writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
     if place.listing is not None and json.loads(place.listing.read_text()) != _summary(entries, marks):
         raise DataError(f"{files.name} {CHANGED}.")
-    print(f"{len(entries)} records of {len({entry.label for entry in entries})} classes from {files.name}.")
+    others = _no_images(files) if settings.table is None else ""
+    print(
+        f"{len(entries)} records of {len({entry.label for entry in entries})} classes from {files.name}."
+        + (f" Left out: {others}." if others else "")
+    )
 
 
 def _summary(entries: list[Entry], marks: dict[str, str]) -> dict[str, Any]:
@@ -88,17 +92,13 @@ def _entries(settings: ImageFolderSource, files: Files) -> list[Entry]:
 
 
 def _of_tree(subject: str | None, files: Files) -> list[Entry]:
-    kinds = Counter(PurePosixPath(path).suffix.lower() for path in files.paths())
     paths = [path for path in files.paths() if PurePosixPath(path).suffix.lower() in ENDINGS]
-    others = {kind or "without an ending": count for kind, count in kinds.most_common() if kind not in ENDINGS}
-    told = f"{sum(others.values())} files that are no images ({', '.join(f'{n} {kind}' for kind, n in others.items())})"
     if not paths:
+        others = _no_images(files)
         raise DataError(
-            f"there are no images in {files.name}, {f'only {told}' if others else 'nor anything else'}. It must hold "
+            f"there are no images in {files.name}, {f'only {others}' if others else 'nor anything else'}. It must hold "
             f"a folder for each class, with images in it ({', '.join(ENDINGS)})."
         )
-    if others:
-        print(f"left out in {files.name}: {told}.")
     _refuse(
         [path for path in paths if "/" not in path],
         f"without a class directly in {files.name}",
@@ -115,6 +115,16 @@ def _of_tree(subject: str | None, files: Files) -> list[Entry]:
         "Change the expression or the paths",
     )
     return [Entry(path, str(subjects[path]), path.partition("/")[0], path) for path in paths]
+
+
+def _no_images(files: Files) -> str:
+    """How many files of a tree are no images, and of what kinds; empty if all are."""
+    kinds = Counter(PurePosixPath(path).suffix.lower() for path in files.paths())
+    others = {kind or "without an ending": count for kind, count in kinds.most_common() if kind not in ENDINGS}
+    if not others:
+        return ""
+    count, shown = sum(others.values()), ", ".join(f"{count} {kind}" for kind, count in others.items())
+    return f"{count} file{'s' * (count > 1)} that {'are no images' if count > 1 else 'is no image'} ({shown})"
 
 
 def _subject(expression: str | None, path: str) -> str | None:
