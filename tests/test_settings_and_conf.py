@@ -27,7 +27,9 @@ def test_an_edit_of_conf_stops_repro_with_the_command_to_run(sandbox: Project) -
     assert "Traceback" not in output
     assert "Running stage 'train'" not in output
     assert "train.lr: 0.02 -> 0.05" in sandbox.compose()
-    assert "Running stage 'config'" in sandbox.dvc("repro", "config")
+    output = sandbox.dvc("repro", "config")
+    assert "Running stage 'config'" in output
+    assert "settings, since the last commit: train.lr: 0.02 -> 0.05.\n" in output
 
 
 def test_the_untracked_file_that_is_the_cause_is_named(sandbox: Project) -> None:

@@ -103,7 +103,10 @@ def tracked(baseline: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
             read_only("own.db"),
             "register: could not open a run at sqlite:///own.db: attempt to write a readonly database",
         ),
-        (read_only("mlartifacts"), "register: could not store packages.txt at sqlite:///own.db: [Errno 30] Read-only"),
+        (
+            read_only("mlartifacts"),
+            "register: could not store manifest.parquet at sqlite:///own.db: [Errno 30] Read-only",
+        ),
         ("mount -t tmpfs -o size=1k tmpfs mlartifacts", "[Errno 28] No space left on device"),
     ],
     ids=["read-only database", "read-only artifacts", "full disk of artifacts"],

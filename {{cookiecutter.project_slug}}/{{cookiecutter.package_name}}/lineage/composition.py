@@ -8,8 +8,11 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+from yaml import YAMLError
+
 from ..errors import SettingsError, StaleParamsError
 from ..pipeline.dvcfile import PARAMS_FILE
+from ..pipeline.yaml12 import parse_yaml
 from ..settings import check_settings, flatten, no_setting, read_params
 from .anchor import main_root
 from .git import Repository
@@ -25,7 +28,6 @@ def compose(root: Path, overrides: list[str], output: Path) -> None:
     from dvc.utils.hydra import compose_and_dump
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
 
     try:
         compose_and_dump(str(output), str(root / CONF), None, "config", str(root), overrides)
@@ -80,6 +82,21 @@ def compose_params(root: Path, overrides: list[str]) -> dict[str, tuple[Any, Any
     return changes
 
 
+def committed_params(root: Path) -> dict[str, Any]:
+    """params.yaml of the last commit, unchecked; empty if it has none that can be read."""
+    try:
+        document = parse_yaml(Repository(root).run("show", f"HEAD:./{PARAMS_FILE}") or "")
+    except YAMLError:  # nothing can have run with it
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def changes_since_commit(root: Path) -> dict[str, tuple[Any, Any]]:
+    """The settings that the last commit has otherwise: its value and that of now by key, None for no value."""
+    changes = _differences(committed_params(root), read_params(root / PARAMS_FILE))
+    return {key: change for key, change in changes.items() if key != "conf_digest"}
+
+
 def is_fresh(root: Path) -> bool:
     """Whether params.yaml was composed from conf/ as it is now. Overrides and edits of params.yaml do not count."""
     return bool(read_params(root / PARAMS_FILE).get("conf_digest") == _conf_digest(root))
@@ -128,7 +145,10 @@ def _preview(root: Path) -> str:
 
 
 def _changes(old: Path, new: Path) -> dict[str, tuple[Any, Any]]:
-    before = flatten(read_params(old)) if old.exists() else {}
-    after = flatten(read_params(new))
+    return _differences(read_params(old) if old.exists() else {}, read_params(new))
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    before, after = flatten(old), flatten(new)
     keys = dict.fromkeys([*before, *after])
     return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import yaml
-
 from ..data.consent import active, read_snapshot
 from ..env import PIPELINE_CALLBACKS, PIPELINE_CONSENT
 from ..errors import ConsentError
 from ..pipeline.dvcfile import PARAMS_FILE, Pipeline, Stage
-from ..pipeline.yaml12 import parse_yaml
 from ..settings import Settings
 from .anchor import main_root
-from .git import Repository
+from .composition import committed_params
 
 
 def read_now(settings: Settings) -> dict[str, str]:
@@ -56,11 +53,7 @@ def require_consent(root: Path, pipeline: Pipeline, stage: Stage, settings: Sett
 
 def _refuse_to_ask_nobody(root: Path) -> None:
     """Raises ConsentError if the last commit asks a consent registry: a composition forgets what was not said again."""
-    try:
-        committed = parse_yaml(Repository(root).run("show", f"HEAD:./{PARAMS_FILE}") or "") or {}
-    except yaml.YAMLError:  # nothing can have run with it
-        return
-    if (committed.get("privacy") or {}).get("name") == "registry":
+    if (committed_params(root).get("privacy") or {}).get("name") == "registry":
         raise ConsentError(
             f"the last commit asks a consent registry, {PARAMS_FILE} does not any more, so everybody's records would "
             "be used. Compose with privacy=registry, or set it in conf/config.yaml; if it is meant, commit first."

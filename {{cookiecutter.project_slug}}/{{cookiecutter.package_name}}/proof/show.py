@@ -61,7 +61,9 @@ def show_trace(document: dict[str, Any], *, as_json: bool) -> None:
         print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
     if document["kind"] != "model version":
         scope = document["scope"]
-        console.print(f"{len(document['models'])} models ({scope['tracking_uri']}, project {scope['project_id']}).")
+        count = len(document["models"])
+        where = f"({scope['tracking_uri']}, project {scope['project_id']})"
+        console.print(f"{count} model{'s' * (count != 1)} {where}.")
 
 
 def _tree(model: dict[str, Any]) -> Tree:
@@ -93,9 +95,9 @@ def _tree(model: dict[str, Any]) -> Tree:
         node.add(f"consent snapshot  {model['consent']}")
     node.add(f"shards  {data['shards'] if data['shards'] is not None else UNKNOWN}")
     node = node.add(f"[bold]raw data[/]  {_value(model['raw']['md5'])}")
-    node = node.add(f"[bold]bytes[/]  {_value(model['places']['remote'])}")
+    node = node.add(f"[bold]bytes[/]  {_value(model['places']['remote'])}, once pushed: `lineage verify` looks")
     for md5, url in model["places"]["objects"].items():
-        here = ", also in the cache here" if model["places"]["cached"][md5] else ""
+        here = ", in the cache here" if model["places"]["cached"][md5] else ""
         node.add(f"{_value(url or md5)}{here}")
     return tree
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ..errors import DataError
-from ..lineage.composition import require_fresh_params
+from ..lineage.composition import changes_since_commit, require_fresh_params
 from ..lineage.git import Repository
 from ..pipeline.dvcfile import PARAMS_FILE
 from ..pipeline.outputs import Inputs, Outputs
@@ -14,15 +14,26 @@ from ..pipeline.runner import Report, run
 from ..settings import Settings, load_settings
 from ..settings.data import Data, ImageFolderSource
 
+SHOWN = 10  # changed settings, in one line
+
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     require_fresh_params(Path.cwd())
     data = load_settings(Path.cwd() / PARAMS_FILE).data
     _require_source(data)
     _keep_out_of_git(data)
+    _tell_changes()
     # Always the same texts: the stages downstream wait for these files and are never invalidated by them.
     outputs[".checks/params"].write_text("params.yaml is what conf/ was composed into.\n", newline="\n")
     outputs[".checks/source"].write_text("DVC sees every change of the source by itself.\n", newline="\n")
+
+
+def _tell_changes() -> None:
+    """Says which settings are not those of the last commit: a composition forgets the overrides of the one before."""
+    changes = [f"{key}: {old} -> {new}" for key, (old, new) in changes_since_commit(Path.cwd()).items()]
+    if changes:
+        more = f"; and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+        print(f"settings, since the last commit: {'; '.join(changes[:SHOWN])}{more}.")
 
 
 def _require_source(data: Data) -> None:
