@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import unicodedata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 # as JSON in a raw string: there is nothing in an answer that could end it, or be run
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
@@ -109,7 +109,7 @@ def remote(answers):
             "dvc_remote_url", "DVC takes credentials from AWS_PROFILE and the like, or .dvc/config.local"
         )
     if scheme == "s3":
-        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?", rest):
+        if not re.fullmatch(r"(?![\d.]+(/|$))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?", rest):
             return f"dvc_remote_url {url!r} names no S3 bucket: answer s3://bucket/prefix."
         return unusable(url)
     if scheme == "file":
@@ -158,7 +158,8 @@ def tracking(answers):
         if "@" in rest or SECRET.search(rest):
             how = "MLflow reads MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD from the environment"
             return credentials("mlflow_tracking_uri", how)
-        if not re.fullmatch(r"//([\w.-]+|\[[0-9a-f:]+\])(:\d{1,5})?(/[\w./~%+=?&-]*)?", rest):
+        form = re.fullmatch(r"//([\w.-]+|\[[0-9a-f:]+\])(?::(\d{1,5}))?(/[\w./~%+=?&-]*)?", rest)
+        if form is None or int(form[2] or 1) not in range(1, 65536):
             return f"mlflow_tracking_uri {uri!r} is not the address of a server: answer {MLFLOW_ADDRESS}."
         return None
     if scheme == "sqlite":
@@ -166,6 +167,12 @@ def tracking(answers):
             return (
                 f"mlflow_tracking_uri {uri!r} names no SQLite file: answer sqlite:///mlflow.db (inside the project) or "
                 "sqlite:////absolute/path/mlflow.db, of letters, digits and ./_-:@+= alone."
+            )
+        path = PurePosixPath(rest.removeprefix("///"))
+        if path.suffix not in (".db", ".sqlite", ".sqlite3") or (set(path.parts[:-1]) & set(BESIDE.split())):
+            return (
+                f"mlflow_tracking_uri {uri!r} could be a file of the project: answer one that ends with .db, .sqlite, "
+                "or .sqlite3, and is in none of the project's own folders."
             )
         return None
     if scheme == "arn":

@@ -355,7 +355,6 @@ PREFLIGHT = [
     (["compute.sagemaker.bucket=null"], "compute.sagemaker.bucket must be set"),
     (["compute.sagemaker.bucket=nobodys-bucket"], "could not use the bucket nobodys-bucket"),
     (["tracking.uri=sqlite:///mlflow.db"], "which a job cannot reach"),
-    (["tracking.uri=file:///tmp/runs"], "file:///tmp/runs, which a job cannot reach"),
     (["tracking.uri=http://127.0.0.1:9"], "http://127.0.0.1:9 does not answer"),
 ]
 

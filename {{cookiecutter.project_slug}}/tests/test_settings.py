@@ -148,6 +148,12 @@ def test_a_store_without_credentials_is_accepted(tmp_path: Path, params: dict[st
     assert load(tmp_path, params).tracking.uri == uri
 
 
+@pytest.mark.parametrize("uri", ["file:///srv/mlruns", "mlruns", "../mlruns", "http://host:99999", "http://host:port"])
+def test_a_store_that_cannot_be_one_is_refused(tmp_path: Path, params: dict[str, Any], uri: str) -> None:
+    put(params, "tracking.uri", uri)
+    assert "tracking.uri: " in complaint(tmp_path, params)
+
+
 REGISTRY = {
     "name": "registry",
     "live": ["registry"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+NOBODY = " (where there is no subject, write the record_id)"
 LOST = " (a number has lost its leading zeros)"
 
 
@@ -13,7 +14,7 @@ def fault_of_id(value: Any, name: str) -> str | None:
     Slashes, quotes and letters of any script are fine. What cannot be seen, or would break a line of a list, is not.
     """
     if value is None or value == "":
-        return f"an empty {name}"
+        return f"an empty {name}{NOBODY if name == 'subject_id' else ''}"
     if not isinstance(value, str):
         return f"a {name} that is no text{LOST if isinstance(value, int) else ''}"
     if "\0" in value or value != value.strip() or len(value.splitlines()) > 1:

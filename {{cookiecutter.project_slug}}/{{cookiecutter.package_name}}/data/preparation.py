@@ -45,7 +45,7 @@ def choose(
     rows = sorted(chosen, key=FIELDS)
     # all classes of the source, so that a class keeps its number however few records are used
     classes = sorted({row["label"] for row in raw})
-    _check_splits(rows, classes)
+    _check_splits(rows, classes, settings.fraction)
     return rows, Description(
         classes=classes,
         image_size=settings.image.size,
@@ -122,18 +122,19 @@ def _refuse_faulty(raw: list[dict[str, str]]) -> None:
                 raise DataError(f"{fault} is in the raw data: {value!r}. Give it another in the source.")
 
 
-def _check_splits(rows: list[Row], classes: list[str]) -> None:
+def _check_splits(rows: list[Row], classes: list[str], fraction: float) -> None:
     if len(classes) == 1:
         raise DataError(f"all records are of one class, {classes[0]!r}: there is nothing to tell apart. Bring another.")
+    more = "Raise data.fraction, bring" if fraction < 1 else "Bring"
     for split in SPLITS:
         if not any(row.split == split for row in rows):
             raise DataError(
-                f"the split {split!r} is empty. Raise data.fraction, give {split} a larger data.split.{split}, or "
-                "bring records of more subjects."
+                f"the split {split!r} is empty. {more} records of more subjects, or give {split} a larger "
+                f"data.split.{split}."
             )
     missing = absent_classes(rows, classes)["train"]
     if missing:
         raise DataError(
-            f"no record of class {', '.join(missing)} is in train, so no model could learn it. Raise data.fraction, "
-            "bring records of more of its subjects, or take the class out of the source."
+            f"no record of class {', '.join(missing)} is in train, so no model could learn it: those used are all in "
+            f"val or test. {more} records of more subjects of that class, or take it out of the source."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -17,7 +18,7 @@ class Tracking(Section):
 
     @field_validator("uri")
     @classmethod
-    def _no_credentials(cls, uri: str) -> str:
+    def _can_be_kept_and_asked(cls, uri: str) -> str:
         after_scheme = uri.partition("://")[2]
         secret = "@" in after_scheme or re.search(
             r"(password|passwd|pwd|token|secret|key)=", after_scheme, re.IGNORECASE
@@ -29,4 +30,11 @@ class Tracking(Section):
                 "must not hold a user or password: params.yaml is kept in Git. "
                 "MLflow reads MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD from the environment"
             )
+        try:
+            address = urlsplit(uri)
+            _ = address.port
+        except ValueError as error:
+            raise ValueError(f"is no address ({error})") from None
+        if address.scheme == "file" or not (address.scheme or uri == "databricks"):
+            raise ValueError("must be sqlite:///FILE, the address of a server, or an ARN: MLflow keeps no more folders")
         return uri
