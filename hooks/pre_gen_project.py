@@ -169,7 +169,7 @@ def tracking(answers):
                 "sqlite:////absolute/path/mlflow.db, of letters, digits and ./_-:@+= alone."
             )
         path = PurePosixPath(rest.removeprefix("///"))
-        if path.suffix not in (".db", ".sqlite", ".sqlite3") or (set(path.parts[:-1]) & set(BESIDE.split())):
+        if path.suffix not in (".db", ".sqlite", ".sqlite3") or path.parts[0] in BESIDE.split():
             return (
                 f"mlflow_tracking_uri {uri!r} could be a file of the project: answer one that ends with .db, .sqlite, "
                 "or .sqlite3, and is in none of the project's own folders."

@@ -17,7 +17,7 @@ ARN = "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-app/app-A1B2"
 # these two interact: whether others can reach the data of the models that they see
 PLACES = [
     ("../dvc-remote", "sqlite:///mlflow.db"),
-    ("../dvc-remote", "sqlite:////srv/mlflow/mlflow.db"),
+    ("../dvc-remote", "sqlite:////srv/data/mlflow.db"),
     ("/srv/Datensätze O'Brien 100%/数据 $x; [a]=b", "http://127.0.0.1:5000"),
     ("~/dvc", "http://localhost:5000/mlflow"),
     ("s3://the-data/dvc", "sqlite:///runs/läufe.db"),

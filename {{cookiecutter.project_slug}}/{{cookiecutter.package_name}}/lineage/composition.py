@@ -20,51 +20,6 @@ from .git import Repository
 CONF = "conf"
 
 
-def compose(root: Path, overrides: list[str], output: Path) -> None:
-    """Composes `root`/conf with Hydra `overrides` into `output`, just as `dvc exp run` does.
-
-    Raises SettingsError if Hydra refuses; `output` is then not written.
-    """
-    from dvc.utils.hydra import compose_and_dump
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        compose_and_dump(str(output), str(root / CONF), None, "config", str(root), overrides)
-    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        why = _in_our_words(error, root, overrides, output)
-        raise SettingsError(f"conf/ cannot be composed: {why}") from error
-
-
-def _in_our_words(error: Exception, root: Path, overrides: list[str], output: Path) -> str:
-    """What Hydra refuses, without the advice that helps nobody here: a key added with + is no setting either."""
-    from hydra.errors import OverrideParseException
-
-    said = " ".join(str(error).split())
-    unknown = re.search(r"Could not override '(.+?)'", said)
-    if unknown:
-        return _no_setting(unknown[1], root, overrides, output)
-    if isinstance(error, OverrideParseException):
-        key, equals, _ = error.override.partition("=")  # the value may be an address with a password
-        if not equals:
-            return f"{key} is no override: write KEY=VALUE."
-        return (
-            f"the value given for {key} cannot be read. Where it holds blanks, brackets or commas, put it in quotes "
-            f"within the quotes of the shell: \"{key}='...'\"."
-        )
-    return said.partition(" Config search path:")[0][:500]
-
-
-def _no_setting(key: str, root: Path, overrides: list[str], output: Path) -> str:
-    """What there is in the place of a key that is no setting."""
-    others = [override for override in overrides if override.partition("=")[0].lstrip("+~") != key]
-    try:
-        compose(root, others, output)
-        return f"{no_setting(key, read_params(output))}."
-    except SettingsError:
-        return f"{key} is not a setting."  # the others cannot be composed either, and are told of next
-
-
 def compose_params(root: Path, overrides: list[str]) -> dict[str, tuple[Any, Any]]:
     """Composes into `root`/params.yaml . Returns what changed: old and new value by key, None for no value.
 
@@ -73,9 +28,10 @@ def compose_params(root: Path, overrides: list[str]) -> dict[str, tuple[Any, Any
     target = root / PARAMS_FILE
     partial = target.with_name(f".{PARAMS_FILE}.partial.yaml")
     try:
-        compose(root, overrides, partial)
-        check_settings(read_params(partial), PARAMS_FILE)
-        changes = _changes(target, partial)
+        _compose(root, overrides, partial)
+        composed = read_params(partial)
+        check_settings(composed, PARAMS_FILE)
+        changes = _differences(read_params(target) if target.exists() else {}, composed)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -93,7 +49,8 @@ def committed_params(root: Path) -> dict[str, Any]:
 
 def changes_since_commit(root: Path) -> dict[str, tuple[Any, Any]]:
     """The settings that the last commit has otherwise: its value and that of now by key, None for no value."""
-    changes = _differences(committed_params(root), read_params(root / PARAMS_FILE))
+    committed = committed_params(root)
+    changes = _differences(committed, read_params(root / PARAMS_FILE)) if committed else {}
     return {key: change for key, change in changes.items() if key != "conf_digest"}
 
 
@@ -121,6 +78,60 @@ def require_fresh_params(root: Path) -> None:
     )
 
 
+def _compose(root: Path, overrides: list[str], output: Path) -> None:
+    """Composes `root`/conf with Hydra `overrides` into `output`, just as `dvc exp run` does.
+
+    Raises SettingsError if Hydra refuses; `output` is then not written.
+    """
+    from dvc.utils.hydra import compose_and_dump
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        compose_and_dump(str(output), str(root / CONF), None, "config", str(root), overrides)
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+        why = _in_our_words(error, root, overrides)
+        raise SettingsError(f"conf/ cannot be composed: {why}") from error
+
+
+def _in_our_words(error: Exception, root: Path, overrides: list[str]) -> str:
+    """What Hydra refuses, without the advice that helps nobody here: a key added with + is no setting either."""
+    from hydra.errors import OverrideParseException
+
+    said = " ".join(str(error).split())
+    unknown = re.search(r"Could not override '(.+?)'", said)
+    if unknown:
+        return _no_setting(unknown[1], root, overrides)
+    if isinstance(error, OverrideParseException):
+        key, equals, _ = error.override.partition("=")  # the value may be an address with a password
+        if not equals:
+            return f"{key} is no override: write KEY=VALUE."
+        return (
+            f"the value given for {key} cannot be read. Where it holds blanks, brackets or commas, put it in quotes "
+            f"within the quotes of the shell: \"{key}='...'\"."
+        )
+    return said.partition(" Config search path:")[0][:500]
+
+
+def _no_setting(key: str, root: Path, overrides: list[str]) -> str:
+    """What there is in the place of a key that is no setting."""
+    others = [override for override in overrides if override.partition("=")[0].lstrip("+~") != key]
+    if len(others) < len(overrides):
+        try:
+            return f"{no_setting(key, _composed(root, others))}."
+        except SettingsError:  # the others cannot be composed either, and are told of next
+            pass
+    return f"{key} is not a setting."
+
+
+def _composed(root: Path, overrides: list[str]) -> dict[str, Any]:
+    """What `root`/conf is with these overrides, unchecked. Raises SettingsError if it cannot be composed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / PARAMS_FILE
+        _compose(root, overrides, output)
+        return read_params(output)
+
+
 def _conf_digest(root: Path) -> str:
     # by path: hydra_plugins is no package of ours, and another project's may be importable under the same name
     spec = spec_from_file_location("composition", root / "hydra_plugins" / "composition.py")
@@ -132,20 +143,13 @@ def _conf_digest(root: Path) -> str:
 
 
 def _preview(root: Path) -> str:
-    """What composing would change, as a sentence; nothing if it cannot be composed at all."""
-    with tempfile.TemporaryDirectory() as scratch:
-        composed = Path(scratch) / PARAMS_FILE
-        try:
-            compose(root, [], composed)
-            changes = _changes(root / PARAMS_FILE, composed)
-        except SettingsError as error:
-            return f" {error}"
+    """What composing would change, as a sentence."""
+    try:
+        changes = _differences(read_params(root / PARAMS_FILE), _composed(root, []))
+    except SettingsError as error:
+        return f" {error}"
     shown = [f"{key}: {old} -> {new}" for key, (old, new) in changes.items() if key != "conf_digest"]
     return f" Composing it anew would change {'; '.join(shown)}." if shown else " No value would change."
-
-
-def _changes(old: Path, new: Path) -> dict[str, tuple[Any, Any]]:
-    return _differences(read_params(old) if old.exists() else {}, read_params(new))
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
