@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from baked import Project
 from command import Lineage
 
@@ -130,6 +131,27 @@ def test_a_dataset_that_no_commit_records_is_not_tagged(project: Project, lineag
     (project.root / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
     assert "records no dataset version" in lineage(project, "data", "tag", "v1.0", code=1)
     assert project.git("tag", "--list") == ""
+
+
+def test_a_commit_whose_raw_data_are_of_another_state_is_not_tagged(project: Project, lineage: Lineage) -> None:
+    """`dvc add` writes its .dvc file at once, and who commits dvc.lock alone leaves it behind."""
+    pipeline = project.root / "dvc.yaml"
+    text = pipeline.read_text()
+    pipeline.write_text(text[: text.index("  fetch:")] + text[text.index("  preprocess:") :])
+    project.dvc("add", "--quiet", "data/raw")
+    project.compose("data.shards.salt=another", "train=debug")
+    project.dvc("repro", "preprocess")
+    added = project.root / "data" / "raw.dvc"
+    right = added.read_text()
+    added.write_text(right.replace(yaml.safe_load(right)["outs"][0]["md5"], "0" * 32 + ".dir"))
+    project.commit("With another state of the raw data")
+    said = lineage(project, "data", "tag", "v1.0", code=1)
+    assert "another state of data/raw than it was made from" in said
+    assert project.git("tag", "--list") == ""
+    added.write_text(right)
+    commit = project.commit("With the right one")
+    done = json.loads(lineage(project, "data", "tag", "v1.0", "--json"))
+    assert (done["commit"], done["dataset"]) == (commit, project.out("preprocess", PROCESSED))
 
 
 def test_a_push_that_fails_says_what_is_done_and_going_on_ends_well(project: Project, lineage: Lineage) -> None:

@@ -71,6 +71,18 @@ def test_what_dvc_should_version_is_missing(workshop: Workshop) -> None:
     assert "Traceback" not in output
 
 
+def test_what_dvc_should_version_is_not_in_dvc(workshop: Workshop) -> None:
+    """Git would take in every image."""
+    put(workshop.root / "data" / "source", {"cat/a.jpg": photograph(60, 1)})
+    workshop.compose("data=dvc_folder")
+    try:
+        assert "Run `dvc add data/source`" in workshop.refusal("config")
+        workshop.project.dvc("add", "--quiet", "data/source")
+        workshop.run("config")
+    finally:
+        workshop.project.run("rm", "-rf", "data/source", "data/source.dvc")
+
+
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,9 +101,41 @@ def test_sixteen_bits_are_scaled_and_not_cut() -> None:
     np.testing.assert_array_equal(decoded[0], [[0, 1], [100, 255]])
 
 
-def test_a_scale_that_nobody_knows_is_refused() -> None:
-    with pytest.raises(OSError, match="no known scale"):
-        decode(file(Image.fromarray(np.ones((2, 2), dtype=np.float32)), "TIFF"), 2, 1)
+def test_a_picture_whose_white_is_zero_is_turned_round() -> None:
+    grey = np.array([[0, 13107], [21845, 65535]], dtype=np.uint16)
+    decoded = decode(file(Image.fromarray(grey), "TIFF", tiffinfo={262: 0}), 2, 1)
+    np.testing.assert_array_equal(decoded[0], [[255, 204], [170, 0]])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "tags", "why"),
+    [(np.ones((2, 2), dtype=np.float32), {}, "no known scale"), (np.ones((2, 2), dtype=np.uint8), {339: 2}, "a sign")],
+)
+def test_a_scale_that_nobody_knows_is_refused(pixels: NDArray[np.generic], tags: dict[int, int], why: str) -> None:
+    with pytest.raises(OSError, match=why):
+        decode(file(Image.fromarray(pixels), "TIFF", tiffinfo=tags), 2, 1)
+
+
+LIMITED = """
+import resource, sys
+from {package}.data.images import decode
+data = sys.stdin.buffer.read()
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 64 * 2**20, resource.RLIM_INFINITY))
+try:
+    decode(data, 8, 3)
+except MemoryError:
+    print("memory")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where memory is limited by address space")
+def test_too_little_memory_is_no_fault_of_the_image(root: Path, package: str) -> None:
+    """`data.on_bad_record=skip` would otherwise leave good records out on a small machine."""
+    data = file(Image.new("L", (9400, 9400)))
+    command = [sys.executable, "-c", LIMITED.format(package=package)]
+    done = subprocess.run(command, input=data, cwd=root, capture_output=True, check=True)
+    assert done.stdout == b"memory\n"
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

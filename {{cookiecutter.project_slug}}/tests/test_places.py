@@ -6,7 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from project.data.sources.places import SETTLED, Marks
+from project.data.sources import Place, image_folder
+from project.data.sources.places import SETTLED, Folder, Marks
+from project.errors import DataError
+from project.settings.data import ImageFolderSource
 
 
 @pytest.fixture
@@ -73,3 +76,25 @@ def test_no_path_is_kept(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyP
     settle(monkeypatch)
     looks(tmp_path / "kept", file)
     assert "image" not in (tmp_path / "kept").read_text()
+
+
+def test_a_folder_that_changes_while_it_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where DVC versions the folder, it hashes it after the stage: what was read before would count as that."""
+    photos, raw = tmp_path / "photos" / "cat", tmp_path / "raw"
+    photos.mkdir(parents=True)
+    raw.mkdir()
+    for name in ("a.png", "b.png"):
+        (photos / name).write_bytes(b"one")
+    read = Folder.read
+
+    def read_and_change(self: Folder, path: str) -> tuple[bytes, str]:
+        found = read(self, path)
+        (photos / "a.png").write_bytes(b"two")
+        return found
+
+    settings = ImageFolderSource(name="image_folder", path=str(photos.parent), table=None, subject=None)
+    place = Place(raw, tmp_path / "kept", tmp_path, None)
+    image_folder.fetch(settings, place)
+    monkeypatch.setattr(Folder, "read", read_and_change)
+    with pytest.raises(DataError, match="changed while it was read"):
+        image_folder.fetch(settings, place)

@@ -224,6 +224,13 @@ def test_what_was_just_used_is_kept_and_the_oldest_goes_where_there_is_much_more
     assert all(name.split("-")[0] in {"0", "1", "2"} for name in others)
 
 
+def test_what_was_used_lately_stays_for_the_experiment_beside_this_one(kept: Path) -> None:
+    lately = {path.name for path in kept.iterdir()}
+    first, *_ = shards_of(many_rows())
+    write(kept, first)
+    assert lately <= {path.name for path in kept.iterdir()}
+
+
 def test_little_more_than_was_needed_is_kept(kept: Path) -> None:
     before = {path.name for path in kept.iterdir()}
     half = [row for row in many_rows() if row.subject_id < "PAT-16"]

@@ -90,6 +90,8 @@ class RawImages:
                 files.append(encode(decode(data, size, channels)))
             except OSError as error:
                 reasons[row.record_id] = f"{self._named(row.record_id)} ({error})"
+            except MemoryError:
+                raise DataError(f"there is not enough memory to decode {self._named(row.record_id)}.") from None
         if reasons:
             raise UnreadableImagesError(reasons)
         return files

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from .dataset import FIELDS, Row
 LIBRARIES = ("numpy", "pillow", "pyarrow")  # what decides a shard's bytes beside the code below
 CODE = ("dataset.py", "images.py", "preparation.py", "sharding.py", "shard_cache.py")
 ROOM = 4  # times what the last dataset version needed
+LATELY = 3600.0  # seconds
 
 
 class ShardCache:
@@ -33,24 +36,29 @@ class ShardCache:
         made_of = [self._circumstances, [FIELDS(row) for row in rows], fingerprint]
         key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
         for path in self._folder.glob(f"{key}-*.parquet"):
-            data = path.read_bytes()
-            if path.name == _name(key, data):
-                os.utime(path)  # used just now
-                self._used.append(path)
-                return data
-            path.unlink()  # damaged
+            with suppress(FileNotFoundError):  # an experiment beside this one tidies the same folder
+                data = path.read_bytes()
+                if path.name == _name(key, data):
+                    os.utime(path)  # used just now
+                    self._used.append(path)
+                    return data
+                path.unlink()  # damaged
         data = build()
         self._keep(self._folder / _name(key, data), data)
         return data
 
     def tidy(self) -> None:
-        """Deletes what was not used for longest, where there is much more than the last dataset version needed."""
-        needed = sum(path.stat().st_size for path in self._used if path.exists())
-        kept = sorted(self._folder.glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)
+        """Deletes what was not used for longest, where there is much more than the last dataset version needed.
+
+        What was used or written lately stays: it may be that of an experiment beside this one.
+        """
+        needed = sum(size for _, size in _states(self._used).values())
         total = 0
-        for path in kept:
-            total += path.stat().st_size
-            if total > ROOM * needed:
+        for path, (used, size) in sorted(
+            _states(self._folder.glob("*")).items(), key=lambda item: item[1], reverse=True
+        ):
+            total += size
+            if total > ROOM * needed and time.time() - used > LATELY:
                 path.unlink(missing_ok=True)
 
     def _keep(self, path: Path, data: bytes) -> None:
@@ -59,6 +67,16 @@ class ShardCache:
         partial.write_bytes(data)
         partial.replace(path)
         self._used.append(path)
+
+
+def _states(paths: Iterable[Path]) -> dict[Path, tuple[float, int]]:
+    """When a file was last used, and its size in bytes; without those that are gone."""
+    states = {}
+    for path in paths:
+        with suppress(FileNotFoundError):
+            state = path.stat()
+            states[path] = (state.st_mtime, state.st_size)
+    return states
 
 
 def _name(key: str, data: bytes) -> str:

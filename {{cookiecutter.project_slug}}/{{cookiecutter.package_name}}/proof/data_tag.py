@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ..errors import LineageError
 from ..lineage.facts import DATA_TAGS, made_dataset
 from ..lineage.remote import Remote
-from ..pipeline.dvcfile import read_lock
+from ..pipeline.dvcfile import Stage, locked_hash, read_lock
 from .case import Evidence
 from .history import DVC_LOCK, History
 
@@ -61,6 +61,11 @@ def _dataset_of_head(evidence: Evidence) -> str:
         raise LineageError(
             f"the dataset version {here} in {DVC_LOCK} is not committed. `git add -A && git commit`, then this again."
         )
+    if other := _of_another(evidence.history, "HEAD"):
+        raise LineageError(
+            f"the last commit holds the dataset version {here}, but another state of {other} than it was made from. "
+            "`git add -A && git commit`, then this again."
+        )
     if evidence.erasures.of_dataset(here):
         raise LineageError(f"records of the dataset version {here} were erased on purpose: it cannot be had whole.")
     return here
@@ -82,8 +87,25 @@ def _commit_to_tag(evidence: Evidence, tag: str, dataset: str) -> str:
         history.require_complete()
     if history.remote and history.tag_on_remote(tag):
         raise LineageError(f"{tag} is taken on {history.remote}. `git fetch {history.remote} --tags`, then this again.")
-    found = [commit for commit in history.commits_holding(dataset) if made_dataset(history.lock(commit)) == dataset]
-    return next(iter(found), None) or str(history.resolve("HEAD"))
+    found = (commit for commit in history.commits_holding(dataset) if made_dataset(history.lock(commit)) == dataset)
+    return next((commit for commit in found if not _of_another(history, commit)), None) or str(history.resolve("HEAD"))
+
+
+def _of_another(history: History, commit: str) -> str | None:
+    """What `dvc add` keeps in the commit in another state than its dataset was made from; None if there is no such."""
+    added, lock = history.added(commit), history.lock(commit)
+    for stage in _made_by(history, commit):
+        for path in stage.deps:
+            if path in added and added[path] != locked_hash(lock.get(stage.name), "deps", path):
+                return path
+    return None
+
+
+def _made_by(history: History, commit: str) -> list[Stage]:
+    """The stages that make a dataset version."""
+    pipeline = history.pipeline(commit)
+    preprocess = pipeline.stage("preprocess")
+    return [preprocess, *pipeline.upstream(preprocess)]
 
 
 def _push_objects(evidence: Evidence, done: Tagged) -> None:
@@ -105,8 +127,7 @@ def _push_objects(evidence: Evidence, done: Tagged) -> None:
         if out.get("md5") and out["path"] not in stage.uncached
     }
     outs |= {("dvc add", path): md5 for path, md5 in history.added(done.commit).items()}
-    preprocess = pipeline.stage("preprocess")
-    needed = {"dvc add", preprocess.name, *(stage.name for stage in pipeline.upstream(preprocess))}
+    needed = {"dvc add", *(stage.name for stage in _made_by(history, done.commit))}
     for (stage, path), md5 in outs.items():
         try:
             looked_at, sent = objects.send(md5)

@@ -37,12 +37,17 @@ def _tell_changes() -> None:
 
 
 def _require_source(data: Data) -> None:
-    """Raises DataError if what DVC should version is not there: dvc itself would not say what to do."""
-    if data.is_versioned and not Path(data.listing).exists():
+    """Raises DataError if what DVC should version is not there, or is not in DVC: Git would take in every image."""
+    if not data.is_versioned:
+        return
+    path = Path(os.path.normpath(data.listing))
+    if not path.exists():
         raise DataError(
             f"{data.listing}, where data.source.path says that the records are, is missing. Put them there and run "
             f"`dvc add {data.listing}`; or `dvc pull {data.listing}` if DVC has them."
         )
+    if not any(place.with_name(f"{place.name}.dvc").exists() for place in (path, *path.parents) if place.name):
+        raise DataError(f"DVC does not version {data.listing} yet. Run `dvc add {data.listing}`, then this again.")
 
 
 def _keep_out_of_git(data: Data) -> None:
