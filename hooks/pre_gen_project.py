@@ -6,6 +6,7 @@ pipeline has.
 
 import json
 import keyword
+import posixpath
 import re
 import shutil
 import sys
@@ -168,12 +169,15 @@ def tracking(answers):
                 f"mlflow_tracking_uri {uri!r} names no SQLite file: answer sqlite:///mlflow.db (inside the project) or "
                 "sqlite:////absolute/path/mlflow.db, of letters, digits and ./_-:@+= alone."
             )
-        path = PurePosixPath(rest.removeprefix("///"))
+        written = rest.removeprefix("///")
+        path, normal = PurePosixPath(written), posixpath.normpath(written)
         if path.suffix not in (".db", ".sqlite", ".sqlite3") or path.parts[0] in BESIDE.split():
             return (
                 f"mlflow_tracking_uri {uri!r} could be a file of the project: answer one that ends with .db, .sqlite, "
                 "or .sqlite3, and is in none of the project's own folders."
             )
+        if not path.is_absolute() and written != normal:  # no line of .gitignore would match it
+            return f"mlflow_tracking_uri {uri!r} takes a detour by './', '../' or '//': answer sqlite:///{normal}."
         return None
     if scheme == "arn":
         if not re.fullmatch(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:mlflow-(app|tracking-server)/[\w.-]+", uri):

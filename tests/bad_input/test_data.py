@@ -23,8 +23,12 @@ def configure(workshop: Workshop, folder: Path | str, *more: str) -> None:
         ({"a.jpg": b"x", "cat/b.jpg": b"x"}, "1 image without a class directly in"),
         ({"cat/a\nb.jpg": b"x"}, "'cat/a\\nb.jpg'"),
         ({" cat/a.jpg": b"x"}, "' cat/a.jpg'"),
+        (
+            {"cat/a\u202e.jpg": b"x"},
+            "an invisible character, blanks around it, or no valid letters: 'cat/a\\u202e.jpg'",
+        ),
     ],
-    ids=["empty", "other files", "no class", "line break", "blank"],
+    ids=["empty", "other files", "no class", "line break", "blank", "invisible"],
 )
 def test_a_folder_that_cannot_be_right(
     workshop: Workshop, tmp_path: Path, files: dict[str, bytes], sentence: str
@@ -41,6 +45,9 @@ def test_a_folder_that_is_not_there_or_is_none(workshop: Workshop, tmp_path: Pat
     assert "is no folder" in workshop.refusal("listing")
     configure(workshop, "no/where")  # relative to the project
     assert f"{workshop.root / 'no' / 'where'} does not exist" in workshop.refusal("listing")
+    configure(workshop, "~nobody-of-this-name/photos")
+    for stage in ("config", "listing"):
+        assert "'~nobody-of-this-name/photos' begins with the home of nobody here" in workshop.refusal(stage)
 
 
 def test_links_that_lead_nowhere_or_in_a_circle(workshop: Workshop, tmp_path: Path) -> None:
@@ -167,6 +174,8 @@ def write_raw(workshop: Workshop, digits: pa.Table, changes: list[dict[str, obje
         ),
         ([{"subject_id": "a\u2028b"}], "a subject_id with a NUL, a line break"),
         ([{"subject_id": ""}], "an empty subject_id"),
+        ([{"subject_id": "Zoe\u0308"}], "a subject_id that is not in Unicode's form NFC"),
+        ([{"record_id": "a\x1b[2J"}], "a record_id with U+001B, which is invisible or no character is in the raw data"),
         ([{"label": " 7"}], "a label with a NUL, a line break or blanks around it"),
     ],
 )

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import sqlite3
+import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ def test_an_odd_id_is_found(odd: str, cycle: Cycle, excluded: Ask, lineage: Line
     assert f"{odd} is in {SECOND}" in answer.reasons
 
 
+def test_an_id_is_found_however_it_is_written(cycle: Cycle, lineage: Lineage) -> None:
+    status, answer = subject(lineage, cycle.project, unicodedata.normalize("NFD", ODD[31]))
+    assert (status, answer["ids"]) == (0, [ODD[31]])
+    assert {record["subject_id"] for record in answer["records"]} == {ODD[31]}
+
+
 NOBODY = [
     "PAT-00321",
     "PAT-00024 ",
@@ -60,7 +67,7 @@ NOBODY = [
     "PAT-00024' UNION SELECT '1",
     "?",
     "$1",
-    "Anne Mu\u0308ller",  # not as it is written in the data
+    "Anne Muller",
     "[red]PAT-00024[/red]",
     "PAT-00024\n",
     "PAT-00024\r",

@@ -119,6 +119,14 @@ def test_a_table_of_records(workshop: Workshop, photos: Path, name: str, pack: o
         (b"record_id,subject_id,label,path\nA,B,,cat/IMG 000.JPG\n", "an empty label in line 2"),
         (b"record_id,subject_id,label,path\nA,B,C,../photos/cat/IMG 000.JPG\n", "no file at a path (it has / for"),
         (b"record_id,subject_id,label,path\nA,B\n", "not the 4 fields"),
+        (
+            "record_id,subject_id,label,path\nZo\u00eb,A,C,cat/IMG 000.JPG\nZoe\u0308,A,C,cat/IMG 001.JPG\n".encode(),
+            "a record_id for the second time in line 3 (as in 2)",
+        ),
+        (
+            "record_id,subject_id,label,path\nA,B\u200b,C,cat/IMG 000.JPG\n".encode(),
+            "a subject_id with U+200B, which is invisible or no character in line 2",
+        ),
         (b"\xff\xfe", "not UTF-8"),
     ],
 )
@@ -140,6 +148,29 @@ def test_numbers_for_ids_and_a_broken_parquet_file(workshop: Workshop, photos: P
     assert "cannot be read" in workshop.refusal("listing")
     (photos / "table.parquet").unlink()
     assert "there is no 'table.parquet'" in workshop.refusal("listing")
+
+
+def test_text_that_is_not_utf8_in_a_parquet_file(workshop: Workshop, photos: Path) -> None:
+    path = next(iter(photographs()))
+    data = as_parquet([("SCAN-1", "PAT-777", "sick", path)]).replace(b"PAT-777", b"PAT-\xff\xff\xff")
+    put(photos, {"table.parquet": data})
+    configure(workshop, photos, "data.source.table=table.parquet")
+    assert "the table table.parquet in" in (said := workshop.refusal("listing"))
+    assert "cannot be read" in said
+
+
+def test_a_subject_that_a_table_writes_in_two_ways_is_one(workshop: Workshop, photos: Path) -> None:
+    forms = ["NFC", "NFD"] * len(photographs())
+    rows = [
+        tuple(unicodedata.normalize(form, text) for text in (f"scan é {number}", "Zoë", "größer", path))
+        for number, (form, path) in enumerate(zip(forms, photographs(), strict=False))
+    ]
+    put(photos, {"table.csv": as_csv(rows)})
+    configure(workshop, photos, "data.source.table=table.csv")
+    records = read(workshop)
+    assert len(records) == len(rows)
+    assert {(record["subject_id"], record["label"]) for record in records} == {("Zoë", "größer")}
+    assert {record["record_id"] for record in records} == {f"scan é {number}" for number in range(len(rows))}
 
 
 def test_names_are_the_same_on_every_platform(workshop: Workshop, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import sqlite3
+import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
+from project.data.ids import composed
 from project.data.registry import STATUSES, Entry, read_registry
 from project.data.registry_sources import COLUMNS
 from project.errors import ProjectError, RegistryError
@@ -94,12 +96,13 @@ def good_id(text: str) -> bool:
     return "\0" not in text and text == text.strip() and len(text.splitlines()) == 1
 
 
-MANY_IDS = st.lists(st.text(st.characters(codec="utf-8"), min_size=1).filter(good_id), unique=True, min_size=1)
+SEEN = st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"])
+MANY_IDS = st.lists(st.text(SEEN, min_size=1).map(composed).filter(good_id), unique=True, min_size=1)
 ZONES = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 CONSENTS = st.tuples(
     st.sampled_from(STATUSES), st.datetimes(datetime(1900, 1, 1), datetime(2025, 5, 30), timezones=ZONES)
 )
-AWKWARD = ["0007", "a b", 'say "no"', "x,y", "'; DROP TABLE consents; --", "Ä", "A\u0308", "\U0001f9ec", "%s :a"]
+AWKWARD = ["0007", "a b", 'say "no"', "x,y", "'; DROP TABLE consents; --", "Ä", "A\u200d", "\U0001f9ec", "%s :a"]
 EXAMPLE = dict.fromkeys(AWKWARD, ("active", THEN))
 
 
@@ -214,6 +217,12 @@ def test_without_another_moment_it_is_now(tmp_path: Path) -> None:
                 read_registry(settings, tmp_path)
 
 
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_an_id_is_composed_however_it_was_written(form: str, tmp_path: Path) -> None:
+    rows = [unicodedata.normalize(form, f"Zoë-{number},revoked,2024-01-31T08:30:00Z") for number in (1, 2)]
+    assert [entry.subject_id for entry in read(csv_file(tmp_path, *rows))] == ["Zoë-1", "Zoë-2"]
+
+
 # Rows that cannot be right
 
 NUMBER = 4711  # in the place of a subject's id
@@ -227,6 +236,8 @@ BAD_ROWS: dict[str, tuple[tuple[Any, Any, Any], str]] = {
     "carriage return in the id": (("P\r2", "active", "2024-01-31T08:30:00Z"), "a subject_id with"),
     "line separator in the id": (("P\u20282", "active", "2024-01-31T08:30:00Z"), "a subject_id with"),
     "the same id": (("P-1", "active", "2024-01-31T08:30:00Z"), "a subject_id for the second time"),
+    "an invisible character in the id": (("P-\u200b2", "active", "2024-01-31T08:30:00Z"), "a subject_id with U+200B"),
+    "a command to the terminal in the id": (("P\x1b[2J", "active", "2024-01-31T08:30:00Z"), "a subject_id with U+001B"),
     "the same id, another status": (("P-1", "revoked", "2024-02-01T00:00Z"), "a subject_id for the second time"),
     "no status": (("P-2", "", "2024-01-31T08:30:00Z"), "a consent_status other than active and revoked"),
     "unknown status": (("P-2", "pending", "2024-01-31T08:30:00Z"), "a consent_status other than"),
@@ -352,6 +363,11 @@ def test_a_csv_file_that_cannot_be_right(data: bytes, fault: str, tmp_path: Path
     assert fault in message
     assert "P-" not in message
     assert "rg," not in message
+
+
+def test_one_id_written_in_two_ways_is_there_twice(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "Zo\u00eb,active,2024-01-31T08:30:00Z", "Zoe\u0308,revoked,2024-01-31T08:30:00Z")
+    assert "a subject_id for the second time in line 3 (as in 2)" in refusal(path)
 
 
 def test_rows_before_a_break_in_a_csv_file_do_not_count(tmp_path: Path) -> None:

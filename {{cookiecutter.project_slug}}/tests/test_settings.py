@@ -224,6 +224,65 @@ def test_an_address_as_a_path_is_refused_and_not_repeated(tmp_path: Path, params
     assert "hunter2" not in message
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "s3://AKIAXX:hunter2@bucket/c.csv",
+        "s3://hunter2@bucket/c.csv",
+        "s3://bucket/c.csv?token=hunter2",
+        "s3:///hunter2",
+    ],
+)
+def test_an_address_of_a_registry_holds_no_secret_and_is_not_repeated(
+    tmp_path: Path, params: dict[str, Any], path: str
+) -> None:
+    message = complaint(tmp_path, asking(params, path=path))
+    assert "an s3:// address without user, key or token" in message
+    assert "hunter2" not in message
+
+
+GIT_URL = "compute.sagemaker.git.url"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host/a/b.git",
+        "git@host:a/b.git",
+        "ssh://git@host:22/a.git",
+        "ssh://host/a.git",
+        "../b.git",
+        "C:\\b",
+        None,
+    ],
+)
+def test_a_repository_without_credentials_is_accepted(tmp_path: Path, params: dict[str, Any], url: str | None) -> None:
+    put(params, GIT_URL, url)
+    assert load(tmp_path, params).compute.sagemaker.git.url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host/b.git?private_token=hunter2",
+        "https://host/b.git#hunter2",
+        "https://me:hunter2@host/b.git",
+        "https://hunter2@host/b.git",
+        "ssh://me:hunter2@host/b.git",
+        "git@host:b.git?token=hunter2",
+        "git@host:b@hunter2",
+        "me:hunter2@host:b.git",
+    ],
+)
+def test_a_repository_with_credentials_is_refused_and_not_repeated(
+    tmp_path: Path, params: dict[str, Any], url: str
+) -> None:
+    put(params, GIT_URL, url)
+    message = complaint(tmp_path, params)
+    assert f"{GIT_URL}: must hold no user, password or token" in message
+    assert "hunter2" not in message
+
+
 def test_a_query_without_a_variable_is_refused(tmp_path: Path, params: dict[str, Any]) -> None:
     message = complaint(tmp_path, asking(params, path="consent.csv", query="SELECT * FROM consent"))
     assert "privacy.registry: query needs variable" in message
@@ -306,6 +365,13 @@ def test_a_file_without_settings_is_refused(tmp_path: Path, text: str, why: str)
     with pytest.raises(SettingsError, match=why) as caught:
         load_settings(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_utf8_is_refused_with_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes("a: 1\nb: Müller\n".encode("latin-1"))
+    with pytest.raises(SettingsError, match=r"params\.yaml is not valid YAML: line 2 is not UTF-8"):
+        load_settings(path)
 
 
 def test_a_stage_sees_what_it_declares(root: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..data.ids import composed
 from ..errors import ProjectError
 from ..project import project_root
 
@@ -128,7 +129,7 @@ def _evidence() -> Evidence:
 
 
 def _ids(given: list[str] | None, file: Path | None) -> list[str]:
-    """The ids of the command line and of the file, each once."""
+    """The ids of the command line and of the file, each once, written as manifests write them."""
     ids = list(given or [])
     if file is not None:
         try:
@@ -138,7 +139,7 @@ def _ids(given: list[str] | None, file: Path | None) -> list[str]:
         ids += [line for line in lines if line]
     if not ids:
         raise typer.BadParameter("name a subject, or give --file")
-    return list(dict.fromkeys(ids))
+    return list(dict.fromkeys(map(composed, ids)))
 
 
 def _moment(text: str) -> datetime:

@@ -19,7 +19,7 @@ from urllib.parse import unquote, unquote_plus
 
 from ..errors import RegistryError
 from ..settings.privacy import Registry
-from .ids import fault_of_id
+from .ids import composed, fault_of_id
 from .registry_sources import read_database, read_file
 from .s3 import ADDRESS
 from .table_files import Faults, Row
@@ -72,7 +72,8 @@ def read_registry(settings: Registry, root: Path, now: datetime | None = None) -
 def _entries(rows: Iterable[Row], faults: Faults, now: datetime | None) -> list[Entry]:
     first: dict[str, int] = {}
     entries: list[Entry] = []
-    for number, subject, status, effective in rows:
+    for number, written, status, effective in rows:
+        subject = composed(written)  # as in the records: else a revocation could miss them
         if fault := fault_of_id(subject, "subject_id"):
             faults.add(fault, number)
         elif subject in first:

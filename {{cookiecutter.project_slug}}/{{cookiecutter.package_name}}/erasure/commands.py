@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..data.ids import composed
 from ..errors import ProjectError
 from ..project import project_root
 
@@ -39,7 +40,7 @@ def erase(
         raise typer.BadParameter("name a subject" + ("; no erasure was interrupted here" if do_it else ""))
     if any(id_ != id_.strip() or not id_ for id_ in ids or []):
         raise ProjectError("an id is empty or has blanks around it.")
-    wanted_ids = list(dict.fromkeys(ids or []))
+    wanted_ids = list(dict.fromkeys(map(composed, ids or [])))  # as manifests write them
     plans = begun if not ids else [plan(evidence, wanted_ids)]
     if nobody := _strangers(evidence, plans, wanted_ids):
         raise ProjectError(f"no manifest and no consent registry has ever held {', '.join(map(repr, nobody))}.")

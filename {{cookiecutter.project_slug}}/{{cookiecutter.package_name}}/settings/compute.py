@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .section import Positive, Section
 
@@ -42,12 +43,18 @@ class Keys(Section):
 
 
 class GitSource(Section):
-    url: (
-        Annotated[str, Field(pattern=r"^[^@]*$|^[\w.-]+@[\w.-]+:")] | None
-    )  # no user and password: Git keeps params.yaml
+    url: str | None
     revision: str | None
     credential: str | None
     secret: str | None
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_kept_in_git(cls, url: str | None) -> str | None:
+        # a user alone is what SSH needs, and no secret
+        if url is not None and not re.fullmatch(r"(ssh://[\w.-]+@|[\w.-]+@[\w.-]+:)?[^@?#]*", url):
+            raise ValueError("must hold no user, password or token: params.yaml is kept in Git")
+        return url
 
 
 class SageMaker(Section):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ..errors import DataError
 from .section import Fraction, Positive, Section
 
 NOT_LISTED = ".checks/source"  # what fetch depends on where DVC sees every change of the source by itself
@@ -70,6 +73,17 @@ class ImageFolderSource(Section):
         if self.table is not None and self.subject is not None:
             raise ValueError("subject must be null where table is set: the table names the subjects")
         return self
+
+
+def folder_at(path: str, root: Path) -> Path:
+    """The folder of this machine that data.source.path names, relative to `root`. Raises DataError if it names none.
+
+    It is not resolved: a link says where the files are kept today.
+    """
+    try:
+        return Path(os.path.normpath(root / Path(path).expanduser()))
+    except RuntimeError:  # ~somebody
+        raise DataError(f"data.source.path {path!r} begins with the home of nobody here. Set the whole path.") from None
 
 
 class Image(Section):

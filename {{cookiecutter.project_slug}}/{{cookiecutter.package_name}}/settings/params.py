@@ -95,9 +95,13 @@ def check_settings(document: dict[str, Any], name: str) -> Settings:
 def read_params(path: Path) -> dict[str, Any]:
     """params.yaml as plain data, unchecked."""
     try:
-        document = parse_yaml(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+        document = parse_yaml(text.decode())
     except FileNotFoundError:
         raise SettingsError(f"{path} is missing. `lineage compose` makes it from conf/.") from None
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{path} is not valid YAML: line {line} is not UTF-8. Save it as UTF-8.") from None
     except yaml.YAMLError as error:
         raise SettingsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):

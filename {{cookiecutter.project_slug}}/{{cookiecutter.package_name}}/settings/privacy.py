@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -18,8 +19,11 @@ class Registry(Section):
     def _names_one_place(self) -> Registry:
         if (self.path is None) == (self.variable is None):
             raise ValueError("either path or variable must be set, and the other be null")
-        if self.path is not None and "://" in self.path and not self.path.startswith("s3://"):
-            raise ValueError("path is a file or an s3:// address; any other address belongs into the variable")
+        if "://" in (self.path or "") and not re.fullmatch(r"s3://[^/@?#]+(/[^?#]*)?", self.path or ""):
+            raise ValueError(
+                "path is a file or an s3:// address without user, key or token; any other address belongs into the "
+                "variable"
+            )
         if self.query is not None and self.variable is None:
             raise ValueError("query needs variable, the name of the variable that holds the database's address")
         return self

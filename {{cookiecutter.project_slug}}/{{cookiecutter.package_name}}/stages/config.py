@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ..errors import DataError
@@ -12,7 +11,7 @@ from ..pipeline.dvcfile import PARAMS_FILE
 from ..pipeline.outputs import Inputs, Outputs
 from ..pipeline.runner import Report, run
 from ..settings import Settings, load_settings
-from ..settings.data import Data, ImageFolderSource
+from ..settings.data import Data, ImageFolderSource, folder_at
 
 SHOWN = 10  # changed settings, in one line
 
@@ -55,7 +54,7 @@ def _keep_out_of_git(data: Data) -> None:
     if not isinstance(data.source, ImageFolderSource) or data.is_versioned or "://" in data.source.path:
         return
     root = Path.cwd()
-    folder = Path(os.path.normpath(root / Path(data.source.path).expanduser()))
+    folder = folder_at(data.source.path, root)
     if folder.is_relative_to(root) and Repository(root).run("check-ignore", "--", str(folder)) is None:
         raise DataError(
             f"{data.source.path} lies inside of the project, where `git add --all` would take every image into Git for "

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import unicodedata
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from rich.progress import track
 
 from ...errors import DataError
 from ...settings.data import ImageFolderSource
-from ..ids import fault_of_id
+from ..ids import composed, fault_of_id
 from ..raw import RAW_SCHEMA, RECORDS
 from ..s3 import CONNECTIONS
 from ..table_files import Faults, read_rows
@@ -108,7 +107,9 @@ def _of_tree(subject: str | None, files: Files) -> list[Entry]:
     )
     wrong = [path for path in paths if fault_of_id(path, "path") or fault_of_id(path.partition("/")[0], "class")]
     _refuse(
-        wrong, f"in {files.name} whose path has a line break, blanks around it, or no valid letters", "Rename the files"
+        wrong,
+        f"in {files.name} whose path has a line break, an invisible character, blanks around it, or no valid letters",
+        "Rename the files",
     )
     subjects = {path: _subject(subject, path) for path in paths}
     _refuse(
@@ -151,8 +152,9 @@ def _of_table(name: str, files: Files) -> list[Entry]:
     first: dict[str, int] = {}
     entries = []
     try:
-        for number, record_id, subject_id, label, path in read_rows(data, name, COLUMNS, faults):
-            entry = Entry(record_id, subject_id, label, unicodedata.normalize("NFC", path or ""))
+        for number, *fields in read_rows(data, name, COLUMNS, faults):
+            record_id, subject_id, label, path = map(composed, fields)
+            entry = Entry(record_id, subject_id, label, path or "")
             for fault in filter(None, (fault_of_id(getattr(entry, column), column) for column in COLUMNS)):
                 faults.add(fault, number)
             if entry.path and entry.path not in there:
@@ -161,7 +163,7 @@ def _of_table(name: str, files: Files) -> list[Entry]:
                 faults.add("a record_id for the second time", f"{number} (as in {first[record_id]})")
             first.setdefault(record_id, number)
             entries.append(entry)
-    except (pa.ArrowException, OSError) as error:  # what a damaged Parquet file raises
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # what a damaged Parquet file raises
         raise DataError(f"the table {name} in {files.name} cannot be read: {str(error).splitlines()[0]}.") from None
     if not entries and not faults.rows:
         faults.add("it has no rows")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import DataError
+from ...settings.data import folder_at
 from .. import s3
 
 SETTLED = 2 * 10**9  # nanoseconds after which a file system's clock tells a later change from this one
@@ -42,8 +43,7 @@ def open_files(address: str, root: Path, kept: Path) -> Files:
     """The files at `address`: a folder, relative to `root`, or an s3:// prefix. Raises DataError if there is none."""
     if address.startswith("s3://"):
         return Bucket(address)
-    # not resolved: a link says where the files are kept today
-    return Folder(Path(os.path.normpath(root / Path(address).expanduser())), Marks(kept / "marks.json"))
+    return Folder(folder_at(address, root), Marks(kept / "marks.json"))
 
 
 class Folder:
