@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from .errors import DataError
 
-CHUNK = 2**16  # bytes; what has arrived of one is lost when the connection breaks
+CHUNK = 2**16  # bytes; what has arrived of one can be lost when the connection breaks
 TIMEOUT = 30  # seconds without an answer, or without a byte
 TRIES = 5  # in a row that bring nothing new
 BUSY = (429, 500, 502, 503, 504)
