@@ -21,14 +21,28 @@ class Host(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         type(self).asked += 1
+        if self.path == "/in-turn":  # breaks off now later, now earlier, and knows no ranges
+            self.send(DATA, sent=600_000 if self.asked % 2 else 400_000)
+            return
+        if self.path == "/marked":
+            self.send(DATA, len(DATA), encoding="x-gzip")
+            return
+        if self.path == "/no-range":
+            self.send_error(416)
+            return
         if (self.path == "/busy" and self.asked <= 2) or self.path == "/gone":
             self.send_error(503 if self.path == "/busy" else 404)
             return
         data = DATA[:-1] + b"?" if self.path == "/tampered" else DATA
+        self.send(data, len(data) // 2 if self.path == "/cut" else len(data))
+
+    def send(self, data: bytes, sent: int, encoding: str | None = None) -> None:
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
+        if encoding:
+            self.send_header("Content-Encoding", encoding)
         self.end_headers()
-        self.wfile.write(data[: len(data) // 2] if self.path == "/cut" else data)
+        self.wfile.write(data[:sent])
 
     def log_message(self, *_: object) -> None:
         pass
@@ -68,6 +82,18 @@ def test_a_path_does_as_well_and_needs_not_be_there_once_the_file_is_kept(tmp_pa
     assert obtain(tmp_path, "mirror.pth") == DATA
 
 
+def test_a_path_does_as_well_where_the_kept_file_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "mirror.pth").write_bytes(DATA)
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / SHA256).write_bytes(bytes(len(DATA)))
+    assert obtain(tmp_path, "mirror.pth") == DATA
+    assert obtain(tmp_path, str(tmp_path / "mirror.pth")) == DATA
+
+
+def test_bytes_are_kept_as_sent_where_the_server_says_that_they_are_packed(tmp_path: Path, host: str) -> None:
+    assert obtain(tmp_path, f"{host}/marked") == DATA
+
+
 def refusal(folder: Path, url: str) -> str:
     """What is said; nothing may be left that could be taken for the file."""
     with pytest.raises(DataError) as caught:
@@ -79,11 +105,27 @@ def refusal(folder: Path, url: str) -> str:
     return said
 
 
-@pytest.mark.parametrize("path", ["/gone", "/cut"])
+@pytest.mark.parametrize("path", ["/gone", "/cut", "/in-turn", "/no-range"])
 def test_a_file_that_cannot_be_had_is_told_with_the_ways_out(tmp_path: Path, host: str, path: str) -> None:
     said = refusal(tmp_path, host + path)
     assert said.startswith(f"{host}{path} could not be downloaded: ")
     assert "name a mirror in weights.url" in said
+    assert Host.asked < 10
+
+
+@pytest.mark.parametrize(
+    "url", ["https://www..invalid/a.tgz", f"https://{'a' * 64}.invalid/", "http://[::1", "ftp://host.invalid/a.tgz"]
+)
+def test_an_address_that_is_none_is_told(tmp_path: Path, url: str) -> None:
+    said = refusal(tmp_path, url)
+    assert said.startswith(f"{url} could not be downloaded: ")
+    assert "weights.url" in said
+
+
+def test_a_home_folder_of_nobody_is_told(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "~nosuchuser/x.tgz")
+    assert said.startswith("~nosuchuser/x.tgz begins with a home folder")
+    assert "weights.url" in said
 
 
 def test_without_a_network_the_same_ways_out_are_told(tmp_path: Path) -> None:

@@ -110,15 +110,64 @@ def test_a_saved_network_needs_no_pretrained_file(tmp_path: Path, weights: Path)
     assert torch.equal(checkpoint.load(tmp_path / "model")[0](images), network.eval()(images))
 
 
-@pytest.mark.parametrize("what", ["another network", "no state", "not torch's"])
-def test_weights_of_something_else_are_refused_in_a_sentence(tmp_path: Path, what: str) -> None:
-    path = tmp_path / "pretrained.pth"
-    if what == "another network":
-        torch.save(nn.Linear(2, 2).state_dict(), path)
-    elif what == "no state":
-        torch.save([1, 2], path)
-    else:
-        path.write_bytes(b"<html>not found</html>")
+def refusal(path: Path) -> str:
     with pytest.raises(DataError) as caught:
         start_from(build(PRETRAINED, 3, 5), path)
-    assert "\n" not in str(caught.value)
+    said = str(caught.value)
+    assert said.startswith(f"{path} is no state_dict of this network, saved with torch.save: ")
+    assert "weights.url" in said
+    assert "\n" not in said
+    assert "PyTorch" not in said  # torch's words, which advise to run the file's code
+    assert "weights_only" not in said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (nn.Linear(2, 2).state_dict(), "mobilenet_v3_small has nothing that is called 'bias'"),
+        ({0: torch.zeros(2)}, "mobilenet_v3_small has nothing that is called 0"),
+        ({}, "is missing"),
+        ([1, 2], "a list"),
+        (nn.Linear(2, 2), "torch cannot load it"),  # a whole network: code
+    ],
+)
+def test_a_file_of_other_objects_is_refused_in_a_sentence(tmp_path: Path, content: object, reason: str) -> None:
+    torch.save(content, tmp_path / "pretrained.pth")
+    assert reason in refusal(tmp_path / "pretrained.pth")
+
+
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor")
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "text",
+        torch.zeros(16).to_sparse(),
+        torch.zeros(17),
+        torch.zeros(16, dtype=torch.int64),
+        torch.zeros(16, dtype=torch.complex64),
+        torch.zeros(16, device="meta"),
+    ],
+    ids=["nothing", "text", "sparse", "longer", "whole numbers", "complex", "meta"],
+)
+def test_one_value_of_another_kind_is_refused_in_a_sentence(tmp_path: Path, weights: Path, value: object) -> None:
+    path = tmp_path / "pretrained.pth"
+    torch.save(torch.load(weights, weights_only=True) | {"features.0.1.bias": value}, path)
+    assert "'features.0.1.bias' is not the dense tensor of shape 16" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\n<!doctype html><html>not found</html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 10\n", "Git LFS"),
+        (b"\x10" + bytes(7) + b'{"a":{}}        ', "safetensors"),
+        (b"GIF89a", "torch cannot load it"),
+        (b"", "torch cannot load it"),
+        (b"PK\x03\x04 no archive", "torch cannot load it"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_in_a_sentence(tmp_path: Path, data: bytes, reason: str) -> None:
+    (tmp_path / "pretrained.pth").write_bytes(data)
+    assert reason in refusal(tmp_path / "pretrained.pth")

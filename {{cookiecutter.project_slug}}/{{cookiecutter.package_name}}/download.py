@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from .errors import DataError
 
-CHUNK = 2**16  # bytes; what has arrived of one is lost when the connection breaks
+CHUNK = 2**16  # bytes; what has arrived of one can be lost when the connection breaks
 TIMEOUT = 30  # seconds without an answer, or without a byte
 TRIES = 5  # in a row that bring nothing new
 BUSY = (429, 500, 502, 503, 504)
@@ -35,16 +35,25 @@ class KnownFile:
         nothing of it is kept.
         """
         target = kept / self.sha256
-        if "://" not in self.url and not target.exists():
-            return self._local(root)
+        if "://" not in self.url:
+            return target if self._is_whole(target) else self._local(root)
         kept.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_suffix(".lock")):  # experiments that run side by side share one download
-            if not target.exists() or hash_file(target) != self.sha256:
+            if not self._is_whole(target):
                 self._download(target)
         return target
 
+    def _is_whole(self, target: Path) -> bool:
+        return target.exists() and hash_file(target) == self.sha256  # a loss of power can leave zeros
+
     def _local(self, root: Path) -> Path:
-        path = root / Path(self.url).expanduser()
+        try:
+            path = root / Path(self.url).expanduser()
+        except RuntimeError:  # `~name` of somebody who is not known here
+            raise DataError(
+                f"{self.url} begins with a home folder that this machine does not have. Give {self.section}.url a path "
+                f"without ~, or an address.{self._else}"
+            ) from None
         if not path.is_file():
             raise DataError(f"{path} is no file. Put it there, or give {self.section}.url an address.{self._else}")
         found = hash_file(path)
@@ -73,11 +82,12 @@ class KnownFile:
         partial.replace(target)
 
     def _append_to(self, partial: Path) -> None:
-        import requests
+        from requests import RequestException
+        from urllib3.exceptions import HTTPError
 
         try:
             _load(self.url, partial)
-        except requests.RequestException as error:
+        except (RequestException, HTTPError, UnicodeError) as error:  # UnicodeError: of a name that no host can have
             raise DataError(
                 f"{self.url} could not be downloaded: {_reason(error)}. What was loaded is kept, and the next run "
                 f"goes on from there. Look at the network, or name a mirror in {self.section}.url.{self._else}"
@@ -97,10 +107,11 @@ def hash_file(path: Path) -> str:
 def _load(url: str, partial: Path) -> None:
     """Appends to `partial` what is missing of the file at `url`. A connection that breaks off is taken up again.
 
-    Raises requests.RequestException if it cannot be had.
+    Raises RequestException or urllib3's HTTPError if it cannot be had.
     """
     import requests
     from requests.adapters import HTTPAdapter
+    from urllib3.exceptions import HTTPError
     from urllib3.util import Retry
 
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
@@ -109,13 +120,14 @@ def _load(url: str, partial: Path) -> None:
         session.mount("http://", HTTPAdapter(max_retries=retry))
         session.mount("https://", HTTPAdapter(max_retries=retry))
         task, failures = progress.add_task("downloading", total=None), 0
+        most = _size(partial)  # a server without ranges begins anew each time: what it only repeats is nothing new
         while True:
-            before = _size(partial)
             try:
                 _append(session, url, partial, progress, task)
                 return
-            except requests.RequestException as error:
-                failures = 0 if _size(partial) > before else failures + 1
+            except (requests.RequestException, HTTPError) as error:
+                failures = 0 if _size(partial) > most else failures + 1
+                most = max(most, _size(partial))
                 # what the session has tried again by itself will not go better now
                 is_final = isinstance(error, requests.HTTPError | requests.ConnectionError) and failures > 0
                 if is_final or failures == TRIES:
@@ -131,20 +143,27 @@ def _append(session: Any, url: str, partial: Path, progress: Progress, task: Any
     # `identity`: a range of compressed bytes would be another file
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
     with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if response.status_code == 416:  # nothing is left to load, or it was another file
+        if response.status_code == 416 and start:  # nothing is left to load, or it was another file
             return
         response.raise_for_status()
         is_rest = response.status_code == 206
         start = start if is_rest else 0
-        size = response.headers.get("Content-Length")
-        progress.update(task, completed=start, total=start + int(size) if size else None)
+        left = response.raw.length_remaining
+        progress.update(task, completed=start, total=None if left is None else start + left)
         with partial.open("ab" if is_rest else "wb") as file:
-            for chunk in response.iter_content(CHUNK):
+            # not `iter_content`: it unpacks what a server calls packed, as some do with every .tar.gz
+            for chunk in response.raw.stream(CHUNK, decode_content=False):
                 file.write(chunk)
                 progress.advance(task, len(chunk))
 
 
 def _reason(error: Exception) -> str:
+    from urllib3.exceptions import ProtocolError, ReadTimeoutError
+
+    if isinstance(error, ProtocolError):
+        return "the connection broke off before the end"
+    if isinstance(error, ReadTimeoutError):
+        return f"nothing came for {TIMEOUT} seconds"
     response = getattr(error, "response", None)
     if response is not None:
         return f"the server answers {response.status_code} {response.reason}".rstrip()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from ..errors import DataError
 
 # what torchvision's ImageNet weights were trained with, for values 0 to 1
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -43,21 +42,40 @@ class MobileNetV3Small(nn.Module):
         logits: Tensor = self.network(((colour + 1) / 2 - self.mean) / self.std)
         return logits
 
-    def start_from(self, weights: Mapping[str, Tensor]) -> None:
+    def start_from(self, weights: Mapping[Any, Any]) -> None:
         """Takes all weights but those of the last layer, whose classes are others.
 
-        Raises DataError if they are not those of this network.
+        Raises ValueError if they are not those of this network: they come from a file, and can be anything.
         """
         own = self.network.state_dict()
-        taken = {name: tensor for name, tensor in weights.items() if not name.startswith(LAST_LAYER)}
+        taken = {name: value for name, value in weights.items() if not str(name).startswith(LAST_LAYER)}
         wanted = {name for name in own if not name.startswith(LAST_LAYER)}
-        wrong = wanted ^ taken.keys() or {name for name in wanted if taken[name].shape != own[name].shape}
-        if wrong:
-            raise DataError(
-                f"the weights to start from are not those of mobilenet_v3_small: {min(wrong)} is missing, is too many, "
-                "or has another shape."
+        if other := taken.keys() - wanted:
+            raise ValueError(f"mobilenet_v3_small has nothing that is called {min(map(repr, other))[:100]}")
+        if missing := wanted - taken.keys():
+            raise ValueError(f"{min(missing)!r} of mobilenet_v3_small is missing")
+        if wrong := {name for name in wanted if not _can_become(taken[name], own[name])}:
+            raise ValueError(
+                f"{min(wrong)!r} is not the dense tensor of shape {_shape(own[min(wrong)])} that it must be"
             )
         self.network.load_state_dict({**own, **taken})
+
+
+def _can_become(value: object, own: Tensor) -> bool:
+    """Whether it is a tensor like `own`. Half precision will do; sparse, nested and quantized ones will not."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"  # `meta` has no values
+        and not (value.is_nested or value.is_quantized)
+        and value.shape == own.shape
+        and value.is_floating_point() == own.is_floating_point()
+        and not value.is_complex()
+    )
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "()"
 
 
 def _learn_statistics_quickly(network: nn.Module) -> None:
