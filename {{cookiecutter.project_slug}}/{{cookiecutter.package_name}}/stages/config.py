@@ -39,7 +39,7 @@ def _require_source(data: Data) -> None:
     """Raises DataError if what DVC should version is not there, or is not in DVC: Git would take in every image."""
     if not data.is_versioned:
         return
-    path = Path(os.path.normpath(data.listing))
+    path = folder_at(data.listing, Path.cwd())
     if not path.exists():
         raise DataError(
             f"{data.listing}, where data.source.path says that the records are, is missing. Put them there and run "
