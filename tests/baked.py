@@ -114,6 +114,13 @@ class Project:
         """The tags of a version of the model in the embedded store."""
         return dict(self.store().client.get_model_version("traceable-digits", number).tags)
 
+    def own_raw_data(self) -> None:
+        """`dvc add data/raw` in place of the stage fetch."""
+        pipeline = self.root / "dvc.yaml"
+        text = pipeline.read_text()
+        pipeline.write_text(text[: text.index("  fetch:")] + text[text.index("  preprocess:") :])
+        self.dvc("add", "--quiet", "data/raw")
+
     def copy(self, folder: Path) -> Project:
         """Everything of this project in another place: workspace, cache, MLflow store, DVC remote, Git remote."""
         copy = Project(folder / self.root.name, self.venv, self.environment)

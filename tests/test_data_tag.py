@@ -135,10 +135,7 @@ def test_a_dataset_that_no_commit_records_is_not_tagged(project: Project, lineag
 
 def test_a_commit_whose_raw_data_are_of_another_state_is_not_tagged(project: Project, lineage: Lineage) -> None:
     """`dvc add` writes its .dvc file at once, and who commits dvc.lock alone leaves it behind."""
-    pipeline = project.root / "dvc.yaml"
-    text = pipeline.read_text()
-    pipeline.write_text(text[: text.index("  fetch:")] + text[text.index("  preprocess:") :])
-    project.dvc("add", "--quiet", "data/raw")
+    project.own_raw_data()
     project.compose("data.shards.salt=another", "train=debug")
     project.dvc("repro", "preprocess")
     added = project.root / "data" / "raw.dvc"

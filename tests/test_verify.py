@@ -136,10 +136,7 @@ def test_a_cached_training_registered_in_a_new_store(
 
 def test_raw_data_that_its_owner_added(project: Project, lineage: Lineage) -> None:
     """`dvc add data/raw` in place of the stage fetch."""
-    pipeline = project.root / "dvc.yaml"
-    text = pipeline.read_text()
-    pipeline.write_text(text[: text.index("  fetch:")] + text[text.index("  preprocess:") :])
-    project.dvc("add", "--quiet", "data/raw")
+    project.own_raw_data()
     project.compose("train=debug", "train.seed=8")
     project.dvc("repro")
     project.commit("Third model")

@@ -113,6 +113,8 @@ def test_what_dvc_should_version_is_not_in_dvc(workshop: Workshop) -> None:
         (["data.fraction=0"], "data.fraction: "),
         (["data.fraction=1.5"], "data.fraction: "),
         (["data.fraction=abc"], "data.fraction: "),
+        (["data.split.train=0.5"], "add up to 1"),
+        (["train.device=abacus"], "train.device"),
     ],
 )
 def test_a_setting_that_cannot_work(workshop: Workshop, overrides: list[str], sentence: str) -> None:
