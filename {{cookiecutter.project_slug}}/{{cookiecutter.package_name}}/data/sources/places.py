@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import time
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, Protocol
 from ...errors import DataError
 from ...settings.data import folder_at
 from .. import s3
+from ..ids import composed
 
 SETTLED = 2 * 10**9  # nanoseconds after which a file system's clock tells a later change from this one
 CHANGED = "changed while it was read. Run this again when nothing writes there"
@@ -56,7 +56,7 @@ class Folder:
         if not folder.is_dir():
             raise DataError(f"{folder} {'is no folder' if folder.exists() else 'does not exist'}. Check the path.")
         for path in self._walk(folder, [folder.resolve()]):
-            name = unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
+            name = composed(path.relative_to(folder).as_posix())
             if name in self._found:
                 raise DataError(f"{name!r} is there twice in {folder}, in two ways of writing it. Rename one of them.")
             self._found[name] = path
@@ -163,7 +163,7 @@ class Bucket:
         return data, f"etag:{self._etags[path]}"
 
     def _add(self, key: str, etag: str) -> None:
-        path = unicodedata.normalize("NFC", key.removeprefix(self._prefix))
+        path = composed(key.removeprefix(self._prefix))
         if path.endswith("/") or any(is_hidden(part) for part in path.split("/")):
             return  # what the console makes for a folder
         if path in self._keys:
