@@ -130,7 +130,10 @@ def test_a_cached_training_registered_in_a_new_store(
         assert proof.link("training run")["looked_at"] > 10  # it is in the first store
         page = tmp_path / "trace.html"
         lineage(project, "trace", CANDIDATE, "--html", str(page))
-    assert lineage.ask(project, "verify", CANDIDATE)[0] == 2
+    status, output = lineage.ask(project, "verify", CANDIDATE)
+    assert status == 2
+    assert f"{uri} does not answer" in output
+    assert "`lineage verify lineage.json` proves" in output
     assert lineage.verify(project, "lineage.json").not_passed == {}
 
 

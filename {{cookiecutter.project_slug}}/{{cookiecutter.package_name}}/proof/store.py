@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import TrackerError
 from ..lineage.git import strip_user
-from ..lineage.tracking import SQLITE, absolute_uri, quiet, saying
+from ..lineage.tracking import SQLITE, absolute_uri, quiet, require_answer, saying
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..lineage.registry import HandedOut
 
 PAGE = 1000
+WITHOUT = "`lineage verify lineage.json` proves what Git and DVC hold."
 
 
 class Store:
@@ -34,9 +35,8 @@ class Store:
     def client(self) -> MlflowClient:
         """MLflow's own client, opened at the first question."""
         if self.uri.startswith(SQLITE) and not Path(self.uri.removeprefix(SQLITE)).exists():
-            raise TrackerError(
-                f"there is no MLflow store at {self.uri}. `lineage verify lineage.json` proves what Git and DVC hold."
-            )
+            raise TrackerError(f"there is no MLflow store at {self.uri}. {WITHOUT}")
+        require_answer(self.uri, self.shown_uri, f"or go on without: {WITHOUT}")
         quiet()
         with self.asked("open the store"):
             import mlflow
