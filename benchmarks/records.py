@@ -568,7 +568,7 @@ def columns(store, table):
 @functools.cache
 def keep(copy, path):
     """Puts a file into the cache as well. Returns its hash."""
-    name = copy.module("lineage.hashes").md5_of_file(path)
+    name = copy.module("lineage.hashes").hash_file(path, path.name).md5
     if not place(copy, name).exists():
         os.link(path, place(copy, name))
     return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 from collections.abc import Callable
@@ -174,12 +175,13 @@ def test_bytes_that_rot_where_the_file_looks_untouched(project: Project, exclude
     """As far as size, times and inode can tell, it is the file that was hashed: only its page's checksum is wrong."""
     excluded(project)
     md5 = manifest(project)
-    path, notes = project.cached(md5), project.root / ".dvc" / "tmp" / "kept" / "audit" / "checked.json"
+    path, notes = project.cached(md5), project.root / ".dvc" / "tmp" / "kept" / "audit" / "hashes.json"
     data = path.read_bytes()
     overwrite(path, data.replace(STAYS.encode(), b"PAT-99999"))
     state = path.stat()
-    checked = json.loads(notes.read_text())
-    notes.write_text(json.dumps(checked | {md5: [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]}))
+    known = (path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    key = hashlib.sha256(repr(known).encode()).hexdigest()
+    notes.write_text(json.dumps({**json.loads(notes.read_text()), key: md5}))
     answer = excluded(project, STAYS)
     assert answer.verdict == "INCONCLUSIVE"
     assert f"the manifest of dataset {dataset(project, '2')} cannot be read" in answer.reasons

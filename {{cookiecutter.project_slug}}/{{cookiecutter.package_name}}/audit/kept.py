@@ -1,21 +1,17 @@
 """What audits keep between each other in .dvc/tmp/kept/audit: manifests of a distant remote, and what was checked.
 
-Whatever is in it may be deleted. A manifest whose hash was right need not be hashed again as long as its file is the
-same by size, times and inode; whoever reads a part of it compares the checksums of the pages that this part is in.
+Whatever is in it may be deleted. A manifest whose hash was right need not be hashed again as long as its file has not
+changed; whoever reads a part of it compares the checksums of the pages that this part is in.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
-from ..lineage.hashes import md5_of_file
+from ..hash_cache import HashCache
 from ..pages import write_whole
 from ..proof.objects import Objects
-
-CHECKED = "checked.json"
-SETTLED = 2.0  # seconds: a file that was changed just now could change again and keep its times
 
 
 class Kept:
@@ -24,44 +20,36 @@ class Kept:
     def __init__(self, folder: Path, objects: Objects) -> None:
         self._folder = folder
         self._objects = objects
-        self._checked = self._read()
-        self._before = dict(self._checked)
+        self._hashes = HashCache(folder / "hashes.json", "md5")
+        self._agreeing = folder / "agreeing.json"
+        self._agree = self._read()
+        self._before = set(self._agree)
 
     def file(self, md5: str) -> Path:
         """A file with the bytes of an object. Raises LineageError if neither cache nor remote holds the right ones."""
         kept = self._folder / md5
         for path in filter(None, (self._objects.cached(md5), kept if kept.exists() else None)):
-            if self._is_right(md5, path):
+            if self._hashes.of(path) == md5:
                 return path
         self._objects.fetch(md5, kept)
         return kept
 
     def agrees_with_shards(self, dataset: str) -> bool:
         """Whether the manifest of a dataset version was found to hold what its shards hold."""
-        return dataset in self._checked  # by hash: neither of them can have changed
+        return dataset in self._agree  # by hash: neither of them can have changed
 
     def note_agreement(self, dataset: str) -> None:
-        self._checked[dataset] = []
+        self._agree.add(dataset)
 
     def save(self) -> None:
         """Writes down what was checked, for the audits to come."""
-        if self._checked != self._before:
+        self._hashes.save(others=True)  # the next audit may ask for other dataset versions
+        if self._agree != self._before:
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self._folder / CHECKED, json.dumps(self._checked, indent=1))
+            write_whole(self._agreeing, json.dumps(sorted(self._agree), indent=1))
 
-    def _is_right(self, md5: str, path: Path) -> bool:
-        state = path.stat()
-        signs = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
-        if self._checked.get(md5) == signs:
-            return True
-        if md5_of_file(path) != md5:
-            return False
-        if time.time() - state.st_ctime > SETTLED:
-            self._checked[md5] = signs
-        return True
-
-    def _read(self) -> dict[str, list[int]]:
+    def _read(self) -> set[str]:
         try:
-            return dict(json.loads((self._folder / CHECKED).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            return {}
+            return set(json.loads(self._agreeing.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return set()

@@ -112,12 +112,6 @@ def _names_for_dvc(folder: Path) -> list[str]:
     return [name for name in _names(folder) if not ignored((where / name).as_posix())]
 
 
-def md5_of_file(path: Path) -> str:
-    """The MD5 alone, where it is asked often whether a file is still what its name promises."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
 def hash_file(path: Path, name: str) -> Hashed:
     """Reads a file once; `name` is how it is called in the answer."""
     md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0

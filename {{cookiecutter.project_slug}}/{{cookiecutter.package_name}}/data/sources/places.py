@@ -7,20 +7,17 @@ name in different ways.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import DataError
+from ...hash_cache import HashCache
 from ...settings.data import folder_at
 from .. import s3
 from ..ids import composed
 
-SETTLED = 2 * 10**9  # nanoseconds after which a file system's clock tells a later change from this one
 CHANGED = "changed while it was read. Run this again when nothing writes there"
 
 
@@ -43,15 +40,15 @@ def open_files(address: str, root: Path, kept: Path) -> Files:
     """The files at `address`: a folder, relative to `root`, or an s3:// prefix. Raises DataError if there is none."""
     if address.startswith("s3://"):
         return Bucket(address)
-    return Folder(folder_at(address, root), Marks(kept / "marks.json"))
+    return Folder(folder_at(address, root), HashCache(kept / "hashes.json", "sha256"))
 
 
 class Folder:
     """The files of a folder of this machine. Links are followed."""
 
-    def __init__(self, folder: Path, marks: Marks) -> None:
+    def __init__(self, folder: Path, hashes: HashCache) -> None:
         self.name = str(folder)
-        self._marks = marks
+        self._hashes = hashes
         self._found: dict[str, Path] = {}
         if not folder.is_dir():
             raise DataError(f"{folder} {'is no folder' if folder.exists() else 'does not exist'}. Check the path.")
@@ -66,7 +63,7 @@ class Folder:
 
     def marks(self, paths: list[str]) -> dict[str, str]:
         found = {path: self._mark(path) for path in paths}
-        self._marks.keep()
+        self._hashes.save()
         return found
 
     def read(self, path: str) -> tuple[bytes, str]:
@@ -76,7 +73,7 @@ class Folder:
 
     def _mark(self, path: str) -> str:
         with self._reading(path):
-            return self._marks.of(self._found[path])
+            return f"sha256:{self._hashes.of(self._found[path])}"
 
     def _walk(self, folder: Path, above: list[Path]) -> Iterator[Path]:
         with self._reading(str(folder)):
@@ -99,40 +96,6 @@ class Folder:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise DataError(f"{path!r} in {self.name} cannot be read: {reason}. Mend or remove it.") from None
-
-
-class Marks:
-    """Hashes of files, kept so that only those are read again of which the file system says that they changed."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        try:
-            self._kept: dict[str, str] = json.loads(file.read_text())
-        except (OSError, ValueError):
-            self._kept = {}
-        self._used: dict[str, str] = {}
-
-    def of(self, path: Path) -> str:
-        """The SHA-256 of a file."""
-        stat = path.stat()
-        told = (path.absolute(), stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        key = hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()  # paths may be personal
-        mark = self._kept.get(key)
-        if mark is None:
-            before = time.time_ns()
-            with path.open("rb") as file:
-                mark = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-            if before - max(stat.st_mtime_ns, stat.st_ctime_ns) < SETTLED:
-                return mark  # a change in the same moment could not be told from this state
-        self._used[key] = mark
-        return mark
-
-    def keep(self) -> None:
-        """Keeps what was asked for, and nothing else."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_name(f"{self._file.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps(self._used))
-        partial.replace(self._file)
 
 
 class Bucket:
