@@ -9,6 +9,7 @@ from ..lineage.facts import DATA_TAGS, made_dataset
 from ..lineage.remote import Remote
 from ..pipeline.dvcfile import Stage, locked_hash, read_lock
 from .case import Evidence
+from .data_push import make_folder
 from .history import DVC_LOCK, History
 
 
@@ -116,8 +117,7 @@ def _push_objects(evidence: Evidence, done: Tagged) -> None:
     remote = Remote.of(evidence.root)
     if remote is None:
         return
-    if remote.folder is not None and remote.folder.parent.is_dir():
-        (remote.folder / "files" / "md5").mkdir(parents=True, exist_ok=True)  # the first push makes it
+    make_folder(remote)
     history, objects = evidence.history, evidence.objects
     pipeline, lock = history.pipeline(done.commit), history.lock(done.commit)
     outs = {
