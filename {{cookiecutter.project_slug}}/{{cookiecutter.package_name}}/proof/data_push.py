@@ -40,7 +40,7 @@ def push(evidence: Evidence) -> Pushed:
     outs |= evidence.history.added("HEAD")
     for path, md5 in outs.items():
         try:
-            erased = _erased(evidence, path, md5)
+            erased = erased_files(evidence, path, md5)
             looked_at, sent = evidence.objects.send(md5, set(erased))
         except LineageError as error:
             done.lacking.append(f"{path}: {error}")
@@ -66,7 +66,7 @@ def make_folder(remote: Remote) -> None:
         (remote.folder / "files" / "md5").mkdir(parents=True, exist_ok=True)
 
 
-def _erased(evidence: Evidence, path: str, md5: str) -> dict[str, str]:
+def erased_files(evidence: Evidence, path: str, md5: str) -> dict[str, str]:
     """The files of an output that were erased for good, by hash: what they are and when it was."""
     files = evidence.objects.listing(md5) if md5.endswith(".dir") else {"": md5}
     found = {name: (file, evidence.erasures.of_object(file)) for name, file in files.items()}

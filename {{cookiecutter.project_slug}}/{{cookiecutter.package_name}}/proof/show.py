@@ -142,6 +142,8 @@ def show_tagged(done: Tagged, *, as_json: bool) -> None:
         print(f"{done.objects} objects are in the DVC remote {done.dvc_remote}, {done.sent} of them since now.")
     else:
         print("There is no DVC remote: its objects are in the cache here and nowhere else.")
+    for what in done.erased:
+        print(f"left out: {what}")
     for path in done.lacking:
         print(f"warning: {path} of that commit is neither there nor in the cache: `dvc pull` cannot bring it.")
     if done.git_remote:

@@ -48,8 +48,7 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
             tally.erased.append(f"{path}, {erasure.title}")
         elif held.size is None and (what_rests := _used_again(case, md5)):
             tally.fault(
-                f"{what} is absent: it was erased, and {what_rests} rests on it again (`lineage data push` sends "
-                "what `dvc push` believes to be there)"
+                f"{what} is absent: it was erased, and {what_rests} rests on it again (`lineage data push` sends it)"
             )
         elif held.size is None or not held.is_file:
             tally.equal(what, "a folder" if not held.is_file else None, "an object")
