@@ -15,7 +15,7 @@ from aws_standin.container import can_run
 from baked import Project
 from cloud import REGION
 from command import Lineage
-from consent import FIRST, OUT, SECOND, STAYS, Cycle, finish, without, write_registry
+from consent import FIRST, OUT, SECOND, STAYS, Cycle, everybody, finish, without, write_registry
 from damage import put
 from servers import aws_standin
 
@@ -32,6 +32,18 @@ def files_with(subject_id: str, project: Project) -> set[str]:
     files = [path for folder in (*folders, project.remote) for path in folder.rglob("*") if path.is_file()]
     data = {str(path): path.read_bytes() for path in files}
     return {name for name, text in data.items() if subject_id.encode() in text and b'"consent_status"' not in text}
+
+
+def affected(lineage: Lineage, project: Project) -> dict[str, int]:
+    """How many subjects that may not be used each affected version rests on."""
+    document = json.loads(lineage.run(project, "audit", "affected", "--json")[1])
+    return {use["use"]["name"]: len(use["subjects"]) for use in document["affected"] if use["use"]["kind"] == "version"}
+
+
+def objects_finding(lineage: Lineage, project: Project) -> dict[str, str]:
+    """What `lineage doctor` says of the objects in the remote."""
+    found = json.loads(lineage.run(project, "doctor", "--json")[1])
+    return next(item for item in found if item["check"] == "objects")
 
 
 def tombstone(project: Project) -> dict[str, Any]:
@@ -149,6 +161,45 @@ def test_two_erasures_from_one_dataset(project: Project, lineage: Lineage) -> No
     assert f"{STAYS} is in {FIRST}" in output
 
 
+def test_who_comes_back_is_there_for_every_answer(cycle: Cycle, project: Project, lineage: Lineage) -> None:
+    """The pipeline makes the erased bytes again, under names that tombstones, and DVC's own notes, speak of."""
+    lineage(project, "erase", OUT, *YES)
+    erased = {item["md5"] for item in tombstone(project)["objects"]}
+    assert affected(lineage, project)[FIRST] == 1  # its data are gone, the model is not
+    assert objects_finding(lineage, project)["state"] == "right"
+
+    assert "1 subjects of it were erased" in lineage.run(project, "audit", "records", FIRST)[2]
+
+    write_registry(project, everybody())
+    project.dvc("repro", "--quiet")
+    finish(project, "Back", lineage)
+    assert {md5 for md5 in erased if project.object(md5).exists()} == set()  # to `dvc push`, a listing is its files
+    proof = lineage.verify(project, FIRST)
+    assert proof.state == "FAIL"
+    assert set(proof.not_passed) == {"DVC remote"}
+    assert "it was erased, and dvc.lock of" in proof.not_passed["DVC remote"]
+    assert objects_finding(lineage, project)["mend"] == "lineage data push"
+    assert "4 of them since now" in lineage(project, "data", "push")
+    assert {md5 for md5 in erased if project.object(md5).exists()} == erased
+    proof = lineage.verify(project, FIRST)
+    assert (proof.status, proof.state) == (0, "PASS")
+    assert "request 17" in proof.link("dataset")["text"]  # the manifest that the first training had logged
+    assert "4 objects that were erased before are there" in proof.link("DVC remote")["text"]
+    assert affected(lineage, project) == {}
+    _, records, errors = lineage.run(project, "audit", "records", FIRST, "--csv")
+    assert OUT in records
+    assert errors == ""
+    assert "data/v1 is now on" in lineage(project, "data", "tag", "v1")
+
+    write_registry(project, without(OUT))
+    assert affected(lineage, project)[FIRST] == 1
+    project.dvc("repro", "--quiet", "preprocess")
+    project.commit("Out again")
+    lineage(project, "erase", OUT, *YES)
+    assert files_with(OUT, project) == set()
+    assert lineage.verify(project, FIRST).state == "ERASED"
+
+
 @pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, which the stand-in for AWS needs")
 def test_versions_and_locks_of_a_bucket(cycle: Cycle, lineage: Lineage, tmp_path: Path) -> None:
     """Every version of an object goes; one that S3 locks stays, is named with its date, and is tried again."""
@@ -183,6 +234,7 @@ def test_versions_and_locks_of_a_bucket(cycle: Cycle, lineage: Lineage, tmp_path
         assert [version["VersionId"] for version in left["Versions"]] == [newest]
         assert "are still there" in lineage.verify(project, FIRST).link("DVC remote")["text"]
         assert (project.root / ".dvc" / "tmp" / "erasures").exists()  # the notes, from which it goes on
+        assert "but for 2 that were erased on purpose" in objects_finding(lineage, project)["text"]
 
 
 def test_raw_data_that_no_commit_names(project: Project, lineage: Lineage, tmp_path: Path) -> None:

@@ -80,7 +80,11 @@ def records(
     from . import questions
     from .show import show_records
 
-    show_records(what, questions.records(_evidence(), what), as_json=as_json, as_csv=as_csv)
+    evidence = _evidence()
+    found = questions.records(evidence, what)
+    show_records(what, found, as_json=as_json, as_csv=as_csv)
+    if erased := questions.erased_beside(evidence, found):
+        print(f"{erased} subjects of it were erased: their records are not known any more.", file=sys.stderr)
 
 
 @app.command()

@@ -23,13 +23,13 @@ NAME = MANIFEST.rpartition("/")[2]
 def missing(evidence: Evidence, uses: Iterable[Use]) -> dict[str, str]:
     """What is wrong with the logged manifest, by name of the use, where something is."""
     runs, erasures = evidence.store.runs, evidence.erasures
-    read = {
-        use.name: (use.run_id, runs[use.run_id].data.tags.get("dvc_data_md5", ""))
+    wanted = {
+        use.name: use.run_id
         for use in uses
         if use.stage != "preprocess" and not use.left_no_model and use.run_id in runs  # preprocess logs none
     }
-    erased = {md5 for md5 in {md5 for _, md5 in read.values()} if erasures.of_dataset(md5)}  # nor is a copy left of it
-    wanted = {name: run_id for name, (run_id, md5) in read.items() if md5 not in erased}
+    if erasures.all:  # nor is a copy left of what they deleted
+        wanted = {name: run_id for name, run_id in wanted.items() if not erasures.of_logged(runs[run_id])}
     places = {run_id: runs[run_id].info.artifact_uri for run_id in wanted.values()}
     here = {run_id: _local(place) for run_id, place in places.items() if place.startswith(FILE)}
     gone = {run_id for run_id, path in here.items() if not os.path.isfile(path)}  # noqa: PTH113  for thousands

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import MANIFEST, MANIFEST_SCHEMA, ROOT_KEY, SHARDS
+from ..data.merkle import subject_key
 from ..errors import LineageError, ProjectError
 from ..proof.case import Evidence
 from ..proof.dataset import subject_tree
@@ -72,7 +73,10 @@ class Manifests:
         return self._select("content_sha256", contents, datasets)
 
     def others_than(self, ids: Iterable[str]) -> list[tuple[str, str, int]]:
-        """Dataset version, subject and number of records of every subject that is not among `ids`."""
+        """Dataset version, subject and number of records of every subject that is not among `ids`.
+
+        Of those who were erased there are no records any more, and no name: the salted hash of the id stands for it.
+        """
         import pyarrow as pa
 
         self._duckdb.register("listed", pa.table({"subject_id": pa.array(sorted(ids), pa.string())}))
@@ -80,7 +84,15 @@ class Manifests:
             "SELECT subject_id, count(*) FROM manifest ANTI JOIN listed USING (subject_id) GROUP BY ALL ORDER BY ALL"
         )
         found = {md5: self._ask(md5, question, lambda file: file.read(["subject_id"])) for md5 in list(self.usable)}
-        return [(md5, str(subject), int(count)) for md5, rows in found.items() for subject, count in rows]
+        left = [(md5, str(subject), int(count)) for md5, rows in found.items() for subject, count in rows]
+        return [*left, *((md5, key, 0) for md5 in self.usable for key in self._erased_others(md5, ids))]
+
+    def _erased_others(self, md5: str, ids: Iterable[str]) -> list[str]:
+        """The keys of the erased subjects of a dataset version that are not among `ids`."""
+        erased = self._erasures.of_dataset(md5)
+        return (
+            sorted(erased.keys - {subject_key(erased.salt, subject_id).hex() for subject_id in ids}) if erased else []
+        )
 
     def first_subject(self, md5: str) -> str | None:
         """A subject that is in this dataset version for certain: the first row, read without a query.

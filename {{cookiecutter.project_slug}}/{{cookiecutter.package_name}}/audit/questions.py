@@ -87,6 +87,12 @@ def records(evidence: Evidence, asked: str) -> list[Record]:
     return found
 
 
+def erased_beside(evidence: Evidence, found: Sequence[Record]) -> int:
+    """How many subjects of the dataset version of these records were erased, so that their own are not among them."""
+    left = (evidence.erasures.of_dataset(md5) for md5 in {record.dataset for record in found})
+    return sum(len(erased.keys) for erased in left if erased)
+
+
 def affected(evidence: Evidence) -> AffectedAnswer:
     """What rests on records that may no longer be used, by the consent registry of this moment.
 

@@ -18,11 +18,11 @@ from typing import Any
 from ..audit.scope import Scope
 from ..data.merkle import subject_key
 from ..errors import LineageError
-from ..lineage.facts import DATASET, RAW
+from ..lineage.facts import DATASET, RAW, made_dataset
 from ..lineage.git import Repository
 from ..lineage.hashes import hash_path
 from ..pages import write_whole
-from ..pipeline.dvcfile import locked_hash, read_lock
+from ..pipeline.dvcfile import read_lock
 from ..proof.case import Evidence
 from ..proof.dataset import subject_tree
 from ..proof.erasures import FOLDER, MANIFESTS, SCHEMA, TOMBSTONE
@@ -58,12 +58,12 @@ def plan(evidence: Evidence, ids: list[str]) -> Plan:
     models = [f"{use.name}{''.join(f' @{alias}' for alias in use.aliases)}" for use in uses]
     folders = {(holder.path.startswith(f"{DATASET}/"), holder.folder) for holder in holders.found}
     lost = [f"{'dataset version' if is_dataset else 'raw data'} {md5}" for is_dataset, md5 in sorted(folders)]
-    now = locked_hash(read_lock(evidence.root).get("preprocess"), "outs", DATASET)
+    here, committed = made_dataset(read_lock(evidence.root)), made_dataset(evidence.history.lock("HEAD"))
     blocked = []
-    if now in datasets:
+    if now := {here, committed} & datasets:  # what a commit after the tombstone records counts as made since
         blocked.append(
-            f"the dataset version of this moment ({now}) holds them. Revoke their consent in the registry (or take "
-            "them out of the source), then `dvc repro`, commit, and ask again."
+            f"the dataset version of this moment ({', '.join(map(str, now))}) holds them. Revoke their consent in the "
+            "registry (or take them out of the source), then `dvc repro`, commit, and ask again."
         )
     if (evidence.root / f"{RAW}.dvc").exists() and any(holder.path.startswith(f"{RAW}/") for holder in holders.found):
         current = evidence.history.added("HEAD").get(RAW)

@@ -152,16 +152,25 @@ def check_pushed(root: Path) -> Finding:
         return Finding("objects", "right", "dvc.lock records none yet")
     missing = remote.missing(objects.known)
     if missing is None:
-        return _ask_dvc(root)
-    if missing:
+        asked = _ask_dvc(root)
+        if asked.state != "right":
+            return asked
+        # to dvc a listing stands for its files, which after an erasure it does not
+        missing = _named_and_missing(root, objects.known)
+    erased = _erased_for_good(root, missing)
+    if missing := missing - erased:
         text = f"{len(missing)} of {len(objects.known)} objects that dvc.lock records are not in {remote.url}."
-        return Finding("objects", "wrong", text, "dvc push")
+        has_listings = not any(md5.endswith(".dir") for md5 in missing)  # then `dvc push` takes the files to be there
+        return Finding("objects", "wrong", text, "lineage data push" if has_listings else "dvc push")
     if objects.unlisted:
         text = (
             f"the contents of {_some(objects.unlisted)} are neither in the cache nor in the remote, so nobody can say."
         )
         return Finding("objects", "unknown", text, "dvc pull")
-    return Finding("objects", "right", f"all {len(objects.known)} that dvc.lock records are in the remote")
+    text = f"all {len(objects.known)} that dvc.lock records are in the remote"
+    if erased:
+        text += f", but for {len(erased)} that were erased on purpose: where these are needed, `dvc repro` makes them"
+    return Finding("objects", "right", text)
 
 
 def check_tracking(root: Path) -> Finding:
@@ -213,6 +222,31 @@ def _check_sqlite(path: str) -> Finding:
         text = f"{path} keeps the artifacts of {_some(lost)} in a folder that is gone. Was the project moved?"
         return Finding("MLflow", "wrong", text, "lineage compose tracking.uri=sqlite:///mlflow-2.db")
     return Finding("MLflow", "right", path)
+
+
+def _named_and_missing(root: Path, hashes: frozenset[str]) -> frozenset[str]:
+    """Those of `hashes` that a tombstone names and the remote does not hold, each looked up by itself."""
+    if not _has_tombstones(root):
+        return frozenset()
+    from ..proof.case import Evidence
+
+    evidence = Evidence(root)
+    named = (md5 for md5 in hashes if evidence.erasures.named(md5))
+    return frozenset(md5 for md5, held in evidence.objects.held(named).items() if held.size is None)
+
+
+def _erased_for_good(root: Path, hashes: frozenset[str]) -> frozenset[str]:
+    """Those of `hashes` that were erased on purpose, where nothing has been made of them since."""
+    if not hashes or not _has_tombstones(root):
+        return frozenset()
+    from ..proof.case import Evidence
+
+    erasures = Evidence(root).erasures
+    return frozenset(md5 for md5 in hashes if erasures.of_object(md5))
+
+
+def _has_tombstones(root: Path) -> bool:
+    return any((root / "erasures").glob("*/tombstone.json"))
 
 
 def _ask_dvc(root: Path) -> Finding:

@@ -30,8 +30,8 @@ class Evidence:
         params = read_params(root / PARAMS_FILE)
         self.project_id = str(params["project_id"])
         self.history = History(root)
-        self.erasures = Erasures(self.history)
         self.objects = Objects(root)
+        self.erasures = Erasures(root, self.history, self.objects)
         self._stores: dict[str, Store] = {}
         self.store = self.store_at(str(params["tracking"]["uri"]))
 

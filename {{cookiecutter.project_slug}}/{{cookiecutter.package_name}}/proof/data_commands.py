@@ -11,16 +11,23 @@ from ..errors import ProjectError
 from ..project import project_root
 
 app = typer.Typer(
-    help="Dataset versions by name.",
+    help="Dataset versions by name, and in the remote.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-@app.callback()
-def _commands() -> None:
-    """Makes typer keep sub-commands, however few there are."""
+@app.command()
+def push(as_json: Annotated[bool, typer.Option("--json", help="What was done, as JSON.")] = False) -> None:
+    """Bring the DVC remote all that dvc.lock records, each object looked up. Exit status 1 if one cannot be had."""
+    from .case import Evidence
+    from .data_push import push as push_all
+    from .show import show_pushed
+
+    done = push_all(Evidence(project_root()))
+    show_pushed(done, as_json=as_json)
+    sys.exit(bool(done.lacking))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from ..lineage.facts import DATA_TAGS, made_dataset
 from ..lineage.remote import Remote
 from ..pipeline.dvcfile import Stage, locked_hash, read_lock
 from .case import Evidence
+from .data_push import erased_files, make_folder
 from .history import DVC_LOCK, History
 
 
@@ -24,6 +25,7 @@ class Tagged:
     sent: int = 0  # those of them that it did not have before
     dvc_remote: str | None = None
     git_remote: str | None = None
+    erased: list[str] = field(default_factory=list)  # files of the commit that were erased for good, and are not sent
     lacking: list[str] = field(default_factory=list)  # outputs of the commit that are nowhere: `dvc pull` lacks them
 
 
@@ -116,8 +118,7 @@ def _push_objects(evidence: Evidence, done: Tagged) -> None:
     remote = Remote.of(evidence.root)
     if remote is None:
         return
-    if remote.folder is not None and remote.folder.parent.is_dir():
-        (remote.folder / "files" / "md5").mkdir(parents=True, exist_ok=True)  # the first push makes it
+    make_folder(remote)
     history, objects = evidence.history, evidence.objects
     pipeline, lock = history.pipeline(done.commit), history.lock(done.commit)
     outs = {
@@ -130,12 +131,14 @@ def _push_objects(evidence: Evidence, done: Tagged) -> None:
     needed = {"dvc add", *(stage.name for stage in _made_by(history, done.commit))}
     for (stage, path), md5 in outs.items():
         try:
-            looked_at, sent = objects.send(md5)
+            erased = erased_files(evidence, path, md5)
+            looked_at, sent = objects.send(md5, set(erased))
         except LineageError as error:
             if stage in needed:
                 raise LineageError(f"{path} is not in the DVC remote {remote.url}: {error}") from error
             done.lacking.append(path)
         else:
+            done.erased += erased.values()
             done.objects, done.sent = done.objects + looked_at, done.sent + sent
     done.dvc_remote = remote.url
 

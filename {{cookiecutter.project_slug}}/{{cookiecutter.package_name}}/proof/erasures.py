@@ -2,19 +2,32 @@
 
 erasures/<id>/tombstone.json   what was erased, and for each dataset version the Merkle root it had
 erasures/<id>/manifests.dvc    the manifests without the rows of who was erased, kept by DVC
+
+A subject may consent again: then the pipeline makes the very bytes again, under the very names. A tombstone excuses
+what is missing only until a later commit, or the dvc.lock that lies here, rests on it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache, cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from ..data.dataset import MANIFEST, SHARDS
 from ..data.merkle import Tree, subject_key
-from ..errors import DamageError
+from ..errors import DamageError, LineageError
+from ..lineage.facts import RAW, made_dataset
+from ..pipeline.dvcfile import Lock, locked_hash, read_lock
 from .history import PERMANENT, History
+from .objects import Objects
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 FOLDER = "erasures"
 TOMBSTONE = "tombstone.json"
@@ -47,15 +60,20 @@ class ErasedDataset:
         return tree
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself: look-ups are kept by it
 class Erasure:
     """One erasure."""
 
     id: str
+    commit: str  # that brought the tombstone
     moment: str
     reason: str
     objects: dict[str, str]  # path by MD5
     datasets: dict[str, ErasedDataset]
+
+    @property
+    def timestamp(self) -> float:
+        return datetime.fromisoformat(self.moment).timestamp()
 
     @property
     def title(self) -> str:
@@ -65,8 +83,10 @@ class Erasure:
 class Erasures:
     """All erasures that a branch or tag has a tombstone of, oldest first."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, root: Path, history: History, objects: Objects) -> None:
+        self._root = root
         self._history = history
+        self._objects = objects
 
     @cached_property
     def all(self) -> list[Erasure]:
@@ -78,17 +98,79 @@ class Erasures:
             if not line.endswith(TOMBSTONE):
                 commit = line or commit
                 continue
-            erasure = _read(self._history.read(commit, line))
+            erasure = _read(commit, self._history.read(commit, line))
             found.setdefault(erasure.id, erasure)
         return sorted(found.values(), key=lambda erasure: erasure.moment)
 
     def of_object(self, md5: str) -> Erasure | None:
-        """The erasure that took an object away; None if none did."""
-        return next((erasure for erasure in self.all if md5 in erasure.objects), None)
+        """The erasure that took an object away for good; None if none did, or what came after it rests on the object.
+
+        Raises LineageError if it cannot be told what that rests on.
+        """
+        named = (erasure for erasure in self.all if md5 in erasure.objects)
+        return next((erasure for erasure in named if md5 not in self.used_again(erasure)), None)
+
+    def named(self, md5: str) -> Erasure | None:
+        """The latest erasure that ever took an object away, whatever came after it."""
+        return next((erasure for erasure in reversed(self.all) if md5 in erasure.objects), None)
 
     @cache  # noqa: B019  lives as long as one command
+    def used_again(self, erasure: Erasure) -> dict[str, str]:
+        """The objects of an erasure that something after it rests on, each with what that is, in words."""
+        before, found = _raw(self._history.lock(erasure.commit)), dict[str, str]()
+        for what, commit, lock in self._later(erasure):
+            files = erasure.objects.keys() & self._files(commit, "dataset", made_dataset(lock))
+            # raw data stay in dvc.lock when they are erased: another hash or a dataset shows that they were made since
+            if files or _raw(lock) != before:
+                files |= erasure.objects.keys() & self._files(commit, "raw", _raw(lock))
+            found = dict.fromkeys(files, what) | found
+        return found
+
+    def _later(self, erasure: Erasure) -> Iterator[tuple[str, str, Lock]]:
+        """What was recorded since: by commits on branches and tags that hold the tombstone, and by dvc.lock here."""
+        later = set(self._history.git.must("rev-list", *PERMANENT, "HEAD", "--ancestry-path", f"^{erasure.commit}"))
+        for commit in dict.fromkeys(state.commit for state in self._history.states):
+            if commit in later:
+                yield f"dvc.lock of {commit[:12]}", commit, self._history.lock(commit)
+        if (head := self._history.resolve("HEAD")) and head in {erasure.commit, *later}:
+            yield "dvc.lock here", head, read_lock(self._root)
+
+    def _files(self, commit: str, section: str, md5: str | None) -> set[str]:
+        """The objects of the dataset version or the raw data of a commit, by its listing or else its lineage.json."""
+        if md5 is None or not md5.endswith(".dir"):
+            return {md5} if md5 else set()
+        try:
+            return set(self._objects.listing(md5).values())
+        except LineageError:
+            stated = (self._history.document(commit) or {}).get(section) or {}
+            if stated.get("md5") != md5:
+                raise
+            return {file["md5"] for file in stated["files"]}
+
+    def of_logged(self, run: Run) -> Erasure | None:
+        """The erasure that deleted the manifest a run had logged; None for a run that was started after it."""
+        md5, started = run.data.tags.get("dvc_data_md5"), (run.info.start_time or 0) // 1000
+        named = (erasure for erasure in self.all if md5 in erasure.datasets)
+        return next((erasure for erasure in named if started <= erasure.timestamp), None)
+
+    @cache  # noqa: B019
     def of_dataset(self, md5: str) -> ErasedDataset | None:
-        """What is left of a dataset version, by the latest erasure; None if nobody was erased from it."""
+        """What is left of a dataset version, by the latest erasure; None if nobody was erased from it, or it is whole.
+
+        It is whole where all of its manifest and shards can be had, because they were made again or not yet deleted.
+        """
+        left = self._left_of(md5)
+        return None if left is not None and self._is_whole(md5) else left
+
+    def _is_whole(self, md5: str) -> bool:
+        with suppress(LineageError):  # the remote cannot be asked: the tombstone can
+            listing = self._objects.listing(md5)
+            files = {file for path, file in listing.items() if path == MANIFEST or path.startswith(f"{SHARDS}/")}
+            elsewhere = [file for file in files if self._objects.cached(file) is None]
+            return all(held.size is not None for held in self._objects.held(elsewhere).values())
+        return False
+
+    def _left_of(self, md5: str) -> ErasedDataset | None:
         found = [erasure.datasets[md5] for erasure in self.all if md5 in erasure.datasets]
         if found and (registered := self._registered_root(md5)) not in (None, found[-1].root):
             raise DamageError(
@@ -105,7 +187,12 @@ class Erasures:
         return None
 
 
-def _read(data: bytes | None) -> Erasure:
+def _raw(lock: Lock) -> str | None:
+    """The raw data from which a dataset version was made."""
+    return locked_hash(lock.get("preprocess"), "deps", RAW)
+
+
+def _read(commit: str, data: bytes | None) -> Erasure:
     try:
         document: dict[str, Any] = json.loads(data or b"")
         datasets = {
@@ -115,6 +202,7 @@ def _read(data: bytes | None) -> Erasure:
             for item in document["datasets"]
         }
         objects = {item["md5"]: item["path"] for item in document["objects"]}
-        return Erasure(document["id"], document["moment"], document["reason"], objects, datasets)
+        datetime.fromisoformat(document["moment"])
+        return Erasure(document["id"], commit, document["moment"], document["reason"], objects, datasets)
     except (ValueError, KeyError, TypeError) as error:
         raise DamageError(f"a {TOMBSTONE} in {FOLDER}/ cannot be read: {error!r}.") from None

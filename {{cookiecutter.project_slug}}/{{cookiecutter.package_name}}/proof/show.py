@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from ..lineage.facts import DATA_TAGS
 from ..settings import flatten
+from .data_push import Pushed
 from .data_tag import Tagged
 from .link import Linked
 from .reproduce import Comparison
@@ -141,12 +142,26 @@ def show_tagged(done: Tagged, *, as_json: bool) -> None:
         print(f"{done.objects} objects are in the DVC remote {done.dvc_remote}, {done.sent} of them since now.")
     else:
         print("There is no DVC remote: its objects are in the cache here and nowhere else.")
+    for what in done.erased:
+        print(f"left out: {what}")
     for path in done.lacking:
         print(f"warning: {path} of that commit is neither there nor in the cache: `dvc pull` cannot bring it.")
     if done.git_remote:
         print(f"{done.git_remote} has the tag. Anywhere: git checkout {done.tag} && dvc pull")
     else:
         print("There is no Git remote: nobody else has the tag.")
+
+
+def show_pushed(done: Pushed, *, as_json: bool) -> None:
+    """Prints what `lineage data push` did."""
+    if as_json:
+        print(json.dumps(asdict(done), indent=2))
+        return
+    print(f"{done.objects} objects are in the DVC remote {done.dvc_remote}, {done.sent} of them since now.")
+    for what in done.erased:
+        print(f"left out: {what}")
+    for sentence in done.lacking:
+        print(f"lacking: {sentence}")
 
 
 def show_comparison(title: str, comparison: Comparison, *, as_json: bool) -> None:

@@ -43,14 +43,17 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
     for md5, held in objects.held(wanted).items():
         path, size = wanted[md5]
         what = f"{path} ({objects.url(md5)})"
-        erasure = case.evidence.erasures.of_object(md5)
-        if erasure is not None and held.size is None:
+        erasure = case.evidence.erasures.of_object(md5) if held.size is None else None
+        if erasure is not None:
             tally.erased.append(f"{path}, {erasure.title}")
+        elif held.size is None and (what_rests := _used_again(case, md5)):
+            tally.fault(
+                f"{what} is absent: it was erased, and {what_rests} rests on it again (`lineage data push` sends it)"
+            )
         elif held.size is None or not held.is_file:
             tally.equal(what, "a folder" if not held.is_file else None, "an object")
         else:
             tally.equal(what, f"{held.size} bytes", f"{size if size is not None else held.size} bytes")
-    left = sum(held.size is not None and md5 in _erased(case) for md5, held in objects.held(wanted).items())
     there = [md5 for md5, held in objects.held(wanted).items() if held.size is not None and held.is_file]
     # listings are small, and everything else is found through them: always read
     read = [md5 for md5 in there if rehash or md5.endswith(".dir") or objects.hash_cached(md5) is None]
@@ -61,9 +64,7 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
     tally.note = f"; content read of {len(read)} of {len(wanted)}, {by_sha256} of these by SHA-256 too"
     if len(read) < len(there):
         tally.note += " (--rehash reads all)"
-    if left:
-        tally.note += f"; {left} objects that were to be erased are still there (`lineage erase --execute` goes on)"
-    return tally
+    return _with_note_of_erased(case, there, tally)
 
 
 def cached_objects(case: Case) -> Tally:
@@ -92,7 +93,12 @@ def dataset(case: Case) -> Tally:
     tally.faults.extend(faults)
     record = case.document["training_run"]
     if case.version is not None and record.get("run_id"):
-        logged = case.evidence.store_at(record["tracking_uri"]).artifact(record["run_id"], "manifest.parquet")
+        store = case.evidence.store_at(record["tracking_uri"])
+        run = store.run(record["run_id"])
+        if run and (erasure := case.evidence.erasures.of_logged(run)):
+            tally.note = f"; the copy of the manifest that run {record['run_id']} had logged was {erasure.title}"
+            return tally
+        logged = store.artifact(record["run_id"], "manifest.parquet")
         listed = case.evidence.objects.listing(md5).get("manifest.parquet")
         what = f"manifest.parquet of run {record['run_id']}"
         tally.equal(what, hash_bytes(logged, what).md5, listed, f"the dataset {md5}")
@@ -121,8 +127,24 @@ def _objects(case: Case) -> Iterator[tuple[str, str, int | None]]:
             yield file, f"{path}/{name}", sizes.get(file)
 
 
-def _erased(case: Case) -> set[str]:
-    return {md5 for erasure in case.evidence.erasures.all for md5 in erasure.objects}
+def _used_again(case: Case, md5: str) -> str | None:
+    """What rests on an object again after the last erasure of it; None if nothing does."""
+    erasure = case.evidence.erasures.named(md5)
+    return case.evidence.erasures.used_again(erasure).get(md5) if erasure else None
+
+
+def _with_note_of_erased(case: Case, there: list[str], tally: Tally) -> Tally:
+    """Says of objects that were erased and are there why that is so, as far as anybody can know."""
+    named = [md5 for md5 in there if case.evidence.erasures.named(md5)]
+    again = [md5 for md5 in named if _used_again(case, md5)]
+    if again:
+        tally.note += f"; {len(again)} objects that were erased before are there, because later commits rest on them"
+    if left := len(named) - len(again):
+        tally.note += (
+            f"; {left} objects that were to be erased are still there, or there again (`lineage erase --execute` goes "
+            "on where it was interrupted, `lineage erase ID... --plan` finds what came back)"
+        )
+    return tally
 
 
 def _compare(tally: Tally, what: str, found: Hashed, md5: str, sha256: dict[str, str]) -> None:
