@@ -137,6 +137,7 @@ def test_a_setting_that_cannot_work(workshop: Workshop, overrides: list[str], se
         ("nothing.at.all=1", "nothing.at.all is not a setting; params.yaml has callbacks, compute,"),
         ("data=cifar", "Could not find 'data/cifar'"),
         ("data.shards.salt=a b (secret)", "the value given for data.shards.salt cannot be read"),
+        ("data.source.path=~/photos", "Where it holds blanks, brackets, commas or ~, put it in quotes"),
         ("train.lr", "train.lr is no override: write KEY=VALUE."),
     ],
 )
