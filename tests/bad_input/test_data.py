@@ -55,8 +55,11 @@ def test_links_that_lead_nowhere_or_in_a_circle(workshop: Workshop, tmp_path: Pa
     link = photos / "cat" / "b.jpg"
     link.symlink_to(photos / "gone.jpg")
     configure(workshop, photos)
-    assert "'cat/b.jpg' in" in workshop.refusal("listing")
+    assert "'b.jpg' in" in workshop.refusal("listing")
     link.unlink()
+    (photos / "dog").symlink_to(tmp_path / "disk that is not there")  # a whole class
+    assert f"'dog' in {photos} is a link that leads nowhere" in workshop.refusal("listing")
+    (photos / "dog").unlink()
     (photos / "cat" / "again").symlink_to(photos)
     assert "is a link to a folder that it lies in" in workshop.refusal("listing")
 
@@ -108,7 +111,7 @@ def test_what_dvc_should_version_is_not_in_dvc(workshop: Workshop) -> None:
         ),
         (["data=cifar10", "data.source.sha256=abc"], "data.source.sha256: "),
         (["data=cifar10", "data.source.url='https://me:secret@host/x'"], "data.source.url: must hold no user"),
-        (["data.source.name=nothing"], "data.source.name: there is no 'nothing'"),
+        (["data.source.name=nothing"], "(one of your own needs a class in settings/data.py)"),
         (["data.on_bad_record=ignore"], "data.on_bad_record: "),
         (["data.fraction=0"], "data.fraction: "),
         (["data.fraction=1.5"], "data.fraction: "),
@@ -134,6 +137,7 @@ def test_a_setting_that_cannot_work(workshop: Workshop, overrides: list[str], se
         ("nothing.at.all=1", "nothing.at.all is not a setting; params.yaml has callbacks, compute,"),
         ("data=cifar", "Could not find 'data/cifar'"),
         ("data.shards.salt=a b (secret)", "the value given for data.shards.salt cannot be read"),
+        ("data.source.path=~/photos", "Where it holds blanks, brackets, commas or ~, put it in quotes"),
         ("train.lr", "train.lr is no override: write KEY=VALUE."),
     ],
 )

@@ -99,3 +99,12 @@ def test_two_processes_train_the_same_file(tmp_path: Path, params: dict[str, Any
     here, there, other = (sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("here", "there", "other"))
     assert here == there
     assert here != other
+
+
+def test_layers_may_share_their_weights(tmp_path: Path) -> None:
+    network = build(HEADER["architecture"], HEADER["channels"], len(HEADER["classes"]))
+    first = next(network.parameters())
+    network.register_parameter("shared", first)
+    checkpoint.save(tmp_path / "model", network, HEADER)
+    with safe_open(tmp_path / "model", framework="pt") as file:
+        assert torch.equal(file.get_tensor("shared"), first)

@@ -42,6 +42,10 @@ class UnreadableImagesError(DataError):
         )
 
 
+class NetworkError(ProjectError):
+    """A network does not fit the data, its settings, or what training needs of it."""
+
+
 class LineageError(ProjectError):
     """A hash, a commit or a run that the lineage rests on is missing or is not what it should be."""
 

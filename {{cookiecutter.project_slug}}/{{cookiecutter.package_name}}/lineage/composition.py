@@ -107,7 +107,7 @@ def _in_our_words(error: Exception, root: Path, overrides: list[str]) -> str:
         if not equals:
             return f"{key} is no override: write KEY=VALUE."
         return (
-            f"the value given for {key} cannot be read. Where it holds blanks, brackets or commas, put it in quotes "
+            f"the value given for {key} cannot be read. Where it holds blanks, brackets, commas or ~, put it in quotes "
             f"within the quotes of the shell: \"{key}='...'\"."
         )
     return said.partition(" Config search path:")[0][:500]

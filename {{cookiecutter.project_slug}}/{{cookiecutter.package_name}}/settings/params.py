@@ -148,7 +148,8 @@ def _fault(fault: Any, document: dict[str, Any]) -> str:
     where = ".".join(place)
     if fault["type"] == "union_tag_invalid":
         context = fault["ctx"]
-        return f"{where}.name: there is no {context['tag']!r}, only {context['expected_tags']}"
+        more = f"one of your own needs a class in settings/{where.partition('.')[0]}.py"
+        return f"{where}.name: there is no {context['tag']!r}, only {context['expected_tags']} ({more})"
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         return no_setting(where, document)

@@ -16,20 +16,20 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     from ..model.device import choose_device, describe_machine, make_deterministic
     from ..model.examples import load_examples
     from ..model.history import History
-    from ..model.networks import build
     from ..model.pretrained import start_from
     from ..model.training import fit
+    from ..model.trial import build_and_try
 
     options = settings.train
     make_deterministic(options.seed, options.threads, options.deterministic)
     device = choose_device(options.device)
     dataset = inputs["data/processed"]
     data = read_description(dataset)
+    architecture = settings.model.model_dump()
+    network = build_and_try(architecture, data.channels, data.image_size, len(data.classes))
     train = load_examples(dataset, data, "train", device)
     val = load_examples(dataset, data, "val", device)
 
-    architecture = settings.model.model_dump()
-    network = build(architecture, data.channels, len(data.classes))
     started = start_from(network, inputs["models/pretrained.pth"]) if architecture.get("pretrained") else None
     network.to(device)
     history = History(report.metrics)

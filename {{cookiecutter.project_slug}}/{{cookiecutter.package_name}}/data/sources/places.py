@@ -86,6 +86,8 @@ class Folder:
                 if true in above:
                     raise DataError(f"{path} is a link to a folder that it lies in. Remove it.")
                 yield from self._walk(path, [*above, true])
+            elif path.is_symlink() and not path.exists():  # it may have led to the folder of a whole class
+                raise DataError(f"{path.name!r} in {path.parent} is a link that leads nowhere. Mend or remove it.")
             else:
                 yield path
 
