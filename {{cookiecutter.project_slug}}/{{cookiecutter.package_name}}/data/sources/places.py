@@ -51,7 +51,10 @@ class Folder:
         self._hashes = hashes
         self._found: dict[str, Path] = {}
         if not folder.is_dir():
-            raise DataError(f"{folder} {'is no folder' if folder.exists() else 'does not exist'}. Check the path.")
+            raise DataError(
+                f"{folder} {'is no folder' if folder.exists() else 'does not exist'}. Check the path, or go on from "
+                "the records that DVC has: `dvc pull`, then `dvc repro --downstream preprocess`."
+            )
         for path in self._walk(folder, [folder.resolve()]):
             name = composed(path.relative_to(folder).as_posix())
             if name in self._found:
