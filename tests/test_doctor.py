@@ -116,7 +116,7 @@ def test_outside_of_a_project_it_says_so(sandbox: Project, tmp_path: Path) -> No
 
 def test_nothing_heavy_is_imported(sandbox: Project) -> None:
     code = (
-        "import sys; from pathlib import Path; from traceable_digits.lineage.doctor import examine\n"
+        "import sys; from pathlib import Path; from traceable_digits.doctor import examine\n"
         "examine(Path.cwd())\n"
         "print(sorted({'torch', 'mlflow', 'dvc', 'pandas', 'pyarrow', 'hydra'} & set(sys.modules)))"
     )

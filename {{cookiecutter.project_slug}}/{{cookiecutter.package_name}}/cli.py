@@ -17,7 +17,7 @@ from .project import project_root
 from .proof.data_commands import app as data
 
 if TYPE_CHECKING:
-    from .lineage.doctor import Finding
+    from .doctor import Finding
 
 WHAT = "models:/NAME/3, models:/NAME@candidate, a run id, a hash, a Git revision, an experiment, or a path."
 
@@ -70,7 +70,7 @@ def compose(
 @app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False) -> None:
     """Say what is wrong with this checkout, and the one command that mends each thing."""
-    from .lineage.doctor import examine
+    from .doctor import examine
 
     findings = examine(project_root())
     if as_json:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..doctor import check_server
 from ..errors import DispatchError
-from ..lineage.doctor import check_server
 from ..lineage.remote import Remote
 from ..pipeline.dvcfile import Stage
 from ..settings import Settings

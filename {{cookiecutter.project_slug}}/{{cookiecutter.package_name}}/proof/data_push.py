@@ -26,7 +26,7 @@ class Pushed:
 
 
 def push(evidence: Evidence) -> Pushed:
-    """Sends what dvc.lock and the .dvc files of the workspace record, as far as the remote lacks it.
+    """Sends what dvc.lock here and the .dvc files of the last commit record, as far as the remote lacks it.
 
     What was erased, and nothing has been made of since, is left out, whatever the cache holds. Raises LineageError if
     there is no remote or it cannot be asked.

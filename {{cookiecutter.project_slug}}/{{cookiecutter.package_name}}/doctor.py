@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..errors import ProjectError
-from ..pipeline.dvcfile import PARAMS_FILE, read_lock, read_pipeline
-from ..settings import load_settings
-from .anchor import main_root
-from .composition import CONF, is_fresh
-from .git import WRITTEN_BY_RUNS, Repository
-from .hook import is_installed
-from .packages import LOCK, differences
-from .remote import Remote, Storage
-from .tracking import SQLITE, absolute_uri, local_path
+from .errors import ProjectError
+from .lineage.anchor import main_root
+from .lineage.composition import CONF, is_fresh
+from .lineage.git import WRITTEN_BY_RUNS, Repository
+from .lineage.hook import is_installed
+from .lineage.packages import LOCK, differences
+from .lineage.remote import Remote, Storage
+from .lineage.tracking import SQLITE, absolute_uri, local_path
+from .pipeline.dvcfile import PARAMS_FILE, read_lock, read_pipeline
+from .settings import load_settings
 
 PYTHONS = ((3, 11), (3, 13))
 
@@ -228,7 +228,7 @@ def _named_and_missing(root: Path, hashes: frozenset[str]) -> frozenset[str]:
     """Those of `hashes` that a tombstone names and the remote does not hold, each looked up by itself."""
     if not _has_tombstones(root):
         return frozenset()
-    from ..proof.case import Evidence
+    from .proof.case import Evidence
 
     evidence = Evidence(root)
     named = (md5 for md5 in hashes if evidence.erasures.named(md5))
@@ -239,7 +239,7 @@ def _erased_for_good(root: Path, hashes: frozenset[str]) -> frozenset[str]:
     """Those of `hashes` that were erased on purpose, where nothing has been made of them since."""
     if not hashes or not _has_tombstones(root):
         return frozenset()
-    from ..proof.case import Evidence
+    from .proof.case import Evidence
 
     erasures = Evidence(root).erasures
     return frozenset(md5 for md5 in hashes if erasures.of_object(md5))
