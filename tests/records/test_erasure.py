@@ -166,6 +166,7 @@ def test_who_comes_back_is_there_for_every_answer(cycle: Cycle, project: Project
     lineage(project, "erase", OUT, *YES)
     erased = {item["md5"] for item in tombstone(project)["objects"]}
     assert affected(lineage, project)[FIRST] == 1  # its data are gone, the model is not
+    assert "0, and those of 1 erased" in lineage(project, "audit", "affected", code=1)
     assert objects_finding(lineage, project)["state"] == "right"
 
     assert "1 subjects of it were erased" in lineage.run(project, "audit", "records", FIRST)[2]

@@ -38,7 +38,8 @@ class Affected:
 
     use: Use
     subjects: tuple[str, ...]
-    records: int
+    records: int  # without those of the erased, whose number is not known any more
+    erased: int  # how many of the subjects were erased, and stand there by the salted hashes of their ids
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,10 @@ def affected(evidence: Evidence) -> AffectedAnswer:
     for use in scope.uses:
         held = [not_active[md5] for md5 in use.datasets if md5 in not_active]
         if held:
-            subjects = sorted({subject_id for counts in held for subject_id in counts})
-            found.append(Affected(use, tuple(subjects), sum(sum(counts.values()) for counts in held)))
+            subjects = {subject_id for counts in held for subject_id in counts}
+            erased = {subject_id for counts in held for subject_id, count in counts.items() if not count}
+            known = sum(sum(counts.values()) for counts in held)
+            found.append(Affected(use, tuple(sorted(subjects)), known, len(erased)))
     unknown = tuple(faults(evidence, scope.uses, manifests))
     return AffectedAnswer(scope.description, denominators(scope.uses, manifests), tuple(found), unknown)
 

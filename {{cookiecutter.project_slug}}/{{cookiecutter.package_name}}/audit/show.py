@@ -117,7 +117,8 @@ def show_affected(answer: AffectedAnswer, *, as_json: bool) -> None:
         table = Table("", "aliases", "endpoints", "subjects", "records", box=None, pad_edge=False)
         for item in answer.affected:
             aliases, endpoints = (", ".join(names) for names in (item.use.aliases, item.use.endpoints))
-            table.add_row(escape(item.use.title), aliases, endpoints, str(len(item.subjects)), str(item.records))
+            records = f"{item.records}, and those of {item.erased} erased" if item.erased else str(item.records)
+            table.add_row(escape(item.use.title), aliases, endpoints, str(len(item.subjects)), records)
         _print_table(table)
     seen = answer.looked_at
     versions = sum(item.use.kind == "version" for item in answer.affected)
