@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .errors import ProjectError
 from .lineage.anchor import main_root
@@ -23,6 +23,9 @@ from .lineage.remote import Remote, Storage
 from .lineage.tracking import SQLITE, absolute_uri, local_path
 from .pipeline.dvcfile import PARAMS_FILE, read_lock, read_pipeline
 from .settings import load_settings
+
+if TYPE_CHECKING:
+    from .proof.case import Evidence
 
 PYTHONS = ((3, 11), (3, 13))
 
@@ -151,13 +154,14 @@ def check_pushed(root: Path) -> Finding:
     if not objects.known and not objects.unlisted:
         return Finding("objects", "right", "dvc.lock records none yet")
     missing = remote.missing(objects.known)
+    evidence = _evidence_of_erasures(root) if missing or missing is None else None
     if missing is None:
         asked = _ask_dvc(root)
         if asked.state != "right":
             return asked
         # to dvc a listing stands for its files, which after an erasure it does not
-        missing = _named_and_missing(root, objects.known)
-    erased = _erased_for_good(root, missing)
+        missing = _named_and_missing(evidence, objects.known) if evidence else frozenset()
+    erased = frozenset(md5 for md5 in missing if evidence and evidence.erasures.of_object(md5))
     if missing := missing - erased:
         text = f"{len(missing)} of {len(objects.known)} objects that dvc.lock records are not in {remote.url}."
         has_listings = not any(md5.endswith(".dir") for md5 in missing)  # then `dvc push` takes the files to be there
@@ -224,29 +228,19 @@ def _check_sqlite(path: str) -> Finding:
     return Finding("MLflow", "right", path)
 
 
-def _named_and_missing(root: Path, hashes: frozenset[str]) -> frozenset[str]:
-    """Those of `hashes` that a tombstone names and the remote does not hold, each looked up by itself."""
-    if not _has_tombstones(root):
-        return frozenset()
+def _evidence_of_erasures(root: Path) -> Evidence | None:
+    """What says whether something was erased on purpose; None where nothing ever was. It imports all of `proof`."""
+    if not any((root / "erasures").glob("*/tombstone.json")):
+        return None
     from .proof.case import Evidence
 
-    evidence = Evidence(root)
+    return Evidence(root)
+
+
+def _named_and_missing(evidence: Evidence, hashes: frozenset[str]) -> frozenset[str]:
+    """Those of `hashes` that a tombstone names and the remote does not hold, each looked up by itself."""
     named = (md5 for md5 in hashes if evidence.erasures.named(md5))
     return frozenset(md5 for md5, held in evidence.objects.held(named).items() if held.size is None)
-
-
-def _erased_for_good(root: Path, hashes: frozenset[str]) -> frozenset[str]:
-    """Those of `hashes` that were erased on purpose, where nothing has been made of them since."""
-    if not hashes or not _has_tombstones(root):
-        return frozenset()
-    from .proof.case import Evidence
-
-    erasures = Evidence(root).erasures
-    return frozenset(md5 for md5 in hashes if erasures.of_object(md5))
-
-
-def _has_tombstones(root: Path) -> bool:
-    return any((root / "erasures").glob("*/tombstone.json"))
 
 
 def _ask_dvc(root: Path) -> Finding:

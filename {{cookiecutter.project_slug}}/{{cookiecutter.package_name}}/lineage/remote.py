@@ -6,9 +6,8 @@ import configparser
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ..pipeline.dvcfile import Pipeline
+from ..pipeline.dvcfile import Lock, Pipeline, kept_outs
 
 PLACE = ("endpointurl", "region", "use_ssl", "ssl_verify", "sse", "sse_kms_key_id", "acl")
 
@@ -62,24 +61,18 @@ class Storage:
         self._cache = (root / ".dvc" / configured).resolve()
         self._remote = Remote.of(root)
 
-    def objects_of(self, pipeline: Pipeline, lock: dict[str, dict[str, Any]]) -> Objects:
+    def objects_of(self, pipeline: Pipeline, lock: Lock) -> Objects:
         """All objects that the outputs in `lock` consist of: files, folder listings, files in folders."""
         known: set[str] = set()
         unlisted: list[str] = []
-        for name, entry in lock.items():
-            if name not in pipeline.stages:
-                continue  # of an instance of `foreach` that is switched off now: dvc does not push it either
-            uncached = pipeline.stages[name].uncached
-            for out in entry.get("outs") or []:
-                md5 = out.get("md5")
-                if md5 is None or out["path"] in uncached:
-                    continue
-                known.add(md5)
-                if md5.endswith(".dir"):
-                    listing = self._listing(md5)
-                    known.update(listing or ())
-                    if listing is None:
-                        unlisted.append(out["path"])
+        # dvc.lock can have more: instances of `foreach` that are switched off now, which dvc does not push either
+        for out in (out for stage in pipeline.stages.values() for out in kept_outs(stage, lock)):
+            known.add(out["md5"])
+            if out["md5"].endswith(".dir"):
+                listing = self._listing(out["md5"])
+                known.update(listing or ())
+                if listing is None:
+                    unlisted.append(out["path"])
         return Objects(frozenset(known), unlisted)
 
     def _listing(self, md5: str) -> list[str] | None:

@@ -93,6 +93,12 @@ def read_lock(root: Path) -> Lock:
     return (_load(path).get("stages") or {}) if path.exists() else {}
 
 
+def kept_outs(stage: Stage, lock: Lock) -> list[dict[str, Any]]:
+    """The outputs of a stage that dvc.lock records and DVC keeps, not Git: with `path`, `md5`, and `size` in bytes."""
+    outs = (lock.get(stage.name) or {}).get("outs") or []
+    return [out for out in outs if out.get("md5") and out["path"] not in stage.uncached]
+
+
 def locked_hash(entry: dict[str, Any] | None, kind: str, path: str) -> str | None:
     """The MD5 that a dvc.lock entry records for `path` among its `kind` ("deps" or "outs"); None if it has none."""
     items: list[dict[str, Any]] = (entry or {}).get(kind) or []

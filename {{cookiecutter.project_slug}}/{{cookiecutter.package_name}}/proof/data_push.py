@@ -10,19 +10,26 @@ from dataclasses import dataclass, field
 
 from ..errors import LineageError
 from ..lineage.remote import Remote
-from ..pipeline.dvcfile import Lock, Pipeline, read_lock, read_pipeline
+from ..pipeline.dvcfile import Lock, Pipeline, kept_outs, read_lock, read_pipeline
 from .case import Evidence
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Pushed:
-    """What was done."""
+    """What was done. `lacking` says what could not be brought."""
 
-    dvc_remote: str
+    dvc_remote: str | None = None
     objects: int = 0  # those that the remote has now
     sent: int = 0  # those of them that it did not have before
     erased: list[str] = field(default_factory=list)  # left out: erased for good
-    lacking: list[str] = field(default_factory=list)  # what could not be brought, in sentences
+    lacking: list[str] = field(default_factory=list)
+
+    def send(self, evidence: Evidence, path: str, md5: str) -> None:
+        """Sends what the remote lacks of an output, but for what was erased for good. Raises as Objects.send does."""
+        erased = _erased_files(evidence, path, md5)
+        looked_at, sent = evidence.objects.send(md5, without=set(erased))
+        self.erased += erased.values()
+        self.objects, self.sent = self.objects + looked_at, self.sent + sent
 
 
 def push(evidence: Evidence) -> Pushed:
@@ -35,29 +42,19 @@ def push(evidence: Evidence) -> Pushed:
     if remote is None:
         raise LineageError("this project has no DVC remote. `dvc remote add --default storage URL` names one.")
     make_folder(remote)
-    done = Pushed(remote.url)
-    outs = kept_by_dvc(read_pipeline(evidence.root), read_lock(evidence.root))
-    outs |= evidence.history.added("HEAD")
-    for path, md5 in outs.items():
+    done = Pushed(dvc_remote=remote.url)
+    outs = recorded_outs(read_pipeline(evidence.root), read_lock(evidence.root))
+    for path, md5 in (outs | evidence.history.added("HEAD")).items():
         try:
-            erased = erased_files(evidence, path, md5)
-            looked_at, sent = evidence.objects.send(md5, set(erased))
+            done.send(evidence, path, md5)
         except LineageError as error:
             done.lacking.append(f"{path}: {error}")
-        else:
-            done.erased += erased.values()
-            done.objects, done.sent = done.objects + looked_at, done.sent + sent
     return done
 
 
-def kept_by_dvc(pipeline: Pipeline, lock: Lock) -> dict[str, str]:
-    """The outputs that a remote is to hold: hash by path."""
-    return {
-        out["path"]: out["md5"]
-        for stage in pipeline.stages.values()
-        for out in (lock.get(stage.name) or {}).get("outs") or []
-        if out.get("md5") and out["path"] not in stage.uncached
-    }
+def recorded_outs(pipeline: Pipeline, lock: Lock) -> dict[str, str]:
+    """The outputs of all stages that DVC keeps: hash by path."""
+    return {out["path"]: out["md5"] for stage in pipeline.stages.values() for out in kept_outs(stage, lock)}
 
 
 def make_folder(remote: Remote) -> None:
@@ -66,7 +63,7 @@ def make_folder(remote: Remote) -> None:
         (remote.folder / "files" / "md5").mkdir(parents=True, exist_ok=True)
 
 
-def erased_files(evidence: Evidence, path: str, md5: str) -> dict[str, str]:
+def _erased_files(evidence: Evidence, path: str, md5: str) -> dict[str, str]:
     """The files of an output that were erased for good, by hash: what they are and when it was."""
     files = evidence.objects.listing(md5) if md5.endswith(".dir") else {"": md5}
     found = {name: (file, evidence.erasures.of_object(file)) for name, file in files.items()}

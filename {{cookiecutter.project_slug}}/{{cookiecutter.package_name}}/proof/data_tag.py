@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..errors import LineageError
 from ..lineage.facts import DATA_TAGS, made_dataset
 from ..lineage.remote import Remote
 from ..pipeline.dvcfile import Stage, locked_hash, read_lock
 from .case import Evidence
-from .data_push import erased_files, make_folder
+from .data_push import Pushed, make_folder, recorded_outs
 from .history import DVC_LOCK, History
 
 
-@dataclass
-class Tagged:
-    """What was done."""
+@dataclass(kw_only=True)
+class Tagged(Pushed):
+    """What was done. `lacking` holds the outputs of the commit that are nowhere: `dvc pull` lacks them."""
 
     tag: str
     commit: str
     dataset: str
     is_new: bool
-    objects: int = 0  # those that the DVC remote has now, of what the commit's dvc.lock records
-    sent: int = 0  # those of them that it did not have before
-    dvc_remote: str | None = None
     git_remote: str | None = None
-    erased: list[str] = field(default_factory=list)  # files of the commit that were erased for good, and are not sent
-    lacking: list[str] = field(default_factory=list)  # outputs of the commit that are nowhere: `dvc pull` lacks them
 
 
 def tag_dataset(evidence: Evidence, name: str, message: str | None) -> Tagged:
@@ -40,7 +35,7 @@ def tag_dataset(evidence: Evidence, name: str, message: str | None) -> Tagged:
         raise LineageError(f"{name!r} is no name for a Git tag. Something like v1.0 or 2026-03 is.")
     dataset = _dataset_of_head(evidence)
     commit = _commit_to_tag(evidence, tag, dataset)
-    done = Tagged(tag, commit, dataset, is_new=tag not in history.data_tags)
+    done = Tagged(tag=tag, commit=commit, dataset=dataset, is_new=tag not in history.data_tags)
     try:
         _push_objects(evidence, done)
     except LineageError as error:
@@ -119,27 +114,16 @@ def _push_objects(evidence: Evidence, done: Tagged) -> None:
     if remote is None:
         return
     make_folder(remote)
-    history, objects = evidence.history, evidence.objects
-    pipeline, lock = history.pipeline(done.commit), history.lock(done.commit)
-    outs = {
-        (stage.name, out["path"]): out["md5"]
-        for stage in pipeline.stages.values()
-        for out in (lock.get(stage.name) or {}).get("outs") or []
-        if out.get("md5") and out["path"] not in stage.uncached
-    }
-    outs |= {("dvc add", path): md5 for path, md5 in history.added(done.commit).items()}
-    needed = {"dvc add", *(stage.name for stage in _made_by(history, done.commit))}
-    for (stage, path), md5 in outs.items():
+    history = evidence.history
+    added = history.added(done.commit)
+    needed = {*added, *(path for stage in _made_by(history, done.commit) for path in stage.outs)}
+    for path, md5 in (recorded_outs(history.pipeline(done.commit), history.lock(done.commit)) | added).items():
         try:
-            erased = erased_files(evidence, path, md5)
-            looked_at, sent = objects.send(md5, set(erased))
+            done.send(evidence, path, md5)
         except LineageError as error:
-            if stage in needed:
+            if path in needed:
                 raise LineageError(f"{path} is not in the DVC remote {remote.url}: {error}") from error
             done.lacking.append(path)
-        else:
-            done.erased += erased.values()
-            done.objects, done.sent = done.objects + looked_at, done.sent + sent
     done.dvc_remote = remote.url
 
 

@@ -240,14 +240,14 @@ class Objects:
         if content.md5.endswith(".dir") and self.held([content.md5])[content.md5].size is None:
             self._put(content.md5, listing({file.path: file.md5 for file in content.files}))
 
-    def send(self, md5: str, without: set[str] | None = None) -> tuple[int, int]:
+    def send(self, md5: str, without: set[str]) -> tuple[int, int]:
         """Copies an object, and those of a folder, from the cache into the remote where it lacks them.
 
         Those in `without` are left out. Returns how many there are and how many were copied; a folder's listing comes
         last. Raises LineageError if one is in neither, or the remote does not take it.
         """
         wanted = [*(self.listing(md5).values() if md5.endswith(".dir") else ()), md5]
-        wanted = [name for name in wanted if name not in (without or ())]
+        wanted = [name for name in wanted if name not in without]
         missing = [name for name, held in self.held(wanted).items() if held.size is None]
         self._for_all([name for name in missing if name != md5], self._send)
         if md5 in missing:

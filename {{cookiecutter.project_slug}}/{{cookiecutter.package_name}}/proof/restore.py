@@ -18,7 +18,7 @@ from ..errors import DamageError, LineageError
 from ..lineage.facts import DATASET
 from ..lineage.git import Repository, git_environment
 from ..lineage.hashes import hash_tree
-from ..pipeline.dvcfile import locked_hash
+from ..pipeline.dvcfile import kept_outs, locked_hash
 from .case import Evidence
 from .objects import Objects
 from .targets import HEX, resolve
@@ -158,12 +158,7 @@ def restore_outputs(evidence: Evidence, commit: str, folder: Path, *, data_only:
     """Everything that DVC keeps for `commit`, put where it belongs. Returns the hash of each, computed anew."""
     pipeline, lock = evidence.history.pipeline(commit), evidence.history.lock(commit)
     chosen = pipeline.upstream(pipeline.stage("train")) if data_only else list(pipeline.stages.values())
-    wanted = {
-        out["path"]: out["md5"]
-        for stage in chosen
-        for out in (lock.get(stage.name) or {}).get("outs") or []
-        if out.get("md5") and out["path"] not in stage.uncached
-    }
+    wanted = {out["path"]: out["md5"] for stage in chosen for out in kept_outs(stage, lock)}
     wanted |= evidence.history.added(commit)
     project = folder if data_only else folder / evidence.history.prefix
     # with a cache of its own, to dvc the restored project is as after `dvc pull`

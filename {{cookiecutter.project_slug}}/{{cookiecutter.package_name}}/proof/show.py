@@ -139,11 +139,9 @@ def show_tagged(done: Tagged, *, as_json: bool) -> None:
     state = "is now" if done.is_new else "was already"
     print(f"{done.tag} {state} on {done.commit[:12]}: dataset version {done.dataset}.")
     if done.dvc_remote:
-        print(f"{done.objects} objects are in the DVC remote {done.dvc_remote}, {done.sent} of them since now.")
+        _print_sent(done)
     else:
         print("There is no DVC remote: its objects are in the cache here and nowhere else.")
-    for what in done.erased:
-        print(f"left out: {what}")
     for path in done.lacking:
         print(f"warning: {path} of that commit is neither there nor in the cache: `dvc pull` cannot bring it.")
     if done.git_remote:
@@ -157,11 +155,15 @@ def show_pushed(done: Pushed, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(asdict(done), indent=2))
         return
+    _print_sent(done)
+    for sentence in done.lacking:
+        print(f"lacking: {sentence}")
+
+
+def _print_sent(done: Pushed) -> None:
     print(f"{done.objects} objects are in the DVC remote {done.dvc_remote}, {done.sent} of them since now.")
     for what in done.erased:
         print(f"left out: {what}")
-    for sentence in done.lacking:
-        print(f"lacking: {sentence}")
 
 
 def show_comparison(title: str, comparison: Comparison, *, as_json: bool) -> None:

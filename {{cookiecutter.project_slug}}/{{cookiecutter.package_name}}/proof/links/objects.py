@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ...lineage.chain import SCORES
 from ...lineage.facts import DATASET, MODEL
 from ...lineage.hashes import Hashed, hash_bytes, listing
-from ...pipeline.dvcfile import locked_hash
+from ...pipeline.dvcfile import kept_outs, locked_hash
 from ...settings import flatten
 from ..case import Case
 from ..dataset import compare_manifest, subject_tree
@@ -115,9 +115,7 @@ def _objects(case: Case) -> Iterator[tuple[str, str, int | None]]:
         path: (md5, None) for path, md5 in case.history.added(case.commit).items()
     }
     for stage in stages_of_model(pipeline, lock):
-        for out in (lock.get(stage.name) or {}).get("outs") or []:
-            if out.get("md5") and out["path"] not in stage.uncached:
-                kept[out["path"]] = out["md5"], out.get("size")
+        kept |= {out["path"]: (out["md5"], out.get("size")) for out in kept_outs(stage, lock)}
     for path, (md5, size) in kept.items():
         if not md5.endswith(".dir"):
             yield md5, path, size
