@@ -110,7 +110,6 @@ class Case:
             return tagged
         if self.found_commit is None:
             self.require_committed()
-            self.history.require_complete()
             raise LineageError(
                 "no commit holds this model, so there is nothing to compare with. Commit after each `dvc repro`: what "
                 "was never committed cannot be proved.",
@@ -119,7 +118,11 @@ class Case:
         return self.found_commit
 
     def require_committed(self) -> None:
-        """Raises NotCommittedError where the model lies here, in dvc.lock, and no commit holds it yet."""
+        """Raises NotCommittedError where the model lies here, in dvc.lock, and no commit holds it yet.
+
+        Raises LineageError where this clone may lack the commit that does.
+        """
+        self.history.require_complete()
         try:
             here = read_lock(self.evidence.root)
         except ProjectError:  # a merge conflict, say: then nothing is here
