@@ -132,6 +132,7 @@ def verify(
 ) -> None:
     """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 cannot be told, 3 erased."""
     from .proof.case import Evidence
+    from .proof.retired import retirement_of
     from .proof.show import show_verdicts
     from .proof.targets import all_versions, resolve, scope_of
     from .proof.verify import exit_code, nothing_to_prove, verify
@@ -142,6 +143,8 @@ def verify(
         evidence = Evidence(project_root())
         named = {x: resolve(evidence, x).cases for x in models or []}
         cases = all_versions(evidence) if every else [case for found in named.values() for case in found]
+        retired = [found for case in cases if every and (found := retirement_of(case))]
+        cases = [case for case in cases if case.title not in {one.model for one in retired}]
         verdicts = [verify(case, rehash=rehash) for case in cases]
         verdicts += [nothing_to_prove(x) for x, found in named.items() if not found]
         scope = scope_of(evidence, cases, every=every)
@@ -149,8 +152,26 @@ def verify(
         known = isinstance(error, ProjectError)
         print(f"lineage: INCONCLUSIVE: {error if known else f'{type(error).__name__}: {error}'}", file=sys.stderr)
         sys.exit(2)
-    show_verdicts(verdicts, scope, as_json=as_json)
+    show_verdicts(verdicts, scope, retired, as_json=as_json)
     sys.exit(exit_code(verdicts))
+
+
+@app.command()
+def retire(
+    what: Annotated[str, typer.Argument(metavar="X", help="models:/NAME/3 or models:/NAME@ALIAS.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why nobody has to prove it any more.")],
+) -> None:
+    """Leave a version out of `verify --all`, with a reason that Git keeps. Audits go on counting it."""
+    from .proof.case import Evidence
+    from .proof.retired import retire
+    from .proof.targets import resolve
+
+    root = project_root()
+    cases = resolve(Evidence(root), what).cases
+    if len(cases) != 1:
+        raise ProjectError(f"{what} leads to {len(cases)} models. Name one version.")
+    written = retire(cases[0], reason).relative_to(root)
+    print(f"written: {written}. It counts once committed: git add {written} && git commit")
 
 
 @app.command()

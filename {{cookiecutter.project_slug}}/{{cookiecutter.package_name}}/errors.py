@@ -2,7 +2,14 @@
 
 
 class ProjectError(Exception):
-    """A mistake or a circumstance that the person at the keyboard can mend. Shown without a traceback."""
+    """A mistake or a circumstance that the person at the keyboard can mend. Shown without a traceback.
+
+    `remedy` says what to do now, where that is one short thing: an answer ends with it.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        self.remedy = remedy
+        super().__init__(message)
 
 
 class SettingsError(ProjectError):
@@ -48,6 +55,10 @@ class NetworkError(ProjectError):
 
 class LineageError(ProjectError):
     """A hash, a commit or a run that the lineage rests on is missing or is not what it should be."""
+
+
+class NotCommittedError(LineageError):
+    """The model lies here and no commit holds it yet."""
 
 
 class DamageError(LineageError):

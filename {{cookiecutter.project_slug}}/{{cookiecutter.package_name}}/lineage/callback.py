@@ -132,6 +132,7 @@ def _identity(tracker: Tracker, run_id: str, facts: Facts) -> dict[str, Any]:
     git = ("mlflow.source.git.commit", "git_dirty", "git_dirty_files", "git_branch", "git_repo_url", "dvc_repo_url")
     started = (
         *git,
+        "mlflow.user",
         "dvc_exp_name",
         "dvc_exp_baseline_rev",
         "data_git_commit_id",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import sys
@@ -128,7 +129,7 @@ def experiment_facts() -> dict[str, str]:
 
 
 def git_facts(execution: Execution) -> dict[str, str]:
-    """Where the run starts: commit, branch, repository, and whether the code differs from that commit.
+    """Where the run starts, and by whom: commit, branch, repository, whether the code differs from that commit.
 
     Raises LineageError if Git cannot say.
 
@@ -141,6 +142,7 @@ def git_facts(execution: Execution) -> dict[str, str]:
     watched = (*execution.pipeline.sources(execution.stage), "conf")
     dirty = sorted({*changed, *here.untracked_files(watched)})
     facts = {"mlflow.source.git.commit": commit, "git_dirty": str(bool(dirty)).lower()}
+    facts["mlflow.user"] = main.identity() or system_user()
     if dirty:
         facts["git_dirty_files"] = "\n".join(dirty)[:5000]
     # a temporary experiment has neither branch nor remotes; the project that it was started from has
@@ -150,6 +152,14 @@ def git_facts(execution: Execution) -> dict[str, str]:
     if url := main.url():
         facts["git_repo_url"] = facts["dvc_repo_url"] = url
     return facts
+
+
+def system_user() -> str:
+    """Who is logged in, where Git knows no name; `unknown` in a container without users."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 def data_commit_facts(execution: Execution, data_md5: str | None) -> dict[str, str]:

@@ -90,6 +90,11 @@ class Repository:
         """The branch checked out; None if HEAD is detached."""
         return self.run("symbolic-ref", "--short", "--quiet", "HEAD")
 
+    def identity(self) -> str | None:
+        """Who commits here, as Git is configured: `Name <address>`; None where it is not."""
+        said = self.run("var", "GIT_COMMITTER_IDENT")
+        return said.rpartition(" ")[0].rpartition(" ")[0] if said else None  # less the time and its zone
+
     def url(self) -> str | None:
         """Where the repository is hosted, without user and password: of `origin`, or else of the only remote."""
         remotes = self.lines("remote")

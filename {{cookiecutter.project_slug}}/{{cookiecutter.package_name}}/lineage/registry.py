@@ -19,7 +19,8 @@ from ..settings import Settings
 from .anchor import main_root
 from .bytecode import ForeignBytecodeError, is_compiled_from_source
 from .chain import Chain, build_chain
-from .facts import MODEL
+from .facts import MODEL, system_user
+from .git import Repository
 from .hashes import Content, folder_content, hash_tree
 from .packages import LOCK, locked
 from .tracking import Tracker, local_path
@@ -98,6 +99,7 @@ def _create_version(
         tags={
             **chain.tags(),
             "artifact_sha256": artifact.sha256,
+            "registered_by": Repository(tracker.main).identity() or system_user(),
             **({"register_run_id": run_id} if run_id else {}),
         },
     )

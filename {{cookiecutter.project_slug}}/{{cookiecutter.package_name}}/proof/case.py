@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import LineageError
+from ..errors import LineageError, NotCommittedError, ProjectError
 from ..lineage.anchor import main_root
 from ..lineage.chain import model_identity
-from ..pipeline.dvcfile import PARAMS_FILE, Lock
+from ..pipeline.dvcfile import PARAMS_FILE, Lock, read_lock
 from ..settings import read_params
 from .commits import best_result_commit, holds_model
 from .erasures import Erasures
@@ -19,6 +19,12 @@ from .store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+
+# what may be done about a commit that is in no clone any more, as after `dvc exp remove`
+GONE = (
+    "`git fetch --all`, then ask again; a clone that has the commit can push it; if there is none, "
+    "`lineage retire {0} --reason ...` takes the version out of `lineage verify --all`"
+)
 
 
 class Evidence:
@@ -49,7 +55,7 @@ class Case:
         self.evidence = evidence
         self.history = evidence.history
         self.version = version
-        self._claimed = claimed  # a lineage.json, where there is no version
+        self.claimed = claimed or {}  # a lineage.json, where there is no version
 
     @property
     def title(self) -> str:
@@ -60,9 +66,7 @@ class Case:
     @cached_property
     def identity(self) -> str:
         """The model identity that is claimed. Raises LineageError if none is."""
-        identity = (
-            self.version.tags.get("model_identity") if self.version else (self._claimed or {})["model"].get("identity")
-        )
+        identity = self.version.tags.get("model_identity") if self.version else self.claimed["model"].get("identity")
         if not identity:
             raise LineageError(f"{self.title} has no tag model_identity: it was not registered by this pipeline.")
         return str(identity)
@@ -78,13 +82,13 @@ class Case:
         if self.version is not None:
             text = self.version.tags.get("dvc_run_md5") or self.version.tags.get("dvc_model_md5")
         else:
-            text = (self._claimed or {})["training_run"].get("md5")
+            text = self.claimed["training_run"].get("md5")
         return best_result_commit(self.history, self.identity, str(text), self._agrees) if text else None
 
     def _agrees(self, document: dict[str, Any]) -> bool:
         """Whether a lineage.json of the history is this model's: this version's, or the one that was named."""
         if self.version is None:
-            return document == self._claimed
+            return document == self.claimed
         model, source = document["model"], f"models:/{(document.get('artifact') or {}).get('model_id')}"
         mine = (self.version.name, str(self.version.version), self.version.source)
         # another store may have a version of the same name and number
@@ -105,8 +109,31 @@ class Case:
         if tagged and self.history.resolve(tagged) and holds_model(self.history.lock(tagged), self.identity):
             return tagged
         if self.found_commit is None:
-            raise LineageError("no commit holds this model, so there is nothing to compare with.")
+            self.require_committed()
+            raise LineageError(
+                "no commit holds this model, so there is nothing to compare with. Commit after each `dvc repro`: what "
+                "was never committed cannot be proved.",
+                remedy=GONE.format(self.title),
+            )
         return self.found_commit
+
+    def require_committed(self) -> None:
+        """Raises NotCommittedError where the model lies here, in dvc.lock, and no commit holds it yet.
+
+        Raises LineageError where this clone may lack the commit that does.
+        """
+        self.history.require_complete()
+        try:
+            here = read_lock(self.evidence.root)
+        except ProjectError:  # a merge conflict, say: then nothing is here
+            return
+        if not holds_model(here, self.identity):
+            return
+        push = "git push && dvc push" if self.history.remote else "dvc push"
+        raise NotCommittedError(
+            "not committed yet: dvc.lock here holds this model and no commit does.",
+            remedy=f"`git add --all && git commit`, then `{push}`, then ask again",
+        )
 
     @property
     def lock(self) -> Lock:

@@ -40,6 +40,7 @@ class CommitInfo:
 
     id: str
     date: str  # ISO 8601, with zone
+    author: str  # name and address
     subject: str
 
 
@@ -212,8 +213,8 @@ class History:
 
     @cache  # noqa: B019
     def info(self, commit: str) -> CommitInfo:
-        """Date and subject of a commit."""
-        (line,) = self.git.must("show", "--no-patch", "--format=%H%x00%cI%x00%s", commit)
+        """Date, author and subject of a commit."""
+        (line,) = self.git.must("show", "--no-patch", "--format=%H%x00%cI%x00%an <%ae>%x00%s", commit)
         return CommitInfo(*line.split("\0"))
 
     @cache  # noqa: B019

@@ -18,6 +18,8 @@ class Tally:
     faults: list[str] = field(default_factory=list)
     erased: list[str] = field(default_factory=list)  # what could not be looked at because it was erased on purpose
     note: str = ""  # how far a PASS goes
+    summary: str = ""  # in place of the first faults, where these have one cause
+    remedy: str = ""  # what to do now about the faults
 
     def equal(self, what: str, here: object, there: object, where: str = "dvc.lock") -> None:
         """Counts one comparison; `there` is what `where` says."""
@@ -29,6 +31,11 @@ class Tally:
         """Counts one thing that is not as it should be."""
         self.looked_at += 1
         self.faults.append(text)
+
+
+def some(items: list[str], most: int = 3) -> str:
+    """The first few of several names, and how many more there are."""
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
 def stages_of_model(pipeline: Pipeline, lock: Lock) -> list[Stage]:

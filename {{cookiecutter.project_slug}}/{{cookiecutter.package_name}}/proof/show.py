@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +15,10 @@ from ..settings import flatten
 from .data_push import Pushed
 from .data_tag import Tagged
 from .link import Linked
+from .recompute import some
 from .reproduce import Comparison
-from .verify import Verdict
+from .retired import Retirement
+from .verify import LIMITS, Link, Verdict
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -24,22 +28,65 @@ UNKNOWN = "[yellow]unknown[/]"
 COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow", "ERASED": "magenta"}
 
 
-def show_verdicts(verdicts: list[Verdict], scope: str, *, as_json: bool) -> None:
-    """Prints what `lineage verify` found; `scope` says which models it looked for."""
+def show_verdicts(
+    verdicts: list[Verdict], scope: str, retired: list[Retirement] | None = None, *, as_json: bool
+) -> None:
+    """Prints what `lineage verify` found; `scope` says which models it looked for, `retired` which it left out.
+
+    The last line says what to do now, where anything is to be done.
+    """
+    retired = retired or []
     if as_json:
-        documents = [{"model": verdict.model, "state": verdict.state, **asdict(verdict)} for verdict in verdicts]
-        print(json.dumps({"scope": scope, "models": documents}, indent=2, ensure_ascii=False))
+        documents = [
+            {"model": verdict.model, "state": verdict.state, "remedy": verdict.remedy, **asdict(verdict)}
+            for verdict in verdicts
+        ]
+        left_out = [asdict(retirement) for retirement in retired]
+        print(json.dumps({"scope": scope, "models": documents, "retired": left_out}, indent=2, ensure_ascii=False))
         return
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
     for verdict in verdicts:
-        console.print(f"[bold]{escape(verdict.model)}[/]  {_coloured(verdict.state)}")
+        console.print(f"[bold]{escape(verdict.model)}[/]  {_coloured(verdict.state)}  {verdict.sentence}")
         width = max(len(link.name) for link in verdict.links)
-        for link in verdict.links:
-            console.print(f"  {_coloured(link.state, 12)}  [bold]{link.name:<{width}}[/]  {escape(link.text)}")
-    passed = sum(verdict.state == "PASS" for verdict in verdicts)
-    console.print(f"{passed} of {len(verdicts)} models proved ({escape(scope)}).")
+        for link, same in _by_cause(verdict.links):
+            also = f" Nor can anything be said of: {', '.join(same)}." if same else ""
+            console.print(f"  {_coloured(link.state, 12)}  [bold]{link.name:<{width}}[/]  {escape(link.text + also)}")
+    for retirement in retired:
+        said = f"{retirement.reason} ({retirement.by}, {retirement.at})"
+        console.print(f"[bold]{escape(retirement.model)}[/]  retired, not looked at: {escape(said)}")
+    console.print(f"{_counted(verdicts, len(retired))} ({escape(scope)}).")
+    if any(verdict.state in ("PASS", "ERASED") for verdict in verdicts):
+        console.print(LIMITS)
+    for remedy in dict.fromkeys(verdict.remedy for verdict in verdicts if verdict.remedy):
+        concerned = [verdict.model for verdict in verdicts if verdict.remedy == remedy]
+        console.print(f"[bold]What to do now[/] ({escape(some(concerned))}): {escape(remedy)}.")
+
+
+def _by_cause(links: Iterable[Link]) -> Iterator[tuple[Link, list[str]]]:
+    """The links; those of which nothing can be said for the same reason are one, with the names of the others."""
+    others: dict[str, list[str]] = {}
+    for link in links:
+        if link.state == "INCONCLUSIVE":
+            others.setdefault(link.text, []).append(link.name)
+    for link in links:
+        if link.state != "INCONCLUSIVE":
+            yield link, []
+        elif others[link.text][0] == link.name:
+            yield link, others[link.text][1:]
+
+
+def _counted(verdicts: list[Verdict], retired: int) -> str:
+    """How many models were proved, and of the others how many are in which state."""
+    states = Counter(verdict.state for verdict in verdicts)
+    said = [f"{states['PASS']} of {len(verdicts)} models proved"]
+    if states["ERASED"]:
+        said.append(f"{states['ERASED']} proved as far as an erasure has left it")
+    said += [f"{states[state]} {state}" for state in ("FAIL", "INCONCLUSIVE") if states[state]]
+    if retired:
+        said.append(f"{retired} retired and not looked at")
+    return ", ".join(said)
 
 
 def _coloured(state: str, width: int = 0) -> str:
@@ -73,7 +120,11 @@ def _tree(model: dict[str, Any]) -> Tree:
     version, run, data = model["version"] or {}, model["training_run"], model["dataset"]
     aliases = f"  @{', @'.join(version['aliases'])}" if version.get("aliases") else ""
     tree = Tree(f"[bold]{escape(model['title'])}[/]{escape(aliases)}  {version.get('status', '')}")
+    for gap in model["gaps"]:
+        tree.add(f"[yellow]incomplete:[/] {escape(gap)}")
     tree.add(f"model identity  {_value(model['identity'])}")
+    people = ", ".join(f"{did} by {name or 'unknown'}" for did, name in model["people"].items())
+    tree.add(f"people  {escape(people)}")
     node = tree.add(f"[bold]training run[/]  {_value(run['id'])}  {_value(run['state'])}")
     node.add("parameters  " + escape(", ".join(f"{key}={value}" for key, value in run["parameters"].items())))
     if job := run["job"]:

@@ -32,8 +32,20 @@ def trace(evidence: Evidence, target: Target) -> dict[str, Any]:
         "hash": target.hash,
         "commit": _commit(evidence, target.commit),
         "scope": {"tracking_uri": evidence.store.shown_uri, "project_id": evidence.project_id},
-        "models": [chain_of(case) for case in (*target.cases, *target.related)],
+        "models": [chain_of(_known_to_mlflow(case)) for case in (*target.cases, *target.related)],
     }
+
+
+def _known_to_mlflow(case: Case) -> Case:
+    """For the model of a lineage.json its version, where the store that it names can be asked and has it."""
+    if case.version is not None:
+        return case
+    model = case.claimed["model"]
+    found = _known(lambda: case.evidence.store.version(str(model.get("name")), str(model.get("version"))))
+    mine = (case.evidence.project_id, model.get("identity"))
+    if found is None or (found.tags.get("project_id"), found.tags.get("model_identity")) != mine:
+        return case
+    return Case(case.evidence, found)
 
 
 def chain_of(case: Case) -> dict[str, Any]:
@@ -52,7 +64,9 @@ def chain_of(case: Case) -> dict[str, Any]:
     return {
         "title": case.title,
         "identity": _known(lambda: case.identity),
-        "version": None if version is None else _version(version),
+        "version": None if version is None else _version(evidence, version),
+        "people": _people(evidence, version, record, commit),
+        "gaps": _gaps(case, commit),
         "training_run": _training_run(case, run_id, record, lock),
         "metrics": document.get("metrics"),
         "result_commit": _commit(evidence, commit, "tag" if commit and commit == case.tagged_commit else "look-up"),
@@ -70,11 +84,37 @@ def chain_of(case: Case) -> dict[str, Any]:
     }
 
 
-def _version(version: Any) -> dict[str, Any]:
+def _people(evidence: Evidence, version: Any, record: dict[str, Any], commit: str | None) -> dict[str, str | None]:
+    """Who trained, committed and registered the model, as each place has it; None where it says nothing."""
+    info = evidence.history.info(commit) if commit else None
+    return {
+        "trained": (record.get("started_from") or {}).get("mlflow.user"),
+        "committed": info.author if info else None,
+        "registered": version.tags.get("registered_by") if version else None,
+    }
+
+
+def _gaps(case: Case, commit: str | None) -> list[str]:
+    """Why parts of the chain are unknown, with the command that may bring them."""
+    if commit is not None:
+        return []
+    tagged = case.tagged_commit
+    if tagged and case.history.resolve(tagged) is None:
+        return [f"its result commit {tagged[:12]} is not in this clone: `git fetch --all`, then ask again."]
+    try:
+        _ = case.commit
+    except ProjectError as error:
+        return [f"{error}{f' What to do: {error.remedy}.' if error.remedy else ''}"]
+    return []
+
+
+def _version(evidence: Evidence, version: Any) -> dict[str, Any]:
+    # what lists versions returns none of their aliases
+    aliases = _known(lambda: evidence.store.aliases(version.name).get(str(version.version), ()))
     return {
         "name": version.name,
         "number": str(version.version),
-        "aliases": list(version.aliases),
+        "aliases": None if aliases is None else list(aliases),
         "registered": version.creation_timestamp,
         "status": version.tags.get("lineage_status", "unknown"),
         "source": version.source,
@@ -94,7 +134,6 @@ def _training_run(case: Case, run_id: str | None, record: dict[str, Any], lock: 
         "experiment_id": run.info.experiment_id if run else None,
         "state": run and (run.info.status if run.info.lifecycle_stage == "active" else "deleted"),
         "started": run and run.info.start_time,
-        "user": run and run.data.tags.get("mlflow.user"),
         "dvc_experiment": started.get("dvc_exp_name"),
         "started_from": started.get("mlflow.source.git.commit"),
         "dirty_files": (started.get("git_dirty_files") or "").splitlines(),
@@ -127,6 +166,7 @@ def _commit(evidence: Evidence, commit: str | None, source: str = "asked") -> di
     return {
         "id": info.id,
         "date": info.date,
+        "author": info.author,
         "subject": info.subject,
         "refs": list(evidence.history.refs(commit)),
         "reachable": evidence.history.is_reachable(commit),

@@ -11,9 +11,20 @@ from ..errors import DamageError, ProjectError
 from .case import Case
 from .links import commit, objects, registry
 from .recompute import Tally
+from .remedies import REMEDIES
 
 State = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERASED"]
 WORSE: tuple[State, ...] = ("PASS", "ERASED", "INCONCLUSIVE", "FAIL")
+SENTENCES: dict[State, str] = {
+    "PASS": "what Git, DVC and MLflow record of this model agrees, and the bytes are those recorded.",
+    "FAIL": "records of this model contradict each other, or bytes are missing or changed.",
+    "INCONCLUSIVE": "not everything could be looked at; this is no proof.",
+    "ERASED": "what is left of this model agrees; records of its data were erased on purpose.",
+}
+LIMITS = (
+    "Not shown by this: that running this code on these data gives these weights (`lineage reproduce` does), nor what "
+    "nobody recorded. Who must be honest for what: docs/threats.md."
+)
 SHOWN = 5  # of the faults of one link; `--json` has all of them
 
 
@@ -26,6 +37,7 @@ class Link:
     text: str
     looked_at: int
     faults: tuple[str, ...] = ()
+    remedy: str = ""  # what to do now
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,17 @@ class Verdict:
     def state(self) -> State:
         """The worst of the links: FAIL, INCONCLUSIVE, ERASED (all that is left is as it was), PASS."""
         return max((link.state for link in self.links), key=WORSE.index, default="INCONCLUSIVE")
+
+    @property
+    def sentence(self) -> str:
+        """The answer for whoever reads one line."""
+        return SENTENCES[self.state]
+
+    @property
+    def remedy(self) -> str:
+        """What to do now: about the first link that failed, or else the first of which nothing can be said."""
+        open_ = [link for link in self.links if link.state == self.state and link.state in ("FAIL", "INCONCLUSIVE")]
+        return next((link.remedy for link in open_ if link.remedy), "")
 
 
 def verify(case: Case, *, rehash: bool = False) -> Verdict:
@@ -83,15 +106,16 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
     try:
         tally = check(case)
     except DamageError as error:
-        return Link(name, "FAIL", str(error), 0, (str(error),))
+        return Link(name, "FAIL", str(error), 0, (str(error),), error.remedy or REMEDIES[name])
     except ProjectError as error:
-        return Link(name, "INCONCLUSIVE", str(error), 0)
+        return Link(name, "INCONCLUSIVE", str(error), 0, remedy=error.remedy)
     except Exception as error:  # damage has no end of forms: what cannot be read proves nothing, and the rest goes on
         return Link(name, "INCONCLUSIVE", f"cannot be read: {type(error).__name__}: {error}", 0)
     if tally.faults:
         more = f" (and {len(tally.faults) - SHOWN} more)" if len(tally.faults) > SHOWN else ""
-        text = f"{len(tally.faults)} of {tally.looked_at}: {'; '.join(tally.faults[:SHOWN])}{more}."
-        return Link(name, "FAIL", text, tally.looked_at, tuple(tally.faults))
+        listed = f"{len(tally.faults)} of {tally.looked_at}: {'; '.join(tally.faults[:SHOWN])}{more}."
+        remedy = tally.remedy or REMEDIES[name]
+        return Link(name, "FAIL", tally.summary or listed, tally.looked_at, tuple(tally.faults), remedy)
     if tally.erased:
         more = f" (and {len(tally.erased) - SHOWN} more)" if len(tally.erased) > SHOWN else ""
         counted = f"{tally.looked_at} of {tally.looked_at} {MEANING[name]}{tally.note}"
@@ -109,7 +133,7 @@ MEANING = {
     "parameters in MLflow": "are those of dvc.lock",
     "result commit": "conditions hold: it exists, a ref leads to it, with a Git remote it is pushed",
     "dvc.lock": "entries of train are this model",
-    "code": "commands, declarations and dependencies, computed anew from the commit, are those of dvc.lock",
+    "code": "commands, declarations and dependencies of the commit have the hashes that dvc.lock records",
     "parameters": "in params.yaml of the commit are those of dvc.lock",
     "lineage.json": "statements agree with dvc.lock and with the listings in DVC",
     "environment": "checks hold: the lock is the commit's, and what was installed is the lock's",

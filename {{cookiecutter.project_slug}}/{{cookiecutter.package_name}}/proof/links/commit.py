@@ -12,7 +12,7 @@ from ...lineage.hashes import hash_path
 from ...lineage.packages import LOCK, pins
 from ...pipeline.dvcfile import locked_hash, read_lock
 from ...settings.model import PRETRAINED
-from ..case import Case
+from ..case import GONE, Case
 from ..commits import holds_dataset, holds_model
 from ..history import LINEAGE
 from ..recompute import Tally, recompute_code, recompute_params
@@ -24,19 +24,21 @@ def result_commit(case: Case) -> Tally:
     history = case.history
     commit = case.tagged_commit or case.found_commit
     if commit is None or history.resolve(commit) is None:
-        case.history.require_complete()
+        case.require_committed()
         if commit:
             tally.equal(f"commit {commit[:12]}", None, "there", "the version")
+            tally.remedy = GONE.format(case.title)
         else:
-            tally.fault(
-                "no commit holds this model. Commit after each `dvc repro`: what was never committed is unproved"
-            )
+            tally.fault("no commit holds this model. Commit after each `dvc repro`: what never was cannot be proved")
+            tally.remedy = GONE.format(case.title)
         return tally
     tally.equal(f"commit {commit[:12]}", "there", "there")
     reachable = history.is_reachable(commit)
     if not reachable:
         case.history.require_complete()
     tally.equal(f"commit {commit[:12]}", "reachable" if reachable else "in no ref", "reachable", "Git")
+    if not reachable:
+        tally.remedy = f"`git branch keep-{commit[:8]} {commit[:12]}` keeps the commit, before Git removes it"
     if history.remote and reachable:
         pushed = history.is_pushed(commit)
         if pushed is None:
@@ -44,8 +46,11 @@ def result_commit(case: Case) -> Tally:
                 f"{history.remote} has commits that this clone does not: whether {commit[:12]} is pushed cannot be "
                 f"told. `git fetch {history.remote}`, then ask again."
             )
-        where = f"{history.remote} as it must be (`git push`, or `dvc exp push` for an experiment)"
-        tally.equal(f"commit {commit[:12]}", "pushed" if pushed else "not pushed", "pushed", where)
+        tally.looked_at += 1
+        if not pushed:
+            tally.faults.append(f"commit {commit[:12]} is here and not pushed to {history.remote} yet")
+            push = "git push" if history.is_permanent(commit) else f"dvc exp push {history.remote} EXPERIMENT"
+            tally.remedy = f"`{push}`: until then nobody else can follow the chain"
     return tally
 
 
@@ -54,7 +59,7 @@ def dvc_lock(case: Case) -> Tally:
     tally = Tally()
     commit = case.tagged_commit or case.found_commit
     if commit is None or case.history.resolve(commit) is None:
-        case.history.require_complete()
+        case.require_committed()
         tally.fault(f"no dvc.lock that was committed holds model_identity {case.identity}")
         return tally
     holds = holds_model(case.history.lock(commit), case.identity)

@@ -13,7 +13,7 @@ from ...settings import flatten
 from ..case import Case
 from ..dataset import compare_manifest, subject_tree
 from ..history import LINEAGE
-from ..recompute import Tally, stages_of_model
+from ..recompute import Tally, some, stages_of_model
 
 
 def metrics(case: Case) -> Tally:
@@ -40,6 +40,8 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
     tally = Tally()
     objects = case.evidence.objects
     wanted = {md5: (path, sizes) for md5, path, sizes in _objects(case)}
+    waiting: list[str] = []  # absent from the remote, in the cache here
+    lost: list[str] = []  # in neither
     for md5, held in objects.held(wanted).items():
         path, size = wanted[md5]
         what = f"{path} ({objects.url(md5)})"
@@ -50,10 +52,20 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
             tally.fault(
                 f"{what} is absent: it was erased, and {what_rests} rests on it again (`lineage data push` sends it)"
             )
-        elif held.size is None or not held.is_file:
-            tally.equal(what, "a folder" if not held.is_file else None, "an object")
+        elif held.size is None:
+            cached = objects.cached(md5) is not None
+            (waiting if cached else lost).append(wanted[md5][0])
+            tally.fault(f"{what} is absent, the cache here {'has it' if cached else 'lacks it too'}")
+        elif not held.is_file:
+            tally.equal(what, "a folder", "an object")
         else:
             tally.equal(what, f"{held.size} bytes", f"{size if size is not None else held.size} bytes")
+    if lost:
+        tally.remedy = (
+            "`lineage data push` in a clone whose cache has them, or a backup of the remote, brings them back"
+        )
+    elif waiting:
+        tally.remedy = "`lineage data push` sends them"
     there = [md5 for md5, held in objects.held(wanted).items() if held.size is not None and held.is_file]
     # listings are small, and everything else is found through them: always read
     read = [md5 for md5 in there if rehash or md5.endswith(".dir") or objects.hash_cached(md5) is None]
@@ -64,6 +76,8 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
     tally.note = f"; content read of {len(read)} of {len(wanted)}, {by_sha256} of these by SHA-256 too"
     if len(read) < len(there):
         tally.note += " (--rehash reads all)"
+    if len(tally.faults) == len(waiting) + len(lost):  # nothing but absent: counts say more than addresses
+        tally.summary = _absent(objects.remote_url, len(wanted), waiting, lost)
     return _with_note_of_erased(case, there, tally)
 
 
@@ -123,6 +137,16 @@ def _objects(case: Case) -> Iterator[tuple[str, str, int | None]]:
         yield md5, f"{path}/", None
         for name, file in case.evidence.objects.listing(md5).items():
             yield file, f"{path}/{name}", sizes.get(file)
+
+
+def _absent(remote: str, count: int, waiting: list[str], lost: list[str]) -> str:
+    """One sentence on the objects that the remote lacks."""
+    parts = []
+    if waiting:
+        parts.append(f"{len(waiting)} are in the cache here, not pushed or pushed and removed ({some(waiting)})")
+    if lost:
+        parts.append(f"{len(lost)} are in neither ({some(lost)})")
+    return f"{len(waiting) + len(lost)} of {count} objects are not in {remote}: {'; '.join(parts)}."
 
 
 def _used_again(case: Case, md5: str) -> str | None:
