@@ -128,6 +128,8 @@ def verify(
     models: Annotated[list[str] | None, typer.Argument(metavar="X", help=WHAT)] = None,
     every: Annotated[bool, typer.Option("--all", help="Every version of this project.")] = False,
     rehash: Annotated[bool, typer.Option("--rehash", help="Read every object of the DVC remote.")] = False,
+    once_more: Annotated[bool, typer.Option("--reproduce", help="Make the model once more as well.")] = False,
+    here: Annotated[bool, typer.Option("--here", help="With --reproduce: in this Python environment.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
 ) -> None:
     """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 cannot be told, 3 erased."""
@@ -135,17 +137,20 @@ def verify(
     from .proof.retired import retirement_of
     from .proof.show import show_verdicts
     from .proof.targets import all_versions, resolve, scope_of
-    from .proof.verify import exit_code, nothing_to_prove, verify
+    from .proof.verify import Remake, exit_code, nothing_to_prove, verify
 
     if every == bool(models):
         raise typer.BadParameter("name a model, or give --all")
+    if here and not once_more:
+        raise typer.BadParameter("--here says where --reproduce works: give both")
+    how: Remake = "no" if not once_more else "here" if here else "anew"
     try:
         evidence = Evidence(project_root())
         named = {x: resolve(evidence, x).cases for x in models or []}
         cases = all_versions(evidence) if every else [case for found in named.values() for case in found]
         retired = [found for case in cases if every and (found := retirement_of(case))]
         cases = [case for case in cases if case.title not in {one.model for one in retired}]
-        verdicts = [verify(case, rehash=rehash) for case in cases]
+        verdicts = [verify(case, rehash=rehash, reproduce=how) for case in cases]
         verdicts += [nothing_to_prove(x) for x, found in named.items() if not found]
         scope = scope_of(evidence, cases, every=every)
     except Exception as error:  # status 1 would say that something was disproved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from typing import Any
@@ -57,7 +58,7 @@ class MLflowCallback(Callback):
             tracker.tags(self._run_id, environment)
             differs = {key: value for key, value in environment.items() if key == "environment_differs"}
             execution.run["started_from"] = {**execution.run.get("started_from", {}), **differs}
-        self._log_packages(tracker)
+        self._log_packages(tracker, execution)
 
     def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
         if self._tracker is not None:
@@ -106,11 +107,12 @@ class MLflowCallback(Callback):
             tracker.dataset(self._run_id, execution.settings.data.source.name, dataset.md5, json.dumps(source), context)
             tracker.artifact(self._run_id, execution.root / MANIFEST)
         if not execution.is_sent_away:
-            self._log_packages(tracker)
+            self._log_packages(tracker, execution)
 
-    def _log_packages(self, tracker: Tracker) -> None:
+    def _log_packages(self, tracker: Tracker, execution: Execution) -> None:
         packages = "".join(f"{name}=={version}\n" for name, version in installed().items())
         tracker.text(self._run_id, packages, "packages.txt")
+        execution.run["packages_sha256"] = hashlib.sha256(packages.encode()).hexdigest()
 
     def _require_all_metrics(self, tracker: Tracker) -> None:
         if self._pending:
@@ -129,7 +131,15 @@ class MLflowCallback(Callback):
 
 def _identity(tracker: Tracker, run_id: str, facts: Facts) -> dict[str, Any]:
     """What models/run.json keeps of a run, so that a cached stage leads back to it, with MLflow gone as well."""
-    git = ("mlflow.source.git.commit", "git_dirty", "git_dirty_files", "git_branch", "git_repo_url", "dvc_repo_url")
+    git = (
+        "mlflow.source.git.commit",
+        "git_dirty",
+        "git_dirty_files",
+        "git_dirty_code",
+        "git_branch",
+        "git_repo_url",
+        "dvc_repo_url",
+    )
     started = (
         *git,
         "mlflow.user",

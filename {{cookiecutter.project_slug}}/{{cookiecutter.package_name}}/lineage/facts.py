@@ -19,6 +19,7 @@ from ..pipeline.yaml12 import parse_yaml
 from ..settings import read_params, select
 from ..settings.model import PRETRAINED
 from .anchor import main_root
+from .code import RUN_FROM, changed_code, cut, is_code
 from .git import Repository
 from .hashes import Content, hash_path
 from .packages import LOCK, differences
@@ -134,17 +135,22 @@ def git_facts(execution: Execution) -> dict[str, str]:
     Raises LineageError if Git cannot say.
 
     An untracked file under the stage's code or conf/ counts as a difference: it takes part and no commit has it.
+    So does untracked code elsewhere in the package or beside it.
     """
     here, main = Repository(execution.root), Repository(main_root(execution.root))
     (commit,), changed = here.must("rev-parse", "--verify", "HEAD"), here.changed_files()
     if changed is None:
         raise LineageError("Git cannot compare the code with the commit it started from. `git status` says more.")
     watched = (*execution.pipeline.sources(execution.stage), "conf")
-    dirty = sorted({*changed, *here.untracked_files(watched)})
+    dirty = sorted({*changed, *here.untracked_files(watched), *filter(is_code, here.untracked_files(RUN_FROM))})
     facts = {"mlflow.source.git.commit": commit, "git_dirty": str(bool(dirty)).lower()}
     facts["mlflow.user"] = main.identity() or system_user()
     if dirty:
-        facts["git_dirty_files"] = "\n".join(dirty)[:5000]
+        facts["git_dirty_files"] = cut(dirty)
+    # a hash for each: what was changed, committed afterwards and is still the same took part as the commit has it
+    declared = {dep for stage in execution.pipeline.stages.values() for dep in execution.pipeline.sources(stage)}
+    if code := changed_code(execution.root, dirty, declared):
+        facts["git_dirty_code"] = code
     # a temporary experiment has neither branch nor remotes; the project that it was started from has
     branch = here.branch() or (main.branch() if main.head() == commit else None)
     if branch:

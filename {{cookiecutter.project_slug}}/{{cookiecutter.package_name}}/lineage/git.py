@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import tempfile
@@ -11,24 +12,69 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ..errors import LineageError
+from .code import takes_part
 
-NAMING_A_REPOSITORY = {
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_PREFIX",
-    "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY",
-}
-
+# Of a user's variables Git hears those that say who connects, and how. Any other could name another repository, other
+# objects or other contents than those that lie here: a Git hook finds some of them set, an attacker sets the rest.
+LET_THROUGH = (
+    "GIT_CONFIG_",  # where the user's configuration is: safe.directory, credentials
+    "GIT_AUTHOR_",
+    "GIT_COMMITTER_",
+    "GIT_SSH",
+    "GIT_SSL_",
+    "GIT_HTTP_",
+    "GIT_PROXY_",
+    "GIT_PROTOCOL",
+    "GIT_ALLOW_PROTOCOL",
+    "GIT_ASKPASS",
+    "GIT_TERMINAL_PROMPT",
+    "GIT_EXEC_PATH",
+    "GIT_TRACE",
+    "GIT_CURL_",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+)
+# An object is what its name says. Replacements, grafts and the file of commits could say otherwise.
+AS_NAMED = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
+# Whatever a repository or a user has configured, these questions get the same answers.
+SETTINGS = (
+    "core.quotepath=off",
+    "core.useReplaceRefs=false",
+    "core.commitGraph=false",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "core.ignoreStat=false",
+    "core.sparseCheckout=false",
+    f"core.attributesFile={os.devnull}",
+    "advice.graftFileDeprecated=false",
+    "log.showSignature=false",
+    "log.showRoot=true",
+    "log.follow=false",
+    "log.diffMerges=separate",
+    "diff.noprefix=false",
+    "submodule.recurse=false",
+    "color.ui=never",
+    "column.ui=never",
+)
 
 # Written by runs, so they differ from the commit in nearly every run; dvc.lock and params.yaml are lineage, not code.
 WRITTEN_BY_RUNS = ("params.yaml", "dvc.lock", "lineage.json")
 
 
 def git_environment() -> dict[str, str]:
-    """The environment without what a Git hook finds set there, which names another repository than one's folder."""
-    return {key: value for key, value in os.environ.items() if key not in NAMING_A_REPOSITORY}
+    """The environment for a command that calls Git: without what could make Git answer for something else."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or _is_let_through(key)}
+    return {**kept, **AS_NAMED}
+
+
+def git_command(folder: Path, *arguments: str) -> list[str]:
+    """The command line that asks Git in `folder`."""
+    settings = [part for setting in SETTINGS for part in ("-c", setting)]
+    return ["git", "-C", str(folder), *settings, *arguments]
+
+
+def _is_let_through(variable: str) -> bool:
+    return variable.startswith(LET_THROUGH)
 
 
 @dataclass(frozen=True)
@@ -48,7 +94,7 @@ class Repository:
         if done is None or done.returncode != 0:
             reason = done.stderr.strip().splitlines()[:1] if done is not None else ["Git is not installed"]
             raise LineageError(f"Git cannot say what the lineage needs: git {arguments[0]}: {' '.join(reason)}")
-        return done.stdout.splitlines()
+        return _lines(done.stdout)
 
     def refusal(self, *arguments: str) -> str | None:
         """Why a git command that changes something fails, in Git's own words; None if it does not."""
@@ -62,16 +108,7 @@ class Repository:
         environment = {**git_environment(), "GIT_OPTIONAL_LOCKS": "0"}
         if index is not None:
             environment["GIT_INDEX_FILE"] = str(index)
-        command = [
-            "git",
-            "-C",
-            str(self.folder),
-            "-c",
-            "core.quotepath=off",
-            "-c",
-            "log.showSignature=false",
-            *arguments,
-        ]
+        command = git_command(self.folder, *arguments)
         options: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "check": False, "env": environment}
         try:
             return subprocess.run(command, capture_output=True, **options)
@@ -80,7 +117,7 @@ class Repository:
 
     def lines(self, *arguments: str) -> list[str]:
         """The lines of a git command's output; none if it fails."""
-        return (self.run(*arguments) or "").splitlines()
+        return _lines(self.run(*arguments) or "")
 
     def head(self) -> str | None:
         """The commit checked out; None before the first one."""
@@ -106,7 +143,8 @@ class Repository:
         """Tracked files of this folder that differ from HEAD, those that runs write left out; None without a commit.
 
         Compares contents through an index of its own: `git status` trusts time stamps, which are equal when a
-        temporary experiment was checked out within the same second.
+        temporary experiment was checked out within the same second. Files that could take part in a run are compared
+        byte by byte as well: a filter or an attribute may show Git something else than what lies on disk.
         """
         if self.head() is None:
             return None
@@ -118,8 +156,19 @@ class Repository:
                 or self.run("add", "-u", *pathspec, index=index) is None
             ):
                 return None
-            changed = self.run("diff", "--cached", "--name-only", "--relative", "HEAD", index=index)
-        return None if changed is None else changed.splitlines()
+            command = ("diff", "--cached", "--name-only", "-z", "--no-ext-diff", "--relative", "HEAD")
+            changed = self.run(*command, index=index)
+        if changed is None:
+            return None
+        return sorted({*filter(None, changed.split("\0")), *self._altered_code()})
+
+    def _altered_code(self) -> list[str]:
+        """Tracked files that could take part in a run and hold other bytes than those that HEAD has."""
+        listing = "\n".join(self.must("ls-tree", "-r", "-z", "HEAD"))
+        entries = [entry.partition("\t") for entry in listing.split("\0") if entry]
+        blobs = {path: meta.split()[2] for meta, _, path in entries if meta.startswith("100")}
+        wanted = {path: blob for path, blob in blobs.items() if takes_part(path) and path not in WRITTEN_BY_RUNS}
+        return [path for path, blob in wanted.items() if not _is_blob(self.folder / path, blob)]
 
     def untracked_files(self, paths: tuple[str, ...], *, ignored: bool = True) -> list[str]:
         """Files below `paths` that Git does not track, ignored ones too if `ignored`: dvc hashes them.
@@ -130,8 +179,9 @@ class Repository:
             return []
         paths = tuple(f"{path}.dvc" if (self.folder / f"{path}.dvc").is_file() else path for path in paths)
         options = () if ignored else ("--exclude-standard",)
-        found = self.must("ls-files", "--others", *options, "--", *paths)
-        return [path for path in found if "__pycache__" not in path and not path.endswith((".pyc", ".partial"))]
+        found = "\n".join(self.must("ls-files", "-z", "--others", *options, "--", *paths)).split("\0")
+        found = [path for path in found if path and "__pycache__" not in path]
+        return [path for path in found if not path.endswith((".pyc", ".partial"))]
 
     def first_commit_holding(self, md5: str) -> str | None:
         """The oldest commit on a branch or tag whose dvc.lock or a .dvc file of this folder holds `md5`.
@@ -141,7 +191,8 @@ class Repository:
         """
         files = ("dvc.lock", "*.dvc")
         refs = ("--branches", "--tags", "--remotes")
-        found = self.must("log", *refs, "--full-history", "-m", f"-S{md5}", "--format=%H", "--", *files)
+        command = ("log", *refs, "--full-history", "-m", "--no-textconv")
+        found = self.must(*command, f"-S{md5}", "--format=%H", "--", *files)
         for commit in reversed(list(dict.fromkeys(found))):
             if self.run("grep", "-qF", md5, commit, "--", *files) is not None:
                 return commit
@@ -152,6 +203,21 @@ class Repository:
         tags = self.lines("for-each-ref", f"refs/tags/{prefix}", "--format=%(refname:lstrip=2)")
         command = ("grep", "-qF", md5)
         return [tag for tag in tags if self.run(*command, f"refs/tags/{tag}", "--", "dvc.lock", "*.dvc") is not None]
+
+
+def object_name(kind: str, data: bytes, like: str) -> str:
+    """The name that Git gives to an object, by the kind of hash that `like` is."""
+    algorithm = hashlib.sha1 if len(like) == 40 else hashlib.sha256
+    return algorithm(f"{kind} {len(data)}\0".encode() + data).hexdigest()
+
+
+def _is_blob(path: Path, blob: str) -> bool:
+    return path.is_file() and object_name("blob", path.read_bytes(), blob) == blob
+
+
+def _lines(text: str) -> list[str]:
+    # not splitlines: a name may hold characters that end a line for Python, and for Git do not
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def strip_user(url: str) -> str:

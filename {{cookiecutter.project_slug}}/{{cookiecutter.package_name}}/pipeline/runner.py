@@ -15,12 +15,13 @@ from ..compute.place import place_of
 from ..compute.ticket import job_of_this_process, ticket_of_this_job
 from ..errors import ProjectError, SettingsError
 from ..lineage.anchor import main_root
+from ..lineage.code import loaded_code
 from ..lineage.composition import require_fresh_params
 from ..lineage.consent import require_consent
 from ..settings import load_settings
 from . import disk
 from .callbacks import Callbacks, Execution
-from .dvcfile import PARAMS_FILE, read_pipeline
+from .dvcfile import PARAMS_FILE, locked_hash, read_lock, read_pipeline
 from .imports import check_imports
 from .lock import Caller, StageLock
 from .outputs import Inputs, Outputs
@@ -42,8 +43,19 @@ class Report:
 
     @property
     def run(self) -> dict[str, Any]:
-        """What identifies this execution to those who listen; empty when nobody does."""
-        return dict(self._execution.run)
+        """What identifies this execution to those who listen, if anybody does, and what it works with, by hash."""
+        return {**self._execution.run, **self._worked_with()}
+
+    def _worked_with(self) -> dict[str, Any]:
+        execution = self._execution
+        stage, pipeline, ticket = execution.stage, execution.pipeline, ticket_of_this_job()
+        code = loaded_code(execution.root, stage.deps)
+        if ticket is not None:
+            return {"inputs": ticket.inputs, "code": code}
+        lock, makers = read_lock(execution.root), {dep: pipeline.producer(dep) for dep in stage.deps}
+        made = {dep: maker.name for dep, maker in makers.items() if maker is not None}
+        inputs = {dep: locked_hash(lock.get(maker), "outs", dep) for dep, maker in made.items()}
+        return {"inputs": inputs, "code": code}
 
     @property
     def cache(self) -> Path:

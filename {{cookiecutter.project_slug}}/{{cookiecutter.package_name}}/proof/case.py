@@ -79,11 +79,17 @@ class Case:
     @cached_property
     def found_commit(self) -> str | None:
         """The result commit by hash, whatever is written down."""
+        text = self.identity_text
+        return best_result_commit(self.history, self.identity, text, self._agrees) if text else None
+
+    @property
+    def identity_text(self) -> str:
+        """A hash that every dvc.lock with this model holds, as far as is claimed; empty if none is."""
         if self.version is not None:
             text = self.version.tags.get("dvc_run_md5") or self.version.tags.get("dvc_model_md5")
         else:
             text = self.claimed["training_run"].get("md5")
-        return best_result_commit(self.history, self.identity, str(text), self._agrees) if text else None
+        return str(text or "")
 
     def _agrees(self, document: dict[str, Any]) -> bool:
         """Whether a lineage.json of the history is this model's: this version's, or the one that was named."""

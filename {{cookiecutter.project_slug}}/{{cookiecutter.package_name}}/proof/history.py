@@ -17,12 +17,13 @@ from ..lineage.hashes import Hashed, hash_bytes, md5_of_listing
 from ..lineage.ignore import DVCIGNORE, Ignored
 from ..pipeline.dvcfile import PARAMS_FILE, Lock, Pipeline, parse_pipeline
 from ..pipeline.yaml12 import parse_yaml
-from .blobs import Blobs
+from .blobs import SUBMODULE, Blobs, Entry
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 DVC_LOCK = "dvc.lock"
 LINEAGE = "lineage.json"
 PERMANENT = ("--branches", "--tags", "--remotes")  # where commits stay; experiments' refs go when these are removed
+EVERYWHERE = ("--exclude=refs/replace/*", "--all", "HEAD")  # what a replacement holds was never committed
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,15 @@ class History:
         self._blobs = Blobs(root)
 
     @cached_property
+    def replaced(self) -> int:
+        """How many objects have a stand-in here, by `git replace` or a graft. None of them is believed."""
+        grafts = self.git.run("rev-parse", "--git-path", "info/grafts")
+        path = self.git.folder / str(grafts)
+        grafted = path.read_text(errors="replace").split("\n") if path.is_file() else []
+        lines = [line for line in grafted if line.strip() and not line.startswith("#")]
+        return len(self.git.lines("for-each-ref", "refs/replace/")) + len(lines)
+
+    @cached_property
     def is_shallow(self) -> bool:
         """Whether this clone lacks older commits."""
         return self.git.must("rev-parse", "--is-shallow-repository") == ["true"]
@@ -77,7 +87,7 @@ class History:
         """Every state of the files of lineage in all refs, oldest first, those on branches and tags before others."""
         permanent = self._states(PERMANENT)
         known = set(permanent)
-        return [*permanent, *(state for state in self._states(("--all", "HEAD")) if state not in known)]
+        return [*permanent, *(state for state in self._states(EVERYWHERE) if state not in known)]
 
     def _states(self, refs: tuple[str, ...]) -> list[State]:
         # -m and --full-history: what a merge brought in, and what it dropped with a side branch
@@ -105,17 +115,17 @@ class History:
             dict.fromkeys(
                 state.commit
                 for state in self.states
-                if (state.path == path if path else state.path != LINEAGE) and wanted in (self.blob(state.blob) or b"")
+                if (state.path == path if path else state.path != LINEAGE) and wanted in self.blob(state.blob)
             )
         )
 
-    def blob(self, name: str) -> bytes | None:
-        """The content of a Git object; None if there is none."""
+    def blob(self, name: str) -> bytes:
+        """The content of a file of any commit, by the name of Git's object. Raises LineageError if there is none."""
         return self._blobs.get(name)
 
     def read(self, commit: str, path: str) -> bytes | None:
         """The content of a file of the project at a commit; None if there is none."""
-        return self.blob(f"{commit}:{self.prefix}{path}")
+        return self._blobs.at(commit, f"{self.prefix}{path}")
 
     def lock(self, commit: str) -> Lock:
         """The stages of dvc.lock at a commit; empty if it has none or one that cannot be read."""
@@ -154,14 +164,19 @@ class History:
     def content(self, commit: str, path: str) -> tuple[Hashed, ...] | None:
         """The files of the commit's tree at or below `path`, as dvc would hash them; None if there are none.
 
-        A file has its own name as path, a file of a folder its path in the folder.
+        A file has its own name as path, a file of a folder its path in the folder. Raises LineageError for a submodule:
+        its files are in another repository.
         """
         tree = self._tree(commit)
+        if submodule := next((str(parent) for parent in PurePosixPath(path).parents if str(parent) in tree), None):
+            raise LineageError(
+                f"{path} is in the submodule {submodule}: its files are in no commit of this repository."
+            )
         if path in tree:
-            return (self._hashed(tree[path], PurePosixPath(path).name),)
+            return (self._hashed(path, tree[path], PurePosixPath(path).name),)
         ignored = self._ignored(commit)
-        below = {name: blob for name, blob in tree.items() if name.startswith(f"{path}/") and not ignored(name)}
-        return tuple(self._hashed(blob, name.removeprefix(f"{path}/")) for name, blob in below.items()) or None
+        below = {name: entry for name, entry in tree.items() if name.startswith(f"{path}/") and not ignored(name)}
+        return tuple(self._hashed(name, file, name.removeprefix(f"{path}/")) for name, file in below.items()) or None
 
     def md5(self, commit: str, path: str) -> str | None:
         """The hash that dvc gives to a file or folder of the commit's tree; None if there is none."""
@@ -176,15 +191,15 @@ class History:
         return Ignored({path: (self.read(commit, path) or b"").decode(errors="replace") for path in lists})
 
     @cache  # noqa: B019
-    def _hashed(self, blob: str, name: str) -> Hashed:
-        return hash_bytes(self.blob(blob) or b"", name)
+    def _hashed(self, path: str, entry: Entry, name: str) -> Hashed:
+        if entry.mode == SUBMODULE:
+            raise LineageError(f"{path} is a submodule: its files are in no commit of this repository.")
+        return hash_bytes(self.blob(entry.name), name)
 
     @cache  # noqa: B019
-    def _tree(self, commit: str) -> dict[str, str]:
-        """Blob by path, relative to the project."""
-        listing = self.git.run("ls-tree", "-r", "-z", "--full-tree", f"{commit}:{self.prefix}") or ""
-        entries = (entry.partition("\t") for entry in listing.split("\0") if entry)
-        return {path: meta.split()[2] for meta, _, path in entries}
+    def _tree(self, commit: str) -> dict[str, Entry]:
+        """Files and submodules by path, relative to the project."""
+        return self._blobs.files(commit, self.prefix)
 
     @cache  # noqa: B019
     def resolve(self, revision: str) -> str | None:
@@ -205,7 +220,7 @@ class History:
 
     @cached_property
     def _reachable(self) -> frozenset[str]:
-        return self._permanent | frozenset(self.git.must("rev-list", "--all", "HEAD"))
+        return self._permanent | frozenset(self.git.must("rev-list", *EVERYWHERE))
 
     @cached_property
     def _permanent(self) -> frozenset[str]:

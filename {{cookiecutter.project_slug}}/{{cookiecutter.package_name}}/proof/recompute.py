@@ -16,6 +16,7 @@ class Tally:
 
     looked_at: int = 0
     faults: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)  # what cannot be told
     erased: list[str] = field(default_factory=list)  # what could not be looked at because it was erased on purpose
     note: str = ""  # how far a PASS goes
     summary: str = ""  # in place of the first faults, where these have one cause

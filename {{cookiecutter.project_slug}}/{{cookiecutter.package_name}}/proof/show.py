@@ -127,6 +127,9 @@ def _tree(model: dict[str, Any]) -> Tree:
     tree.add(f"people  {escape(people)}")
     node = tree.add(f"[bold]training run[/]  {_value(run['id'])}  {_value(run['state'])}")
     node.add("parameters  " + escape(", ".join(f"{key}={value}" for key, value in run["parameters"].items())))
+    if run["started_from"]:
+        changed = f", with changes in {', '.join(run['dirty_files'])}" if run["dirty_files"] else ""
+        node.add(escape(f"ran on the code of commit {run['started_from'][:12]}{changed}"))
     if job := run["job"]:
         cost = f"{_value(job['billable_seconds'])} billable seconds on {_value(job['instance_type'])}"
         node.add(f"SageMaker job  {_value(job['arn'])}, {cost}, {_value(job['image'])}")

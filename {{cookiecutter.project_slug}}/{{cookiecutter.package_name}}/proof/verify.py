@@ -9,10 +9,13 @@ from typing import Literal
 
 from ..errors import DamageError, ProjectError
 from .case import Case
-from .links import commit, objects, registry
+from .links import commit, logged, objects, registry
+from .links.reproduction import reproduction
+from .links.run_record import run_record
 from .recompute import Tally
 from .remedies import REMEDIES
 
+Remake = Literal["no", "here", "anew"]
 State = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERASED"]
 WORSE: tuple[State, ...] = ("PASS", "ERASED", "INCONCLUSIVE", "FAIL")
 SENTENCES: dict[State, str] = {
@@ -64,9 +67,15 @@ class Verdict:
         return next((link.remedy for link in open_ if link.remedy), "")
 
 
-def verify(case: Case, *, rehash: bool = False) -> Verdict:
-    """Proves every link. Without a version in the case, MLflow is not asked: Git and DVC are."""
-    return Verdict(case.title, tuple(_prove(name, check, case) for name, check in _checks(case, rehash)))
+def verify(case: Case, *, rehash: bool = False, reproduce: Remake = "no") -> Verdict:
+    """Proves every link. Without a version in the case, MLflow is not asked: Git and DVC are.
+
+    With `reproduce` the model is made once more at the end, in this environment or in one made from its lock.
+    """
+    checks = [*_checks(case, rehash)]
+    if reproduce != "no":
+        checks.append(("made once more", partial(reproduction, here=reproduce == "here")))
+    return Verdict(case.title, tuple(_prove(name, check, case) for name, check in checks))
 
 
 def nothing_to_prove(asked: str) -> Verdict:
@@ -86,12 +95,15 @@ def _checks(case: Case, rehash: bool) -> Iterator[tuple[str, Callable[[Case], Ta
     if registered:
         yield "version", registry.version
         yield "training run", registry.training_run
-        yield "parameters in MLflow", registry.logged_parameters
+        yield "parameters in MLflow", logged.parameters
+        yield "metrics in MLflow", logged.metrics
+        yield "other runs", logged.other_runs
     yield "result commit", commit.result_commit
     yield "dvc.lock", commit.dvc_lock
     yield "code", commit.code
     yield "parameters", commit.parameters
     yield "lineage.json", commit.lineage_file
+    yield "run record", run_record
     yield "environment", commit.environment
     yield "data commit", commit.data_commit
     yield "metrics", objects.metrics
@@ -106,7 +118,7 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
     try:
         tally = check(case)
     except DamageError as error:
-        return Link(name, "FAIL", str(error), 0, (str(error),), error.remedy or REMEDIES[name])
+        return Link(name, "FAIL", str(error), 0, (str(error),), error.remedy or REMEDIES.get(name, ""))
     except ProjectError as error:
         return Link(name, "INCONCLUSIVE", str(error), 0, remedy=error.remedy)
     except Exception as error:  # damage has no end of forms: what cannot be read proves nothing, and the rest goes on
@@ -114,8 +126,12 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
     if tally.faults:
         more = f" (and {len(tally.faults) - SHOWN} more)" if len(tally.faults) > SHOWN else ""
         listed = f"{len(tally.faults)} of {tally.looked_at}: {'; '.join(tally.faults[:SHOWN])}{more}."
-        remedy = tally.remedy or REMEDIES[name]
+        remedy = tally.remedy or REMEDIES.get(name, "")
         return Link(name, "FAIL", tally.summary or listed, tally.looked_at, tuple(tally.faults), remedy)
+    if tally.unknown:
+        more = f" (and {len(tally.unknown) - SHOWN} more)" if len(tally.unknown) > SHOWN else ""
+        text = f"{'; '.join(tally.unknown[:SHOWN])}{more}."
+        return Link(name, "INCONCLUSIVE", text, tally.looked_at, tuple(tally.unknown), tally.remedy)
     if tally.erased:
         more = f" (and {len(tally.erased) - SHOWN} more)" if len(tally.erased) > SHOWN else ""
         counted = f"{tally.looked_at} of {tally.looked_at} {MEANING[name]}{tally.note}"
@@ -130,12 +146,15 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
 MEANING = {
     "version": "properties and tags are those of lineage.json",
     "training run": "properties and tags are those of lineage.json",
-    "parameters in MLflow": "are those of dvc.lock",
+    "parameters in MLflow": "of the runs of train and evaluate are those of dvc.lock",
+    "metrics in MLflow": "are those that the stages wrote",
+    "other runs": "statements of the runs of preprocess, evaluate and register agree with lineage.json and the commit",
     "result commit": "conditions hold: it exists, a ref leads to it, with a Git remote it is pushed",
     "dvc.lock": "entries of train are this model",
-    "code": "commands, declarations and dependencies of the commit have the hashes that dvc.lock records",
+    "code": "commands, declarations, dependencies and what else training loaded: the commit has the hashes recorded",
     "parameters": "in params.yaml of the commit are those of dvc.lock",
     "lineage.json": "statements agree with dvc.lock and with the listings in DVC",
+    "run record": "statements of models/run.json agree with dvc.lock and with the scores of training",
     "environment": "checks hold: the lock is the commit's, and what was installed is the lock's",
     "data commit": "records hold this dataset version",
     "metrics": "are those that evaluate wrote",
@@ -143,4 +162,5 @@ MEANING = {
     "DVC cache": "checks hold: the objects that the cache holds have the right content",
     "dataset": "checks hold: each row of the manifest is in the shards, each image has its SHA-256",
     "registered artifact": "files are those that register made",
+    "made once more": "outputs are bit-identical",
 }

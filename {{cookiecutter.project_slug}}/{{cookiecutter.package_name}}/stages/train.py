@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
 
@@ -47,7 +48,10 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     report.metrics(final)
     outputs["metrics/train.json"].write_text(json.dumps(final, indent=2) + "\n", newline="\n")
     loaded = {"pretrained_sha256": started} if started else {}
-    record = {**report.run, **loaded, "machine": describe_machine(device, options.threads), "best": asdict(best)}
+    with outputs["models/model.safetensors"].open("rb") as file:
+        made = {"model_sha256": hashlib.file_digest(file, "sha256").hexdigest()}  # binds the weights to this run
+    machine = describe_machine(device, options.threads)
+    record = {**report.run, **loaded, **made, "machine": machine, "best": asdict(best)}
     outputs["models/run.json"].write_text(json.dumps(record, indent=2) + "\n", newline="\n")
 
 

@@ -8,7 +8,7 @@ from ...compute.launch import belongs_to_torch
 from ...errors import LineageError
 from ...lineage.chain import model_parameters
 from ...lineage.facts import CONSENT, DATA_TAGS, DATASET, MODEL, RAW, RUN_RECORD, made_dataset
-from ...lineage.hashes import hash_path
+from ...lineage.hashes import hash_bytes, hash_path
 from ...lineage.packages import LOCK, pins
 from ...pipeline.dvcfile import locked_hash, read_lock
 from ...settings.model import PRETRAINED
@@ -16,12 +16,15 @@ from ..case import GONE, Case
 from ..commits import holds_dataset, holds_model
 from ..history import LINEAGE
 from ..recompute import Tally, recompute_code, recompute_params
+from .code_of_run import compare_code_of_run
 
 
 def result_commit(case: Case) -> Tally:
     """The commit that holds data, code, parameters and model together: there, reachable, pushed."""
     tally = Tally()
     history = case.history
+    if history.replaced:
+        tally.note = f"; {history.replaced} objects have a replacement here (`git replace`, grafts): not followed"
     commit = case.tagged_commit or case.found_commit
     if commit is None or history.resolve(commit) is None:
         case.require_committed()
@@ -73,11 +76,18 @@ def dvc_lock(case: Case) -> Tally:
 
 
 def code(case: Case) -> Tally:
-    """Commands and every dependency that Git tracks, computed anew from the commit's tree."""
+    """Commands and every dependency that Git tracks, computed anew from the commit's tree; what else training ran."""
     tally = recompute_code(case.history, case.commit)
-    dirty = ((case.history.document(case.commit) or {}).get("training_run") or {}).get("started_from") or {}
+    document = case.history.document(case.commit) or {}
+    record = document.get("training_run") or {}
+    try:
+        compare_code_of_run(case, record, tally)
+    except LineageError as error:
+        tally.unknown.append(str(error))
+    dirty = record.get("started_from") or {}
     if tally.faults and dirty.get("git_dirty_files"):
-        tally.faults.append(f"the run started with files that differ: {', '.join(dirty['git_dirty_files'].split())}")
+        files = ", ".join(dirty["git_dirty_files"].splitlines())
+        tally.faults.append(f"the run started with files that differ: {files}")
     return tally
 
 
@@ -149,6 +159,8 @@ def environment(case: Case) -> Tally:
         tally.note = " as the run saw it; the list of packages is in MLflow, which was not asked"
         return tally
     logged = case.evidence.store_at(record["tracking_uri"]).artifact(record["run_id"], "packages.txt")
+    stated, found = record.get("packages_sha256"), hash_bytes(logged, "packages.txt").sha256
+    tally.equal(f"packages.txt of run {record['run_id']}", f"SHA-256 {found}", f"SHA-256 {stated}", RUN_RECORD)
     lines = [line.partition("==") for line in logged.decode(errors="replace").splitlines()]
     malformed = [name for name, equals, version in lines if not (name and equals and version)]
     tally.equal(f"lines of packages.txt of run {record['run_id']} that name no package", malformed, [], "the run")
@@ -173,13 +185,20 @@ def environment(case: Case) -> Tally:
 def data_commit(case: Case) -> Tally:
     """A commit that records the dataset version, and the Git tag of the data, are what the version says of them."""
     tally = Tally()
-    md5 = locked_hash(case.lock["train"], "deps", DATASET) or ""
     tags = case.version.tags if case.version else {}
-    commit = tags.get("data_git_commit_id") or case.commit
-    if case.history.resolve(commit) is None:
-        case.history.require_complete()
-    holds = case.history.resolve(commit) is not None and holds_dataset(case.history, commit, md5)
-    tally.equal(f"dataset {md5}", f"recorded at {commit[:12]}" if holds else "not there", f"recorded at {commit[:12]}")
+    compare_data_names(case, tally, {"data_git_commit_id": case.commit, **tags}, "the version")
+    return tally
+
+
+def compare_data_names(case: Case, tally: Tally, tags: dict[str, str], where: str) -> None:
+    """The data commit and the Git tags of the data that `tags` name must record this model's dataset version."""
+    md5 = locked_hash(case.lock["train"], "deps", DATASET) or ""
+    if commit := tags.get("data_git_commit_id"):
+        if case.history.resolve(commit) is None:
+            case.history.require_complete()
+        holds = case.history.resolve(commit) is not None and holds_dataset(case.history, commit, md5)
+        recorded = f"recorded at {commit[:12]}"
+        tally.equal(f"dataset {md5}", recorded if holds else "not there", recorded, where)
     for version in (tags.get("data_version") or "").split(", "):
         if not version:
             continue
@@ -188,5 +207,4 @@ def data_commit(case: Case) -> Tally:
         if tagged is None:
             raise LineageError(f"the Git tag {name} is not in this clone. `git fetch --tags`, or `lineage link`.")
         there = "on this dataset" if made_dataset(case.history.lock(tagged)) == md5 else "on another one"
-        tally.equal(f"the Git tag {name}", there, "on this dataset", "the version")
-    return tally
+        tally.equal(f"the Git tag {name}", there, "on this dataset", where)

@@ -1,16 +1,23 @@
-"""The links that MLflow holds: the version, its training run, its parameters, the registered files."""
+"""The links that MLflow holds: the version, its training run, the registered files."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from ...errors import LineageError
-from ...lineage.chain import model_parameters
-from ...settings import flatten
+from ...lineage.facts import RUN_RECORD
+from ...lineage.hashes import hash_bytes
+from ...pipeline.dvcfile import locked_hash
 from ..case import Case
 from ..commits import holds_model
 from ..history import LINEAGE
 from ..recompute import Tally
+from .commit import compare_data_names
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 LINKED_LATER = ("data_git_commit_id", "data_version")  # `lineage link` may know better than the run did
 
@@ -64,25 +71,37 @@ def training_run(case: Case) -> Tally:
             case.history.require_complete()
         holds = "with this model" if holds_model(case.history.lock(linked), case.identity) else "gone or without it"
         tally.equal(f"its result commit {linked[:12]}", holds, "with this model", "the version")
-    digests = [entry.dataset.digest for entry in run.inputs.dataset_inputs if entry.dataset.source_type == "dvc"]
-    tally.equal("its dataset", digests, [document["dataset"]["md5"]], LINEAGE)
+    compare_dataset_inputs(case, run, "training", tally)
+    compare_data_names(case, tally, run.data.tags, "the run")
+    for path, md5 in _logged_files(case):
+        content = hash_bytes(case.evidence.store_at(record["tracking_uri"]).artifact(run_id, path), path)
+        tally.equal(f"its artifact {path}", f"MD5 {content.md5}", f"MD5 {md5}")
     return tally
 
 
-def logged_parameters(case: Case) -> Tally:
-    """The parameters of the training run in MLflow against those of dvc.lock."""
-    tally = Tally()
-    record = case.document["training_run"]
-    run = case.evidence.store_at(record["tracking_uri"]).run(record["run_id"]) if record.get("run_id") else None
-    if run is None:
-        raise LineageError("there is no training run to compare with.")
-    locked = model_parameters(case.history.pipeline(case.commit), case.lock)
-    expected = {key: str(value) for key, value in flatten(locked).items()}
-    groups = {key.partition(".")[0] for key in expected}
-    logged = {key: value for key, value in run.data.params.items() if key.partition(".")[0] in groups}
-    for key in sorted({*expected, *logged}):
-        tally.equal(f"{key} of run {record['run_id']}", logged.get(key), expected.get(key))
-    return tally
+def compare_dataset_inputs(case: Case, run: Run, context: str, tally: Tally) -> None:
+    """The inputs of a run: the dataset version of the model, and no other."""
+    document, what = case.document["dataset"], f"the dataset of run {run.info.run_id}"
+    inputs = run.inputs.dataset_inputs
+    tally.equal(what, [entry.dataset.digest for entry in inputs], [document["md5"]], LINEAGE)
+    for entry in inputs[:1]:
+        stated = json.loads(entry.dataset.source)
+        kind = entry.dataset.source_type
+        tally.equal(f"the kind of {what}", kind, "dvc", "the pipeline")
+        for key in ("path", "md5", "sha256", "size"):
+            tally.equal(f"{key} in the source of {what}", stated.get(key), document[key], LINEAGE)
+        used = {tag.key: tag.value for tag in entry.tags}.get("mlflow.data.context")
+        tally.equal(f"what {what} was for", used, context, "its stage")
+
+
+def _logged_files(case: Case) -> list[tuple[str, str]]:
+    """What train logs of its outputs, by the path among the artifacts of its run, with the hash in dvc.lock."""
+    reports = case.history.pipeline(case.commit).stage("train").reports
+    # the folder of a report is the first of its path: see the callback
+    places = {RUN_RECORD: PurePosixPath(RUN_RECORD).name}
+    places |= {path: f"{path.split('/')[0]}/{PurePosixPath(path).name}" for path in reports}
+    locked = {path: locked_hash(case.lock["train"], "outs", path) for path in places}
+    return [(place, str(locked[path])) for path, place in places.items() if locked[path]]
 
 
 def artifact(case: Case) -> Tally:

@@ -1,0 +1,210 @@
+"""The links of what the stages logged: parameters, metrics, and the runs beside the training."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from ...errors import LineageError
+from ...lineage.facts import DATASET
+from ...pipeline.dvcfile import Stage, locked_hash, locked_params
+from ...settings import flatten
+from ..case import Case
+from ..dataset import describe
+from ..history import LINEAGE
+from ..recompute import Tally
+from ..stage_runs import history, runs_after, runs_of_preprocess, store_of_training, training_run
+from .code_of_run import compare_changed
+from .registry import compare_dataset_inputs
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+    from ..store import Store
+
+BESIDE = {"data_git_commit_id"}  # a parameter that is no setting: the link `training run` compares it
+OF_MACHINE = "system/"  # what MLflow itself measures, if it is asked to
+
+
+def parameters(case: Case) -> Tally:
+    """The parameters of the runs of train and evaluate in MLflow against those of dvc.lock, none more and none less."""
+    tally = Tally()
+    run = training_run(case)
+    _compare_params(case, run, "train", tally)
+    if commit := run.data.params.get("data_git_commit_id"):
+        stated = run.data.tags.get("data_git_commit_id")
+        # `link` may have found an older commit since
+        known = case.history.resolve(commit) is not None or case.history.is_shallow
+        tally.equal(f"data_git_commit_id of run {run.info.run_id}", commit if known else "in no commit", commit, "Git")
+        tally.equal(f"data_git_commit_id of run {run.info.run_id}", bool(stated), True, "its tags")
+    runs = [run for _, run in runs_after(case, "evaluate")]
+    if runs and not any(_has_params(case, run, "evaluate") for run in runs):
+        _compare_params(case, runs[-1], "evaluate", tally)
+    return tally
+
+
+def metrics(case: Case) -> Tally:
+    """The metrics of the runs of preprocess, train and evaluate against the files that these stages made."""
+    tally = Tally()
+    run, unknown = training_run(case), set[str]()
+    unknown |= _compare_metrics(case, store_of_training(case), run, "train", tally)
+    made = [(store, run) for store, run in runs_after(case, "evaluate") if _has_params(case, run, "evaluate")]
+    tallies = [Tally() for _ in made]
+    for one, (store, run) in zip(tallies, made, strict=True):
+        unknown |= _compare_metrics(case, store, run, "evaluate", one)
+    if tallies:  # it may have been run again with other code: one of them wrote what is in Git
+        best = next((one for one in tallies if not one.faults), tallies[-1])
+        tally.looked_at += best.looked_at
+        tally.faults += best.faults
+    else:
+        tally.note += "; MLflow holds no run of evaluate with these settings"
+    unknown |= _compare_counts(case, tally)
+    unknown |= _compare_logged_model(case, tally)
+    if unknown:
+        tally.note += f"; not compared, because no file of DVC holds them: {', '.join(sorted(unknown))}"
+    return tally
+
+
+def other_runs(case: Case) -> Tally:
+    """What the runs of preprocess, evaluate and register say of the dataset, the model and the code they ran with."""
+    tally = Tally()
+    document = case.document
+    made = {"dvc_raw_md5": document["raw"]["md5"], "dvc_data_md5": document["dataset"]["md5"]}
+    used = {**made, "dvc_model_md5": document["model"]["md5"], "dvc_run_md5": document["training_run"]["md5"]}
+    before = [run for _, run in runs_of_preprocess(case)]
+    of_raw = [run for run in before if run.data.tags.get("dvc_raw_md5") == made["dvc_raw_md5"]]
+    _compare_best(case, of_raw or before, made, None, tally)
+    for stage, context in (("evaluate", "evaluation"), ("register", "register")):
+        runs = [run for _, run in runs_after(case, stage)]
+        _compare_best(case, runs, used, context, tally)
+    if case.version is not None and (run_id := case.version.tags.get("register_run_id")):
+        run = case.evidence.store.run(run_id)
+        tally.equal(f"the stage of run {run_id}", run and run.data.tags.get("dvc_stage"), "register", "the version")
+    return tally
+
+
+def _compare_best(case: Case, runs: list[Run], hashes: dict[str, str], context: str | None, tally: Tally) -> None:
+    """One of the runs of a stage led to what is in Git: that with the fewest objections counts."""
+    found = []
+    for run in runs:
+        one = Tally()
+        for tag, value in hashes.items():
+            one.equal(f"{tag} of run {run.info.run_id}", run.data.tags.get(tag), value, LINEAGE)
+        if context:
+            compare_dataset_inputs(case, run, context, one)
+        compare_changed(case, run.data.tags, one, f"run {run.info.run_id}")
+        found.append(one)
+    if found:
+        best = min(found, key=lambda one: (len(one.faults), len(one.unknown)))
+        tally.looked_at += best.looked_at
+        tally.faults += best.faults
+        tally.unknown += best.unknown
+
+
+def _expected_params(case: Case, stage: Stage) -> dict[str, str]:
+    pipeline = case.history.pipeline(case.commit)
+    stages = [*reversed(pipeline.upstream(stage)), stage]
+    locked = {key: value for one in stages for key, value in locked_params(case.lock.get(one.name)).items()}
+    return {key: str(value) for key, value in flatten(locked).items()}
+
+
+def _logged_params(run: Run) -> dict[str, str]:
+    return {key: value for key, value in run.data.params.items() if key not in BESIDE}
+
+
+def _has_params(case: Case, run: Run, stage: str) -> bool:
+    return _logged_params(run) == _expected_params(case, case.history.pipeline(case.commit).stage(stage))
+
+
+def _compare_params(case: Case, run: Run, stage: str, tally: Tally) -> None:
+    expected, logged = _expected_params(case, case.history.pipeline(case.commit).stage(stage)), _logged_params(run)
+    for key in sorted({*expected, *logged}):
+        tally.equal(f"{key} of run {run.info.run_id}", logged.get(key), expected.get(key))
+
+
+def _compare_metrics(case: Case, store: Store, run: Run, stage: str, tally: Tally) -> set[str]:
+    """Last values and every step against the reports of a stage. Returns the metrics that no report holds."""
+    final, steps = _reported(case, case.history.pipeline(case.commit).stage(stage))
+    for key in sorted({*final, *steps}):
+        expected = {**steps.get(key, {}), **({0: final[key]} if key in final else {})}
+        found = history(store, run, key)
+        what = f"{key} of run {run.info.run_id}"
+        tally.equal(f"the steps of {what}", sorted({point.step for point in found}), sorted(expected), "the stage")
+        for point in found:
+            if point.step in expected and not _same(point.value, expected[point.step]):
+                tally.fault(f"{what} at step {point.step} is {point.value}, the stage wrote {expected[point.step]}")
+        last = expected[max(expected)]
+        shown = run.data.metrics.get(key)
+        same = shown is not None and _same(shown, last)
+        tally.equal(f"the last {what}", last if same else shown, last, "the stage")
+    return {key for key in run.data.metrics if key not in {*final, *steps} and not key.startswith(OF_MACHINE)}
+
+
+def _reported(case: Case, stage: Stage) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
+    """What the files of a stage say under the names of MLflow: final values, and values by step (epoch)."""
+    final: dict[str, float] = {}
+    steps: dict[str, dict[int, float]] = {}
+    for path in stage.reports:
+        md5 = locked_hash(case.lock.get(stage.name), "outs", path)
+        if md5 is None:
+            continue
+        if path.endswith(".json"):
+            document: dict[str, Any] = flatten(json.loads(case.evidence.objects.read(md5)))
+            final |= {key.replace(".", "_"): value for key, value in document.items() if _is_number(value)}
+        elif path.endswith(".csv"):
+            rows = list(csv.DictReader(io.StringIO(case.evidence.objects.read(md5).decode())))
+            for row in rows if rows and "epoch" in rows[0] else []:
+                for key, text in row.items():
+                    if key != "epoch":
+                        steps.setdefault(key, {})[int(row["epoch"])] = float(text)
+    return final, steps
+
+
+def _compare_counts(case: Case, tally: Tally) -> set[str]:
+    """Records and subjects by split, as each run that made the dataset version logged them."""
+    runs = runs_of_preprocess(case)
+    if not runs:
+        return set()
+    try:
+        described = describe(case.evidence.objects, case.document["dataset"]["md5"])
+    except LineageError:  # the link `dataset` says more
+        tally.note += "; the counts of the dataset cannot be had"
+        return set()
+    kinds = ("records", "subjects")
+    counts = {f"{split}_{kind}": count for kind in kinds for split, count in described[kind].items()}
+    for _, run in runs:
+        for key, count in counts.items():
+            tally.equal(f"{key} of run {run.info.run_id}", run.data.metrics.get(key), count, f"{DATASET}/dataset.json")
+    return {key for _, run in runs for key in run.data.metrics if key not in counts and not key.startswith(OF_MACHINE)}
+
+
+def _compare_logged_model(case: Case, tally: Tally) -> set[str]:
+    """Scores that stand beside the registered model itself."""
+    if case.version is None:
+        return set()
+    store = case.evidence.store
+    with store.asked("look up the registered model"):
+        logged = store.client.get_logged_model(case.version.source.removeprefix("models:/")).metrics or []
+    final, _ = _reported(case, case.history.pipeline(case.commit).stage("evaluate"))
+    for metric in logged:
+        if metric.key in final:
+            same = _same(metric.value, final[metric.key])
+            shown = final[metric.key] if same else metric.value
+            tally.equal(f"{metric.key} of {case.version.source}", shown, final[metric.key], "the stage evaluate")
+    return {metric.key for metric in logged if metric.key not in final}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _same(logged: float, written: float) -> bool:
+    """Whether MLflow holds the number: databases keep no NaN and no infinity."""
+    if math.isnan(written):
+        return math.isnan(logged)
+    if math.isinf(written):
+        return abs(logged) > 1e308 and (logged > 0) == (written > 0)
+    return logged == written

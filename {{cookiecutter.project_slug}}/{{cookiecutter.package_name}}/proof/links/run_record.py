@@ -1,0 +1,110 @@
+"""The link between a run, its dataset and its weights: models/run.json, which the run wrote and dvc.lock hashes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ...data.dataset import MANIFEST
+from ...errors import LineageError
+from ...lineage.facts import DATASET, MODEL, RUN_RECORD
+from ...pipeline.dvcfile import Lock, locked_hash
+from ..case import Case
+from ..history import DVC_LOCK, LINEAGE
+from ..recompute import Tally
+
+SCORES, EPOCHS = "metrics/train.json", "plots/training.csv"
+LEARNED_FROM = ("train", "val")  # the splits that decide the weights
+
+
+def run_record(case: Case) -> Tally:
+    """What the training run wrote down while it ran: which dataset it read, which weights and scores it made."""
+    tally = Tally()
+    record = _record(case, case.lock)
+    inputs: dict[str, str] = record.get("inputs") or {}
+    if DATASET not in inputs or not record.get("model_sha256"):
+        tally.unknown.append(f"{RUN_RECORD} does not say what the run read and made")
+    for path, md5 in inputs.items():
+        if path == DATASET or locked_hash(case.lock["train"], "deps", path) is not None:
+            tally.equal(f"{path} that the run read", md5, locked_hash(case.lock["train"], "deps", path))
+    if stated := record.get("model_sha256"):
+        made, kept = f"SHA-256 {stated}", f"SHA-256 {case.document['model']['sha256']}"
+        tally.equal(f"{MODEL} that the run made", made, kept, LINEAGE)
+    _compare_scores(case, record.get("best") or {}, tally)
+    _look_for_twins(case, tally)
+    return tally
+
+
+def _record(case: Case, lock: Lock) -> dict[str, Any]:
+    md5 = locked_hash(lock.get("train"), "outs", RUN_RECORD)
+    if md5 is None:
+        raise LineageError(f"dvc.lock records no {RUN_RECORD}.")
+    record: dict[str, Any] = json.loads(case.evidence.objects.read(md5))
+    return record
+
+
+def _compare_scores(case: Case, best: dict[str, Any], tally: Tally) -> None:
+    """The best epoch, as the record of the run has it, against what else the run wrote."""
+    scores, epochs = (locked_hash(case.lock["train"], "outs", path) for path in (SCORES, EPOCHS))
+    if not best or scores is None or epochs is None:
+        return  # a training of one's own may write others
+    final = json.loads(case.evidence.objects.read(scores))
+    rows = csv.DictReader(io.StringIO(case.evidence.objects.read(epochs).decode()))
+    row = next((row for row in rows if row.get("epoch") == str(best.get("number"))), {})
+    tally.equal(f"best_epoch in {SCORES}", final.get("best_epoch"), best.get("number"), RUN_RECORD)
+    for key in best.keys() & final.keys():
+        tally.equal(f"{key} in {SCORES}", final[key], best[key], RUN_RECORD)
+    for key in best.keys() & row.keys():
+        tally.equal(f"{key} of epoch {best['number']} in {EPOCHS}", row[key], str(best[key]), RUN_RECORD)
+
+
+def _look_for_twins(case: Case, tally: Tally) -> None:
+    """Whether the same weights are said to come from another dataset as well: then one of the two is not true.
+
+    It is, where both have the same records to train and to choose by. Another entry counts only if the record of its
+    run agrees with it.
+    """
+    weights, data = locked_hash(case.lock["train"], "outs", MODEL), locked_hash(case.lock["train"], "deps", DATASET)
+    if weights is None or data is None:
+        return
+    seen = {data}
+    for commit in case.history.commits_holding(weights, path=DVC_LOCK):
+        lock = case.history.lock(commit)
+        other = locked_hash(lock.get("train"), "deps", DATASET)
+        if locked_hash(lock.get("train"), "outs", MODEL) != weights or other is None or other in seen:
+            continue
+        if not _is_meant(case, lock, other):
+            continue
+        seen.add(other)
+        tally.looked_at += 1
+        if _learned_from(case, other) == _learned_from(case, data):
+            tally.note += f"; dataset {other} gave the same weights: its records to train on are the same"
+        else:
+            tally.unknown.append(
+                f"commit {commit[:12]} says that the same weights come from dataset {other}, which has other records "
+                "to train on. Which is true only making them once more can show: `lineage verify --reproduce`"
+            )
+
+
+def _is_meant(case: Case, lock: Lock, data: str) -> bool:
+    try:
+        record = _record(case, lock)
+    except (LineageError, ValueError):
+        return True
+    read, made = (record.get("inputs") or {}).get(DATASET), record.get("model_sha256")
+    return bool(read == data and made == case.document["model"]["sha256"])
+
+
+def _learned_from(case: Case, md5: str) -> set[tuple[Any, ...]]:
+    """The records of a dataset version that a training sees, by their content."""
+    import pyarrow.parquet as pq
+
+    objects, columns = case.evidence.objects, ["record_id", "split", "label", "content_sha256"]
+    with tempfile.TemporaryDirectory() as scratch:
+        manifest = objects.verified(objects.listing(md5)[MANIFEST], Path(scratch))
+        table = pq.read_table(manifest, columns=columns, filters=[("split", "in", LEARNED_FROM)])
+    return set(zip(*(table[name].to_pylist() for name in columns), strict=True))
