@@ -38,8 +38,12 @@ def show_verdicts(verdicts: list[Verdict], scope: str, *, as_json: bool) -> None
         width = max(len(link.name) for link in verdict.links)
         for link in verdict.links:
             console.print(f"  {_coloured(link.state, 12)}  [bold]{link.name:<{width}}[/]  {escape(link.text)}")
-    passed = sum(verdict.state == "PASS" for verdict in verdicts)
-    console.print(f"{passed} of {len(verdicts)} models proved ({escape(scope)}).")
+    passed, erased = (sum(verdict.state == state for verdict in verdicts) for state in ("PASS", "ERASED"))
+    told = f"{passed} of {len(verdicts)} models proved" if passed or not erased else ""
+    if erased:  # nothing speaks against these either: all that is left of them is as it was
+        what = f"{erased} of {len(verdicts)} proved but for records that were erased on purpose"
+        told = f"{told}, {what}" if told else what.replace(" proved", " models proved")
+    console.print(f"{told} ({escape(scope)}).")
 
 
 def _coloured(state: str, width: int = 0) -> str:

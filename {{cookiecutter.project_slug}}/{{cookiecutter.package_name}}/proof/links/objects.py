@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from ...errors import LineageError
 from ...lineage.chain import SCORES
-from ...lineage.facts import DATASET, MODEL
+from ...lineage.facts import DATASET, MODEL, RAW
 from ...lineage.hashes import Hashed, hash_bytes, listing
 from ...pipeline.dvcfile import kept_outs, locked_hash
 from ...settings import flatten
 from ..case import Case
 from ..dataset import compare_manifest, subject_tree
+from ..erasures import FOLDER, Erasure
 from ..history import LINEAGE
 from ..recompute import Tally, stages_of_model
 
@@ -40,16 +42,25 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
     tally = Tally()
     objects = case.evidence.objects
     wanted = {md5: (path, sizes) for md5, path, sizes in _objects(case)}
+    gone, unproved = [], []
     for md5, held in objects.held(wanted).items():
         path, size = wanted[md5]
         what = f"{path} ({objects.url(md5)})"
-        erasure = case.evidence.erasures.of_object(md5) if held.size is None else None
+        erasure = _excuse(case, path, md5) if held.size is None else None
         if erasure is not None:
-            tally.erased.append(f"{path}, {erasure.title}")
+            gone.append(f"{path}, {erasure.title}")
         elif held.size is None and (what_rests := _used_again(case, md5)):
             tally.fault(
                 f"{what} is absent: it was erased, and {what_rests} rests on it again (`lineage data push` sends it)"
             )
+        elif held.size is None and (stated := case.evidence.erasures.stated(md5)):
+            if f"{path}/".startswith(f"{RAW}/") and not stated.datasets:
+                unproved.append(f"{path}, {stated.title}")
+            else:
+                tally.fault(
+                    f"{what} is absent. {FOLDER}/{stated.id} names it, but an erasure deletes no such object, or it "
+                    "held nobody who was erased"
+                )
         elif held.size is None or not held.is_file:
             tally.equal(what, "a folder" if not held.is_file else None, "an object")
         else:
@@ -64,6 +75,19 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
     tally.note = f"; content read of {len(read)} of {len(wanted)}, {by_sha256} of these by SHA-256 too"
     if len(read) < len(there):
         tally.note += " (--rehash reads all)"
+    if unproved and not tally.faults:
+        raise LineageError(
+            f"{'; '.join(unproved)}: no dataset version shows that anybody erased was in it, so this rests on the "
+            "tombstone's word alone."
+        )
+    if any(held.size is None for held in objects.held(wanted).values()) and case.evidence.erasures.refused:
+        tally.note += f"; {'; '.join(case.evidence.erasures.refused)}"
+    if case.evidence.erasures.of_dataset(_dataset(case)):
+        tally.erased += gone
+    elif gone:  # of raw data that it shares with others: the data it was trained on are whole
+        tally.note += (
+            f"; its dataset version is whole, but there is no more of what it was made from: {'; '.join(gone)}"
+        )
     return _with_note_of_erased(case, there, tally)
 
 
@@ -81,7 +105,7 @@ def cached_objects(case: Case) -> Tally:
 def dataset(case: Case) -> Tally:
     """The manifest equals the id columns of the shards, and both belong to the dataset by its listing."""
     tally = Tally()
-    md5 = locked_hash(case.lock["train"], "deps", DATASET) or ""
+    md5 = _dataset(case)
     erased = case.evidence.erasures.of_dataset(md5)
     stated, computed = case.document["dataset"]["subjects"], subject_tree(case.evidence.objects, md5, erased)
     tally.equal("the root over the subjects", stated["root"], computed.root, "the manifest, computed anew")
@@ -123,6 +147,21 @@ def _objects(case: Case) -> Iterator[tuple[str, str, int | None]]:
         yield md5, f"{path}/", None
         for name, file in case.evidence.objects.listing(md5).items():
             yield file, f"{path}/{name}", sizes.get(file)
+
+
+def _dataset(case: Case) -> str:
+    """The dataset version that the model was trained on."""
+    return locked_hash(case.lock["train"], "deps", DATASET) or ""
+
+
+def _excuse(case: Case, path: str, md5: str) -> Erasure | None:
+    """The erasure that explains why an object of this place in the chain is gone; None if none does."""
+    if not f"{path}/".startswith((f"{RAW}/", f"{DATASET}/", f"{FOLDER}/")) or md5.endswith(".dir"):
+        return None
+    erasure = case.evidence.erasures.of_object(md5)
+    if erasure and path.startswith(f"{DATASET}/"):
+        return erasure if case.evidence.erasures.of_erased_dataset(_dataset(case), erasure) else None
+    return erasure
 
 
 def _used_again(case: Case, md5: str) -> str | None:
