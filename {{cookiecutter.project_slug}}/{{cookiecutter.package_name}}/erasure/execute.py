@@ -25,7 +25,8 @@ from ..pages import write_whole
 from ..pipeline.dvcfile import read_lock
 from ..proof.case import Evidence
 from ..proof.dataset import subject_tree
-from ..proof.erasures import FOLDER, MANIFESTS, SCHEMA, TOMBSTONE
+from ..proof.erasures import FOLDER, MANIFESTS, TOMBSTONE
+from ..proof.tombstones import SCHEMA
 from .copies import Copy, delete, find
 from .holders import Holder, Holders
 
@@ -130,6 +131,7 @@ def _bury(evidence: Evidence, wanted: Plan) -> None:
         "objects": [
             {"md5": md5, "path": path} for md5, path in sorted({h.md5: h.path for h in wanted.holders}.items())
         ],
+        "not_found": [],
         "datasets": datasets,
         "models": [name.partition(" ")[0] for name in wanted.models],
     }

@@ -9,22 +9,23 @@ what is missing only until a later commit, or the dvc.lock that lies here, rests
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..data.dataset import MANIFEST, SHARDS
 from ..data.merkle import Tree, subject_key
 from ..errors import DamageError, LineageError
 from ..lineage.facts import RAW, made_dataset
 from ..pipeline.dvcfile import Lock, locked_hash, read_lock
+from .excuses import Excuses
 from .history import PERMANENT, History
 from .objects import Objects
+from .tombstones import LIMIT, parse
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 FOLDER = "erasures"
 TOMBSTONE = "tombstone.json"
 MANIFESTS = "manifests"
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -66,47 +66,66 @@ class Erasure:
 
     id: str
     commit: str  # that brought the tombstone
-    moment: str
+    moment: datetime
     reason: str
     objects: dict[str, str]  # path by MD5
+    not_found: dict[str, str]  # what it could not delete, because nobody knew where it was
     datasets: dict[str, ErasedDataset]
 
     @property
-    def timestamp(self) -> float:
-        return datetime.fromisoformat(self.moment).timestamp()
-
-    @property
     def title(self) -> str:
-        return f"erased at {self.moment}: {self.reason} ({FOLDER}/{self.id})"
+        reason = "".join(char if char.isprintable() else "?" for char in self.reason)
+        return f"erased at {self.moment.isoformat()}: {reason} ({FOLDER}/{self.id})"
 
 
 class Erasures:
-    """All erasures that a branch or tag has a tombstone of, oldest first."""
+    """All erasures that a branch or tag has a tombstone of, oldest first. `refused`: what is no tombstone."""
 
     def __init__(self, root: Path, history: History, objects: Objects) -> None:
         self._root = root
         self._history = history
         self._objects = objects
+        self._excuses = Excuses(self, history, objects)
+        self.refused: list[str] = []
 
     @cached_property
     def all(self) -> list[Erasure]:
         pattern = f"{FOLDER}/*/{TOMBSTONE}"
-        command = ("log", *PERMANENT, "HEAD", "--format=%H", "--diff-filter=A", "--name-only", "--relative", "--")
+        command = ("log", *PERMANENT, "HEAD", "--format=%H %ct", "--diff-filter=A", "--name-only", "--relative", "--")
         found: dict[str, Erasure] = {}
-        commit = ""
+        contents: dict[str, bytes] = {}
+        commit = when = ""
         for line in self._history.git.must(*command, pattern):
             if not line.endswith(TOMBSTONE):
-                commit = line or commit
+                commit, when = line.split() if line else (commit, when)
                 continue
-            erasure = _read(commit, self._history.read(commit, line))
-            found.setdefault(erasure.id, erasure)
-        return sorted(found.values(), key=lambda erasure: erasure.moment)
+            folder = line.split("/")[-2]
+            try:
+                data = self._content(commit, line)
+                if contents.setdefault(folder, data) != data:
+                    found.pop(folder, None)
+                    raise DamageError("two commits brought it with different contents")
+                found.setdefault(folder, _read(commit, float(when), data, folder))
+            except DamageError as error:
+                self.refused.append(f"{FOLDER}/{folder}/{TOMBSTONE} explains nothing: {error}")
+        return sorted(found.values(), key=lambda erasure: (erasure.moment, erasure.id))
+
+    def _content(self, commit: str, path: str) -> bytes:
+        size = self._history.git.run("cat-file", "-s", f"{commit}:{self._history.prefix}{path}")
+        if not size or int(size) > LIMIT:
+            raise DamageError(f"it is larger than {LIMIT} bytes" if size else "Git does not have it")
+        return self._history.read(commit, path) or b""
 
     def of_object(self, md5: str) -> Erasure | None:
         """The erasure that took an object away for good; None if none did, or what came after it rests on the object.
 
-        Raises LineageError if it cannot be told what that rests on.
+        Raises LineageError if it cannot be told what that rests on, or whether the object held anybody erased.
         """
+        named = (erasure for erasure in self.all if md5 in erasure.objects and md5 not in self.used_again(erasure))
+        return next((erasure for erasure in named if md5 in self._excuses.explained(erasure)), None)
+
+    def stated(self, md5: str) -> Erasure | None:
+        """The erasure that says that it took an object away for good, whether or not that can be shown."""
         named = (erasure for erasure in self.all if md5 in erasure.objects)
         return next((erasure for erasure in named if md5 not in self.used_again(erasure)), None)
 
@@ -150,8 +169,12 @@ class Erasures:
     def of_logged(self, run: Run) -> Erasure | None:
         """The erasure that deleted the manifest a run had logged; None for a run that was started after it."""
         md5, started = run.data.tags.get("dvc_data_md5"), (run.info.start_time or 0) // 1000
-        named = (erasure for erasure in self.all if md5 in erasure.datasets)
-        return next((erasure for erasure in named if started <= erasure.timestamp), None)
+        named = (each for each in self.all if md5 in each.datasets and started <= each.moment.timestamp())
+        return next((each for each in named if self._excuses.held_erased(each, md5)), None)
+
+    def of_erased_dataset(self, md5: str, erasure: Erasure) -> bool:
+        """Whether a dataset version is one from which the erasure took somebody."""
+        return md5 in erasure.datasets and self._excuses.held_erased(erasure, md5)
 
     @cache  # noqa: B019
     def of_dataset(self, md5: str) -> ErasedDataset | None:
@@ -172,13 +195,17 @@ class Erasures:
 
     def _left_of(self, md5: str) -> ErasedDataset | None:
         found = [erasure.datasets[md5] for erasure in self.all if md5 in erasure.datasets]
-        if found and (registered := self._registered_root(md5)) not in (None, found[-1].root):
+        roots = {each.root for each in found}
+        if found and (registered := self.registered_root(md5)) is not None and roots != {registered}:
             raise DamageError(
                 f"the tombstone of dataset {md5} names another Merkle root than lineage.json, {registered}."
             )
+        if len(roots) > 1:
+            raise DamageError(f"the tombstones of dataset {md5} name {len(roots)} Merkle roots.")
         return found[-1] if found else None
 
-    def _registered_root(self, md5: str) -> str | None:
+    @cache  # noqa: B019
+    def registered_root(self, md5: str) -> str | None:
         """The root over the subjects that register wrote down, in any commit."""
         for commit in self._history.commits_holding(md5):
             dataset = (self._history.document(commit) or {}).get("dataset") or {}
@@ -192,17 +219,13 @@ def _raw(lock: Lock) -> str | None:
     return locked_hash(lock.get("preprocess"), "deps", RAW)
 
 
-def _read(commit: str, data: bytes | None) -> Erasure:
-    try:
-        document: dict[str, Any] = json.loads(data or b"")
-        datasets = {
-            item["md5"]: ErasedDataset(
-                item["md5"], item["root"], item["salt"], frozenset(item["keys"]), item["redacted"]
-            )
-            for item in document["datasets"]
-        }
-        objects = {item["md5"]: item["path"] for item in document["objects"]}
-        datetime.fromisoformat(document["moment"])
-        return Erasure(document["id"], commit, document["moment"], document["reason"], objects, datasets)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamageError(f"a {TOMBSTONE} in {FOLDER}/ cannot be read: {error!r}.") from None
+def _read(commit: str, committed: float, data: bytes, folder: str) -> Erasure:
+    document = parse(data, folder)
+    datasets = {
+        item.md5: ErasedDataset(item.md5, item.root, item.salt, frozenset(item.keys), item.redacted)
+        for item in document.datasets
+    }
+    # it says until when copies may be missing: not later than it was committed
+    moment = min(document.moment.astimezone(UTC), datetime.fromtimestamp(committed, UTC))
+    objects, not_found = ({item.md5: item.path for item in named} for named in (document.objects, document.not_found))
+    return Erasure(document.id, commit, moment, document.reason, objects, not_found, datasets)

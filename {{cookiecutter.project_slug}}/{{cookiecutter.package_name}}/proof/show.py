@@ -80,9 +80,13 @@ def _by_cause(links: Iterable[Link]) -> Iterator[tuple[Link, list[str]]]:
 def _counted(verdicts: list[Verdict], retired: int) -> str:
     """How many models were proved, and of the others how many are in which state."""
     states = Counter(verdict.state for verdict in verdicts)
-    said = [f"{states['PASS']} of {len(verdicts)} models proved"]
-    if states["ERASED"]:
-        said.append(f"{states['ERASED']} proved as far as an erasure has left it")
+    said = []
+    if states["PASS"] or not states["ERASED"]:
+        said.append(f"{states['PASS']} of {len(verdicts)} models proved")
+    if states["ERASED"]:  # nothing is against these either: all that is left of them is as it was
+        models = "" if said else " models"
+        erased = f"{states['ERASED']} of {len(verdicts)}{models}"
+        said.append(f"{erased} proved but for records that were erased on purpose")
     said += [f"{states[state]} {state}" for state in ("FAIL", "INCONCLUSIVE") if states[state]]
     if retired:
         said.append(f"{retired} retired and not looked at")

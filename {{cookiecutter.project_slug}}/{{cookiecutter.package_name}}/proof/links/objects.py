@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from ...errors import LineageError
 from ...lineage.chain import SCORES
-from ...lineage.facts import DATASET, MODEL
+from ...lineage.facts import DATASET, MODEL, RAW
 from ...lineage.hashes import Hashed, hash_bytes, listing
 from ...pipeline.dvcfile import kept_outs, locked_hash
 from ...settings import flatten
 from ..case import Case
 from ..dataset import compare_manifest, subject_tree
+from ..erasures import FOLDER, Erasure
 from ..history import LINEAGE
 from ..recompute import Tally, some, stages_of_model
 
@@ -40,21 +42,33 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
     tally = Tally()
     objects = case.evidence.objects
     wanted = {md5: (path, sizes) for md5, path, sizes in _objects(case)}
-    waiting: list[str] = []  # absent from the remote, in the cache here
-    lost: list[str] = []  # in neither
+    gone: list[str] = []  # absent, as an erasure explains
+    waiting: list[str] = []  # absent, in the cache here
+    lost: list[str] = []  # absent, not in the cache either
     for md5, held in objects.held(wanted).items():
         path, size = wanted[md5]
         what = f"{path} ({objects.url(md5)})"
-        erasure = case.evidence.erasures.of_object(md5) if held.size is None else None
+        erasure = _excuse(case, path, md5) if held.size is None else None
         if erasure is not None:
-            tally.erased.append(f"{path}, {erasure.title}")
+            gone.append(f"{path}, {erasure.title}")
         elif held.size is None and (what_rests := _used_again(case, md5)):
             tally.fault(
                 f"{what} is absent: it was erased, and {what_rests} rests on it again (`lineage data push` sends it)"
             )
+        elif held.size is None and (stated := case.evidence.erasures.stated(md5)):
+            if f"{path}/".startswith(f"{RAW}/") and not stated.datasets:
+                tally.unknown.append(
+                    f"{path}, {stated.title}: no dataset version shows that anybody erased was in it, so this rests on "
+                    "the tombstone's word alone"
+                )
+            else:
+                tally.fault(
+                    f"{what} is absent. {FOLDER}/{stated.id} names it, but an erasure deletes no such object, or it "
+                    "held nobody who was erased"
+                )
         elif held.size is None:
             cached = objects.cached(md5) is not None
-            (waiting if cached else lost).append(wanted[md5][0])
+            (waiting if cached else lost).append(path)
             tally.fault(f"{what} is absent, the cache here {'has it' if cached else 'lacks it too'}")
         elif not held.is_file:
             tally.equal(what, "a folder", "an object")
@@ -78,6 +92,14 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
         tally.note += " (--rehash reads all)"
     if len(tally.faults) == len(waiting) + len(lost):  # nothing but absent: counts say more than addresses
         tally.summary = _absent(objects.remote_url, len(wanted), waiting, lost)
+    if len(there) < len(wanted) and case.evidence.erasures.refused:
+        tally.note += f"; {'; '.join(case.evidence.erasures.refused)}"
+    if case.evidence.erasures.of_dataset(_dataset(case)):
+        tally.erased += gone
+    elif gone:  # of raw data that it shares with others: the data it was trained on are whole
+        tally.note += (
+            f"; its dataset version is whole, but there is no more of what it was made from: {'; '.join(gone)}"
+        )
     return _with_note_of_erased(case, there, tally)
 
 
@@ -95,7 +117,7 @@ def cached_objects(case: Case) -> Tally:
 def dataset(case: Case) -> Tally:
     """The manifest equals the id columns of the shards, and both belong to the dataset by its listing."""
     tally = Tally()
-    md5 = locked_hash(case.lock["train"], "deps", DATASET) or ""
+    md5 = _dataset(case)
     erased = case.evidence.erasures.of_dataset(md5)
     stated, computed = case.document["dataset"]["subjects"], subject_tree(case.evidence.objects, md5, erased)
     tally.equal("the root over the subjects", stated["root"], computed.root, "the manifest, computed anew")
@@ -147,6 +169,21 @@ def _absent(remote: str, count: int, waiting: list[str], lost: list[str]) -> str
     if lost:
         parts.append(f"{len(lost)} are in neither ({some(lost)})")
     return f"{len(waiting) + len(lost)} of {count} objects are not in {remote}: {'; '.join(parts)}."
+
+
+def _dataset(case: Case) -> str:
+    """The dataset version that the model was trained on."""
+    return locked_hash(case.lock["train"], "deps", DATASET) or ""
+
+
+def _excuse(case: Case, path: str, md5: str) -> Erasure | None:
+    """The erasure that explains why an object of this place in the chain is gone; None if none does."""
+    if not f"{path}/".startswith((f"{RAW}/", f"{DATASET}/", f"{FOLDER}/")) or md5.endswith(".dir"):
+        return None
+    erasure = case.evidence.erasures.of_object(md5)
+    if erasure and path.startswith(f"{DATASET}/"):
+        return erasure if case.evidence.erasures.of_erased_dataset(_dataset(case), erasure) else None
+    return erasure
 
 
 def _used_again(case: Case, md5: str) -> str | None:

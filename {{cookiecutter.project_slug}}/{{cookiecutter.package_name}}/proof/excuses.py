@@ -1,0 +1,153 @@
+"""Which missing objects a tombstone explains: those that an erasure deletes, as far as it can be shown that they held
+somebody who was erased.
+
+Shown by the Merkle root that was registered before: the salted hashes in the tombstone must complete what is left of
+the manifest to just that root. Each subject lies in one shard, so that there are never more shards gone than subjects.
+Weights, consent snapshots, scores and listings no erasure deletes: no tombstone explains why one of them is missing.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING
+
+from ..data.dataset import MANIFEST, SHARDS
+from ..errors import DamageError, LineageError
+from ..lineage.facts import DATASET, RAW, made_dataset
+from ..pipeline.dvcfile import locked_hash
+
+if TYPE_CHECKING:
+    from .erasures import Erasure, Erasures
+    from .history import History
+    from .objects import Objects
+
+JOBS = 16
+
+
+class Excuses:
+    """What each erasure explains. Raises LineageError where something that would show it cannot be had."""
+
+    def __init__(self, erasures: Erasures, history: History, objects: Objects) -> None:
+        self._erasures = erasures
+        self._history = history
+        self._objects = objects
+
+    @cache  # noqa: B019  lives as long as one command
+    def explained(self, erasure: Erasure) -> frozenset[str]:
+        """The objects that the tombstone names and explains, by hash."""
+        proved = [md5 for md5 in erasure.datasets if self.held_erased(erasure, md5)]
+        of_data = {file for md5 in proved for file in self._of_dataset(erasure, md5)}
+        others = [each for each in self._erasures.all if each is not erasure]
+        left = {each.datasets[md5].redacted for each in others for md5 in proved if md5 in each.datasets}
+        found = (of_data - self._of_strangers(erasure)) | self._of_raw(frozenset(proved)) | left
+        return frozenset((found & erasure.objects.keys()) - self._outputs)
+
+    @cache  # noqa: B019
+    def held_erased(self, erasure: Erasure, md5: str) -> bool:
+        """Whether it is shown that the dataset version held those whose salted hashes the tombstone has.
+
+        What was left of the manifest may have been erased in its turn; then a later tombstone shows it.
+        """
+        stated, faults = erasure.datasets[md5], list[LineageError]()
+        if self._erasures.registered_root(md5) not in (None, stated.root):
+            return False
+        for other in reversed(self._erasures.all):
+            later = other.datasets.get(md5)
+            if later is None or (later.root, later.salt) != (stated.root, stated.salt) or not stated.keys <= later.keys:
+                continue
+            try:
+                left = self._subjects(later.redacted)
+                later.tree(left)
+            except DamageError:
+                continue
+            except LineageError as error:
+                faults.append(error)
+                continue
+            if not any(later.holds(subject_id) for subject_id in left):  # who is left was not erased
+                return True
+        if faults:
+            raise faults[0]
+        return False
+
+    def _subjects(self, redacted: str) -> set[str]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        data = self._objects.read(redacted)
+        try:
+            column = pq.read_table(pa.BufferReader(data), columns=["subject_id"])["subject_id"]
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise DamageError(f"what is left of a manifest, {redacted}, cannot be read: {error!r}") from None
+        return set(column.unique().to_pylist())
+
+    def _of_dataset(self, erasure: Erasure, md5: str) -> set[str]:
+        """Its manifest, and the shards that the tombstone names, as far as these held somebody who was erased.
+
+        One that can still be read somewhere must hold them. Of the others there must be no more than there are erased
+        subjects who are in no shard that can be read.
+        """
+        listing, stated = self._objects.listing(md5), erasure.datasets[md5]
+        shards = {file for path, file in listing.items() if path.startswith(f"{SHARDS}/")}
+        subjects = self._subjects_of(frozenset(shards))
+        holding = {file: {subject for subject in found if stated.holds(subject)} for file, found in subjects.items()}
+        accounted = set[str]().union(*holding.values())
+        earlier = (each for each in self._erasures.all if md5 in each.datasets)
+        same = [each for each in earlier if each.datasets[md5].keys <= stated.keys]
+        lost = {file for each in same for file in each.objects if file in shards} - subjects.keys()
+        explained = {file for file, found in holding.items() if found}
+        if len(lost) <= len(stated.keys) - len(accounted):
+            explained |= lost
+        return explained | {file for path, file in listing.items() if path == MANIFEST}
+
+    @cache  # noqa: B019
+    def _subjects_of(self, shards: frozenset[str]) -> dict[str, set[str]]:
+        """The subjects in each of some shards, of those that can be read."""
+        there = {md5 for md5 in shards if self._objects.cached(md5) is not None}
+        there |= {md5 for md5, held in self._objects.held(shards - there).items() if held.size is not None}
+        with ThreadPoolExecutor(JOBS) as pool:
+            return dict(zip(there, pool.map(self._subjects_in, there), strict=True))
+
+    def _subjects_in(self, md5: str) -> set[str]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with self._objects.open(md5) as file:
+            try:
+                return set(pq.read_table(file, columns=["subject_id"])["subject_id"].unique().to_pylist())
+            except (pa.ArrowException, OSError, KeyError):
+                return set()  # damaged: other links say so
+
+    def _of_strangers(self, erasure: Erasure) -> set[str]:
+        """The files of dataset versions before it from which nobody was ever erased, so that they held none of them."""
+        erased = {md5 for each in self._erasures.all for md5 in each.datasets}
+        before = set(self._history.git.must("rev-list", erasure.commit))
+        commits = {state.commit for state in self._history.states} & before
+        others = {made_dataset(self._history.lock(commit)) for commit in commits} - erased - {None}
+        return {file for md5 in others for file in self._files(str(md5))}
+
+    @cache  # noqa: B019
+    def _of_raw(self, datasets: frozenset[str]) -> set[str]:
+        """The files of the raw data that these dataset versions were made from, as dvc.lock of some commit says."""
+        commits = {state.commit for state in self._history.states}
+        stages = [self._history.lock(commit).get("preprocess") for commit in commits]
+        raws = {locked_hash(stage, "deps", RAW) for stage in stages if locked_hash(stage, "outs", DATASET) in datasets}
+        return {file for md5 in raws if md5 for file in self._files(md5)}
+
+    @property
+    def _outputs(self) -> set[str]:
+        """What dvc.lock of any commit names as a single file: the weights, the snapshot, scores."""
+        found = set()
+        for commit in {state.commit for state in self._history.states}:
+            for stage in self._history.lock(commit).values():
+                items = [*(stage.get("outs") or []), *(stage.get("deps") or [])]
+                found |= {item["md5"] for item in items if item.get("md5") and item["path"] != RAW}
+        return found
+
+    def _files(self, md5: str) -> set[str]:
+        if not md5.endswith(".dir"):
+            return {md5}
+        try:
+            return set(self._objects.listing(md5).values())
+        except LineageError:
+            return set()
