@@ -36,6 +36,9 @@ MLFLOW_ADDRESS = (
 
 def refusal(answers):
     """Why the answers cannot work, in a sentence; None if they can."""
+    there = occupied(Path.cwd())
+    if there:
+        return there
     if shutil.which("git") is None:
         return "Git is not installed, and the project is a Git repository: install Git and bake again."
     for check in (texts, slug, package, remote, tracking, reach):
@@ -43,6 +46,21 @@ def refusal(answers):
         if reason:
             return reason
     return None
+
+
+def occupied(folder):
+    """With --overwrite-if-exists cookiecutter comes to a folder that holds something: nothing in it is changed.
+
+    A second bake would give a project another id, empty its dvc.lock, and commit what lies there to another branch.
+    """
+    there = sorted(path.name for path in folder.iterdir() if path.name != ".DS_Store")
+    if not there:
+        return None
+    more = f" and {len(there) - 3} more" if len(there) > 3 else ""
+    what = f"{str(folder)!r} is there already and holds {', '.join(there[:3])}{more}: nothing was changed."
+    if {".dvc", "dvc.lock"} & set(there):
+        return f"{what} Baked again, a project loses its id and its models. `cruft update` brings a newer template."
+    return f"{what} Bake into another folder (--output-dir), and move there what you want to keep."
 
 
 def texts(answers):
