@@ -32,7 +32,7 @@ def main():
     fill_conf_digest()
     remote = anchor_local_remote()
     make_repository()
-    notes = [keep_out_of_other_repositories(remote), install_hook()]
+    notes = [keep_out_of_other_repositories(remote), install_hook(), warn_of_letters()]
     say_next_steps([note for note in notes if note])
 
 
@@ -110,7 +110,9 @@ def keep_out_of_other_repositories(remote):
     ignored = remote / ".gitignore"
     if not ignored.exists():
         remote.mkdir(parents=True, exist_ok=True)
-        ignored.write_text("# the data of a DVC remote belong in no Git repository\n*\n", encoding="utf-8", newline="\n")
+        ignored.write_text(
+            "# the data of a DVC remote belong in no Git repository\n*\n", encoding="utf-8", newline="\n"
+        )
     said = f"the DVC remote {remote} lies in the Git repository {around}"
     if is_ignored(remote, around):
         return f"{said}. Its .gitignore keeps the data out of Git."
@@ -161,6 +163,16 @@ def install_hook():
     shutil.copyfile(PROJECT / "scripts" / "post-commit", hook)
     hook.chmod(0o755)
     return ""
+
+
+def warn_of_letters():
+    """What to say where DVC cannot run experiments aside: it reads its own lists of files as ASCII, whatever the locale."""
+    if str(PROJECT).isascii():
+        return ""
+    return (
+        f"{PROJECT} holds letters beyond ASCII. `dvc repro` and `dvc exp run` work there; `dvc exp run --temp` and "
+        "`--queue` end in \"'ascii' codec can't encode characters\". If you want those, move the project."
+    )
 
 
 def say_next_steps(notes):

@@ -6,6 +6,7 @@ pipeline has.
 
 import json
 import keyword
+import os
 import posixpath
 import re
 import shutil
@@ -36,9 +37,9 @@ MLFLOW_ADDRESS = (
 
 def refusal(answers):
     """Why the answers cannot work, in a sentence; None if they can."""
-    there = occupied(Path.cwd())
-    if there:
-        return there
+    reason = occupied(Path.cwd()) or place(str(Path.cwd()))
+    if reason:
+        return reason
     if shutil.which("git") is None:
         return "Git is not installed, and the project is a Git repository: install Git and bake again."
     for check in (texts, slug, package, remote, tracking, reach):
@@ -61,6 +62,18 @@ def occupied(folder):
     if {".dvc", "dvc.lock"} & set(there):
         return f"{what} Baked again, a project loses its id and its models. `cruft update` brings a newer template."
     return f"{what} Bake into another folder (--output-dir), and move there what you want to keep."
+
+
+def place(path):
+    """A path that a tool of the project would read as another one."""
+    if os.pathsep in path:
+        return f"{path!r} holds {os.pathsep}, which separates the folders of a PATH: bake where no folder has one."
+    mark = re.search(r"[?]|%[0-9A-Fa-f]{2}", path)
+    if mark:  # as SQLAlchemy and MLflow read addresses
+        return (
+            f"{path!r} holds {mark[0]}, which means something in the address of a store: bake where no folder has it."
+        )
+    return None
 
 
 def texts(answers):

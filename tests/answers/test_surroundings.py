@@ -155,9 +155,20 @@ def test_a_repository_around_does_not_take_in_the_data(kept_out: str, bake: Run,
     assert "dvc-remote" not in staged
 
 
-def test_a_remote_that_an_ignore_file_of_its_own_does_not_keep_out_is_said(
-    bake: Run, run: Run, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", ["what?", "50%41", f"a{os.pathsep}b"])
+def test_a_path_that_would_be_read_as_another_is_refused(name: str, bake: Run, tmp_path: Path) -> None:
+    (tmp_path / "work" / name).mkdir()
+    assert "bake where no folder has" in bake("-o", name, code=1)
+    assert list((tmp_path / "work" / name).iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "said"), [("Füße", True), ("100% done", False)])
+def test_where_dvc_runs_no_experiments_aside_is_said(name: str, said: bool, bake: Run, tmp_path: Path) -> None:
+    assert ("`dvc exp run --temp`" in bake("-o", name)) == said
+    assert (tmp_path / "work" / name / SLUG / "dvc.yaml").is_file()
+
+
+def test_a_remote_that_an_ignore_file_of_its_own_does_not_keep_out_is_said(bake: Run, run: Run, tmp_path: Path) -> None:
     outer = tmp_path / "work"
     run("git", "init", "--quiet", folder=outer)
     remote = outer / f"{SLUG}-dvc-remote"

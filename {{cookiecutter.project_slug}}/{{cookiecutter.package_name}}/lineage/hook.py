@@ -51,7 +51,7 @@ def is_installed(root: Path) -> bool:
 def hook_path(root: Path) -> Path | None:
     """Where Git looks for the hook; None if there is no repository. Links are not followed."""
     found = Repository(root).run("rev-parse", "--git-path", "hooks/post-commit")
-    return None if found is None else Path(os.path.abspath(root / found))
+    return None if found is None else Path(os.path.normpath(root / found))
 
 
 def _is_inside(folder: Path, root: Path) -> bool:
