@@ -154,7 +154,7 @@ def install_hook():
     """
     by_hand = "Call scripts/post-commit from it, or run `lineage link` after each commit of dvc.lock."
     found = git_says("rev-parse", "--git-path", "hooks/post-commit")
-    hook = Path(os.path.abspath(PROJECT / found))
+    hook = Path(os.path.normpath(PROJECT / found))
     if not hook.parent.resolve().is_relative_to((PROJECT / ".git").resolve()):
         return f"Git looks for hooks in {hook.parent}, outside of this repository: none was installed. {by_hand}"
     if os.path.lexists(hook):
@@ -166,7 +166,7 @@ def install_hook():
 
 
 def warn_of_letters():
-    """What to say where DVC cannot run experiments aside: it reads its own lists of files as ASCII, whatever the locale."""
+    """What to say where DVC cannot run experiments aside: something in it takes paths for ASCII, in any locale."""
     if str(PROJECT).isascii():
         return ""
     return (

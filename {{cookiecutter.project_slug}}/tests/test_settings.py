@@ -92,6 +92,11 @@ def test_a_value_out_of_range_is_refused_with_its_key_and_itself(
     assert f"(is {value!r})" in message
 
 
+def test_a_project_without_an_id_of_its_own_is_refused(tmp_path: Path, params: dict[str, Any]) -> None:
+    message = complaint(tmp_path, {**params, "project_id": "not-yet-" + "made"})
+    assert "project_id: the template was baked without its hooks" in message
+
+
 def test_every_fault_is_told_at_once(tmp_path: Path, params: dict[str, Any]) -> None:
     put(params, "data.fraction", 2)
     put(params, "train.epoch", 3)
