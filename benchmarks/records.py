@@ -477,7 +477,7 @@ class Preprocess:
     def __init__(self, copy):
         self.copy, folder = copy, copy.root.parent
         settings = copy.module("pipeline.yaml12").parse_yaml(Path("params.yaml").read_text())
-        settings["data"]["image"] = {"size": IMAGE_SIZE, "channels": 1}
+        settings["data"]["image"] |= {"size": IMAGE_SIZE, "channels": 1}
         settings["data"]["shards"]["subjects"] = SHARD_SUBJECTS
         registry = {"path": "consent.csv", "variable": None, "query": None}
         settings["privacy"] |= {"name": "registry", "live": ["registry"], "snapshot": "s", "registry": registry}

@@ -30,9 +30,10 @@ def main():
     remove_other_workflows()
     fill_project_id()
     fill_conf_digest()
-    anchor_local_remote()
+    remote = anchor_local_remote()
     make_repository()
-    say_next_steps()
+    notes = [keep_out_of_other_repositories(remote), install_hook(), warn_of_letters()]
+    say_next_steps([note for note in notes if note])
 
 
 def refuse_taken_names():
@@ -84,15 +85,47 @@ def fill_conf_digest():
 
 
 def anchor_local_remote():
-    """Makes a local remote absolute: relative, it would be another folder in each clone and temporary experiment."""
+    """Makes a local remote absolute: relative, it would be another folder in each clone and temporary experiment.
+
+    Returns its folder; None for a remote that is none.
+    """
     url = ANSWERS["dvc_remote_url"]
-    if "://" not in url:
-        path = (PROJECT / Path(url).expanduser()).resolve()
-        replace(PROJECT / ".dvc" / "config", f"url = {url}", f"url = {path}")
+    if "://" in url:
+        return None
+    path = (PROJECT / Path(url).expanduser()).resolve()
+    replace(PROJECT / ".dvc" / "config", f"url = {url}", f"url = {path}")
+    return path
+
+
+def keep_out_of_other_repositories(remote):
+    """Has a .gitignore of its own keep the remote out of a repository that it lies in. Returns what to say of it.
+
+    `git add --all` there would take every image of every subject into Git, for good.
+    """
+    if remote is None:
+        return ""
+    around = next((folder for folder in (remote, *remote.parents) if (folder / ".git").exists()), None)
+    if around is None or is_ignored(remote, around):
+        return ""
+    ignored = remote / ".gitignore"
+    if not ignored.exists():
+        remote.mkdir(parents=True, exist_ok=True)
+        ignored.write_text(
+            "# the data of a DVC remote belong in no Git repository\n*\n", encoding="utf-8", newline="\n"
+        )
+    said = f"the DVC remote {remote} lies in the Git repository {around}"
+    if is_ignored(remote, around):
+        return f"{said}. Its .gitignore keeps the data out of Git."
+    return f"{said}, where `git add` would take in every image. Have Git ignore it, or move it: `dvc remote modify`."
+
+
+def is_ignored(remote, around):
+    # of a file in it: what ignores a folder, or all in it, ignores that
+    return git("-C", str(around), "check-ignore", "--quiet", "--", str(remote / "files" / "x"), check=False) == 0
 
 
 def make_repository():
-    """`git init` on main, one commit of everything, the hook. A repository around this folder is not touched."""
+    """`git init` on main, one commit of everything. A repository around this folder is not touched."""
     git("init", "--quiet")
     git("symbolic-ref", "HEAD", "refs/heads/main")  # older Git has no `init --initial-branch`
     # somebody's global ignore list must not leave files out
@@ -104,19 +137,45 @@ def make_repository():
         *identity,
         "-c",
         "commit.gpgsign=false",
+        "-c",
+        f"core.hooksPath={os.devnull}",  # hooks of somebody's Git template may expect another kind of repository
         "commit",
         "--quiet",
         "--no-verify",
         "--message",
         "Begin from the template",
     )
-    hook = PROJECT / ".git" / "hooks" / "post-commit"
+
+
+def install_hook():
+    """Copies scripts/post-commit to where Git looks for it, if nothing is there. Returns what to say if it is not done.
+
+    Somebody's Git template may have put a hook or a folder of hooks there, or a link to a file of their own.
+    """
+    by_hand = "Call scripts/post-commit from it, or run `lineage link` after each commit of dvc.lock."
+    found = git_says("rev-parse", "--git-path", "hooks/post-commit")
+    hook = Path(os.path.normpath(PROJECT / found))
+    if not hook.parent.resolve().is_relative_to((PROJECT / ".git").resolve()):
+        return f"Git looks for hooks in {hook.parent}, outside of this repository: none was installed. {by_hand}"
+    if os.path.lexists(hook):
+        return f"{hook} was there already, from your Git template, and was left alone. {by_hand}"
     hook.parent.mkdir(exist_ok=True)  # somebody's Git template may have no hooks
     shutil.copyfile(PROJECT / "scripts" / "post-commit", hook)
     hook.chmod(0o755)
+    return ""
 
 
-def say_next_steps():
+def warn_of_letters():
+    """What to say where DVC cannot run experiments aside: something in it takes paths for ASCII, in any locale."""
+    if str(PROJECT).isascii():
+        return ""
+    return (
+        f"{PROJECT} holds letters beyond ASCII. `dvc repro` and `dvc exp run` work there; `dvc exp run --temp` and "
+        "`--queue` end in \"'ascii' codec can't encode characters\". If you want those, move the project."
+    )
+
+
+def say_next_steps(notes):
     folder = PROJECT.parent
     if (
         "_commit" in ANSWERS
@@ -136,14 +195,25 @@ def say_next_steps():
 
 README.md tells the first ten minutes."""
     )
+    for note in notes:
+        print(f"\nNote: {note}")
 
 
 def git(*arguments, check=True):
-    done = subprocess.run(["git", *arguments], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    done = run_git(arguments)
     if check and done.returncode != 0:
         print(f"git {arguments[0]} failed: {done.stderr.strip()}", file=sys.stderr)
         sys.exit(1)
     return done.returncode
+
+
+def git_says(*arguments):
+    return run_git(arguments).stdout.rstrip("\n")
+
+
+def run_git(arguments):
+    options = {"encoding": "utf-8", "errors": "surrogateescape", "check": False}
+    return subprocess.run(["git", *arguments], env=ENVIRONMENT, capture_output=True, **options)
 
 
 def replace(path, old, new):

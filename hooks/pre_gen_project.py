@@ -6,6 +6,7 @@ pipeline has.
 
 import json
 import keyword
+import os
 import posixpath
 import re
 import shutil
@@ -36,12 +37,42 @@ MLFLOW_ADDRESS = (
 
 def refusal(answers):
     """Why the answers cannot work, in a sentence; None if they can."""
+    reason = occupied(Path.cwd()) or place(str(Path.cwd()))
+    if reason:
+        return reason
     if shutil.which("git") is None:
         return "Git is not installed, and the project is a Git repository: install Git and bake again."
     for check in (texts, slug, package, remote, tracking, reach):
         reason = check(answers)
         if reason:
             return reason
+    return None
+
+
+def occupied(folder):
+    """With --overwrite-if-exists cookiecutter comes to a folder that holds something: nothing in it is changed.
+
+    A second bake would give a project another id, empty its dvc.lock, and commit what lies there to another branch.
+    """
+    there = sorted(path.name for path in folder.iterdir() if path.name != ".DS_Store")
+    if not there:
+        return None
+    more = f" and {len(there) - 3} more" if len(there) > 3 else ""
+    what = f"{str(folder)!r} is there already and holds {', '.join(there[:3])}{more}: nothing was changed."
+    if {".dvc", "dvc.lock"} & set(there):
+        return f"{what} Baked again, a project loses its id and its models. `cruft update` brings a newer template."
+    return f"{what} Bake into another folder (--output-dir), and move there what you want to keep."
+
+
+def place(path):
+    """A path that a tool of the project would read as another one."""
+    if os.pathsep in path:
+        return f"{path!r} holds {os.pathsep}, which separates the folders of a PATH: bake where no folder has one."
+    mark = re.search(r"[?]|%[0-9A-Fa-f]{2}", path)
+    if mark:  # as SQLAlchemy and MLflow read addresses
+        return (
+            f"{path!r} holds {mark[0]}, which means something in the address of a store: bake where no folder has it."
+        )
     return None
 
 

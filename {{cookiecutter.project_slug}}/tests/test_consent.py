@@ -192,7 +192,7 @@ def asking(root: Path) -> Settings:
     fixed = {
         "fraction": 0.9,
         "split": {"train": 0.5, "val": 0.25, "test": 0.25, "salt": "split-1"},
-        "image": {"size": 4, "channels": 1},
+        "image": {"size": 4, "channels": 1, "background": "white", "further_pages": "refuse"},
         "shards": {"subjects": 3, "salt": "shards-1"},
     }
     params["data"] |= fixed

@@ -30,6 +30,9 @@ from project.data.sharding import write_dataset
 DESCRIPTION = Description(
     classes=["0", "ä"],
     image_size=8,
+    background="white",
+    further_pages="refuse",
+    split_by="hash",
     channels=1,
     records={"train": 3, "val": 2, "test": 1},
     subjects={"train": 2, "val": 1, "test": 1},

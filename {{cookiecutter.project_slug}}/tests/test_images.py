@@ -169,3 +169,99 @@ def test_bombs_and_what_is_damaged_inside_are_refused_in_words(data: bytes) -> N
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM"])
 def test_the_formats_that_are_known(kind: str) -> None:
     assert abs(decode(file(Image.new("L", (8, 8), 120), kind), 8, 1).astype(int) - 120).max() <= 2
+
+
+INK = (10, 20, 30)
+
+
+def drawing(mode: str) -> Image.Image:
+    """Dark ink at the upper left, and nothing elsewhere."""
+    image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    image.paste((*INK, 255), (0, 0, 4, 4))
+    return image.convert(mode)
+
+
+def with_transparent_colour(mode: str, colour: int | tuple[int, ...]) -> bytes:
+    """A PNG of one colour, which is the transparent one, but for its first pixel."""
+    image = Image.new(mode, (4, 4), colour)
+    image.putpixel((0, 0), 1 if isinstance(colour, int) else INK)
+    return file(image, transparency=colour)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        file(drawing("RGBA")),
+        file(drawing("LA")),
+        file(drawing("RGBA").quantize(4)),
+        file(drawing("RGBA"), "WEBP", lossless=True),
+        file(drawing("RGBA"), "TIFF"),
+        file(drawing("RGBA"), "GIF"),
+        with_transparent_colour("L", 0),
+        with_transparent_colour("RGB", (200, 100, 0)),
+        with_transparent_colour("1", 0),
+        with_transparent_colour("I;16", 257),
+    ],
+    ids=["RGBA", "LA", "palette", "WebP", "TIFF", "GIF", "grey colour", "RGB colour", "bit", "16 bits"],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_transparent_shows_the_background(data: bytes, channels: int) -> None:
+    shown = {name: decode(data, 8, channels, name) for name in ("white", "grey", "black")}
+    assert [int(shown[name][0, -1, -1]) for name in shown] == [255, 128, 0]
+    if channels == 3:
+        assert len({pixels[:, 0, 0].tobytes() for pixels in shown.values()}) == 1  # ink is ink
+    with pytest.raises(OSError, match=r"transparent, see data\.image\.background"):
+        decode(data, 8, channels)
+
+
+def test_half_transparent_is_mixed() -> None:
+    image = Image.new("RGBA", (4, 4), (0, 0, 0, 51))
+    assert (decode(file(image), 4, 1, "white") == 204).all()
+
+
+def test_a_channel_that_hides_nothing_changes_nothing() -> None:
+    image = Image.new("RGB", (4, 4), INK)
+    np.testing.assert_array_equal(decode(file(image.convert("RGBA")), 4, 3), decode(file(image), 4, 3))
+
+
+def test_a_turned_drawing_keeps_its_background() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    pixels = decode(file(drawing("RGBA"), exif=exif), 8, 3, "white")
+    assert tuple(pixels[:, -1, -1]) == INK
+    assert tuple(pixels[:, 0, 0]) == (255, 255, 255)
+
+
+def test_one_transparent_colour_of_sixteen_bits_is_refused() -> None:
+    row = b"\0" + struct.pack(">3H", 7, 7, 7) * 4
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0))
+    colour = chunk(b"tRNS", struct.pack(">3H", 7, 7, 7))
+    data = b"\x89PNG\r\n\x1a\n" + header + colour + chunk(b"IDAT", zlib.compress(row * 4)) + chunk(b"IEND", b"")
+    with pytest.raises(OSError, match="16 bits is transparent"):
+        decode(data, 4, 3, "white")
+
+
+def pages(kind: str, *shades: int, **options: object) -> bytes:
+    first, *more = [Image.new("L", (8, 8), shade) for shade in shades]
+    return file(first, kind, save_all=True, append_images=more, **options)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "PNG", "WEBP", "MPO"])
+def test_further_pages_are_refused_or_dropped_as_the_settings_say(kind: str) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = pages(kind, 60, 120, 180, **options)
+    with pytest.raises(OSError, match=r"it has 3 pages or frames, see data\.image\.further_pages"):
+        decode(data, 8, 1)
+    assert (decode(data, 8, 1, further_pages="drop") == 60).all()
+    assert (decode(pages(kind, 60, **options), 8, 1) == 60).all()
+
+
+def test_a_smaller_copy_of_the_same_picture_is_no_further_page() -> None:
+    large, small = Image.new("L", (8, 8), 60), Image.new("L", (2, 2), 60)
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    buffer = io.BytesIO()
+    large.save(buffer, "TIFF", save_all=True, append_images=[small])
+    with Image.open(buffer) as image:
+        image.seek(1)
+        assert image.tag_v2[254] == 1
+    assert (decode(buffer.getvalue(), 8, 1) == 60).all()

@@ -23,7 +23,8 @@ def test_a_folder_that_changes_while_it_is_fetched(tmp_path: Path, monkeypatch: 
         (photos / "a.png").write_bytes(b"two")
         return found
 
-    settings = ImageFolderSource(name="image_folder", path=str(photos.parent), table=None, subject=None)
+    path = str(photos.parent)
+    settings = ImageFolderSource(name="image_folder", path=path, table=None, subject=None, splits="refuse")
     place = Place(raw, tmp_path / "kept", tmp_path, None)
     image_folder.fetch(settings, place)
     monkeypatch.setattr(Folder, "read", read_and_change)

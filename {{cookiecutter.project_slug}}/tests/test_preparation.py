@@ -11,7 +11,7 @@ from project.data.images import decode, encode
 from project.data.preparation import RawImages, absent_classes, choose, left_out
 from project.data.raw import RAW_SCHEMA
 from project.errors import DataError
-from project.settings.data import Data, Image
+from project.settings.data import Data
 
 PIXELS = np.arange(64, dtype=np.uint8).reshape(1, 8, 8)
 
@@ -36,7 +36,7 @@ def settings(params: dict[str, Any]) -> Data:
         "fraction": 1.0,
         "sampling": {"salt": "sampling-1"},
         "split": {"train": 0.6, "val": 0.2, "test": 0.2, "salt": "split-1"},
-        "image": {"size": 8, "channels": 1},
+        "image": {"size": 8, "channels": 1, "background": "white", "further_pages": "refuse"},
     }
     return Data.model_validate(params["data"] | fixed)
 
@@ -90,7 +90,7 @@ def test_a_subject_is_in_one_split(settings: Data) -> None:
 
 
 def test_images_come_out_at_the_size_and_in_the_channels_of_the_settings(settings: Data) -> None:
-    images = RawImages(as_table(records()), Image(size=16, channels=3))
+    images = RawImages(as_table(records()), settings.image.model_copy(update={"size": 16, "channels": 3}))
     [stored] = images.stored(chosen(records(), settings)[:1])
     assert decode(stored, 16, 3).shape == (3, 16, 16)
     assert len(stored) > 3 * 16 * 16  # the PNG itself, not only what decode makes of it

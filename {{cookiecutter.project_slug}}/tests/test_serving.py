@@ -27,6 +27,8 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         "classes": CLASSES,
         "image_size": 16,
         "channels": request.param,
+        "background": "white",
+        "further_pages": "refuse",
     }
     checkpoint.save(tmp_path / serving.WEIGHTS, build(header["architecture"], request.param, len(CLASSES)), header)
     return tmp_path

@@ -92,6 +92,11 @@ def test_a_value_out_of_range_is_refused_with_its_key_and_itself(
     assert f"(is {value!r})" in message
 
 
+def test_a_project_without_an_id_of_its_own_is_refused(tmp_path: Path, params: dict[str, Any]) -> None:
+    message = complaint(tmp_path, {**params, "project_id": "not-yet-" + "made"})
+    assert "project_id: the template was baked without its hooks" in message
+
+
 def test_every_fault_is_told_at_once(tmp_path: Path, params: dict[str, Any]) -> None:
     put(params, "data.fraction", 2)
     put(params, "train.epoch", 3)
@@ -407,7 +412,7 @@ def test_nested_settings_flatten_to_dotted_keys() -> None:
     assert flatten({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": {}}) == {"a.b": 1, "a.c.d": [1, 2], "e": {}}
 
 
-FOLDER = {"name": "image_folder", "path": "photos", "table": None, "subject": None}
+FOLDER = {"name": "image_folder", "path": "photos", "table": None, "subject": None, "splits": "refuse"}
 
 
 def folder(params: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -450,6 +455,13 @@ def test_a_folder_is_looked_at_or_versioned(
 ) -> None:
     folder(params)["data"].update(live=live, listing=listing)
     assert "live and listing belong to the source" in complaint(tmp_path, params)
+
+
+def test_splits_that_are_kept_cannot_be_moved_for_duplicates(tmp_path: Path, params: dict[str, Any]) -> None:
+    folder(params, splits="keep")["data"]["duplicates"] = "together"
+    assert "data: duplicates: together moves records" in complaint(tmp_path, params)
+    folder(params, splits="pool")
+    assert load(tmp_path, params).data.duplicates == "together"
 
 
 def test_a_versioned_folder(tmp_path: Path, params: dict[str, Any]) -> None:

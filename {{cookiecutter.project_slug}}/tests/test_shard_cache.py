@@ -21,8 +21,17 @@ from project.data.shard_cache import ROOM, ShardCache
 from project.data.sharding import cut, write_dataset
 from project.settings.data import Image
 
-DESCRIPTION = Description(classes=["no"], image_size=4, channels=1, records={}, subjects={})
-SMALL = Image(size=4, channels=1)
+SMALL = Image(size=4, channels=1, background="white", further_pages="refuse")
+DESCRIPTION = Description(
+    classes=["no"],
+    image_size=SMALL.size,
+    channels=SMALL.channels,
+    background=SMALL.background,
+    further_pages=SMALL.further_pages,
+    split_by="hash",
+    records={},
+    subjects={},
+)
 SUBJECTS = 3
 SALT = "shards-1"
 
@@ -176,8 +185,9 @@ def test_images_that_changed_places_build_their_shards(kept: Path) -> None:
     assert files == uncached(many_rows(), swapped)
 
 
-@pytest.mark.parametrize("image", [Image(size=5, channels=1), Image(size=4, channels=3)])
-def test_other_image_settings_build_every_shard(kept: Path, image: Image) -> None:
+@pytest.mark.parametrize("change", [{"size": 5}, {"channels": 3}, {"background": "black"}, {"further_pages": "drop"}])
+def test_other_image_settings_build_every_shard(kept: Path, change: dict[str, object]) -> None:
+    image = SMALL.model_copy(update=change)
     files, built = write(kept, many_rows(), image=image)
     assert built == shards_of(many_rows())
     assert files == uncached(many_rows(), image=image)

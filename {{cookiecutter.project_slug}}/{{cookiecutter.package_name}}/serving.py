@@ -35,9 +35,10 @@ class Predictor:
         from .model.inference import predict
 
         size, channels = self._header["image_size"], self._header["channels"]
+        background, further_pages = self._header["background"], self._header["further_pages"]
         pixels = np.empty((len(model_input), channels, size, size), dtype=np.uint8)
         for number, image in enumerate(model_input[COLUMN]):
-            pixels[number] = decode(_as_bytes(image), size, channels)
+            pixels[number] = decode(_as_bytes(image), size, channels, background, further_pages)
         probabilities = predict(self._network, torch.from_numpy(pixels), BATCH).double().numpy()
         return pd.DataFrame(probabilities, columns=self._header["classes"], index=model_input.index)
 

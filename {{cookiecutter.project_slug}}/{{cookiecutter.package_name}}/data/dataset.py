@@ -56,6 +56,9 @@ class Description:
     classes: list[str]  # sorted; a label's index here is its class number
     image_size: int
     channels: int
+    background: str  # what transparent parts of an image show
+    further_pages: str  # what became of an image with more than one page
+    split_by: str  # what decided the splits: "hash" (of the subject's id), "hash, duplicates together", or "source"
     records: dict[str, int]  # by split
     subjects: dict[str, int]  # by split
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 RECORDS = "records.parquet"
+SPLIT = "split"  # a column that a source may add where it decides the splits: train, val or test
 
 RAW_SCHEMA = pa.schema(
     [

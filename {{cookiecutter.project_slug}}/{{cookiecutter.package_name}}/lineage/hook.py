@@ -2,45 +2,67 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from .git import Repository
 
 SCRIPT = "scripts/post-commit"
-MARK = "lineage link"
 
 
 def install(root: Path) -> str:
     """Makes Git link new results after commits that touch dvc.lock. Returns what a person should know, if anything.
 
-    A hook of somebody else's, or a folder of hooks that other repositories share, is left alone.
+    Nothing that somebody else put there is replaced: neither a file, nor a link, nor a folder that other repositories
+    share. Only an earlier version of the script is, as some commit has it.
     """
-    hook = hook_path(root)
+    if is_installed(root):
+        return ""
+    hook, by_hand = hook_path(root), f"Call {SCRIPT} from it, or run `lineage link` after each commit of dvc.lock."
     if hook is None:
+        return "This is no Git repository, so there is no hook to install."
+    if not _is_inside(hook.parent, root):
         return (
-            "Git keeps hooks outside of this repository (core.hooksPath): no hook was installed. `lineage link` links."
+            f"Git looks for hooks in {hook.parent}, outside of this repository (core.hooksPath): none was installed. "
+            f"If {hook.name} there is yours: {by_hand[0].lower()}{by_hand[1:]}"
         )
-    if hook.exists() and MARK not in hook.read_text(encoding="utf-8", errors="replace"):
-        return f"{hook} is another hook and was left alone. Call {SCRIPT} from it to link after each commit."
-    if not is_installed(root):
-        hook.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / SCRIPT, hook)
-        hook.chmod(0o755)
+    if os.path.lexists(hook) and not _is_earlier_version(hook, root):
+        return f"{hook} is another hook, or this one edited, and was left alone. {by_hand}"
+    hook.parent.mkdir(parents=True, exist_ok=True)
+    partial = hook.with_name(f"{hook.name}.partial")
+    shutil.copyfile(root / SCRIPT, partial)
+    partial.chmod(0o755)
+    partial.replace(hook)
     return ""
 
 
 def is_installed(root: Path) -> bool:
-    """Whether the hook is there and is the one of this version of the project."""
+    """Whether Git runs the script of this version of the project after commits."""
     hook = hook_path(root)
-    return hook is not None and hook.exists() and hook.read_bytes() == (root / SCRIPT).read_bytes()
+    return (
+        hook is not None
+        and hook.is_file()
+        and os.access(hook, os.X_OK)
+        and hook.read_bytes() == (root / SCRIPT).read_bytes()
+    )
 
 
 def hook_path(root: Path) -> Path | None:
-    """Where Git looks for the hook; None if there is no repository or its hooks are shared with others."""
+    """Where Git looks for the hook; None if there is no repository. Links are not followed."""
+    found = Repository(root).run("rev-parse", "--git-path", "hooks/post-commit")
+    return None if found is None else Path(os.path.normpath(root / found))
+
+
+def _is_inside(folder: Path, root: Path) -> bool:
+    common = Repository(root).run("rev-parse", "--git-common-dir")
+    return common is not None and folder.resolve().is_relative_to((root / common).resolve())
+
+
+def _is_earlier_version(hook: Path, root: Path) -> bool:
+    """Whether the hook is, byte for byte, the script of some commit: what a person has changed, or written, is not."""
+    if hook.is_symlink() or not hook.is_file():
+        return False
     git = Repository(root)
-    found, common = git.run("rev-parse", "--git-path", "hooks/post-commit"), git.run("rev-parse", "--git-common-dir")
-    if found is None or common is None:
-        return None
-    hook = (root / found).resolve()
-    return hook if hook.is_relative_to((root / common).resolve()) else None
+    blob = git.run("hash-object", "--no-filters", "--", str(hook))
+    return bool(blob and git.run("log", "--all", "-1", "--format=%H", f"--find-object={blob}", "--", SCRIPT))

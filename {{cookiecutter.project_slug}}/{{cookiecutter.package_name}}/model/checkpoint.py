@@ -20,7 +20,7 @@ HEADER = "model"
 
 
 def save(path: Path, network: nn.Module, header: dict[str, Any]) -> None:
-    """Writes `network` to `path`. `header`: architecture, classes, image_size, channels."""
+    """Writes `network` to `path`. `header`: architecture, classes, and how images are brought to it."""
     # copies: safetensors refuses tensors that share their memory, as those of layers do that share their weights
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
     path.write_bytes(to_bytes(weights, metadata={HEADER: json.dumps(header, sort_keys=True)}))

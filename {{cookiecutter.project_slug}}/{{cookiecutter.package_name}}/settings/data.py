@@ -42,6 +42,7 @@ class ImageFolderSource(Section):
     path: Annotated[str, Field(min_length=1)]
     table: str | None
     subject: str | None
+    splits: Literal["refuse", "keep", "pool", "ignore"]
 
     @field_validator("path")
     @classmethod
@@ -89,6 +90,8 @@ def folder_at(path: str, root: Path) -> Path:
 class Image(Section):
     size: Annotated[int, Field(ge=1, le=4096)]  # pixels; images are square
     channels: Literal[1, 3]
+    background: Literal["white", "grey", "black", "refuse"]
+    further_pages: Literal["refuse", "drop"]
 
 
 class Split(Section):
@@ -123,6 +126,8 @@ class Data(Section):
     split: Split
     image: Image
     on_bad_record: Literal["error", "skip"]
+    alike_classes: Literal["refuse", "keep"]
+    duplicates: Literal["warn", "together", "refuse"]
     shards: Shards
 
     @property
@@ -139,4 +144,6 @@ class Data(Section):
                 "live and listing belong to the source: take data=image_folder or data=dvc_folder whole, "
                 "or leave both as conf/data/base.yaml has them"
             )
+        if getattr(self.source, "splits", None) == "keep" and self.duplicates == "together":
+            raise ValueError("duplicates: together moves records to other splits, which source.splits=keep forbids")
         return self

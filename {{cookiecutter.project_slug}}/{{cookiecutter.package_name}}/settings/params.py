@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError, field_validator, model_validator
 
 from ..errors import SettingsError
 from ..pipeline.yaml12 import parse_yaml
@@ -35,6 +35,16 @@ class Settings(Section):
     tracking: Tracking
     compute: Compute
     callbacks: dict[str, dict[str, Any]]
+
+    @field_validator("project_id")
+    @classmethod
+    def _is_its_own(cls, project_id: str) -> str:
+        if project_id.startswith("not-yet-"):  # a bake over a project that is there empties its dvc.lock, too
+            raise ValueError(
+                "the template was baked without its hooks, which make it. Restore conf/, params.yaml and dvc.lock from "
+                "Git if this was a project before; else bake it with hooks"
+            )
+        return project_id
 
     @model_validator(mode="after")
     def _model_fits(self) -> Settings:

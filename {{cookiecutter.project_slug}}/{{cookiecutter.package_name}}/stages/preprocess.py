@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
+from shutil import rmtree
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..data.consent import active, read_snapshot
-from ..data.dataset import Description
+from ..data.dataset import MANIFEST, Description, Row
+from ..data.duplicates import find_duplicates, splits_together
 from ..data.preparation import RawImages, absent_classes, choose, left_out
 from ..data.raw import RECORDS
 from ..data.shard_cache import ShardCache
 from ..data.sharding import write_dataset
-from ..errors import UnreadableImagesError
+from ..errors import DataError, UnreadableImagesError
 from ..pipeline.outputs import Inputs, Outputs
 from ..pipeline.runner import Report, run
 from ..settings import Settings
@@ -34,16 +36,31 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
             f"left out: {counts['left_out_records']} of {table.num_rows} records; subjects revoked: "
             f"{counts['left_out_subjects_revoked']}, not in the registry: {counts['left_out_subjects_unlisted']}."
         )
-    write = partial(_write, outputs["data/processed"], table, settings, consented, report.cache)
+    processed = outputs["data/processed"]
+    write = partial(_write, processed, table, settings, consented, report.cache)
     unreadable: dict[str, str] = {}
     try:
-        description = write(unreadable)
+        rows, description = write(unreadable)
     except UnreadableImagesError as error:
         if data.on_bad_record == "error":
             raise
         unreadable = error.reasons
         print(f"skipped: {len(unreadable)} of {table.num_rows} records, whose images cannot be read: {error.shown}.")
-        description = write(unreadable)  # shards that hold none of them come from the cache
+        rows, description = write(unreadable)  # shards that hold none of them come from the cache
+    found = find_duplicates(pq.read_table(processed / MANIFEST))
+    if data.duplicates == "refuse" and found.groups:
+        raise DataError(f"{found}. Remove all but one, or keep them in one split with data.duplicates=together.")
+    if data.duplicates == "together" and found.across_splits:
+        print(f"brought into one split: {found}.")
+        rmtree(processed)
+        rows, description = write(unreadable, splits_together(found.groups, data.split))
+        found = find_duplicates(pq.read_table(processed / MANIFEST))
+    report.metrics(found.counts)
+    if found.groups:
+        print(f"warning: {found}. data.duplicates says what becomes of them.")
+    for split, names in absent_classes(rows, description.classes).items():
+        if names:
+            print(f"warning: no record of class {', '.join(names)} is in {split}: its scores there say nothing.")
     if data.on_bad_record == "skip":
         report.metrics({"skipped_records": len(unreadable)})
     for split, count in description.records.items():
@@ -57,9 +74,10 @@ def _write(
     consented: frozenset[str] | None,
     kept: Path,
     unreadable: Collection[str],
-) -> Description:
+    together: Mapping[str, str] | None = None,
+) -> tuple[list[Row], Description]:
     data, cache = settings.data, ShardCache(kept)
-    rows, description = choose(table, data, consented, unreadable)
+    rows, description = choose(table, data, consented, unreadable, together)
     write_dataset(
         folder,
         rows,
@@ -71,10 +89,7 @@ def _write(
         cache=cache,
     )
     cache.tidy()
-    for split, names in absent_classes(rows, description.classes).items():
-        if names:
-            print(f"warning: no record of class {', '.join(names)} is in {split}: its scores there say nothing.")
-    return description
+    return rows, description
 
 
 if __name__ == "__main__":

@@ -41,6 +41,8 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
         "classes": data.classes,
         "image_size": data.image_size,
         "channels": data.channels,
+        "background": data.background,
+        "further_pages": data.further_pages,
     }
     checkpoint.save(outputs["models/model.safetensors"], network, header)
     history.write(outputs["plots/training.csv"])

@@ -2,6 +2,7 @@
 
 Without a table, the first folder of an image is its label, and its whole path is its id: an image that is moved to
 another class is another record. With one, ids, subjects and labels are what the table says, and images may be moved.
+Folders that are called train, val and test are what data.source.splits says.
 """
 
 from __future__ import annotations
@@ -23,17 +24,24 @@ from rich.progress import track
 from ...errors import DataError
 from ...settings.data import ImageFolderSource
 from ..ids import composed, fault_of_id
-from ..raw import RAW_SCHEMA, RECORDS
+from ..raw import RAW_SCHEMA, RECORDS, SPLIT
 from ..s3 import CONNECTIONS
 from ..table_files import Faults, read_rows
 from . import Place
 from .places import CHANGED, Files, open_files
+from .split_folders import UNCLEAR, level_of_splits, split_named
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 COLUMNS = ("record_id", "subject_id", "label", "path")
 SCHEMA = RAW_SCHEMA.append(pa.field("path", pa.string(), nullable=False))  # for people who look for the file
 AT_ONCE = 64  # images in memory
 SHOWN = 3  # that a message names
+CLASSES_SHOWN = 20
+FOLDERS_MEAN = (
+    "data.source.splits says what is meant: keep takes them as the splits, pool passes them over and splits all by "
+    "subject, ignore takes them for folders like all others"
+)
+COLUMN_MEANS = "data.source.splits says what is meant: keep takes it as the splits, pool and ignore leave it alone"
 
 
 @dataclass(frozen=True, order=True)
@@ -44,6 +52,7 @@ class Entry:
     subject_id: str
     label: str
     path: str
+    split: str = ""  # where the source decides it
 
 
 def look(settings: ImageFolderSource, place: Place) -> dict[str, Any]:
@@ -57,9 +66,10 @@ def fetch(settings: ImageFolderSource, place: Place) -> None:
     """Writes records.parquet. Raises DataError if there are no images, or what is there is not what was listed."""
     files = open_files(settings.path, place.root, place.kept)
     entries, marks = _entries(settings, files), {}
+    schema = SCHEMA.append(pa.field(SPLIT, pa.string(), nullable=False)) if settings.splits == "keep" else SCHEMA
     batches = [entries[start : start + AT_ONCE] for start in range(0, len(entries), AT_ONCE)]
     with (
-        pq.ParquetWriter(place.folder / RECORDS, SCHEMA, compression="none") as writer,
+        pq.ParquetWriter(place.folder / RECORDS, schema, compression="none") as writer,
         ThreadPoolExecutor(CONNECTIONS) as pool,
     ):
         for batch in track(batches, "fetching", console=Console(stderr=True)):
@@ -67,16 +77,26 @@ def fetch(settings: ImageFolderSource, place: Place) -> None:
             for entry, (image, mark) in zip(batch, pool.map(files.read, [entry.path for entry in batch]), strict=True):
                 rows.append({**vars(entry), "image": image})
                 marks[entry.path] = mark
-            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
     # a folder that DVC versions is hashed by dvc once this is done: what changed meanwhile would count as read
     expected = look(settings, place) if place.listing is None else json.loads(place.listing.read_text())
     if expected != _summary(entries, marks):
         raise DataError(f"{files.name} {CHANGED}.")
-    others = _no_images(files) if settings.table is None else ""
-    print(
-        f"{len(entries)} records of {len({entry.label for entry in entries})} classes from {files.name}."
-        + (f" Left out: {others}." if others else "")
-    )
+    _tell(entries, files, settings.table is None)
+
+
+def _tell(entries: list[Entry], files: Files, is_tree: bool) -> None:
+    """Prints what was found, and what was not taken."""
+    classes = Counter(entry.label for entry in entries)
+    shown = [f"{name} {count}" for name, count in sorted(classes.items())[:CLASSES_SHOWN]]
+    more = [f"and {len(classes) - CLASSES_SHOWN} more"] if len(classes) > CLASSES_SHOWN else []
+    said = f"{len(entries)} records of {len(classes)} classes ({', '.join([*shown, *more])}) from {files.name}."
+    if is_tree and (others := _no_images(files)):
+        said += f" Left out: {others}."
+    if files.passed_by:
+        names = ", ".join(f"{count} {name}" for name, count in files.passed_by.most_common())
+        said += f" Passed by, as files and folders of devices and systems: {names}."
+    print(said)
 
 
 def _summary(entries: list[Entry], marks: dict[str, str]) -> dict[str, Any]:
@@ -88,11 +108,10 @@ def _summary(entries: list[Entry], marks: dict[str, str]) -> dict[str, Any]:
 
 def _entries(settings: ImageFolderSource, files: Files) -> list[Entry]:
     """All records, sorted by their ids. Raises DataError if there are none, or one of them cannot be right."""
-    entries = _of_tree(settings.subject, files) if settings.table is None else _of_table(settings.table, files)
-    return sorted(entries)
+    return sorted(_of_tree(settings, files) if settings.table is None else _of_table(settings, settings.table, files))
 
 
-def _of_tree(subject: str | None, files: Files) -> list[Entry]:
+def _of_tree(settings: ImageFolderSource, files: Files) -> list[Entry]:
     paths = [path for path in files.paths() if PurePosixPath(path).suffix.lower() in ENDINGS]
     if not paths:
         others = _no_images(files)
@@ -100,24 +119,51 @@ def _of_tree(subject: str | None, files: Files) -> list[Entry]:
             f"there are no images in {files.name}, {f'only {others}' if others else 'nor anything else'}. It must hold "
             f"a folder for each class, with images in it ({', '.join(ENDINGS)})."
         )
+    found = _classes_and_splits(paths, settings.splits, files)
     _refuse(
-        [path for path in paths if "/" not in path],
+        [path for path in paths if not found[path][0]],
         f"without a class directly in {files.name}",
         "Move each into a folder of its class, or name a table in data.source.table",
     )
-    wrong = [path for path in paths if fault_of_id(path, "path") or fault_of_id(path.partition("/")[0], "class")]
+    wrong = [path for path in paths if fault_of_id(path, "path") or fault_of_id(found[path][0], "class")]
     _refuse(
         wrong,
         f"in {files.name} whose path has a line break, an invisible character, blanks around it, or no valid letters",
         "Rename the files",
     )
-    subjects = {path: _subject(subject, path) for path in paths}
+    subjects = {path: _subject(settings.subject, path) for path in paths}
     _refuse(
         [path for path in paths if fault_of_id(subjects[path], "subject")],
         f"in {files.name} in whose path data.source.subject finds nothing",
         "Change the expression or the paths",
     )
-    return [Entry(path, str(subjects[path]), path.partition("/")[0], path) for path in paths]
+    return [Entry(path, str(subjects[path]), found[path][0], path, found[path][1]) for path in paths]
+
+
+def _classes_and_splits(paths: list[str], splits: str, files: Files) -> dict[str, tuple[str, str]]:
+    """The class and the split of each image, from the folders it lies in; empty texts where there is none."""
+    tree = {path: path.split("/") for path in paths}
+    level = None if splits == "ignore" else level_of_splits(list(tree.values()))
+    if splits == "keep" and level is None:
+        raise DataError(f"there are no folders train, val and test in {files.name}, for data.source.splits=keep.")
+    if level is None:
+        return {path: (parts[0] if len(parts) > 1 else "", "") for path, parts in tree.items()}
+    named = {path: split_named(parts[level]) if len(parts) > level + 1 else None for path, parts in tree.items()}
+    if splits == "refuse":
+        folders = sorted({parts[level] for path, parts in tree.items() if named[path]})
+        shown = ", ".join(map(repr, folders[:CLASSES_SHOWN]))
+        raise DataError(f"the folders {shown} in {files.name} look like splits. {FOLDERS_MEAN}.")
+    if splits == "keep":
+        _refuse(
+            [path for path, split in named.items() if split in (None, UNCLEAR)],
+            f"in {files.name} in no folder that is clearly train, val or test",
+            "Move or rename, or set data.source.splits",
+        )
+    found = {}
+    for path, parts in tree.items():
+        folders = [*parts[:level], *parts[level + 1 : -1]] if named[path] else parts[:-1]
+        found[path] = (folders[0] if folders else "", str(named[path]) if splits == "keep" else "")
+    return found
 
 
 def _no_images(files: Files) -> str:
@@ -144,7 +190,7 @@ def _refuse(paths: list[str], what: str, mend: str) -> None:
         raise DataError(f"{len(paths)} image{'s' * (len(paths) > 1)} {what}: {shown}{more}. {mend}.")
 
 
-def _of_table(name: str, files: Files) -> list[Entry]:
+def _of_table(settings: ImageFolderSource, name: str, files: Files) -> list[Entry]:
     there, faults = set(files.paths()), Faults.of(name)
     if name not in there:
         raise DataError(f"there is no {name!r} in {files.name}. data.source.table is a file below data.source.path.")
@@ -152,9 +198,13 @@ def _of_table(name: str, files: Files) -> list[Entry]:
     first: dict[str, int] = {}
     entries = []
     try:
-        for number, *fields in read_rows(data, name, COLUMNS, faults):
-            record_id, subject_id, label, path = map(composed, fields)
-            entry = Entry(record_id, subject_id, label, path or "")
+        columns = _columns(settings.splits, data, name)
+        for number, *fields in read_rows(data, name, columns, faults):
+            record_id, subject_id, label, path, *splits = map(composed, fields)
+            split = split_named(splits[0] or "") if splits else ""
+            if split in (None, UNCLEAR):
+                faults.add("a split that is not train, val or test", number)
+            entry = Entry(record_id, subject_id, label, path or "", split or "")
             for fault in filter(None, (fault_of_id(getattr(entry, column), column) for column in COLUMNS)):
                 faults.add(fault, number)
             if entry.path and entry.path not in there:
@@ -170,3 +220,15 @@ def _of_table(name: str, files: Files) -> list[Entry]:
     if faults.rows:
         raise DataError(f"the table {name} in {files.name} is refused: {faults}. Correct it; until then no row counts.")
     return entries
+
+
+def _columns(splits: str, data: bytes, name: str) -> tuple[str, ...]:
+    """The columns to read. Raises DataError if the table has a column `split`, and nobody has said what it means."""
+    if splits == "keep":
+        return (*COLUMNS, SPLIT)
+    if splits == "refuse":
+        faults = Faults.of(name)
+        next(read_rows(data, name, (SPLIT,), faults), None)
+        if not faults.rows:
+            raise DataError(f"the table {name} has a column {SPLIT}. {COLUMN_MEANS}.")
+    return COLUMNS

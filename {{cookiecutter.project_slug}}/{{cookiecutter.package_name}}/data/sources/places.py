@@ -7,6 +7,7 @@ name in different ways.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,12 @@ from ...settings.data import folder_at
 from .. import s3
 from ..ids import composed
 
+# what network drives, operating systems and archives keep for themselves beside people's files, in small letters
+OF_SYSTEMS = {
+    *("@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "~snapshot"),
+    *("$recycle.bin", "system volume information", "lost+found", "network trash folder", "temporary items"),
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "__pycache__"),
+}
 CHANGED = "changed while it was read. Run this again when nothing writes there"
 
 
@@ -25,6 +32,7 @@ class Files(Protocol):
     """The files of a source."""
 
     name: str  # of the place, for people
+    passed_by: Counter[str]  # files and folders that are nobody's records, by their names
 
     def paths(self) -> list[str]:
         """All files, in any order. What the operating system hides or leaves lying about is left out."""
@@ -48,6 +56,7 @@ class Folder:
 
     def __init__(self, folder: Path, hashes: HashCache) -> None:
         self.name = str(folder)
+        self.passed_by: Counter[str] = Counter()
         self._hashes = hashes
         self._found: dict[str, Path] = {}
         if not folder.is_dir():
@@ -82,7 +91,8 @@ class Folder:
         with self._reading(str(folder)):
             entries = sorted(folder.iterdir())
         for path in entries:
-            if is_hidden(path.name):
+            if is_of_system(path.name):
+                self.passed_by[_kind(path.name)] += 1
                 continue
             if path.is_dir():
                 true = path.resolve()
@@ -108,6 +118,7 @@ class Bucket:
 
     def __init__(self, address: str) -> None:
         self.name = address
+        self.passed_by: Counter[str] = Counter()
         self._bucket, _, prefix = address.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
         self._etags: dict[str, str] = {}
@@ -132,7 +143,11 @@ class Bucket:
 
     def _add(self, key: str, etag: str) -> None:
         path = composed(key.removeprefix(self._prefix))
-        if path.endswith("/") or any(is_hidden(part) for part in path.split("/")):
+        foreign = next(filter(is_of_system, path.split("/")), None)
+        if foreign is not None:
+            self.passed_by[_kind(foreign)] += 1
+            return
+        if path.endswith("/"):
             return  # what the console makes for a folder
         if path in self._keys:
             raise DataError(f"{path!r} is there twice in {self.name}, in two ways of writing it. Rename one of them.")
@@ -155,6 +170,10 @@ class Bucket:
             raise DataError(f"{what} could not be read: {reason}. {check}.") from None
 
 
-def is_hidden(name: str) -> bool:
-    """Whether operating systems hide a file of this name, or leave it lying about."""
-    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
+def is_of_system(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or is what devices and systems keep for themselves."""
+    return name.startswith(".") or name.lower() in OF_SYSTEMS
+
+
+def _kind(name: str) -> str:
+    return "hidden" if name.startswith(".") else name
