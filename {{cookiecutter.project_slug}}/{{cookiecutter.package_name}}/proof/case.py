@@ -11,7 +11,7 @@ from ..lineage.anchor import main_root
 from ..lineage.chain import model_identity
 from ..pipeline.dvcfile import PARAMS_FILE, Lock
 from ..settings import read_params
-from .commits import best_result_commit, holds_model
+from .commits import best_result_commit, completed, holds_model
 from .erasures import Erasures
 from .history import History
 from .objects import Objects
@@ -79,7 +79,8 @@ class Case:
             text = self.version.tags.get("dvc_run_md5") or self.version.tags.get("dvc_model_md5")
         else:
             text = (self._claimed or {})["training_run"].get("md5")
-        return best_result_commit(self.history, self.identity, str(text), self._agrees) if text else None
+        found = best_result_commit(self.history, self.identity, str(text), self._agrees) if text else None
+        return found and completed(self.history, found)
 
     def _agrees(self, document: dict[str, Any]) -> bool:
         """Whether a lineage.json of the history is this model's: this version's, or the one that was named."""
