@@ -67,7 +67,7 @@ def test_links_that_lead_nowhere_or_in_a_circle(workshop: Workshop, tmp_path: Pa
 def test_a_folder_inside_of_the_project_that_git_would_take_in(workshop: Workshop) -> None:
     (workshop.root / "photos").mkdir()
     workshop.compose("data=image_folder", "data.source.path=photos")
-    assert "photos lies inside of the project" in workshop.refusal("config")
+    assert "photos lies in the Git repository" in workshop.refusal("config")
     with (workshop.root / ".gitignore").open("a") as ignored:
         ignored.write("/photos/\n")
     workshop.run("config")

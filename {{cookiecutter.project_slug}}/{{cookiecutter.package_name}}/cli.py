@@ -17,7 +17,7 @@ from .project import project_root
 from .proof.data_commands import app as data
 
 if TYPE_CHECKING:
-    from .doctor import Finding
+    from .checks.finding import Finding
 
 WHAT = "models:/NAME/3, models:/NAME@candidate, a run id, a hash, a Git revision, an experiment, or a path."
 
@@ -68,11 +68,16 @@ def compose(
 
 
 @app.command()
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False) -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,
+    last_commit: Annotated[
+        bool, typer.Option("--last-commit", help="Only whether the last result was committed whole: for the Git hook.")
+    ] = False,
+) -> None:
     """Say what is wrong with this checkout, and the one command that mends each thing."""
-    from .doctor import examine
+    from .doctor import examine, examine_last_commit
 
-    findings = examine(project_root())
+    findings = examine_last_commit(project_root()) if last_commit else examine(project_root())
     if as_json:
         print(json.dumps([finding.__dict__ for finding in findings], indent=2))
     else:

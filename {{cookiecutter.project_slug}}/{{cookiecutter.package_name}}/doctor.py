@@ -9,10 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from .checks.candidate import check_candidate
+from .checks.commit import check_commit, check_conflict
+from .checks.finding import Finding, some
+from .checks.places import check_places
+from .checks.tracking import check_tracking
 from .errors import ProjectError
 from .lineage.anchor import main_root
 from .lineage.composition import CONF, is_fresh
@@ -20,7 +24,6 @@ from .lineage.git import WRITTEN_BY_RUNS, Repository
 from .lineage.hook import is_installed
 from .lineage.packages import LOCK, differences
 from .lineage.remote import Remote, Storage
-from .lineage.tracking import SQLITE, absolute_uri, local_path
 from .pipeline.dvcfile import PARAMS_FILE, read_lock, read_pipeline
 from .settings import load_settings
 
@@ -28,16 +31,6 @@ if TYPE_CHECKING:
     from .proof.case import Evidence
 
 PYTHONS = ((3, 11), (3, 13))
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The answer of one check. `mend` is a command, empty where nothing needs mending."""
-
-    check: str
-    state: Literal["right", "wrong", "unknown"]
-    text: str
-    mend: str = ""
 
 
 def examine(root: Path) -> list[Finding]:
@@ -49,12 +42,23 @@ def examine(root: Path) -> list[Finding]:
         check_tracked_files,
         check_untracked_code,
         check_params,
+        check_commit,
         check_remote,
+        check_places,
         check_pushed,
         check_tracking,
+        check_candidate,
         check_hook,
     ]
-    return [_run(check, root) for check in checks]
+    conflict = check_conflict(root)
+    if conflict is not None and conflict.state == "wrong":  # dvc.lock or params.yaml may be of two sides at once
+        return [*(_run(check, root) for check in checks[:3]), conflict]
+    return [*(_run(check, root) for check in checks), *([conflict] if conflict else [])]
+
+
+def examine_last_commit(root: Path) -> list[Finding]:
+    """What is wrong with the last result as it was committed; nothing where nothing is."""
+    return [found for found in [_run(check_commit, root)] if found.state != "right"]
 
 
 def check_python(_: Path) -> Finding:
@@ -70,7 +74,7 @@ def check_environment(root: Path) -> Finding:
     found = differences(root / LOCK)
     if not found:
         return Finding("environment", "right", f"as {LOCK} says")
-    return Finding("environment", "wrong", f"{len(found)} packages are not as locked: {_some(found)}.", "make setup")
+    return Finding("environment", "wrong", f"{len(found)} packages are not as locked: {some(found)}.", "make setup")
 
 
 def check_activation(_: Path) -> Finding:
@@ -110,7 +114,7 @@ def check_untracked_code(root: Path) -> Finding:
         return Finding("code", "wrong", text, f"dvc add {data.listing}")
     named = [f"{path} (under stage {stage})" for path, stage in found.items()]
     return Finding(
-        "code", "wrong", f"takes part in runs but is in no commit: {_some(named)}.", f"git add {' '.join(found)}"
+        "code", "wrong", f"takes part in runs but is in no commit: {some(named)}.", f"git add {' '.join(found)}"
     )
 
 
@@ -130,7 +134,7 @@ def check_remote(root: Path) -> Finding:
     if remote.folder is None:
         return Finding("DVC remote", "right", f"{remote.url} (whether it answers is told below)")
     if not remote.is_absolute:
-        text = f"{remote.url} is relative: a temporary experiment would resolve it inside its own folder and lose it."
+        text = f"its url is relative: from here {remote.folder}, from a temporary experiment a folder that is deleted."
         return Finding("DVC remote", "wrong", text, f"dvc remote modify --local {remote.name} url {remote.folder}")
     if _is_temporary(remote.folder, root):
         return Finding(
@@ -168,7 +172,7 @@ def check_pushed(root: Path) -> Finding:
         return Finding("objects", "wrong", text, "lineage data push" if has_listings else "dvc push")
     if objects.unlisted:
         text = (
-            f"the contents of {_some(objects.unlisted)} are neither in the cache nor in the remote, so nobody can say."
+            f"the contents of {some(objects.unlisted)} are neither in the cache nor in the remote, so nobody can say."
         )
         return Finding("objects", "unknown", text, "dvc pull")
     text = f"all {len(objects.known)} that dvc.lock records are in the remote"
@@ -177,55 +181,11 @@ def check_pushed(root: Path) -> Finding:
     return Finding("objects", "right", text)
 
 
-def check_tracking(root: Path) -> Finding:
-    uri = load_settings(root / PARAMS_FILE).tracking.uri
-    other = os.environ.get("MLFLOW_TRACKING_URI")
-    if other and other != uri:
-        text = "MLFLOW_TRACKING_URI is set but not used: runs go to tracking.uri, so that dvc notices a change."
-        return Finding("MLflow", "wrong", text, "unset MLFLOW_TRACKING_URI")
-    if uri.startswith(("http://", "https://")):
-        return check_server(uri)
-    if uri.startswith(SQLITE):
-        return _check_sqlite(absolute_uri(uri, main_root(root)).removeprefix(SQLITE))
-    return Finding("MLflow", "unknown", f"{uri} is only known to answer when a stage runs")
-
-
 def check_hook(root: Path) -> Finding:
     if is_installed(root):
         return Finding("hook", "right", "commits that touch dvc.lock are linked in the background")
     text = "Git does not call `lineage link` after commits, or calls an older one: results are linked when you call it."
     return Finding("hook", "unknown", text, "lineage link --install-hook")
-
-
-def check_server(uri: str) -> Finding:
-    """Whether an MLflow server answers within three seconds."""
-    from urllib.error import HTTPError, URLError
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(f"{uri.rstrip('/')}/health", timeout=3):  # noqa: S310  the scheme was checked
-            return Finding("MLflow", "right", f"{uri} answers")
-    except HTTPError as error:
-        return Finding("MLflow", "unknown", f"{uri} answers with {error.code} when asked for its health")
-    except (URLError, OSError) as error:
-        reason = getattr(error, "reason", error)
-        mend = "lineage compose tracking.uri=sqlite:///mlflow.db"
-        return Finding("MLflow", "wrong", f"{uri} does not answer ({reason}). Start it, or keep runs here.", mend)
-
-
-def _check_sqlite(path: str) -> Finding:
-    import sqlite3
-
-    if not Path(path).exists():
-        return Finding("MLflow", "right", f"{path} is made by the first run")
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
-        rows = database.execute("SELECT name, artifact_location FROM experiments WHERE artifact_location LIKE 'file:%'")
-        places = {name: local_path(place) for name, place in rows}
-    lost = [name for name, place in places.items() if place is not None and not place.parent.exists()]
-    if lost:
-        text = f"{path} keeps the artifacts of {_some(lost)} in a folder that is gone. Was the project moved?"
-        return Finding("MLflow", "wrong", text, "lineage compose tracking.uri=sqlite:///mlflow-2.db")
-    return Finding("MLflow", "right", path)
 
 
 def _evidence_of_erasures(root: Path) -> Evidence | None:
@@ -255,7 +215,7 @@ def _ask_dvc(root: Path) -> Finding:
         return Finding("objects", "wrong", f"the remote is out of reach: {last}", "dvc status --cloud -v")
     new = [path for path, state in json.loads(done.stdout or "{}").items() if state == "new"]
     if new:
-        return Finding("objects", "wrong", f"{len(new)} outputs are not in the remote: {_some(new)}.", "dvc push")
+        return Finding("objects", "wrong", f"{len(new)} outputs are not in the remote: {some(new)}.", "dvc push")
     return Finding("objects", "right", "all that dvc.lock records are in the remote")
 
 
@@ -273,7 +233,3 @@ def _is_temporary(folder: Path, root: Path) -> bool:
     places = (Path(tempfile.gettempdir()).resolve(), (main_root(root) / ".dvc" / "tmp").resolve())
     # a project that is itself in a temporary folder is there on purpose
     return any(folder.is_relative_to(place) and not root.resolve().is_relative_to(place) for place in places)
-
-
-def _some(items: list[str], most: int = 3) -> str:
-    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")

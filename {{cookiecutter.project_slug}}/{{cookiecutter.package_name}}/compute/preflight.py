@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..doctor import check_server
+from ..checks.tracking import check_server
 from ..errors import DispatchError
 from ..lineage.remote import Remote
 from ..pipeline.dvcfile import Stage

@@ -132,6 +132,14 @@ class Repository:
         said = self.run("var", "GIT_COMMITTER_IDENT")
         return said.rpartition(" ")[0].rpartition(" ")[0] if said else None  # less the time and its zone
 
+    def default_branch(self) -> str | None:
+        """The branch that the others go out from, as origin, or else its usual name, says; None if nothing does."""
+        if head := self.run("symbolic-ref", "--short", "--quiet", "refs/remotes/origin/HEAD"):
+            return head.removeprefix("origin/")
+        local = self.lines("for-each-ref", "refs/heads", "--format=%(refname:lstrip=2)")
+        usual = [name for name in ("main", "master") if name in local]
+        return usual[0] if usual else local[0] if len(local) == 1 else None
+
     def url(self) -> str | None:
         """Where the repository is hosted, without user and password: of `origin`, or else of the only remote."""
         remotes = self.lines("remote")

@@ -18,6 +18,7 @@ from ..pipeline.outputs import Inputs
 from ..settings import Settings
 from .anchor import main_root
 from .bytecode import ForeignBytecodeError, is_compiled_from_source
+from .candidate import ALIAS, is_shared, why_not_here
 from .chain import Chain, build_chain
 from .facts import MODEL, system_user
 from .git import Repository
@@ -29,14 +30,13 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-ALIAS = "candidate"
-
 
 def register(settings: Settings, inputs: Inputs, lineage_file: Path, run: dict[str, Any]) -> None:
     """Makes sure that the trained model is a version in the registry, and writes its chain to `lineage_file`.
 
-    A model identity that has a version keeps it. Outside experiments the version gets the alias `candidate`. Raises
-    LineageError if what lies on disk is not what dvc.lock records.
+    A model identity that has a version keeps it. The version gets the alias `candidate` outside experiments, on a
+    branch that may give it, in a store of this project alone; in one that others share `lineage link` gives it, after
+    the commit. Raises LineageError if what lies on disk is not what dvc.lock records.
     """
     root = Path.cwd()
     main = main_root(root)
@@ -49,13 +49,24 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, run: dict[s
         if version is None:
             version = _create_version(tracker, settings, inputs, chain, run)
         artifact = _checked_artifact(tracker, version)
-        experiment = os.environ.get(DVC_EXP_NAME)
-        if not experiment:
+        why_not = _why_not_yet(root, settings)
+        if not why_not:
             tracker.client.set_registered_model_alias(version.name, ALIAS, version.version)
     lineage_file.write_text(chain.to_json(tracker.shown_uri, version, artifact), encoding="utf-8", newline="\n")
     uri = f"models:/{version.name}/{version.version}"
-    pointed = f"not moved by experiment {experiment}" if experiment else "points to it"
+    pointed = f"was not moved: {why_not}" if why_not else "points to it"
     print(f"{uri} {'registered' if made else 'was registered before'}; the alias {ALIAS} {pointed}.")
+
+
+def _why_not_yet(root: Path, settings: Settings) -> str:
+    """Why the alias stays where it is; empty if it may be moved now."""
+    if experiment := os.environ.get(DVC_EXP_NAME):
+        return f"{experiment} is an experiment"
+    if why_not := why_not_here(root, settings.tracking):
+        return f"{why_not} (tracking.candidate_branches)" if "candidate_branches" not in why_not else why_not
+    if is_shared(settings.tracking):
+        return "others use this registry, so `lineage link` moves it when the result is committed"
+    return ""
 
 
 def _find_version(tracker: Tracker, name: str, project_id: str, identity: str) -> ModelVersion | None:

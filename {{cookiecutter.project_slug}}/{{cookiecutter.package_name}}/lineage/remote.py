@@ -1,12 +1,13 @@
-"""DVC's cache and remote as they lie on disk. Read directly: asking dvc costs more than a second."""
+"""DVC's configuration, and its cache and remote as they lie on disk: asking dvc for objects costs over a second."""
 
 from __future__ import annotations
 
-import configparser
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from ..errors import ProjectError
 from ..pipeline.dvcfile import Lock, Pipeline, kept_outs
 
 PLACE = ("endpointurl", "region", "use_ssl", "ssl_verify", "sse", "sse_kms_key_id", "acl")
@@ -32,17 +33,21 @@ class Remote:
 
     @classmethod
     def of(cls, root: Path) -> Remote | None:
-        """The default remote of the project at `root`; .dvc/config.local goes before .dvc/config."""
-        config = _config(root)
-        name = config.get("core", "remote", fallback=None)
-        url = config.get(f"'remote \"{name}\"'", "url", fallback=None) if name else None
-        if name is None or url is None:
+        """The default remote of the project at `root`, as DVC finds it.
+
+        Raises ProjectError if DVC's configuration cannot be read.
+        """
+        config = read_config(root)
+        name = str(config["core"].get("remote") or "").lower()  # as dvc has the names of all remotes
+        section = config["remote"].get(name)
+        if not section or not section.get("url"):
             return None
+        url = str(section["url"])
         if "://" in url and not url.startswith("file://"):
-            section = config[f"'remote \"{name}\"'"]
             return cls(name, url, None, True, {key: section[key] for key in PLACE if key in section})
-        path = Path(url.removeprefix("file://")).expanduser()
-        return cls(name, url, (root / ".dvc" / path).resolve(), path.is_absolute())
+        folder = Path(url.removeprefix("file://")).expanduser()
+        is_absolute = type(section["url"]).__name__ != "RelPath"  # dvc's mark on one that it has made absolute
+        return cls(name, url, folder.resolve(), is_absolute)
 
     def missing(self, hashes: frozenset[str]) -> frozenset[str] | None:
         """Those of `hashes` that a local remote does not hold; None if the remote is not local."""
@@ -57,8 +62,7 @@ class Storage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        configured = _config(root).get("cache", "dir", fallback="cache")
-        self._cache = (root / ".dvc" / configured).resolve()
+        self._cache = cache_folder(root)
         self._remote = Remote.of(root)
 
     def objects_of(self, pipeline: Pipeline, lock: Lock) -> Objects:
@@ -89,7 +93,19 @@ def object_path(folder: Path, md5: str) -> Path:
     return folder / "files" / "md5" / md5[:2] / md5[2:]
 
 
-def _config(root: Path) -> configparser.ConfigParser:
-    config = configparser.ConfigParser(interpolation=None)
-    config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"], encoding="utf-8")
-    return config
+def cache_folder(root: Path) -> Path:
+    """DVC's cache for the project at `root`."""
+    return Path(read_config(root)["cache"].get("dir") or root / ".dvc" / "cache").resolve()
+
+
+def read_config(root: Path) -> dict[str, Any]:
+    """DVC's own reading of its configuration: of the system, the user, the project and this clone, in this order.
+
+    Raises ProjectError if a file of it cannot be read.
+    """
+    from dvc.config import Config, ConfigError
+
+    try:
+        return dict(Config(str(root / ".dvc"), validate=False))  # checking it imports as much again
+    except (ConfigError, OSError) as error:
+        raise ProjectError(f"DVC's configuration cannot be read: {error}. `dvc config --list --show-origin`") from None

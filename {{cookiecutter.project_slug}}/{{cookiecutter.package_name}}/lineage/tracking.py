@@ -27,7 +27,7 @@ PARAM_BATCH = 100  # MLflow's limit for one request
 PARAM_LENGTH = 6000  # MLflow cuts longer ones without an error
 SQLITE = "sqlite:///"
 ELSEWHERE = "or keep runs here: `lineage compose tracking.uri=sqlite:///mlflow.db` with your other overrides."
-TRIES, BACKOFF, TIMEOUT = 5, 0.5, 3  # a server is asked five times in about eight seconds, and waited for three seconds
+TRIES = 5  # a server is asked five times, in about eight seconds
 
 
 def absolute_uri(uri: str, main: Path) -> str:
@@ -61,22 +61,19 @@ def _create_whole(path: Path) -> None:
     partial.replace(path)
 
 
-def require_answer(uri: str, shown_uri: str, advice: str) -> None:
+def require_answer(uri: str, advice: str) -> None:
     """Raises TrackerError if no server answers: MLflow would ask for minutes, each time anew. Any answer will do.
 
     Databases and ARNs are not asked. `advice` ends the message.
     """
     if urlsplit(uri).scheme not in ("http", "https"):
         return
-    from urllib3 import PoolManager, Retry
-    from urllib3.exceptions import HTTPError
+    from .server import SilentError, ask
 
-    retries = Retry(TRIES - 1, backoff_factor=BACKOFF, raise_on_status=False)
     try:
-        PoolManager(retries=retries, timeout=TIMEOUT).request("GET", f"{uri.rstrip('/')}/health")
-    except HTTPError as error:
-        reason = str(getattr(error, "reason", None) or error).rpartition(": ")[2]
-        raise TrackerError(f"{shown_uri} does not answer ({reason}). Start it, {advice}") from None
+        ask(uri, TRIES)
+    except SilentError as error:
+        raise SilentError(f"{error} Start it, {advice}") from None
 
 
 class Tracker:
@@ -105,7 +102,7 @@ class Tracker:
 
         if self.uri.startswith(SQLITE):
             _create_whole(Path(self.uri.removeprefix(SQLITE)))
-        require_answer(self.uri, self.shown_uri, ELSEWHERE)
+        require_answer(self.uri, ELSEWHERE)
         mlflow.set_tracking_uri(self.uri)  # logging models knows only the global one
         mlflow.set_registry_uri(self.uri)
         return mlflow.MlflowClient(self.uri, self.uri)

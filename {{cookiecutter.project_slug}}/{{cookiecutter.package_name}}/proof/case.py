@@ -11,7 +11,7 @@ from ..lineage.anchor import main_root
 from ..lineage.chain import model_identity
 from ..pipeline.dvcfile import PARAMS_FILE, Lock, read_lock
 from ..settings import read_params
-from .commits import best_result_commit, holds_model
+from .commits import best_result_commit, completed, holds_model
 from .erasures import Erasures
 from .history import History
 from .objects import Objects
@@ -80,7 +80,8 @@ class Case:
     def found_commit(self) -> str | None:
         """The result commit by hash, whatever is written down."""
         text = self.identity_text
-        return best_result_commit(self.history, self.identity, text, self._agrees) if text else None
+        found = best_result_commit(self.history, self.identity, text, self._agrees) if text else None
+        return found and completed(self.history, found)
 
     @property
     def identity_text(self) -> str:

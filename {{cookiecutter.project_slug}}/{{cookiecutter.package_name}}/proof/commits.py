@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from ..lineage.chain import model_identity
 from ..lineage.facts import DATASET, join_versions, made_dataset
-from ..pipeline.dvcfile import Lock, locked_hash
+from ..pipeline.dvcfile import PARAMS_FILE, Lock, locked_hash
 from .history import DVC_LOCK, LINEAGE, History
 from .recompute import recompute_code, recompute_params
+
+LATER = 30  # commits after one that is not whole, which are asked whether they complete it
 
 
 def holds_model(lock: Lock, identity: str) -> bool:
@@ -54,6 +57,28 @@ def best_result_commit(
     return next((commit for commit in equals if proves(history, commit)), equals[0])
 
 
+def completed(history: History, commit: str) -> str:
+    """`commit`, or where parts of its run were left out of it, the first commit after it that holds all of them.
+
+    Only the history of HEAD is looked at, and only as long as it keeps that model.
+    """
+    head = history.resolve("HEAD")
+    lock = history.lock(commit)
+    if head in (None, commit) or "train" not in lock or not holds_model(history.lock(str(head)), model_identity(lock)):
+        return commit
+    if proves(history, commit):
+        return commit
+    pipeline = history.pipeline(commit)
+    sources = {source for stage in pipeline.stages.values() for source in pipeline.sources(stage)}
+    paths = (DVC_LOCK, LINEAGE, PARAMS_FILE, "dvc.yaml", *sorted(sources))
+    later = history.git.lines("rev-list", "--reverse", "--ancestry-path", f"{commit}..{head}", "--", *paths)
+    for candidate in later[:LATER]:
+        if holds_model(history.lock(candidate), model_identity(lock)) and proves(history, candidate):
+            return candidate
+    return commit
+
+
+@cache
 def proves(history: History, commit: str) -> bool:
     """Whether the code and the parameters of the commit are those that its dvc.lock records."""
     return not recompute_code(history, commit).faults and not recompute_params(history, commit).faults

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..errors import LineageError
+from ..lineage.exposed import require_hidden
 from ..lineage.remote import Remote
-from ..pipeline.dvcfile import Lock, Pipeline, kept_outs, read_lock, read_pipeline
+from ..pipeline.dvcfile import PARAMS_FILE, Lock, Pipeline, kept_outs, read_lock, read_pipeline
+from ..settings import load_settings
 from .case import Evidence
 
 
@@ -41,6 +43,7 @@ def push(evidence: Evidence) -> Pushed:
     remote = Remote.of(evidence.root)
     if remote is None:
         raise LineageError("this project has no DVC remote. `dvc remote add --default storage URL` names one.")
+    require_hidden(evidence.root, load_settings(evidence.root / PARAMS_FILE))
     make_folder(remote)
     done = Pushed(dvc_remote=remote.url)
     outs = recorded_outs(read_pipeline(evidence.root), read_lock(evidence.root))

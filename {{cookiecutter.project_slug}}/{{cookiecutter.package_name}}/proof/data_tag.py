@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import LineageError
+from ..lineage.exposed import require_hidden
 from ..lineage.facts import DATA_TAGS, made_dataset
 from ..lineage.remote import Remote
-from ..pipeline.dvcfile import Stage, locked_hash, read_lock
+from ..pipeline.dvcfile import PARAMS_FILE, Stage, locked_hash, read_lock
+from ..settings import load_settings
 from .case import Evidence
 from .data_push import Pushed, make_folder, recorded_outs
 from .history import DVC_LOCK, History
@@ -113,6 +115,7 @@ def _push_objects(evidence: Evidence, done: Tagged) -> None:
     remote = Remote.of(evidence.root)
     if remote is None:
         return
+    require_hidden(evidence.root, load_settings(evidence.root / PARAMS_FILE))
     make_folder(remote)
     history = evidence.history
     added = history.added(done.commit)

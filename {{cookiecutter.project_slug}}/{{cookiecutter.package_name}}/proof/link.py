@@ -13,8 +13,9 @@ from ..errors import LineageError
 from ..lineage.chain import model_identity
 from ..lineage.facts import RUN_RECORD
 from ..pipeline.dvcfile import locked_hash
+from .alias import move_candidate
 from .case import Case, Evidence
-from .commits import best_result_commit, data_version, holds_dataset, holds_model
+from .commits import best_result_commit, completed, data_version, holds_dataset, holds_model, proves
 from .history import DVC_LOCK, History
 from .page import render
 from .targets import Target
@@ -38,6 +39,7 @@ class Linked:
     without_result: int = 0  # runs that failed, were killed, or are going on
     lost: list[str] = field(default_factory=list)  # no ref leads to their commit any more, and no other holds them
     elsewhere: list[str] = field(default_factory=list)  # their commit is not in this clone
+    alias: str = ""  # what a person should know of the alias `candidate`
 
 
 def link_project(root: Path) -> Linked:
@@ -60,6 +62,7 @@ def link(evidence: Evidence) -> Linked:
             _link_run(evidence, run, done)
     for version in evidence.store.versions:
         _link_version(evidence, version, done)
+    done.alias = move_candidate(evidence)
     return done
 
 
@@ -100,6 +103,7 @@ def _link_version(evidence: Evidence, version: ModelVersion, done: Linked) -> No
         found = case.found_commit
         if commit and found and case.speaks_of_it(found) and not case.speaks_of_it(commit):
             commit = found
+        commit = _whole(evidence.history, commit, found)
     except LineageError:
         commit = None
     wanted |= {RESULT: commit} if commit else {}
@@ -148,7 +152,8 @@ def _result_by_record(evidence: Evidence, record: str, linked: str | None) -> tu
         if locked_hash(lock.get("train"), "outs", RUN_RECORD) == record:
             identity = model_identity(lock)
             found = best_result_commit(history, identity, record, partial(_speaks_of, identity))
-            return _kept(history, linked, identity, found), identity
+            found = found and completed(history, found)
+            return _whole(history, _kept(history, linked, identity, found), found), identity
     return None, None
 
 
@@ -163,6 +168,13 @@ def _kept(history: History, linked: str | None, identity: str, found: str | None
     # experiments' refs go when these are removed: a commit on a branch is better
     better = found is not None and history.is_permanent(found) and not history.is_permanent(linked)
     return found if better else linked
+
+
+def _whole(history: History, kept: str | None, found: str | None) -> str | None:
+    """`found` in place of `kept` where that lacks parts of the run and `found` does not."""
+    if kept is None or found is None or kept == found or not proves(history, found):
+        return kept
+    return kept if proves(history, kept) else found
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,11 +49,16 @@ def stages_of_model(pipeline: Pipeline, lock: Lock) -> list[Stage]:
     return [*reversed(pipeline.upstream(train)), train, *after]
 
 
-def recompute_code(history: History, commit: str) -> Tally:
-    """Commands, declarations and every dependency that Git tracks, against dvc.lock of the same commit."""
+def recompute_code(history: History, commit: str, *, only: Container[str] | None = None) -> Tally:
+    """Commands, declarations and every dependency that Git tracks, against dvc.lock of the same commit.
+
+    `only` names the stages to look at, where not all.
+    """
     tally = Tally()
     lock, pipeline, by_hand = history.lock(commit), history.pipeline(commit), history.added(commit)
     for stage in stages_of_model(pipeline, lock):
+        if only is not None and stage.name not in only:
+            continue
         entry = lock.get(stage.name) or {}
         tally.equal(f"the command of stage {stage.name} in dvc.yaml", stage.cmd, str(entry.get("cmd")))
         for kind, declared in (("deps", stage.deps), ("outs", stage.outs)):
@@ -67,16 +73,21 @@ def recompute_code(history: History, commit: str) -> Tally:
             else:
                 found = history.md5(commit, dep) or by_hand.get(dep)
                 tally.equal(f"{dep} in the commit", found, recorded)
-    if not tally.looked_at:
+    if not tally.looked_at and only is None:
         tally.faults.append("dvc.yaml in the commit defines no stage train")
     return tally
 
 
-def recompute_params(history: History, commit: str) -> Tally:
-    """Every parameter that dvc.lock records, against the file of parameters of the same commit."""
+def recompute_params(history: History, commit: str, *, only: Container[str] | None = None) -> Tally:
+    """Every parameter that dvc.lock records, against the file of parameters of the same commit.
+
+    `only` names the stages to look at, where not all.
+    """
     tally = Tally()
     lock, pipeline = history.lock(commit), history.pipeline(commit)
     for stage in stages_of_model(pipeline, lock):
+        if only is not None and stage.name not in only:
+            continue
         files: dict[str, dict[str, Any]] = (lock.get(stage.name) or {}).get("params") or {}
         recorded = sorted(files.get(PARAMS_FILE) or {})
         tally.equal(f"the params of stage {stage.name} in dvc.yaml", sorted(stage.params), recorded)

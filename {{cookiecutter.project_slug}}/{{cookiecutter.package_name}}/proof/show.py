@@ -185,6 +185,8 @@ def show_linked(done: Linked) -> None:
         print(f"  the commit of {name} is not in this clone (`git fetch`): left as it is.")
     if done.pending:
         print(f"{len(done.pending)} pending: no commit holds their data or result yet (`git add -A && git commit`).")
+    if done.alias:
+        print(done.alias)
     if done.without_result:
         print(f"{done.without_result} runs failed, were killed or are going on: they left no result to link.")
 

@@ -36,7 +36,7 @@ class Store:
         """MLflow's own client, opened at the first question."""
         if self.uri.startswith(SQLITE) and not Path(self.uri.removeprefix(SQLITE)).exists():
             raise TrackerError(f"there is no MLflow store at {self.uri}. {WITHOUT}")
-        require_answer(self.uri, self.shown_uri, f"or go on without: {WITHOUT}")
+        require_answer(self.uri, f"or go on without: {WITHOUT}")
         quiet()
         with self.asked("open the store"):
             import mlflow

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import LineageError, TrackerError
+from ..lineage.candidate import ALIAS
 from ..lineage.chain import model_identity
 from ..lineage.facts import DATASET
 from ..lineage.hashes import hash_path
@@ -94,7 +95,21 @@ def scope_of(evidence: Evidence, cases: list[Case], *, every: bool) -> str:
         return f"Git and DVC, without MLflow, {project}"
     others = sum("project_id" in version.tags for version in evidence.store.neighbours) if every else 0
     left_out = f"; versions of other projects under the same names, not looked at: {others}" if others else ""
-    return f"{evidence.store.shown_uri}, {project}{left_out}"
+    return f"{evidence.store.shown_uri}, {project}{left_out}{_of_the_alias(evidence, cases)}"
+
+
+def _of_the_alias(evidence: Evidence, cases: list[Case]) -> str:
+    """What to know where the alias `candidate` names one of the models, and not that of this checkout."""
+    lock = evidence.history.lock("HEAD")
+    if "train" not in lock:
+        return ""
+    here = model_identity(lock)
+    for version in (case.version for case in cases if case.version is not None):
+        if version.tags.get("model_identity") == here:
+            continue
+        if ALIAS in evidence.store.aliases(version.name).get(str(version.version), ()):
+            return f"; models:/{version.name}@{ALIAS} is version {version.version}, not the model of this checkout"
+    return ""
 
 
 def all_versions(evidence: Evidence) -> list[Case]:

@@ -15,6 +15,7 @@ class Tracking(Section):
     uri: str
     experiment: Annotated[str, Field(min_length=1)]
     model_name: Annotated[str, Field(min_length=1, pattern=r"""^[^/:.%'"]+$""")]  # as MLflow wants it
+    candidate_branches: list[Annotated[str, Field(min_length=1)]] | None  # as shells match; None: the default branch
 
     @field_validator("uri")
     @classmethod

@@ -6,21 +6,21 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..lineage.composition import changes_since_commit, require_fresh_params
-from ..lineage.git import Repository
+from ..lineage.exposed import require_hidden
 from ..pipeline.dvcfile import PARAMS_FILE
 from ..pipeline.outputs import Inputs, Outputs
 from ..pipeline.runner import Report, run
 from ..settings import Settings, load_settings
-from ..settings.data import Data, ImageFolderSource, folder_at
+from ..settings.data import Data, folder_at
 
 SHOWN = 10  # changed settings, in one line
 
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     require_fresh_params(Path.cwd())
-    data = load_settings(Path.cwd() / PARAMS_FILE).data
-    _require_source(data)
-    _keep_out_of_git(data)
+    everything = load_settings(Path.cwd() / PARAMS_FILE)
+    _require_source(everything.data)
+    require_hidden(Path.cwd(), everything)
     _tell_changes()
     # Always the same texts: the stages downstream wait for these files and are never invalidated by them.
     outputs[".checks/params"].write_text("params.yaml is what conf/ was composed into.\n", newline="\n")
@@ -47,19 +47,6 @@ def _require_source(data: Data) -> None:
         )
     if not any(place.with_name(f"{place.name}.dvc").exists() for place in (path, *path.parents) if place.name):
         raise DataError(f"DVC does not version {data.listing} yet. Run `dvc add {data.listing}`, then this again.")
-
-
-def _keep_out_of_git(data: Data) -> None:
-    """Raises DataError if images that DVC does not version lie where Git would take them in."""
-    if not isinstance(data.source, ImageFolderSource) or data.is_versioned or "://" in data.source.path:
-        return
-    root = Path.cwd()
-    folder = folder_at(data.source.path, root)
-    if folder.is_relative_to(root) and Repository(root).run("check-ignore", "--", str(folder)) is None:
-        raise DataError(
-            f"{data.source.path} lies inside of the project, where `git add --all` would take every image into Git for "
-            "good. Move it beside the project; or have DVC keep it: data=dvc_folder."
-        )
 
 
 if __name__ == "__main__":

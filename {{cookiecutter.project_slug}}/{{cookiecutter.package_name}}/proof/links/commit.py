@@ -17,6 +17,7 @@ from ..commits import holds_dataset, holds_model
 from ..history import LINEAGE
 from ..recompute import Tally, recompute_code, recompute_params
 from .code_of_run import compare_code_of_run
+from ..together import last_result, mend_of
 
 
 def result_commit(case: Case) -> Tally:
@@ -104,10 +105,14 @@ def lineage_file(case: Case) -> Tally:
     at_commit = case.history.md5(commit, LINEAGE)
     tally.equal(LINEAGE, at_commit, locked_hash(lock.get("register"), "outs", LINEAGE), where)
     if case.path is not None:
-        on_disk, beside = hash_path(case.path).md5, read_lock(case.path.parent)
-        recorded = locked_hash(beside.get("register"), "outs", LINEAGE)
+        on_disk, lock_here = hash_path(case.path).md5, read_lock(case.path.parent)
+        recorded = locked_hash(lock_here.get("register"), "outs", LINEAGE)
         tally.equal(str(case.path), on_disk, recorded, "dvc.lock beside it")
         tally.equal(str(case.path), on_disk, at_commit, f"the commit {commit[:12]}")
+    if case.path is not None and not holds_model(read_lock(case.path.parent), case.identity):
+        tally.faults.insert(0, f"{case.path} is of another run than dvc.lock beside it. `{mend_of(case.history)}`")
+    elif tally.faults and commit == last_result(case.history):
+        tally.faults.insert(0, f"{commit[:12]} holds parts that are not of one run. `{mend_of(case.history)}`")
     if document is None:
         tally.equal(f"{LINEAGE} at {commit[:12]}", None, "the chain of a model", "register")
         return tally

@@ -1,0 +1,1 @@
+"""The checks of `lineage doctor` that take more than a screen: one file for each subject."""

@@ -1,0 +1,21 @@
+"""What a check of `lineage doctor` answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer of one check. `mend` is a command, empty where nothing needs mending."""
+
+    check: str
+    state: Literal["right", "wrong", "unknown"]
+    text: str
+    mend: str = ""
+
+
+def some(items: list[str], most: int = 3) -> str:
+    """The first few of `items`, and how many more there are."""
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")

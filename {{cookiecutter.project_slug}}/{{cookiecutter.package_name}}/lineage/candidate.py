@@ -1,0 +1,32 @@
+"""Which checkout may give the alias `candidate`, which everybody who asks the registry for a model relies on."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from ..settings.tracking import Tracking
+from .git import Repository
+from .tracking import SQLITE
+
+ALIAS = "candidate"
+MOVED_FOR = "candidate_commit"  # a tag of the registered model: the commit whose result the alias was last moved for
+
+
+def why_not_here(root: Path, tracking: Tracking) -> str:
+    """Why this checkout may not move the alias, as the end of a sentence; empty if it may."""
+    git = Repository(root)
+    branch, default = git.branch(), git.default_branch()
+    if branch is None:
+        return "no branch is checked out"
+    allowed = tracking.candidate_branches
+    if allowed is None:
+        return "" if default in (None, branch) else f"branch {branch} is not the default branch {default}"
+    if any(fnmatchcase(branch, pattern) for pattern in allowed):
+        return ""
+    return f"branch {branch} is not among tracking.candidate_branches"
+
+
+def is_shared(tracking: Tracking) -> bool:
+    """Whether others ask the same registry: then nothing may be named there that they cannot fetch."""
+    return not tracking.uri.startswith(SQLITE)

@@ -1,0 +1,81 @@
+"""Whether the parts of a commit are of one run: dvc.lock, and beside it the code, params.yaml and lineage.json.
+
+`git commit -a` leaves out what is not tracked, `core.autostage` stages dvc.lock alone, and a merge can take each file
+from another side. Then no model is proved by that commit, though each file by itself is in order.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from ..lineage.chain import model_identity
+from ..lineage.composition import CONF
+from ..lineage.git import WRITTEN_BY_RUNS
+from ..pipeline.dvcfile import PARAMS_FILE, locked_hash
+from .history import DVC_LOCK, LINEAGE, History
+from .recompute import recompute_code, recompute_params
+
+LOOKED_BACK = 50  # commits of settings alone between HEAD and the last result
+NAMED = 6  # files in a command; more are called `--all`
+
+
+def mixed_parts(history: History, commit: str) -> list[str]:
+    """What in a commit is not of the run that its dvc.lock records, a sentence each.
+
+    Only the stages that the commit itself gave another entry have to agree with its code and settings: those of the
+    others are proved by an earlier commit. In a merge all have to.
+    """
+    lock, parents = history.lock(commit), history.git.lines("rev-list", "--parents", "--max-count=1", commit)[0].split()
+    faults = []
+    recorded = locked_hash(lock.get("register"), "outs", LINEAGE)
+    if recorded is not None and history.md5(commit, LINEAGE) != recorded:
+        faults.append(f"{LINEAGE} is not the one that {DVC_LOCK} records")
+    before = history.lock(parents[1]) if len(parents) == 2 else {}
+    new = frozenset(name for name, entry in lock.items() if entry != before.get(name))
+    if "train" in lock and new:
+        faults += recompute_params(history, commit, only=new).faults
+        faults += recompute_code(history, commit, only=new).faults
+    return faults
+
+
+def last_result(history: History) -> str | None:
+    """The commit of HEAD's history that brought the present dvc.lock or lineage.json; None if none did.
+
+    A merge of different settings counts as well: nothing has run with what it makes of them.
+    """
+    files = (DVC_LOCK, LINEAGE, PARAMS_FILE)
+    found = history.git.lines("log", f"--max-count={LOOKED_BACK}", "--format=%H %P", "HEAD", "--", *files)
+    for commit, *parents in map(str.split, found):
+        if len(parents) != 1 or any(_differ(history, commit, parents[0], file) for file in (DVC_LOCK, LINEAGE)):
+            return commit
+    return None
+
+
+def is_unregistered(history: History, commit: str) -> bool:
+    """Whether dvc.lock of a commit records a training that was not registered: `dvc repro` did not go to the end."""
+    lock, document = history.lock(commit), history.document(commit)
+    return "train" in lock and document is not None and document["model"].get("identity") != model_identity(lock)
+
+
+def left_out(history: History) -> list[str]:
+    """Parts of a run that lie here and are not in the last commit as they are here; in Git's index does not count."""
+    pipeline = history.pipeline("HEAD")
+    sources = {source for stage in pipeline.stages.values() for source in pipeline.sources(stage)}
+    parts = {*WRITTEN_BY_RUNS, "dvc.yaml", CONF, *sources, *(f"{source}.dvc" for source in sources)}
+    changed = history.git.run("diff", "HEAD", "--name-only", "--relative", "-z", "--", *sorted(parts)) or ""
+    new = history.git.run("ls-files", "--others", "--exclude-standard", "-z", "--", *sorted(parts)) or ""
+    return [path for path in (changed + new).split("\0") if path]
+
+
+def mend_of(history: History) -> str:
+    """The command that makes one run of the last result again: it commits what was left out, or runs what differs."""
+    if paths := left_out(history):
+        named = shlex.join(paths) if len(paths) <= NAMED else "--all"
+        return f"git add {named} && git commit -m 'What was left out' && lineage link"
+    return f"dvc repro && git add {' '.join(WRITTEN_BY_RUNS)} && git commit -m 'One run again'"
+
+
+def _differ(history: History, commit: str, other: str, path: str) -> bool:
+    return history.git.run("rev-parse", "--verify", "-q", f"{commit}:./{path}") != history.git.run(
+        "rev-parse", "--verify", "-q", f"{other}:./{path}"
+    )
