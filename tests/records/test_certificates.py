@@ -109,7 +109,8 @@ def test_a_certificate_holds_offline_and_against_the_repository(
     cycle: Cycle, lineage: Lineage, certificate: Path
 ) -> None:
     ((status, output),) = offline(cycle.project, certificate)
-    assert (status, output.splitlines()[-1]) == (0, f"HOLDS: PASSED for {OUT}.")
+    assert (status, *output.splitlines()[-2:-1]) == (0, f"HOLDS: PASSED for {OUT}.")
+    assert output.splitlines()[-1].startswith("NOT CHECKED: whether these are all the models made since then")
     assert "1 of 1 dataset versions proved" in output
     assert "holds: this repository says the same" in lineage(cycle.project, "audit", "check", str(certificate))
 
@@ -199,7 +200,7 @@ def test_forged_answers_are_refused_offline(cycle: Cycle, lineage: Lineage, cert
     for path, (status, output) in zip(paths, offline(cycle.project, *paths), strict=True):
         assert (status, output.startswith("REFUSED: ")) == (1, True), path.name
     ((status, output),) = offline(cycle.project, tmp_path / "f.json")
-    assert (status, output.splitlines()[-1]) == (0, f"HOLDS: FAILED for {STAYS}.")
+    assert (status, *output.splitlines()[-2:-1]) == (0, f"HOLDS: FAILED for {STAYS}.")
 
 
 def one_neighbour(entry: dict[str, Any]) -> dict[str, Any]:
@@ -214,7 +215,8 @@ def test_certificates_of_every_answer_hold(cycle: Cycle, lineage: Lineage, tmp_p
         since = ("--since", cycle.moment, "--certificate", str(target))
         lineage(cycle.project, "audit", "excluded", *ids, *since, code=code)
         ((status, output),) = offline(cycle.project, target.with_suffix(".json"))
-        assert (status, output.splitlines()[-1]) == (0, f"HOLDS: {answer} for {', '.join(ids)}.")
+        written = [subject if subject.isascii() else f"{subject} ({ascii(subject)[1:-1]})" for subject in ids]
+        assert (status, *output.splitlines()[-2:-1]) == (0, f"HOLDS: {answer} for {', '.join(written)}.")
         assert lineage.ask(cycle.project, "audit", "check", str(target.with_suffix(".json")))[0] == 0
 
 
@@ -230,3 +232,102 @@ def test_a_certificate_holds_after_later_runs_and_not_after_damage(
     status, output = lineage.ask(project, "audit", "check", str(certificate))
     assert status == 1
     assert 'answer: the certificate says "PASSED", now "INCONCLUSIVE"' in output
+
+
+def forged_by_salt(document: dict[str, Any], subject: str) -> dict[str, Any]:
+    """What a holder can try: another salt moves anybody between the two leaves that a certificate shows."""
+    forged = copy.deepcopy(document)
+    forged["question"]["subjects"] = [subject]
+    for entry in forged["datasets"]:
+        (proof,) = entry["proofs"]
+        proof["subject"] = subject
+        low, high = (step["key"] for step in proof["steps"])
+        salts = (f"{entry['salt']}{number}" for number in range(1_000_000))
+        entry["salt"] = next(
+            salt
+            for salt in salts
+            if low < hashlib.sha256(f"{len(salt)}:{salt}{subject}".encode()).hexdigest() < high
+        )
+    return sealed(forged)
+
+
+def test_whoever_holds_a_certificate_cannot_write_one_for_somebody_else(
+    cycle: Cycle, lineage: Lineage, certificate: Path, tmp_path: Path
+) -> None:
+    document = json.loads(certificate.read_text())
+    entry = document["datasets"][0]
+    forged = {
+        "salt": forged_by_salt(document, STAYS),
+        "old": sealed({**forged_by_salt(document, STAYS), "schema": 1}),
+        "dataset": sealed({**document, "datasets": [{**entry, "md5": dataset(cycle.project, "1")}]}),
+        "both": sealed(
+            {
+                **document,
+                "datasets": [{**entry, "md5": dataset(cycle.project, "1")}],
+                "models": [{**use, "datasets": [dataset(cycle.project, "1")]} for use in document["models"]],
+            }
+        ),
+        "future": sealed({**document, "moment": "2099-01-01T00:00:00+00:00"}),
+    }
+    paths = [tmp_path / f"{name}.json" for name in forged]
+    for path, lie in zip(paths, forged.values(), strict=True):
+        path.write_text(json.dumps(lie))
+    for path, (status, output) in zip(paths, offline(cycle.project, *paths), strict=True):
+        assert (status, output.startswith("REFUSED: ")) == (1, True), path.name
+        status, output = lineage.ask(cycle.project, "audit", "check", str(path))
+        assert (status, output.endswith(f"{path.name}: does not hold.\n")) == (1, True), path.name
+
+
+def test_a_certificate_has_one_meaning(cycle: Cycle, lineage: Lineage, certificate: Path, tmp_path: Path) -> None:
+    text = certificate.read_text()
+    texts = {
+        "twice": text.replace('"answer":', '"answer": "FAILED", "answer":'),
+        "nan": text.replace('"copies": 0', '"copies": NaN'),
+        "float": text.replace('"controls": 1', '"controls": 1.0'),
+        "true": json.dumps(sealed({**json.loads(text), "controls": True})),
+        "deep": "[" * 100_000,
+        "huge": '"' + "x" * 33_000_000,
+        "idle": json.dumps(sealed({**json.loads(text), "question": {"subjects": [f"{OUT}\ufe0f"], "since": cycle.moment}})),
+    }
+    paths = [tmp_path / f"{name}.json" for name in texts]
+    for path, other in zip(paths, texts.values(), strict=True):
+        path.write_text(other)
+    for path, (status, output) in zip(paths, offline(cycle.project, *paths), strict=True):
+        assert (status in (1, 2), "HOLDS" in output, "Traceback" in output) == (True, False, False), path.name
+        status, output = lineage.ask(cycle.project, "audit", "check", str(path))
+        assert (status in (1, 2), "Traceback" in output, len(output) < 1000) == (True, False, True), path.name
+        assert "does not hold" in output or "is no certificate" in output, path.name
+
+
+BELL = "\x1b]0;owned\x07\x9b2J\u202eX"
+
+
+def test_nothing_of_others_reaches_a_terminal_as_a_command(
+    cycle: Cycle, lineage: Lineage, certificate: Path, tmp_path: Path
+) -> None:
+    document = json.loads(certificate.read_text())
+    model = {**document["models"][0], "name": BELL, "ended": None, "registered": None}
+    path = tmp_path / "bell.json"
+    path.write_text(json.dumps(sealed({**document, "reasons": [BELL], "models": [model, *document["models"][1:]]})))
+    said = [offline(cycle.project, path)[0], lineage.ask(cycle.project, "audit", "check", str(path))]
+    since = ("--since", cycle.moment)
+    said.append(lineage.ask(cycle.project, "audit", "excluded", f"PAT{BELL}", *since))
+    said.append(lineage.ask(cycle.project, "audit", "subject", f"PAT{BELL}"))
+    said.append(lineage.ask(cycle.project, "audit", "excluded", OUT, "--since", BELL))
+    said.append(lineage.ask(cycle.project, "audit", "check", f"{BELL}.json"))
+    for status, output in said:
+        assert status in (1, 2), output
+        assert not set(output) & {"\x1b", "\x07", "\x9b", "\u202e"}, ascii(output)
+
+
+@pytest.mark.parametrize("since", ["2026-W01-1", "2026W011", "2026-W01", "2026-W01-1T12:00Z", "2025-06-01x12:00"])
+def test_a_week_is_no_date(cycle: Cycle, lineage: Lineage, since: str) -> None:
+    status, output = lineage.ask(cycle.project, "audit", "excluded", OUT, "--since", since)
+    assert (status, "PASSED" in output) == (2, False)
+    assert "is no date" in output
+
+
+@pytest.mark.parametrize("filler", ["\ufe0f", "\u3164", "\u034f", "\u2800", "\u200d", "\u2007"], ids=ascii)
+def test_an_id_with_something_unseen_is_not_asked_for(cycle: Cycle, lineage: Lineage, filler: str) -> None:
+    status, output = lineage.ask(cycle.project, "audit", "excluded", f"PAT-{filler}00023", "--since", cycle.moment)
+    assert (status, f"U+{ord(filler):04X}" in output) == (2, True)

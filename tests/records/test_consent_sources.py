@@ -228,7 +228,7 @@ REFUSED = {
     "nobody": (f"{SELECT} WHERE false", "it has no rows"),
     "no column": ("SELECT subject_id, effective_at FROM consents", "no column consent_status"),
     "no table": (SELECT.replace("consents", "elsewhere"), 'relation "elsewhere" does not exist'),
-    "no SQL": ("SELCT", "syntax error"),
+    "no SQL": ("SELECT FROM WHERE", "syntax error"),
     "no number": (SELECT.replace("subject_id", "subject_id::int"), "cannot be converted (InvalidTextRepresentation)"),
 }
 
@@ -243,12 +243,13 @@ def test_an_answer_that_cannot_be_right(query: str, reason: str, ask: Callable[.
 
 
 WRITES = {
-    "statement": ("DELETE FROM consents RETURNING subject_id, consent_status, effective_at", "syntax error"),
-    "part": ("WITH gone AS (DELETE FROM consents RETURNING *) SELECT * FROM gone", "data-modifying"),
+    "statement": ("DELETE FROM consents RETURNING subject_id, consent_status, effective_at", "begins with 'DELETE'"),
+    "part": ("WITH gone AS (DELETE FROM consents RETURNING *) SELECT * FROM gone", "has the word DELETE"),
     "function": (SELECT.replace("subject_id", "forget() AS subject_id"), "in a read-only transaction"),
-    "second statement": (f"{SELECT}; DELETE FROM consents", "multiple commands"),
-    "another transaction": (f"{SELECT}; COMMIT; BEGIN READ WRITE; DELETE FROM consents; COMMIT", "multiple commands"),
-    "table": ("CREATE TABLE subjects AS " + SELECT, "syntax error"),
+    "second statement": (f"{SELECT}; DELETE FROM consents", "has several statements"),
+    "another transaction": (f"{SELECT}; COMMIT; BEGIN READ WRITE; DELETE FROM consents; COMMIT", "several statements"),
+    "a quote in a quote": (f"{SELECT} WHERE subject_id = E'\\''; DELETE FROM consents; --'", "in different ways"),
+    "table": ("CREATE TABLE subjects AS " + SELECT, "begins with 'CREATE'"),
 }
 
 

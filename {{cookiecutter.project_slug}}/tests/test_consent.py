@@ -30,7 +30,7 @@ from project.settings import Settings
 from project.stages.preprocess import work
 
 # ids of subjects that differ by little: in case, by a space, by a joiner
-ALIKE = ["é{}", "é\u200d{}", "É{}", "é {}", "é  {}", 'é{}"', "é{},", "é{},active", "é/{}"]
+ALIKE = ["é{}", "\u0936\u094d\u200d\u0930{}", "É{}", "é {}", "é  {}", 'é{}"', "é{},", "é{},active", "é/{}"]
 NAMES = [name.format(number) for number in range(8) for name in ALIKE]
 ids = st.text("aA ä\u0308é,;\"'\r\n\t\0\u2028\ufeff=1", max_size=5) | st.text(max_size=5)
 seen = st.text("aA äe\u0301\u200d,;\"'=1", max_size=5) | st.text(

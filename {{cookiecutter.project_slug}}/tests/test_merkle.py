@@ -50,8 +50,9 @@ def climb(node: bytes, position: int, count: int, path: list[bytes]) -> bytes | 
     return below and sha(b"\x01" + sibling + below)
 
 
-def sealed(count: int, top: bytes) -> str:
-    return sha(b"\x02" + count.to_bytes(8, "big") + top).hex()
+def sealed(count: int, top: bytes, salt: str = SALT) -> str:
+    text = salt.encode()
+    return sha(b"\x02" + count.to_bytes(8, "big") + len(text).to_bytes(8, "big") + text + top).hex()
 
 
 def is_proved(step: Step, count: int, root: str) -> bool:
@@ -185,7 +186,7 @@ def test_other_subjects_make_another_root(one: set[str], other: set[str]) -> Non
     assert (Tree(SALT, one).root == Tree(SALT, other).root) == (one == other)
 
 
-@given(subjects=ids.filter(bool), salts=st.lists(st.text(max_size=6), min_size=2, max_size=2, unique=True))
+@given(subjects=ids, salts=st.lists(st.text(max_size=6), min_size=2, max_size=2, unique=True))
 def test_another_salt_makes_another_root(subjects: set[str], salts: list[str]) -> None:
     one, other = (Tree(salt, subjects) for salt in salts)
     assert one.root != other.root
@@ -204,10 +205,30 @@ def test_the_end_of_a_salt_is_no_beginning_of_an_id() -> None:
 
 
 def test_keys_and_roots_are_what_they_were_when_proofs_were_handed_out() -> None:
-    key = sha(b"9:project-1PAT-1")
+    key, salt = sha(b"9:project-1PAT-1"), bytes(7) + b"\x09project-1"
     assert subject_key(SALT, "PAT-1") == key
-    assert Tree(SALT, ["PAT-1"]).root == sha(b"\x02" + bytes(7) + b"\x01" + sha(b"\x00" + key)).hex()
-    assert Tree(SALT, []).root == sha(b"\x02" + bytes(8) + sha(b"")).hex()
+    assert Tree(SALT, ["PAT-1"]).root == sha(b"\x02" + bytes(7) + b"\x01" + salt + sha(b"\x00" + key)).hex()
+    assert Tree(SALT, []).root == sha(b"\x02" + bytes(8) + salt + sha(b"")).hex()
+    md5 = f"{7:032x}.dir"
+    assert Tree(SALT, []).root_in(md5) == sha(b"\x03" + f"{md5}\n{Tree(SALT, []).root}".encode()).hex()
+
+
+@given(subjects=ids, md5s=st.lists(st.integers(0, 99), min_size=2, max_size=2, unique=True))
+def test_equal_subjects_in_two_dataset_versions_have_two_roots(subjects: set[str], md5s: list[int]) -> None:
+    tree = Tree(SALT, subjects)
+    one, other = (tree.root_in(f"{md5:032x}.dir") for md5 in md5s)
+    assert one != other
+
+
+@given(
+    one=st.tuples(st.text(max_size=4), ids, st.integers(0, 3)),
+    other=st.tuples(st.text(max_size=4), ids, st.integers(0, 3)),
+)
+def test_a_root_has_one_salt_one_set_of_subjects_and_one_dataset_version(
+    one: tuple[str, set[str], int], other: tuple[str, set[str], int]
+) -> None:
+    roots = [Tree(salt, subjects).root_in(f"{number:032x}.dir") for salt, subjects, number in (one, other)]
+    assert (roots[0] == roots[1]) == (one == other)
 
 
 @settings(max_examples=10)

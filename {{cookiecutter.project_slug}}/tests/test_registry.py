@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sqlite3
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
-from project.data.ids import composed
+from project.data.ids import composed, fault_of_id
 from project.data.registry import STATUSES, Entry, read_registry
 from project.data.registry_sources import COLUMNS
 from project.errors import ProjectError, RegistryError
@@ -93,7 +94,7 @@ def refused(ask: Callable[..., list[Entry]], value: str, query: str | None = SEL
 
 
 def good_id(text: str) -> bool:
-    return "\0" not in text and text == text.strip() and len(text.splitlines()) == 1
+    return fault_of_id(text, "subject_id") is None
 
 
 SEEN = st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"])
@@ -102,7 +103,17 @@ ZONES = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(mi
 CONSENTS = st.tuples(
     st.sampled_from(STATUSES), st.datetimes(datetime(1900, 1, 1), datetime(2025, 5, 30), timezones=ZONES)
 )
-AWKWARD = ["0007", "a b", 'say "no"', "x,y", "'; DROP TABLE consents; --", "Ä", "A\u200d", "\U0001f9ec", "%s :a"]
+AWKWARD = [
+    "0007",
+    "a b",
+    'say "no"',
+    "x,y",
+    "'; DROP TABLE consents; --",
+    "Ä",
+    "\u0936\u094d\u200d\u0930",
+    "\U0001f9ec",
+    "%s :a",
+]
 EXAMPLE = dict.fromkeys(AWKWARD, ("active", THEN))
 
 
@@ -248,6 +259,10 @@ BAD_ROWS: dict[str, tuple[tuple[Any, Any, Any], str]] = {
     "no such date": (("P-2", "active", "2024-02-30T00:00Z"), "an effective_at that is no ISO 8601"),
     "blank before the date": (("P-2", "active", " 2024-01-31T08:30Z"), "an effective_at that is no ISO 8601"),
     "a date that no zone can be given": (("P-2", "active", "0001-01-01T00:00+10:00"), "that is no ISO 8601"),
+    "a week": (("P-2", "active", "2026-W01-1T00:00Z"), "an effective_at that is no ISO 8601"),
+    "a week of the past": (("P-2", "active", "2024W0312T00Z"), "an effective_at that is no ISO 8601"),
+    "another letter before the time": (("P-2", "active", "2024-01-31x00:00Z"), "that is no ISO 8601"),
+    "a filler in the id": (("P-2\u3164", "active", "2024-01-31T08:30:00Z"), "a subject_id with U+3164"),
     "a day": (("P-2", "active", "2024-01-31"), "an effective_at without a zone"),
     "no zone": (("P-2", "active", "2024-01-31T08:30:00"), "an effective_at without a zone"),
     "tomorrow": (("P-2", "active", "2025-06-02T12:00:00Z"), "an effective_at in the future"),
@@ -485,15 +500,11 @@ def test_many_rows_of_a_database(tmp_path: Path, ask: Callable[..., list[Entry]]
 
 
 QUERIES = {
-    "SELCT 1": "syntax error",
+    "SELECT 1 FROM": "incomplete input",
     "SELECT * FROM elsewhere": "no such table",
     "SELECT subject_id FROM consents": "no column consent_status; no column effective_at",
     f"{SELECT} WHERE 1 = 0": "it has no rows",
-    f"{SELECT}; {SELECT}": "one statement at a time",
     "SELECT *, subject_id FROM consents": "more than one column subject_id",
-    "DELETE FROM consents": "readonly database",
-    "DELETE FROM consents RETURNING subject_id, consent_status, effective_at": "readonly database",
-    "CREATE TABLE more (a)": "readonly database",
 }
 
 
@@ -505,6 +516,98 @@ def test_a_query_that_does_not_work(query: str, reason: str, tmp_path: Path, ask
     assert message.startswith("the consent registry in the database that $REGISTRY names ")
     assert reason in message
     assert path.read_bytes() == before
+
+
+READS = [
+    f"{SELECT} ;",
+    f"-- don't; DROP\n{SELECT} /* ; */",
+    f"WITH everybody AS ({SELECT}) SELECT * FROM everybody",  # noqa: S608
+    "SELECT subject_id, replace(consent_status, 'x', ';') AS consent_status, effective_at FROM \"consents\"",
+    f"{SELECT} WHERE subject_id NOT IN ('it''s; DROP TABLE consents', 'SET')",
+]
+
+
+@pytest.mark.parametrize("query", READS)
+def test_a_query_that_reads(query: str, tmp_path: Path, ask: Callable[..., list[Entry]]) -> None:
+    sqlite_file(tmp_path, [GOOD_ROW])
+    assert ask("sqlite:///consent.db", query) == [Entry("P-1", "active", THEN)]
+
+
+ACTS = {
+    "-- nothing": "is empty",
+    "SELCT 1": "begins with 'SELCT'",
+    "DELETE FROM consents": "begins with 'DELETE'",
+    "DELETE FROM consents RETURNING subject_id, consent_status, effective_at": "begins with 'DELETE'",
+    "CREATE TABLE more (a)": "begins with 'CREATE'",
+    "ATTACH 'other.db' AS other": "begins with 'ATTACH'",
+    "/* SELECT */ attach database 'file:more.db?mode=rwc' as more": "begins with 'attach'",
+    "VACUUM INTO 'more.db'": "begins with 'VACUUM'",
+    "PRAGMA table_info(consents)": "begins with 'PRAGMA'",
+    "EXPLAIN SELECT 1": "begins with 'EXPLAIN'",
+    "INSTALL httpfs": "begins with 'INSTALL'",
+    "LOAD 'httpfs'": "begins with 'LOAD'",
+    "SET threads = 1": "begins with 'SET'",
+    "COPY consents TO 'more.csv'": "begins with 'COPY'",
+    "FROM 'other.csv'": "begins with 'FROM'",
+    f"{SELECT}; {SELECT}": "has several statements",
+    f"{SELECT};; ATTACH 'other.db' AS other": "has several statements",
+    f"{SELECT} -- it's\n; DROP TABLE consents": "has several statements",
+    f"{SELECT} WHERE subject_id = E'\\''; DROP TABLE consents; --'": "databases read in different ways",
+    f"/* /* */ ' */ {SELECT} --'": "databases read in different ways",
+    f"{SELECT} WHERE subject_id = $$'$$; DROP TABLE consents; -- '": "databases read in different ways",
+    f"/*! DROP */ {SELECT}": "databases read in different ways",
+    f"{SELECT} --1; DROP": "a remark begins with -- and a blank",
+    f"{SELECT} WHERE subject_id = 'x": "has a quote or a remark that does not end",
+    f"{SELECT} /* x": "has a quote or a remark that does not end",
+    f"WITH gone AS (DELETE FROM consents RETURNING *) {SELECT}": "has the word DELETE",  # noqa: S608
+    "SELECT * INTO more FROM consents": "has the word INTO",
+    "SELECT * FROM consents INTO OUTFILE '/tmp/more'": "has the word INTO",
+    "SELECT load_extension('more')": "calls load_extension",
+    "SELECT * FROM read_csv ('/etc/passwd')": "calls read_csv",
+    "SELECT pg_read_file('/etc/passwd')": "calls pg_read_file",
+    "SELECT \"lo_export\"(1, 'x')": "calls",
+}
+
+
+@pytest.mark.parametrize(("query", "reason"), ACTS.items(), ids=ACTS)
+def test_a_query_that_does_more_than_read_is_not_sent(
+    query: str, reason: str, tmp_path: Path, ask: Callable[..., list[Entry]]
+) -> None:
+    sqlite_file(tmp_path, [GOOD_ROW])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    message = refused(ask, "sqlite:///consent.db", query)
+    assert message.startswith("privacy.registry.query ")
+    assert reason in message
+    assert "It must be one SELECT" in message
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM consents",
+        "CREATE TABLE more (a)",
+        "CREATE TEMP TABLE more (a)",
+        "ATTACH 'other.db' AS other",
+        "ATTACH 'file:more.db?mode=rwc' AS more",
+        "VACUUM INTO 'more.db'",
+        "PRAGMA journal_mode = DELETE",
+        "SELECT * FROM pragma_database_list",
+        "SELECT load_extension('more')",
+        "SAVEPOINT here",
+    ],
+)
+def test_sqlite_itself_refuses_all_but_reading(
+    query: str, tmp_path: Path, ask: Callable[..., list[Entry]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were a query ever taken for one that reads."""
+    monkeypatch.setattr("project.data.registry_sources.check_query", lambda _: None)
+    monkeypatch.chdir(tmp_path)
+    sqlite_file(tmp_path, [GOOD_ROW]).rename(tmp_path / "other.db")
+    sqlite_file(tmp_path, [GOOD_ROW])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert re.search("not authorized|authorization denied|prohibited", refused(ask, "sqlite:///consent.db", query))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("address", ["sqlite:///missing.db", "sqlite:///:memory:", "sqlite:///a/b.db"])

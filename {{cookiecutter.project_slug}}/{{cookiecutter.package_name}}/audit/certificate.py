@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,26 +18,32 @@ from ..lineage.hashes import sha256_of_json
 from ..pages import render, write_whole
 from ..proof.case import Evidence
 from ..proof.dataset import subject_tree
+from .certificate_form import KIND, SCHEMA, SIZE, fault_of_form, read
+from .certificate_proofs import faults_of
 from .exclusion import Exclusion, excluded
 from .scope import Use
 
 PAGE = Path(__file__).with_name("certificate.html.jinja")
-KIND = "exclusion of subjects"
-SCHEMA = 1
 TOOLS = ("dvc", "duckdb", "mlflow", "pyarrow")
 OF_THE_MOMENT = ("moment", "commit", "tools", "digest")  # cannot be found again later
 
 
 def write(evidence: Evidence, answer: Exclusion, target: Path) -> list[Path]:
-    """Writes the certificate as JSON and as a page for people. Returns both paths."""
+    """Writes the certificate as JSON and as a page for people. Returns both paths.
+
+    Raises LineageError if it would be larger than what is taken for a certificate.
+    """
     certificate = compose(evidence, answer)
     stem = target.with_suffix("") if target.suffix in {".json", ".html"} else target
+    text = json.dumps(certificate, indent=2, ensure_ascii=False) + "\n"
+    if len(text.encode()) > SIZE:
+        raise LineageError(f"the certificate would have more than {SIZE >> 20} MB. Ask for fewer subjects at a time.")
     texts = {
-        stem.with_name(f"{stem.name}.json"): json.dumps(certificate, indent=2, ensure_ascii=False) + "\n",
+        stem.with_name(f"{stem.name}.json"): text,
         stem.with_name(f"{stem.name}.html"): render(PAGE, certificate=certificate),
     }
-    for path, text in texts.items():
-        write_whole(path, text)
+    for path, content in texts.items():
+        write_whole(path, content)
     return list(texts)
 
 
@@ -55,8 +61,8 @@ def compose(evidence: Evidence, answer: Exclusion) -> dict[str, Any]:
         "copies": len(answer.copies),
         "models": [_use(use) for use in answer.after],
         "without_model": [_use(use) for use in answer.without_model],
-        "datasets": [_dataset(evidence, md5, answer.ids) for md5 in answer.datasets],
-        "moment": datetime.now(UTC).isoformat(timespec="seconds"),
+        "datasets": [_dataset(evidence, md5, answer) for md5 in answer.datasets],
+        "moment": answer.until.isoformat(),
         "commit": evidence.history.resolve("HEAD"),
         "tools": {"python": sys.version.split()[0], **{name: version(name) for name in TOOLS}},
     }
@@ -64,27 +70,26 @@ def compose(evidence: Evidence, answer: Exclusion) -> dict[str, Any]:
 
 
 def check(evidence: Evidence, path: Path) -> list[str]:
-    """What a certificate says otherwise than this repository does; empty if it holds.
+    """What does not hold in a certificate by itself, and what it says otherwise than this repository does.
 
     Versions and runs that were begun after its moment are left out. Raises LineageError if it is no certificate.
     """
-    try:
-        certificate = json.loads(path.read_text(encoding="utf-8"))
-        question, moment = certificate["question"], datetime.fromisoformat(certificate["moment"])
-        ids, since = [str(subject) for subject in question["subjects"]], datetime.fromisoformat(question["since"])
-        digest = sha256_of_json({key: value for key, value in certificate.items() if key != "digest"})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else error
-        raise LineageError(f"{path} is no certificate: {reason}.") from None
-    faults = [] if certificate.get("digest") == digest else ["it was changed after it was written: its digest is wrong"]
-    now = compose(evidence, excluded(evidence, ids, since, moment))
+    certificate = read(path)
+    if fault := fault_of_form(certificate):
+        return [fault]
+    faults = faults_of(certificate)
+    question, moment = certificate["question"], datetime.fromisoformat(certificate["moment"])
+    since = datetime.fromisoformat(question["since"])
+    if since > moment:
+        return faults
+    now = compose(evidence, excluded(evidence, question["subjects"], since, moment))
     faults += [
         f"{key}: the certificate says {_short(certificate.get(key))}, now {_short(now.get(key))}"
         for key in sorted({*now, *certificate} - {*OF_THE_MOMENT})
         if certificate.get(key) != now.get(key)
     ]
-    if not evidence.history.resolve(str(certificate.get("commit"))):
-        faults.append(f"the commit {certificate.get('commit')} is not in this repository")
+    if not evidence.history.resolve(certificate["commit"]):
+        faults.append(f"the commit {certificate['commit']} is not in this repository")
     return faults
 
 
@@ -99,20 +104,23 @@ def _use(use: Use) -> dict[str, Any]:
     }
 
 
-def _dataset(evidence: Evidence, md5: str, ids: tuple[str, ...]) -> dict[str, Any]:
+def _dataset(evidence: Evidence, md5: str, answer: Exclusion) -> dict[str, Any]:
     """What proves, for each subject, that it is in a dataset version or is not. Without one, why there is none."""
-    commit = next(iter(evidence.history.commits_holding(md5)), None)
+    entry = {"md5": md5, "commit": next(iter(evidence.history.commits_holding(md5)), None)}
     try:
+        if md5 in answer.unreliable:
+            raise LineageError(answer.unreliable[md5])
         tree = subject_tree(evidence.objects, md5, evidence.erasures.of_dataset(md5))
     except LineageError as error:
-        return {"md5": md5, "commit": commit, "unknown": str(error)}
+        return {**entry, "unknown": str(error)}
     return {
-        "md5": md5,
-        "commit": commit,
-        "root": tree.root,
+        **entry,
+        "root": tree.root_in(md5),
         "salt": tree.salt,
         "subjects": len(tree),
-        "proofs": [{"subject": subject, "steps": [vars(step) for step in tree.prove(subject)]} for subject in ids],
+        "proofs": [
+            {"subject": subject, "steps": [vars(step) for step in tree.prove(subject)]} for subject in answer.ids
+        ],
     }
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..data.ids import composed
+from ..data.ids import composed, fault_of_id
 from ..errors import ProjectError
+from ..moments import read_moment
+from ..printable import printable
 from ..project import project_root
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def excluded(
             written = write(evidence, answer, certificate)
     show_exclusion(answer, as_json=as_json)
     for path in written:
-        print(f"written: {path}", file=sys.stderr if as_json else sys.stdout)
+        print(f"written: {printable(str(path))}", file=sys.stderr if as_json else sys.stdout)
     sys.exit({"PASSED": 0, "FAILED": 1, "INCONCLUSIVE": 2}[answer.verdict])
 
 
@@ -121,8 +123,8 @@ def _conclusive() -> Iterator[None]:
     except typer.BadParameter:
         raise
     except Exception as error:
-        known = isinstance(error, ProjectError)
-        print(f"lineage: INCONCLUSIVE: {error if known else f'{type(error).__name__}: {error}'}", file=sys.stderr)
+        said = f"{error}" if isinstance(error, ProjectError) else f"{type(error).__name__}: {error}"
+        print(f"lineage: INCONCLUSIVE: {printable(said)}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -143,15 +145,17 @@ def _ids(given: list[str] | None, file: Path | None) -> list[str]:
         ids += [line for line in lines if line]
     if not ids:
         raise typer.BadParameter("name a subject, or give --file")
-    return list(dict.fromkeys(map(composed, ids)))
+    ids = list(dict.fromkeys(map(composed, ids)))
+    for subject_id in ids:
+        if fault := fault_of_id(subject_id, "subject_id"):
+            raise typer.BadParameter(f"{printable(repr(subject_id))} is {fault}, so no record can have it. Correct it.")
+    return ids
 
 
 def _moment(text: str) -> datetime:
     """A date means its first moment; without a zone, UTC is meant."""
     try:
-        if len(text) == len("2025-06-01"):
-            return datetime.combine(date.fromisoformat(text), time(), UTC)
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no date (2025-06-01) or moment (2025-06-01T12:00:00Z)") from None
+        moment = read_moment(text)
+    except ValueError as error:
+        raise typer.BadParameter(printable(str(error))) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -22,6 +22,7 @@ class Exclusion:
 
     ids: tuple[str, ...]
     since: datetime
+    until: datetime  # what was begun after it was not looked at
     verdict: Verdict
     reasons: tuple[str, ...]  # why it is not PASSED; empty if it is
     scope: str
@@ -32,6 +33,7 @@ class Exclusion:
     without_model: tuple[Use, ...]  # runs since then that failed or were killed: listed, and block nothing
     controls: int  # subjects that are in a dataset for certain, looked up the same way and found
     copies: tuple[Record, ...]  # records in them with the content of a subject's record, under another id
+    unreliable: dict[str, str]  # dataset versions that prove nothing, and why
 
 
 def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: datetime | None = None) -> Exclusion:
@@ -69,6 +71,7 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
     return Exclusion(
         ids=tuple(ids),
         since=since,
+        until=until,
         verdict="FAILED" if found else "INCONCLUSIVE" if unknown else "PASSED",
         reasons=tuple(dict.fromkeys([*reasons, *unknown])),
         scope=scope.description,
@@ -83,6 +86,7 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
         without_model=tuple(use for use in since_then if use.left_no_model),
         controls=looked_up.controls,
         copies=looked_up.copies,
+        unreliable={md5: fault for md5, fault in manifests.faults.items() if md5 in datasets},
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import MANIFEST, MANIFEST_SCHEMA, ROOT_KEY, SHARDS
-from ..data.merkle import subject_key
+from ..data.merkle import root_of_dataset, subject_key
 from ..errors import LineageError, ProjectError
 from ..proof.case import Evidence
 from ..proof.dataset import subject_tree
@@ -104,12 +104,12 @@ class Manifests:
 
     @cache  # noqa: B019  lives as long as one command
     def root(self, md5: str) -> str:
-        """The root of the tree over the subjects, as the manifest states it, or for an erased one its tombstone."""
+        """The root over the subjects by what the manifest states, or for an erased one its tombstone."""
         import pyarrow.parquet as pq
 
         if erased := self._erasures.of_dataset(md5):
             return erased.root
-        return str((pq.read_schema(self._path(md5)).metadata or {}).get(ROOT_KEY, b"").decode())
+        return root_of_dataset(md5, (pq.read_schema(self._path(md5)).metadata or {}).get(ROOT_KEY, b"").decode())
 
     def all_records(self, md5: str) -> list[Record]:
         """All rows of one dataset version."""

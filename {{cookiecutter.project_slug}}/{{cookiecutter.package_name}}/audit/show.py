@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,12 +17,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..printable import printable
 from ..proof.show import WIDTH
 from .exclusion import Exclusion
 from .manifests import Record
 from .questions import AffectedAnswer, SubjectAnswer
 from .scope import Use
 
+BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")  # below it, JSON writes controls out
 COLOURS = {"PASSED": "green", "FAILED": "red", "INCONCLUSIVE": "yellow"}
 RETRAIN = "dvc repro && git add -A && git commit -m 'Without withdrawn subjects' && dvc push && lineage link"
 
@@ -48,18 +51,16 @@ def show_subject(answer: SubjectAnswer, *, as_json: bool) -> None:
     by_dataset = Counter((record.dataset, record.subject_id) for record in answer.records)
     for (dataset, subject_id), count in sorted(by_dataset.items()):
         named = [r.record_id for r in answer.records if (r.dataset, r.subject_id) == (dataset, subject_id)]
-        console.print(f"dataset {dataset}  {escape(subject_id)}  {count} records: {escape(', '.join(named))}")
+        console.print(f"dataset {dataset}  {_safe(subject_id)}  {count} records: {_safe(', '.join(named))}")
     versions = sum(use.kind == "version" for use in answer.uses)
     console.print(
-        f"[bold]{escape(', '.join(answer.ids))}[/]: in {versions} of {answer.looked_at['versions']} versions, "
+        f"[bold]{_safe(', '.join(answer.ids))}[/]: in {versions} of {answer.looked_at['versions']} versions, "
         f"{len(answer.uses) - versions} of {answer.looked_at['runs']} runs, "
         f"{len({record.dataset for record in answer.records})} of {answer.looked_at['dataset versions']} dataset "
-        f"versions ({escape(answer.scope)})."
+        f"versions ({_safe(answer.scope)})."
     )
     for subject_id in answer.never_held:
-        console.print(
-            f"[yellow]no manifest and no consent registry has ever held the id {escape(repr(subject_id))}.[/]"
-        )
+        console.print(f"[yellow]no manifest and no consent registry has ever held the id {_safe(repr(subject_id))}.[/]")
     _show_unknown(console, answer.unknown, "more may have used them")
     return None
 
@@ -71,21 +72,21 @@ def show_exclusion(answer: Exclusion, *, as_json: bool) -> None:
     if answer.after:
         _print_table(_table_of_uses(answer.after, {use.name for use, _ in answer.found}))
     for use in answer.without_model:
-        console.print(f"left no model, not counted: {use.title}, {use.state.lower()}")
+        console.print(f"left no model, not counted: {_safe(f'{use.title}, {use.state.lower()}')}")
     for record in answer.copies:
         console.print(
-            f"[yellow]the content of one of their records is also record {escape(record.record_id)} of "
-            f"{escape(record.subject_id)} in dataset {record.dataset}.[/]"
+            f"[yellow]the content of one of their records is also record {_safe(record.record_id)} of "
+            f"{_safe(record.subject_id)} in dataset {record.dataset}.[/]"
         )
     seen = answer.looked_at
     console.print(
         f"since {answer.since.isoformat()} (zone {answer.since.tzname()}): {seen['made since']} versions and runs on "
         f"{seen['dataset versions since']} dataset versions, of {seen['versions']} versions and {seen['runs']} runs in "
-        f"all ({escape(answer.scope)}); {answer.controls} of {seen['dataset versions since']} controls found."
+        f"all ({_safe(answer.scope)}); {answer.controls} of {seen['dataset versions since']} controls found."
     )
     for reason in answer.reasons:
-        console.print(f"  {escape(reason)}")
-    console.print(f"[bold]{escape(', '.join(answer.ids))}[/] excluded: [{COLOURS[answer.verdict]}]{answer.verdict}[/]")
+        console.print(f"  {_safe(reason)}")
+    console.print(f"[bold]{_safe(', '.join(answer.ids))}[/] excluded: [{COLOURS[answer.verdict]}]{answer.verdict}[/]")
     return None
 
 
@@ -95,15 +96,17 @@ def show_records(asked: str, found: list[Record], *, as_json: bool, as_csv: bool
     if as_csv:
         table = csv.writer(sys.stdout, lineterminator="\n")
         table.writerow(Record.__dataclass_fields__)
-        table.writerows(asdict(record).values() for record in found)
+        # a file gets the ids as they are, a terminal in a way that it cannot obey
+        written = printable if sys.stdout.isatty() else str
+        table.writerows([written(value) for value in asdict(record).values()] for record in found)
         return None
     console, table_ = _console(), Table("split", "subjects", "records", box=None, pad_edge=False)
     for split in dict.fromkeys(record.split for record in found):
         chosen = [record for record in found if record.split == split]
-        table_.add_row(split, str(len({record.subject_id for record in chosen})), str(len(chosen)))
+        table_.add_row(_safe(split), str(len({record.subject_id for record in chosen})), str(len(chosen)))
     _print_table(table_)
     console.print(
-        f"{escape(asked)}: {len(found)} records of {len({record.subject_id for record in found})} subjects in dataset "
+        f"{_safe(asked)}: {len(found)} records of {len({record.subject_id for record in found})} subjects in dataset "
         f"{found[0].dataset if found else 'none'}. --csv lists them."
     )
     return None
@@ -116,15 +119,15 @@ def show_affected(answer: AffectedAnswer, *, as_json: bool) -> None:
     if answer.affected:
         table = Table("", "aliases", "endpoints", "subjects", "records", box=None, pad_edge=False)
         for item in answer.affected:
-            aliases, endpoints = (", ".join(names) for names in (item.use.aliases, item.use.endpoints))
+            aliases, endpoints = (_safe(", ".join(names)) for names in (item.use.aliases, item.use.endpoints))
             records = f"{item.records}, and those of {item.erased} erased" if item.erased else str(item.records)
-            table.add_row(escape(item.use.title), aliases, endpoints, str(len(item.subjects)), records)
+            table.add_row(_safe(item.use.title), aliases, endpoints, str(len(item.subjects)), records)
         _print_table(table)
     seen = answer.looked_at
     versions = sum(item.use.kind == "version" for item in answer.affected)
     console.print(
         f"{versions} of {seen['versions']} versions and {len(answer.affected) - versions} of {seen['runs']} runs rest "
-        f"on records that may no longer be used ({escape(answer.scope)})."
+        f"on records that may no longer be used ({_safe(answer.scope)})."
     )
     if answer.affected:
         console.print(f"  to train without them: {RETRAIN}")
@@ -136,15 +139,15 @@ def show_check(certificate: Path, faults: list[str], *, as_json: bool) -> None:
     if as_json:
         return _print_json({"certificate": str(certificate), "holds": not faults, "faults": faults})
     for fault in faults:
-        print(f"  {fault}")
-    print(f"{certificate}: {'does not hold' if faults else 'holds: this repository says the same'}.")
+        print(f"  {printable(fault)}")
+    print(f"{printable(str(certificate))}: {'does not hold' if faults else 'holds: this repository says the same'}.")
     return None
 
 
 def _show_unknown(console: Console, unknown: Iterable[str], so_that: str) -> None:
     reasons = list(unknown)
     for reason in reasons:
-        console.print(f"  [yellow]unknown[/]  {escape(reason)}")
+        console.print(f"  [yellow]unknown[/]  {_safe(reason)}")
     if reasons:
         console.print(f"[yellow]INCONCLUSIVE[/]: {len(reasons)} things could not be looked at, so {so_that}.")
 
@@ -155,13 +158,13 @@ def _table_of_uses(uses: Iterable[Use], marked: set[str] = frozenset()) -> Table
         moments = (_moment(moment) for moment in (use.started, use.ended, use.registered))
         aliases = "".join(f" @{alias}" for alias in use.aliases)
         endpoints = "".join(f" -> {name}" for name in use.endpoints)
-        name = f"{'[red]' if use.name in marked else ''}{escape(use.title + aliases + endpoints)}"
+        name = f"{'[red]' if use.name in marked else ''}{_safe(use.title + aliases + endpoints)}"
         table.add_row(name, _state(use), *moments, "\n".join(sorted(use.datasets)))
     return table
 
 
 def _state(use: Use) -> str:
-    return f"{use.state.lower()}, deleted" if use.is_deleted else use.state.lower()
+    return _safe(f"{use.state.lower()}, deleted" if use.is_deleted else use.state.lower())
 
 
 def _moment(moment: datetime | None) -> str:
@@ -169,7 +172,17 @@ def _moment(moment: datetime | None) -> str:
 
 
 def _print_json(answer: Any) -> None:
-    print(json.dumps(as_data(answer), indent=2, ensure_ascii=False))
+    text = json.dumps(as_data(answer), indent=2, ensure_ascii=False)
+    print(BEYOND_ASCII.sub(lambda found: found[0] if printable(found[0]) == found[0] else _escaped(found[0]), text))
+
+
+def _escaped(char: str) -> str:
+    return json.dumps(char)[1:-1]
+
+
+def _safe(text: str) -> str:
+    """Text of others for Rich: no markup, and nothing that a terminal obeys."""
+    return escape(printable(text))
 
 
 def _print_table(table: Table) -> None:

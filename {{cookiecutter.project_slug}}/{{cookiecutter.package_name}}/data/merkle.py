@@ -1,8 +1,12 @@
 """A Merkle tree over the subjects of a dataset version: proofs of who is in it, and who is not, in a few kB.
 
 The leaves are salted SHA-256 hashes of the subjects' ids, sorted. Tree and audit paths are those of RFC 6962
-(Certificate Transparency), section 2.1; the root covers the number of leaves as well, so that a path proves a position.
-Two leaves at neighbouring positions prove that nothing lies between them.
+(Certificate Transparency), section 2.1. The root covers the salt as well, so that a leaf has one meaning, and the
+number of leaves, so that a path proves a position. Two leaves at neighbouring positions prove that nothing lies between
+them.
+
+The manifest states the root, and its bytes decide the hash of the dataset version. So the root cannot cover that hash.
+What is registered, and what certificates prove under, is `root_of_dataset`: it covers both.
 """
 
 from __future__ import annotations
@@ -16,6 +20,17 @@ from dataclasses import dataclass
 def subject_key(salt: str, subject_id: str) -> bytes:
     """What stands for a subject in the tree: 32 bytes that depend on `salt` and the id alone."""
     return hashlib.sha256(f"{len(salt)}:{salt}{subject_id}".encode()).digest()
+
+
+def root_of_tree(salt: str, count: int, top: bytes) -> str:
+    """The root that a manifest states: over the salt, the number of leaves, and the hash `top` of all leaves."""
+    text = salt.encode()
+    return hashlib.sha256(b"\x02" + count.to_bytes(8, "big") + len(text).to_bytes(8, "big") + text + top).hexdigest()
+
+
+def root_of_dataset(md5: str, root: str) -> str:
+    """The root that is registered for the dataset version of the hash `md5`, from the root that its manifest states."""
+    return hashlib.sha256(b"\x03" + f"{md5}\n{root}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -37,9 +52,14 @@ class Tree:
 
     @property
     def root(self) -> str:
-        """Hexadecimal; covers the number of leaves and all of them."""
-        top = self._levels[-1][0] if self._keys else hashlib.sha256().digest()
-        return hashlib.sha256(b"\x02" + len(self._keys).to_bytes(8, "big") + top).hexdigest()
+        """Hexadecimal; covers the salt, the number of leaves, and all of them. The manifest states it."""
+        return root_of_tree(
+            self.salt, len(self._keys), self._levels[-1][0] if self._keys else hashlib.sha256().digest()
+        )
+
+    def root_in(self, md5: str) -> str:
+        """The root that is registered, if this is the tree of the dataset version of the hash `md5`."""
+        return root_of_dataset(md5, self.root)
 
     def __len__(self) -> int:
         return len(self._keys)

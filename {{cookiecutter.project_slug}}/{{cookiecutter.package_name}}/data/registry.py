@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 from ..errors import RegistryError
+from ..moments import read_moment
 from ..settings.privacy import Registry
 from .ids import composed, fault_of_id
 from .registry_sources import read_database, read_file
@@ -97,7 +98,7 @@ def _moment(value: Any, now: datetime) -> datetime | str:
     if value is None or value == "":
         return "no effective_at"
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        moment = read_moment(value) if isinstance(value, str) else value
         if not isinstance(moment, datetime):
             raise ValueError
         if moment.utcoffset() is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import RegistryError
 from . import s3
+from .registry_query import allow_reading_only, check_query
 from .table_files import Faults, Row, positions, read_rows
 
 COLUMNS = ("subject_id", "consent_status", "effective_at")
@@ -23,9 +24,13 @@ def read_file(place: str, root: Path, faults: Faults) -> Iterator[Row]:
 
 
 def read_database(address: str, named: str, query: str, root: Path, faults: Faults) -> Iterator[Row]:
-    """Asks a database, in a way in which it refuses to be changed if it is PostgreSQL or SQLite."""
+    """Asks a database one SELECT, in a way in which it refuses to be changed if it is PostgreSQL or SQLite.
+
+    Raises RegistryError for any other query, before the database is asked.
+    """
     from sqlalchemy import NullPool, create_engine, make_url
 
+    check_query(query)
     try:
         url = make_url(re.sub("^postgres(ql)?:", "postgresql+psycopg:", address))
     except Exception:  # what it says of a password that is not percent-encoded would show a part of it
@@ -39,6 +44,10 @@ def read_database(address: str, named: str, query: str, root: Path, faults: Faul
         engine = create_engine(url, poolclass=NullPool)
     options = {"postgresql_readonly": True, "stream_results": True, "yield_per": 1000, "no_parameters": True}
     with engine.connect().execution_options(**options) as connection:
+        if url.get_backend_name() == "sqlite":
+            database = connection.connection.driver_connection
+            assert isinstance(database, sqlite3.Connection)
+            allow_reading_only(database)
         result = connection.exec_driver_sql(query)  # as it is: neither : nor % means anything here
         if places := positions(list(result.keys()), COLUMNS, faults):
             for number, row in enumerate(result, start=1):

@@ -159,7 +159,7 @@ def _redact(evidence: Evidence, md5: str, ids: list[str], target: Path) -> dict[
     keys = {subject_key(tree.salt, subject_id).hex() for subject_id in there} | (before.keys if before else set())
     return {
         "md5": md5,
-        "root": tree.root,
+        "root": tree.root_in(md5),
         "salt": tree.salt,
         "keys": sorted(keys),
         "redacted": hash_path(target).md5,

@@ -104,6 +104,7 @@ def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) 
     _recorded(root, lock, "evaluate", "deps", MODEL)  # else the scores would be another model's
     has_consent = locked_hash(lock["preprocess"], "deps", CONSENT) is not None
     is_pretrained = locked_hash(lock["train"], "deps", PRETRAINED) is not None
+    dataset = _recorded(root, lock, "train", "deps", DATASET)
     made = [out["path"] for out in lock["train"]["outs"] if out["path"] != MODEL]
     return Chain(
         project_id=settings.project_id,
@@ -111,13 +112,13 @@ def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) 
         contents={
             MODEL: _recorded(root, lock, "train", "outs", MODEL),
             RUN_RECORD: _recorded(root, lock, "train", "outs", RUN_RECORD),
-            DATASET: _recorded(root, lock, "train", "deps", DATASET),
+            DATASET: dataset,
             RAW: _recorded(root, lock, "preprocess", "deps", RAW),
             LOCK: _recorded(root, lock, "train", "deps", LOCK),
             **({CONSENT: _recorded(root, lock, "preprocess", "deps", CONSENT)} if has_consent else {}),
             **({PRETRAINED: _recorded(root, lock, "train", "deps", PRETRAINED)} if is_pretrained else {}),
         },
-        subjects=subjects_of(root / DATASET),
+        subjects=subjects_of(root / DATASET, dataset.md5),
         outputs={
             **{path: _recorded(root, lock, "train", "outs", path) for path in made},
             SCORES: _recorded(root, lock, "evaluate", "outs", SCORES),

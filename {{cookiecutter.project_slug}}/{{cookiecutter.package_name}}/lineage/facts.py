@@ -55,7 +55,7 @@ class Facts:
         """Names the hashes of a file or folder of the pipeline."""
         self.contents[path] = content
         if path == DATASET:
-            self.tags["subjects_root"] = subjects_of(root / path)["root"]
+            self.tags["subjects_root"] = subjects_of(root / path, content.md5)["root"]
         md5_name, sha256_name = NAMES[path]
         self.tags[md5_name] = content.md5
         if sha256_name:
@@ -106,8 +106,8 @@ def environment_facts(root: Path, kept: dict[str, str] | None = None) -> dict[st
     return {"environment_differs": "\n".join(wrong)[:5000]}
 
 
-def subjects_of(dataset: Path) -> dict[str, Any]:
-    """The Merkle tree over the subjects of a dataset version, as its manifest states it: root and salt.
+def subjects_of(dataset: Path, md5: str) -> dict[str, Any]:
+    """The Merkle tree over the subjects of a dataset version of that hash, as its manifest states it: root and salt.
 
     Raises LineageError if the manifest cannot be read or states none.
     """
@@ -115,10 +115,11 @@ def subjects_of(dataset: Path) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     from ..data.dataset import MANIFEST, ROOT_KEY, SALT_KEY
+    from ..data.merkle import root_of_dataset
 
     try:
         metadata = pq.read_schema(dataset / MANIFEST).metadata or {}
-        return {"root": metadata[ROOT_KEY].decode(), "salt": metadata[SALT_KEY].decode()}
+        return {"root": root_of_dataset(md5, metadata[ROOT_KEY].decode()), "salt": metadata[SALT_KEY].decode()}
     except (OSError, pa.ArrowException, KeyError) as error:
         raise LineageError(f"{dataset / MANIFEST} is no manifest of this pipeline: {error!r}. `dvc repro`.") from None
 

@@ -74,6 +74,8 @@ def subject_tree(objects: Objects, md5: str, erased: ErasedDataset | None = None
     if erased:
         return erased.tree(subjects)
     metadata = manifest.schema.metadata or {}
+    if not {ROOT_KEY, SALT_KEY} <= metadata.keys():
+        raise DamageError(f"the manifest of {md5} states no Merkle root or no salt.")
     tree = Tree(metadata[SALT_KEY].decode(), subjects)
     if metadata[ROOT_KEY].decode() != tree.root:
         raise DamageError(f"the manifest of {md5} states another Merkle root than its subjects have.")

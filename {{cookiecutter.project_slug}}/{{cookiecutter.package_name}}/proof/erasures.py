@@ -40,7 +40,7 @@ class ErasedDataset:
     """A dataset version some of whose subjects were erased. Their keys prove that the rest is as it was."""
 
     md5: str
-    root: str
+    root: str  # as it is registered
     salt: str
     keys: frozenset[str]  # salted hashes of the erased subjects' ids, hexadecimal
     redacted: str  # the object that is the manifest without them
@@ -55,7 +55,7 @@ class ErasedDataset:
         Raises DamageError unless it has the root that the dataset version had before.
         """
         tree = Tree(self.salt, subject_ids, map(bytes.fromhex, self.keys))
-        if tree.root != self.root:
+        if tree.root_in(self.md5) != self.root:
             raise DamageError(f"the manifest that is left of dataset {self.md5} is not what it was, less the erased.")
         return tree
 
