@@ -17,7 +17,7 @@ from baked import Project
 from cloud import REGION
 from command import Lineage
 from consent import FIRST, OUT, SECOND, STAYS, Cycle, everybody, finish, without, write_registry
-from damage import put
+from damage import edit, put
 from servers import aws_standin
 
 YES = ("--execute", "--yes", "--reason", "request 17")
@@ -347,6 +347,15 @@ def test_where_else_they_are_named(project: Project, lineage: Lineage) -> None:
     assert OUT not in client.get_run(failed).data.tags["error"]
     assert OUT.encode() not in (project.root / "mlflow.db").read_bytes()
     assert not list((own / "erasures").iterdir())  # nothing is left that could be gone on with
+
+
+def test_an_error_names_them_at_the_terminal_and_not_in_mlflow(project: Project) -> None:
+    source = next(project.root.glob("*/data/sources/digits.py"))
+    edit(source, "    pq.write_table(pa", '    rows[0]["image"] = b"no image"\n    pq.write_table(pa')()
+    assert "1 image cannot be read: 'SCAN-00001'" in project.dvc("repro", "preprocess", code=None)
+    run = project.store().runs("preprocess")[-1]
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == "UnreadableImagesError: 1 image cannot be read."
 
 
 def test_an_id_of_nobody(cycle: Cycle, lineage: Lineage) -> None:
