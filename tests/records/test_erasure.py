@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import signal
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from baked import Project
 from cloud import REGION
 from command import Lineage
 from consent import FIRST, OUT, SECOND, STAYS, Cycle, everybody, finish, without, write_registry
-from damage import put
+from damage import edit, put
 from servers import aws_standin
 
 YES = ("--execute", "--yes", "--reason", "request 17")
@@ -101,6 +102,9 @@ def test_nothing_is_left_and_the_rest_is_proved(cycle: Cycle, project: Project, 
     assert f"{OUT} is in {FIRST}" in lineage(project, *since_ever, code=1)
     assert "HOLDS: FAILED" in project.run("python", "scripts/check_certificate.py", "d.json")
     assert f"{STAYS} is in {FIRST}" in lineage(project, "audit", "excluded", STAYS, "--since", "2024-01-01", code=1)
+    assert "left: c.json, a file of yours" in lineage(project, "erase", OUT, *YES, code=2)
+    for certificate in project.root.glob("[cd].*"):
+        certificate.unlink()
     assert "0 objects, 0 copies" in lineage(project, "erase", OUT, "--plan")
     assert "nothing holds" in lineage(project, "erase", OUT, *YES)
 
@@ -250,6 +254,108 @@ def test_raw_data_that_no_commit_names(project: Project, lineage: Lineage, tmp_p
     assert records in [holder["md5"] for holder in plan(lineage, project, OUT)["holders"]]
     lineage(project, "erase", OUT, *YES)
     assert files_with(OUT, project) == set()
+
+
+def test_a_copy_that_is_out_of_reach(project: Project, lineage: Lineage, tmp_path: Path) -> None:
+    """Its bytes are somewhere, so that nothing is said to be gone, until they are back and are deleted."""
+    shard = next(holder["md5"] for holder in plan(lineage, project, OUT)["holders"] if "/shards/" in holder["path"])
+    project.object(shard).rename(tmp_path / "away")
+    status, output = lineage.ask(project, "erase", OUT, *YES)
+    assert status == 2
+    assert f"({shard}) was pushed and is not in the remote" in output
+    document = tombstone(project)
+    assert [item["md5"] for item in document["not_found"]] == [shard]
+    assert shard not in [item["md5"] for item in document["objects"]]
+    proof = lineage.verify(project, FIRST)
+    assert proof.state == "FAIL"
+    assert shard in proof.not_passed["DVC remote"].replace("/", "")
+    status, output = lineage.ask(project, "erase", "--execute", "--yes")
+    assert status == 2
+    assert f"({shard}) is still not to be found, and held them" in output
+
+    lost = project.copy(tmp_path / "lost")
+    (tmp_path / "away").rename(project.object(shard))
+    assert "left:" not in lineage(project, "erase", "--execute", "--yes")
+    assert files_with(OUT, project) == set()
+    assert lineage.verify(project, FIRST).state == "ERASED"
+    assert lineage.ask(project, "erase", "--execute", "--yes")[0] == 2  # nothing is unfinished any more
+
+    assert "left:" not in lineage(lost, "erase", "--execute", "--accept-lost", "--yes")
+    assert lineage.verify(lost, FIRST).state == "ERASED"
+    assert not list((lost.root / ".dvc" / "tmp" / "erasures").iterdir())
+
+
+def test_what_nobody_can_look_into(project: Project, lineage: Lineage) -> None:
+    """An object of which there is no copy may hold them: nothing is over until somebody says that it is lost."""
+    shard = next(holder["md5"] for holder in plan(lineage, project, OUT)["holders"] if "/shards/" in holder["path"])
+    for path in (project.object(shard), project.cached(shard)):
+        path.unlink()
+    status, output = lineage.ask(project, "erase", OUT, *YES)
+    assert status == 2
+    assert f"({shard}) is neither in the cache nor in the remote" in output
+    assert shard in [item["md5"] for item in tombstone(project)["not_found"]]
+    assert lineage.ask(project, "erase", "--execute", "--yes")[0] == 2
+    lineage(project, "erase", "--execute", "--accept-lost", "--yes")
+    assert lineage.verify(project, FIRST).state == "FAIL"  # whoever lost it, it was not the erasure
+
+
+def test_whoever_came_back_is_not_deleted_by_what_was_begun(project: Project, lineage: Lineage, tmp_path: Path) -> None:
+    shard = next(holder["md5"] for holder in plan(lineage, project, OUT)["holders"] if "/shards/" in holder["path"])
+    project.object(shard).rename(tmp_path / "away")
+    assert lineage.ask(project, "erase", OUT, *YES)[0] == 2
+    (tmp_path / "away").rename(project.object(shard))
+    project.git("checkout", "--quiet", project.commit_of("Everybody"), "--", "dvc.lock")  # as after `dvc repro`
+    status, output = lineage.ask(project, "erase", "--execute", "--yes")
+    assert status == 1
+    assert "Revoke their consent" in output
+    assert project.object(shard).exists()
+
+
+def test_where_else_they_are_named(project: Project, lineage: Lineage) -> None:
+    """What the project has written itself is deleted. What is Git's or a person's is listed, and not all is gone."""
+    text, client = f"'cat/{OUT}_cat.png' cannot be read", project.store().client
+    own, failed = project.root / ".dvc" / "tmp", project.store().runs("train")[0].info.run_id
+    gone = {
+        own / "exps" / "run" / "abc" / "abc.out": text.encode(),
+        own / "exps" / "run" / "abc" / "abc.json": json.dumps({"said": f"first\n{OUT}"}).encode(),
+        own / "kept" / "table.csv": f'a,"see {OUT}, twice"\n'.encode("utf-16"),
+        own / "kept" / "notes.gz": gzip.compress(text.encode()),
+        project.root / ".dvc" / "cache" / "runs" / "ab" / "abcd": f"params: {OUT}".encode(),
+        project.root / "mlartifacts" / failed / "artifacts" / "plots" / "worst.csv": f"{OUT},0.1\n".encode(),
+    }
+    stays = {own / "kept" / "other.csv": f"{OUT}4\n".encode(), own / "kept" / "joined": f"{OUT}-B".encode()}
+    mine = {project.root / "mine.txt": text.encode(), project.root / f"{OUT}.txt": b""}
+    for path, data in (gone | stays | mine).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    client.set_tag(failed, "error", f"UnreadableImagesError: {text}")
+    (project.root / "stashed.csv").write_text(f"{OUT}\n")
+    project.git("add", "stashed.csv")
+    project.git("stash", "--quiet")
+    (project.root / "list.csv").write_text(f"subject;note\n{OUT};x\n")
+    project.git("add", "list.csv")
+    project.git("commit", "--quiet", "--no-verify", "--message", "A list")
+    project.git("rm", "--quiet", "list.csv")
+    project.git("commit", "--quiet", "--no-verify", "--message", f"Without {OUT}")
+
+    status, output = lineage.ask(project, "erase", OUT, *YES)
+    assert status == 2
+    for what in ("list.csv", "stashed.csv", "the message of a commit", "mine.txt", f"{OUT}.txt", "joined"):
+        assert [line for line in output.splitlines() if line.startswith("  left: ") and what in line], what
+    assert not [path for path in gone if path.exists()]
+    assert all(path.exists() for path in stays | mine)
+    assert OUT not in client.get_run(failed).data.tags["error"]
+    assert OUT.encode() not in (project.root / "mlflow.db").read_bytes()
+    assert not list((own / "erasures").iterdir())  # nothing is left that could be gone on with
+
+
+def test_an_error_names_them_at_the_terminal_and_not_in_mlflow(project: Project) -> None:
+    source = next(project.root.glob("*/data/sources/digits.py"))
+    edit(source, "    pq.write_table(pa", '    rows[0]["image"] = b"no image"\n    pq.write_table(pa')()
+    assert "1 image cannot be read: 'SCAN-00001'" in project.dvc("repro", "preprocess", code=None)
+    run = project.store().runs("preprocess")[-1]
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == "UnreadableImagesError: 1 image cannot be read."
 
 
 def test_an_id_of_nobody(cycle: Cycle, lineage: Lineage) -> None:

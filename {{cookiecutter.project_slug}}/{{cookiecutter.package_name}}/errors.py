@@ -11,6 +11,11 @@ class ProjectError(Exception):
         self.remedy = remedy
         super().__init__(message)
 
+    @property
+    def without_ids(self) -> str | None:
+        """What may be kept where others read it for years, MLflow for example; None if it may name a subject."""
+        return str(self)
+
 
 class SettingsError(ProjectError):
     """params.yaml holds a key or a value that the pipeline cannot work with."""
@@ -33,7 +38,11 @@ class AbandonedError(ProjectError):
 
 
 class DataError(ProjectError):
-    """The data cannot be used as they are."""
+    """The data cannot be used as they are. The message may name records, subjects, and files called after them."""
+
+    @property
+    def without_ids(self) -> str | None:
+        return None
 
 
 class UnreadableImagesError(DataError):
@@ -47,6 +56,10 @@ class UnreadableImagesError(DataError):
             f"{len(reasons)} image{'s' * (len(reasons) > 1)} cannot be read: {self.shown}. Mend or remove them, or "
             "leave them out with data.on_bad_record=skip."
         )
+
+    @property
+    def without_ids(self) -> str | None:
+        return f"{len(self.reasons)} image{'s' * (len(self.reasons) > 1)} cannot be read."
 
 
 class NetworkError(ProjectError):
@@ -71,6 +84,10 @@ class TrackerError(LineageError):
 
 class DispatchError(ProjectError):
     """A stage cannot be sent to SageMaker, or its job did not bring back what it must."""
+
+    @property
+    def without_ids(self) -> str | None:
+        return str(self).partition(": ")[0]  # what follows are words of the job, and of the stage in it
 
 
 class ConsentError(ProjectError):

@@ -1,9 +1,11 @@
-"""Where the bytes of an object lie: cache, remote with all its versions, MLflow, folders; and how each is deleted."""
+"""Where this project keeps what names some subjects: cache, remote with all its versions, MLflow, its own folders; and
+how each copy is deleted. Where it keeps nothing, or cannot delete, beyond.py looks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -11,17 +13,22 @@ from typing import Any
 from ..audit.logged import NAME
 from ..errors import LineageError, TrackerError
 from ..lineage.facts import DATASET, RAW
+from ..lineage.tracking import local_path
 from ..proof.case import Evidence
 from ..proof.erasures import FOLDER
-from .holders import Holder, Holders, files_that_hold
+from .holders import Holder, Holders
+from .search import CODE, NO_TEXT, Search, UnsearchableError
+from .spellings import Hit
+
+REMOVED = "removed: it named somebody who was erased"
 
 
 @dataclass(frozen=True)
 class Copy:
     """One place that holds the bytes."""
 
-    kind: str  # "file", "remote", "artifact"
-    place: str  # a path; the path in the remote's file system; the URI of the artifacts of a run
+    kind: str  # "file", "remote", "artifact", "tag"
+    place: str  # a path; the path in the remote's file system; the URI of the artifacts of a run; run and tag
     what: str  # of the project: data/processed/shards/....parquet
     version: str | None = None  # of an object in a bucket that keeps versions
     locked_until: str | None = None  # by S3 Object Lock: cannot be deleted before
@@ -33,22 +40,81 @@ class Copy:
         return f"{self.place}{version}{lock}"
 
 
-def find(evidence: Evidence, holders: Holders, ids: list[str]) -> list[Copy]:
-    """Every copy of the holders that this project knows of. Raises LineageError if a place cannot be looked at."""
-    copies = [copy for holder in {h.md5: h for h in holders.found}.values() for copy in _of_object(evidence, holder)]
-    folders = {
-        evidence.root / RAW: RAW,
-        evidence.root / DATASET: DATASET,
-        evidence.root / FOLDER: "what is left of manifests",
-        evidence.main / ".dvc" / "tmp" / "kept": "kept between executions",
-        evidence.main / ".dvc" / "tmp" / "exps": "temporary experiments",
-    }
-    for folder, what in folders.items():
-        copies += [Copy("file", str(path), what) for path in files_that_hold(folder, ids)]
+@dataclass
+class Found:
+    """The copies of what names some subjects, and what else was seen on the way."""
+
+    copies: list[Copy] = field(default_factory=list)
+    maybe: list[str] = field(default_factory=list)  # what may name them, or something else
+    unknown: list[str] = field(default_factory=list)  # what could not be looked into
+    left: list[str] = field(default_factory=list)  # what names them and cannot be deleted
+    missing: list[Holder] = field(default_factory=list)  # what the remote should have, and has not
+
+    def add(self, hit: Hit, copy: Copy) -> None:
+        """A copy if somebody is named for certain, else something to look at."""
+        if hit is Hit.SURE:
+            self.copies.append(copy)
+        elif hit is Hit.MAYBE:
+            self.maybe.append(f"{copy.what}: {copy.title}")
+
+
+def find(evidence: Evidence, holders: Holders, search: Search) -> Found:
+    """Every copy that this project knows of. Raises LineageError if a place cannot be asked."""
+    found = Found()
+    for holder in {h.md5: h for h in holders.found}.values():
+        found.copies += _of_object(evidence, holder)
+    for holder in holders.found:
+        if _should_be_in_remote(evidence, holder):
+            found.missing.append(holder)
+            found.unknown.append(
+                f"{holder.path} ({holder.md5}) was pushed and is not in the remote: nobody knows where that copy is"
+            )
+    for folder, what in _folders(evidence).items():
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
+            if not path.is_file() or path.suffix in CODE or path.is_relative_to(notes_folder(evidence)):
+                continue
+            try:
+                hit = max(search.in_text(str(path.relative_to(folder))), search.in_path(path))
+                found.add(hit, Copy("file", str(path), what))
+            except UnsearchableError as error:
+                found.unknown.append(str(error))
     audits = evidence.main / ".dvc" / "tmp" / "kept" / "audit"
-    manifests = {holder.md5 for holder in holders.found}
-    copies += [Copy("file", str(path), "kept for audits") for path in audits.glob("*") if path.name in manifests]
-    return [*copies, *_artifacts(evidence, set(holders.datasets))]
+    manifests, known = {holder.md5 for holder in holders.found}, {copy.place for copy in found.copies}
+    kept = [path for path in audits.glob("*") if path.name in manifests and str(path) not in known]
+    found.copies += [Copy("file", str(path), "kept for audits") for path in kept]
+    _in_mlflow(evidence, set(holders.datasets), search, found)
+    return found
+
+
+def notes_folder(evidence: Evidence) -> Path:
+    """Where erasures that were begun are noted, with the ids."""
+    return evidence.main / ".dvc" / "tmp" / "erasures"
+
+
+def _folders(evidence: Evidence) -> dict[Path, str]:
+    """Where the project itself writes what may name a subject, here and in the other worktrees."""
+    own = evidence.main / ".dvc" / "tmp"
+    folders = {
+        own: "notes of DVC and of stages, logs of experiments, what is kept between executions",
+        evidence.objects.cache_folder / "runs": "the run cache of DVC",
+    }
+    prefix = evidence.history.prefix
+    for line in evidence.history.git.lines("worktree", "list", "--porcelain"):
+        if line.startswith("worktree "):
+            tree = Path(line.removeprefix("worktree ")) / prefix
+            folders |= {tree / RAW: RAW, tree / DATASET: DATASET, tree / FOLDER: "what is left of manifests"}
+    return folders
+
+
+def _should_be_in_remote(evidence: Evidence, holder: Holder) -> bool:
+    """Whether the remote lacks an object although it was given its folder, and no erasure says that it took it."""
+    objects = evidence.objects
+    if (
+        objects.held([holder.md5])[holder.md5].size is not None
+        or objects.held([holder.folder])[holder.folder].size is None
+    ):
+        return False
+    return evidence.erasures.named(holder.md5) is None
 
 
 def _of_object(evidence: Evidence, holder: Holder) -> Iterator[Copy]:
@@ -95,15 +161,28 @@ def _locked_until(s3: Any, place: str, version: str | None) -> str | None:
     return until.astimezone(UTC).isoformat() if until else None
 
 
-def _artifacts(evidence: Evidence, datasets: set[str]) -> Iterator[Copy]:
-    """The manifests that runs have logged."""
+def _in_mlflow(evidence: Evidence, datasets: set[str], search: Search, found: Found) -> None:
+    """The manifests that runs have logged, their other artifacts as far as these lie here, and their tags."""
     for run_id, run in evidence.store.runs.items():
-        if run.data.tags.get("dvc_data_md5") not in datasets:
-            continue
-        with evidence.store.asked(f"list the artifacts of run {run_id}"):
-            names = {item.path for item in _repository(run.info.artifact_uri).list_artifacts()}
-        if NAME in names:
-            yield Copy("artifact", run.info.artifact_uri, f"{NAME} of run {run_id}")
+        uri = run.info.artifact_uri
+        if run.data.tags.get("dvc_data_md5") in datasets:
+            with evidence.store.asked(f"list the artifacts of run {run_id}"):
+                names = {item.path for item in _repository(uri).list_artifacts()}
+            if NAME in names:
+                found.copies.append(Copy("artifact", uri, f"{NAME} of run {run_id}"))
+        folder = local_path(uri)
+        for path in sorted(folder.rglob("*")) if folder and folder.is_dir() else []:
+            if path.is_file() and path.name != NAME and path.suffix not in (*CODE, *NO_TEXT):
+                found.add(search.in_path(path), Copy("file", str(path), f"artifact of run {run_id}"))
+        for key, value in run.data.tags.items():
+            copy = Copy("tag", f"{run_id} {key}", "tag of a run")
+            if run.info.lifecycle_stage == "active":
+                found.add(search.in_text(value), copy)
+            elif search.in_text(value):
+                found.left.append(f"tag {key} of the deleted run {run_id}: `mlflow gc` takes it away")
+        for key, value in run.data.params.items():
+            if search.in_text(value):
+                found.left.append(f"parameter {key} of run {run_id}: MLflow changes none; delete the run, `mlflow gc`")
 
 
 def delete(evidence: Evidence, copy: Copy) -> None:
@@ -111,6 +190,9 @@ def delete(evidence: Evidence, copy: Copy) -> None:
     try:
         if copy.kind == "file":
             Path(copy.place).unlink(missing_ok=True)
+        elif copy.kind == "tag":
+            run_id, _, key = copy.place.partition(" ")
+            evidence.store.client.set_tag(run_id, key, REMOVED)
         elif copy.kind == "artifact":
             repository = _repository(copy.place)
             if NAME in {item.path for item in repository.list_artifacts()}:

@@ -1,7 +1,8 @@
-"""Plans an erasure, and does it: first the tombstone, then a note of every step, then the deleting.
+"""Plans an erasure, and does it: first the notes, then the tombstone, then the deleting.
 
 Whatever it is killed at, what is gone has a tombstone in Git, and what is left is in the notes, from which the erasure
-goes on. The notes hold ids of subjects; they lie in .dvc/tmp, and go when all is done.
+goes on: it looks for everything once more, so that what was out of reach before is found when it is back. The notes
+hold ids of subjects; they lie in .dvc/tmp, and go when all is done.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import secrets
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,8 +29,15 @@ from ..proof.case import Evidence
 from ..proof.dataset import subject_tree
 from ..proof.erasures import FOLDER, MANIFESTS, TOMBSTONE
 from ..proof.tombstones import SCHEMA
-from .copies import Copy, delete, find
+from . import beyond
+from .copies import Copy, delete, find, notes_folder
 from .holders import Holder, Holders
+from .search import Search
+
+
+def new_id() -> str:
+    """A name for an erasure."""
+    return f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(3)}"
 
 
 @dataclass
@@ -40,20 +49,31 @@ class Plan:
     copies: list[Copy]
     models: list[str]  # trained on them; they stay
     not_restorable: list[str]  # after it
-    unknown: list[str]  # what could not be looked into
+    unknown: list[str]  # what could not be looked into, or found
+    missing: list[Holder]  # held them, and should be in the remote: nobody knows where that copy is
+    nowhere: dict[str, str]  # objects that no place has, so that nobody knows whom they hold: path by hash
+    maybe: list[str]  # what names somebody, but perhaps not them: never deleted
+    beyond: list[str]  # what names them and is not deleted here
     blocked: list[str]  # why it cannot be done now
-    id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(3)}")
+    id: str = field(default_factory=new_id)
     reason: str = ""
 
     @property
-    def datasets(self) -> list[str]:
-        return sorted({holder.folder for holder in self.holders if holder.path.startswith(f"{DATASET}/")})
+    def is_empty(self) -> bool:
+        return not (self.holders or self.copies or self.missing)
+
+    def named(self, *, accept_lost: bool) -> list[Holder]:
+        """What the tombstone may say of that it is gone, and why."""
+        if accept_lost:
+            return [*self.holders, *(holder for holder in self.missing if holder not in self.holders)]
+        missing = {holder.md5 for holder in self.missing}
+        return [holder for holder in self.holders if holder.md5 not in missing]
 
 
 def plan(evidence: Evidence, ids: list[str]) -> Plan:
     """Looks for everything that holds bytes of these subjects. Raises a ProjectError if it cannot be looked at."""
-    holders = Holders(evidence, ids)
-    copies = find(evidence, holders, ids)
+    holders, search = Holders(evidence, ids), Search(ids)
+    found = find(evidence, holders, search)
     datasets = set(holders.datasets)
     uses = [use for use in Scope(evidence).versions if use.datasets & datasets]
     models = [f"{use.name}{''.join(f' @{alias}' for alias in use.aliases)}" for use in uses]
@@ -70,31 +90,50 @@ def plan(evidence: Evidence, ids: list[str]) -> Plan:
         current = evidence.history.added("HEAD").get(RAW)
         if current in {holder.folder for holder in holders.found}:
             blocked.append(f"{RAW} holds them. Take them out there, `dvc add {RAW}`, commit, and ask again.")
-    return Plan(ids, holders.found, copies, models, lost, holders.unknown, blocked)
+    return Plan(
+        ids=ids,
+        holders=holders.found,
+        copies=found.copies,
+        models=models,
+        not_restorable=lost,
+        beyond=[*holders.beyond, *found.left, *beyond.find(evidence, search)],
+        unknown=[*holders.unknown, *found.unknown],
+        missing=found.missing,
+        nowhere=holders.nowhere,
+        maybe=[*dict.fromkeys(holders.maybe), *found.maybe],
+        blocked=blocked,
+    )
 
 
 def unfinished(evidence: Evidence) -> list[Plan]:
-    """Erasures that were begun here and not brought to their end."""
+    """Erasures that were begun here and not brought to their end. Raises LineageError if their notes are damaged."""
     found = []
-    for path in sorted(_notes(evidence).glob("*.json")):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        document["holders"] = [Holder(**item) for item in document["holders"]]
-        document["copies"] = [Copy(**item) for item in document["copies"]]
-        found.append(Plan(**document))
+    for path in sorted(notes_folder(evidence).glob("*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            document["holders"] = [Holder(**item) for item in document["holders"]]
+            document["missing"] = [Holder(**item) for item in document["missing"]]
+            document["copies"] = [Copy(**item) for item in document["copies"]]
+            found.append(Plan(**document))
+        except (ValueError, KeyError, TypeError):
+            raise LineageError(f"{path} is damaged. Delete it, and erase the subjects again by their ids.") from None
     return found
 
 
-def execute(evidence: Evidence, wanted: Plan) -> list[str]:
-    """Does what was planned. Returns what could not be deleted, in sentences; empty if all is gone.
+def execute(evidence: Evidence, wanted: Plan, *, accept_lost: bool = False) -> list[str]:
+    """Does what was planned. Returns what is left, in sentences; empty if all is gone.
 
-    Raises LineageError, before anything is deleted, if the tombstone cannot be made.
+    With `accept_lost`, what no place has any more counts as gone, in the tombstone too. Raises LineageError, before
+    anything is deleted, if it cannot be done now or the tombstone cannot be made.
     """
-    if wanted.blocked:
+    if wanted.blocked:  # begun before or not: what has come back since is in use again
         raise LineageError(wanted.blocked[0])
-    notes = _notes(evidence) / f"{wanted.id}.json"
+    if accept_lost and wanted.missing and _is_buried(evidence, wanted):
+        wanted.id = new_id()  # its tombstone does not name these
+    notes = notes_folder(evidence) / f"{wanted.id}.json"
     notes.parent.mkdir(parents=True, exist_ok=True)
     _write(notes, asdict(wanted))
-    _bury(evidence, wanted)
+    _bury(evidence, wanted, accept_lost=accept_lost)
     left = []
     for copy in wanted.copies:
         print(f"deleting {copy.title}", flush=True)
@@ -102,21 +141,55 @@ def execute(evidence: Evidence, wanted: Plan) -> list[str]:
             delete(evidence, copy)
         except LineageError as error:
             left.append(str(error))
+    if any(copy.kind == "tag" for copy in wanted.copies):
+        beyond.compact(evidence)
+    left += [] if accept_lost else wanted.unknown
     if not left:
-        notes.unlink()
-    return left
+        done = (path for path, ids in _noted(evidence) if ids <= set(wanted.ids))  # this one, and those it went on from
+        for path in done:
+            path.unlink()
+    search = Search(wanted.ids)
+    left += [*wanted.beyond, *beyond.in_database(evidence, search)]
+    return left + [f"perhaps {what}: see yourself whether this means them" for what in wanted.maybe]
 
 
-def _bury(evidence: Evidence, wanted: Plan) -> None:
+def resumed(evidence: Evidence, begun: Plan) -> Plan:
+    """How an erasure goes on: with what was noted, and what is found now. Raises as `plan` does."""
+    again = plan(evidence, begun.ids)
+    again.reason = begun.reason
+    again.copies += [copy for copy in begun.copies if copy not in again.copies]  # versions below a deleted one
+    there = {holder.md5 for holder in again.holders}
+    lost = [holder for holder in begun.missing if holder.md5 not in there]
+    again.unknown += [f"{holder.path} ({holder.md5}) is still not to be found, and held them" for holder in lost]
+    again.missing += lost
+    noted = {holder.md5 for holder in begun.holders} - {holder.md5 for holder in begun.missing}
+    if not _is_buried(evidence, begun) or there <= noted:
+        again.id = begun.id  # there is nothing that its tombstone does not name
+    return again
+
+
+def _noted(evidence: Evidence) -> Iterator[tuple[Path, set[str]]]:
+    for path in notes_folder(evidence).glob("*.json"):
+        yield path, set(json.loads(path.read_text(encoding="utf-8"))["ids"])
+
+
+def _is_buried(evidence: Evidence, wanted: Plan) -> bool:
+    path = f"{FOLDER}/{wanted.id}/{TOMBSTONE}"
+    return bool(Repository(evidence.root).lines("log", "--max-count=1", "--format=%H", "--", path))
+
+
+def _bury(evidence: Evidence, wanted: Plan, *, accept_lost: bool) -> None:
     """Writes the tombstone and what is left of the manifests, and commits both. Once for each erasure."""
     folder = evidence.root / FOLDER / wanted.id
     git = Repository(evidence.root)
-    if git.lines("log", "--max-count=1", "--format=%H", "--", f"{FOLDER}/{wanted.id}/{TOMBSTONE}"):
+    named = wanted.named(accept_lost=accept_lost)
+    if not named or _is_buried(evidence, wanted):
         return
     manifests = folder / MANIFESTS
     manifests.mkdir(parents=True, exist_ok=True)
     datasets = [
-        _redact(evidence, md5, wanted.ids, manifests / f"{md5.removesuffix('.dir')}.parquet") for md5 in wanted.datasets
+        _redact(evidence, md5, wanted.ids, manifests / f"{md5.removesuffix('.dir')}.parquet")
+        for md5 in sorted({holder.folder for holder in named if holder.path.startswith(f"{DATASET}/")})
     ]
     kept = []
     if datasets:
@@ -128,10 +201,10 @@ def _bury(evidence: Evidence, wanted: Plan) -> None:
         "id": wanted.id,
         "moment": datetime.now(UTC).isoformat(timespec="seconds"),
         "reason": wanted.reason,
-        "objects": [
-            {"md5": md5, "path": path} for md5, path in sorted({h.md5: h.path for h in wanted.holders}.items())
-        ],
-        "not_found": [],
+        "objects": _listed({holder.md5: holder.path for holder in named}),
+        "not_found": _listed(
+            wanted.nowhere | ({} if accept_lost else {each.md5: each.path for each in wanted.missing})
+        ),
         "datasets": datasets,
         "models": [name.partition(" ")[0] for name in wanted.models],
     }
@@ -166,8 +239,8 @@ def _redact(evidence: Evidence, md5: str, ids: list[str], target: Path) -> dict[
     }
 
 
-def _notes(evidence: Evidence) -> Path:
-    return evidence.main / ".dvc" / "tmp" / "erasures"
+def _listed(objects: dict[str, str]) -> list[dict[str, str]]:
+    return [{"md5": md5, "path": path} for md5, path in sorted(objects.items())]
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 from ..audit.scope import Scope
 from ..data.dataset import MANIFEST, SHARDS
 from ..data.raw import RECORDS
 from ..errors import LineageError
-from ..lineage.facts import DATASET, RAW
+from ..lineage.facts import CONSENT, DATASET, RAW
 from ..pipeline.dvcfile import locked_hash, read_lock
 from ..proof.case import Evidence
 from ..proof.erasures import FOLDER
+from .search import CODE, NO_TEXT, Search, UnsearchableError
+from .spellings import Hit
 
-TABLES = (".parquet", ".csv")
+MAYBE = " (perhaps: it may mean something else)"
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,21 @@ class Holders:
 
     def __init__(self, evidence: Evidence, ids: list[str]) -> None:
         self._evidence = evidence
-        self._ids = ids
-        self._seen: dict[str, bool] = {}
+        self._search = Search(ids)
+        self._seen: dict[str, Hit] = {}
         self.unknown: list[str] = []  # what could not be looked into
+        self.nowhere: dict[str, str] = {}  # objects that no place has any more, and nobody knows why: path by hash
+        self.maybe: list[str] = []  # what names somebody, but perhaps not them
 
     @cached_property
     def found(self) -> list[Holder]:
         """Each object once for each folder that it is in."""
         return [holder for path, md5 in sorted(self._folders) for holder in self._in_folder(path, md5)]
+
+    @cached_property
+    def beyond(self) -> list[str]:
+        """Other objects of DVC that name them, in words: an erasure does not delete those."""
+        return list(self._of_other_outputs())
 
     @property
     def datasets(self) -> list[str]:
@@ -73,6 +79,17 @@ class Holders:
         return {(path, md5) for path, md5 in [*folders, *self._cached] if md5 != "None"}
 
     @property
+    def _outputs(self) -> set[tuple[str, str]]:
+        """Path and hash of all that DVC keeps, of any commit, but for the snapshots of the consent registry."""
+        history, found = self._evidence.history, set[tuple[str, str]]()
+        commits = {state.commit for state in history.states}
+        for lock in (read_lock(self._evidence.root), *map(history.lock, commits)):
+            outs = (out for stage in lock.values() for out in stage.get("outs") or [])
+            found |= {(out["path"], out["md5"]) for out in outs if out.get("md5")}
+        found |= {item for commit in commits for item in history.added(commit).items()}
+        return {(path, md5) for path, md5 in found if path != CONSENT}
+
+    @property
     def _cached(self) -> Iterator[tuple[str, str]]:
         """What the cache holds of results that neither a commit nor a run names: of a fetch after which all failed."""
         for md5 in self._evidence.objects.cached_folders():
@@ -89,40 +106,50 @@ class Holders:
         for name, file in listing.items():
             if path == DATASET and name != MANIFEST and not name.startswith(f"{SHARDS}/"):
                 continue
-            if self._holds(name or path, file):
-                yield Holder(file, f"{path}/{name}".rstrip("/"), md5)
+            whole = f"{path}/{name}".rstrip("/")
+            hit = self._looked_into(whole, file)
+            if hit is Hit.SURE:
+                yield Holder(file, whole, md5)
+            elif hit is Hit.MAYBE:
+                self.maybe.append(f"{whole} ({file})")
 
-    def _holds(self, name: str, md5: str) -> bool:
-        if md5 in self._seen:
-            return self._seen[md5]
-        if self._evidence.objects.is_nowhere(md5):
-            found = False  # erased before, or lost: there are no bytes here
-            if self._evidence.erasures.of_object(md5) is None:
-                self.unknown.append(f"{name} ({md5}) is neither in the cache nor in the remote")
-        else:
-            with self._evidence.objects.open(md5) as file:
-                found = holds(name, file, self._ids)
-        self._seen[md5] = found
-        return found
+    def _looked_into(self, path: str, md5: str) -> Hit:
+        if md5 not in self._seen:
+            self._seen[md5] = self._look_into(path, md5)
+        return self._seen[md5]
 
+    def _look_into(self, path: str, md5: str) -> Hit:
+        objects, erasures = self._evidence.objects, self._evidence.erasures
+        if objects.is_nowhere(md5):  # erased before, or lost: there are no bytes here
+            if erasures.stated(md5) is None:
+                self.unknown.append(f"{path} ({md5}) is neither in the cache nor in the remote")
+                self.nowhere[md5] = path
+            return Hit.NO
+        try:
+            with objects.open(md5) as file:
+                return self._search.in_file(path, file)
+        except UnsearchableError as error:
+            self.unknown.append(f"{path} ({md5}): {error}")
+            return Hit.NO
 
-def holds(name: str, file: Any, ids: list[str]) -> bool:
-    """Whether a file names any of the subjects: a Parquet file in its column subject_id, any other as a word."""
-    import pyarrow.parquet as pq
-
-    if name.endswith(".parquet") and "subject_id" in pq.read_schema(file).names:
-        file.seek(0)
-        return bool(pq.read_table(file, columns=["subject_id"], filters=[("subject_id", "in", ids)]).num_rows)
-    file.seek(0)
-    words = b"|".join(re.escape(subject_id.encode()) for subject_id in ids)
-    return re.search(rb"(?<!\w)(?:" + words + rb")(?!\w)", file.read()) is not None
-
-
-def files_that_hold(folder: Path, ids: list[str]) -> Iterator[Path]:
-    """The tables below a folder of this machine that hold any of the subjects."""
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
-        if path.suffix not in TABLES or not path.is_file():
-            continue
-        with path.open("rb") as file:
-            if holds(path.name, file, ids):
-                yield path
+    def _of_other_outputs(self) -> Iterator[str]:
+        """What else DVC keeps, of any commit, that names them: outputs that an erasure does not delete."""
+        objects, seen = self._evidence.objects, set[str]()
+        for path, md5 in sorted(self._outputs - self._folders):
+            try:
+                listing = objects.listing(md5) if md5.endswith(".dir") else {"": md5}
+            except LineageError:
+                continue  # it was never pushed and is not here any more: nobody can look
+            for name, file in listing.items():
+                whole = f"{path}/{name}".rstrip("/")
+                hit = self._search.in_text(whole)
+                if (
+                    not hit
+                    and file not in seen
+                    and not whole.endswith((*NO_TEXT, *CODE))
+                    and not objects.is_nowhere(file)
+                ):
+                    seen.add(file)
+                    hit = self._looked_into(whole, file)
+                if hit:
+                    yield f"{whole}, object {file} of DVC{MAYBE * (hit is Hit.MAYBE)}"

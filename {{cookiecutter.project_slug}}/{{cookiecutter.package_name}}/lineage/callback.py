@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
-from ..errors import LineageError
+from ..errors import LineageError, ProjectError
 from ..pipeline.callbacks import Callback, Execution
 from .anchor import main_root
 from .facts import DATASET, RUN_RECORD, Facts, environment_facts, facts_at_end, facts_at_start, read_run_record
@@ -94,7 +96,7 @@ class MLflowCallback(Callback):
             self._flush()
             if execution.is_in_job:
                 return  # who sent it tells the reason, and closes the run
-            self._tracker.tags(self._run_id, {"error": f"{type(error).__name__}: {error}"[:5000]})
+            self._tracker.tags(self._run_id, {"error": _without_ids(error)[:5000]})
             self._tracker.end(self._run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         except LineageError as failure:  # the error itself matters more
             print(f"{execution.stage.name}: {failure}", file=sys.stderr)
@@ -127,6 +129,21 @@ class MLflowCallback(Callback):
         except LineageError as failure:
             del self._pending[:-PENDING_METRICS]
             print(f"warning: {failure}. It is tried again with the next metric.", file=sys.stderr)
+
+
+def _without_ids(error: BaseException) -> str:
+    """What went wrong, and where, for a store in which it stays. Whom it is about, only the terminal says."""
+    kind = type(error).__name__
+    said = error.without_ids if isinstance(error, ProjectError) else None
+    if isinstance(error, KeyboardInterrupt):
+        said = str(error)  # our own words
+    if isinstance(error, OSError) and error.strerror:
+        said = error.strerror  # the file may be called after somebody
+    if said is not None:
+        return f"{kind}: {said}"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return f"{kind}{place}: the terminal, or the log of the job, says more"
 
 
 def _identity(tracker: Tracker, run_id: str, facts: Facts) -> dict[str, Any]:

@@ -94,6 +94,16 @@ class Objects:
         path = Path(self._cache.oid_to_path(md5))
         return path if path.is_file() else None
 
+    @property
+    def cache_folder(self) -> Path:
+        """Where DVC keeps its cache: objects, and what it knows of earlier executions."""
+        return Path(self._repo.cache.local_cache_dir)
+
+    @property
+    def site_cache(self) -> Path:
+        """Where DVC keeps what it knows of this project's files, outside of it."""
+        return Path(self._repo.site_cache_dir)
+
     def cached_folders(self) -> list[str]:
         """The folders whose listings the cache holds, by hash."""
         return sorted(f"{path.parent.name}{path.name}" for path in Path(self._cache.path).glob("??/*.dir"))

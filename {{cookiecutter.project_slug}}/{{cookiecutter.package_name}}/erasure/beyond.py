@@ -1,0 +1,113 @@
+"""What names some subjects, and erase does not delete: Git's history, files of people, databases. It is listed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..lineage.facts import CONSENT, DATASET, RAW
+from ..lineage.tracking import SQLITE
+from ..pipeline.dvcfile import PARAMS_FILE
+from ..proof.blobs import Blobs
+from ..proof.case import Evidence
+from ..proof.erasures import FOLDER
+from ..settings import load_settings
+from .search import CODE, NO_TEXT, Search, UnsearchableError
+from .spellings import Hit
+
+AT_ONCE = 200  # files of Git in memory
+MAYBE = " (perhaps: it may mean something else)"
+OWN = (RAW, DATASET, FOLDER, ".dvc", "mlartifacts", "mlruns")  # copies.py looks into these
+
+
+def find(evidence: Evidence, search: Search) -> Iterator[str]:
+    """All of it, in words that say where it is and what to do."""
+    yield from _in_git(evidence, search)
+    yield from _in_workspace(evidence, search)
+    yield from _beside_dvc(evidence, search)
+
+
+def in_database(evidence: Evidence, search: Search) -> list[str]:
+    """What the embedded MLflow store still holds, freed pages included, after everything that can go has gone."""
+    if not evidence.store.uri.startswith(SQLITE):
+        return []
+    path = Path(evidence.store.uri.removeprefix(SQLITE))
+    if path.exists() and search.in_path(path) is Hit.SURE:
+        return [f"{path} names them in something else than a tag: `mlflow ui` shows it"]
+    return []
+
+
+def compact(evidence: Evidence) -> None:
+    """Lets SQLite write over what was deleted: it keeps the bytes otherwise."""
+    if not evidence.store.uri.startswith(SQLITE):
+        return
+    import sqlite3
+    from contextlib import closing, suppress
+
+    with suppress(sqlite3.Error), closing(sqlite3.connect(evidence.store.uri.removeprefix(SQLITE))) as store:
+        store.execute("VACUUM")  # if somebody else has it open, in_database finds what is left
+
+
+def _in_git(evidence: Evidence, search: Search) -> Iterator[str]:
+    """Files of any commit, stash or experiment, staged ones too, and messages of commits."""
+    git = evidence.history.git
+    listed = [line.partition(" ") for line in git.must("rev-list", "--objects", "--all", "--reflog", "HEAD")]
+    staged = [line.partition("\t") for line in git.lines("ls-files", "--stage", "--full-name")]
+    named = {blob: path for blob, _, path in listed if path} | {meta.split()[1]: path for meta, _, path in staged}
+    advice = "in Git's history: `git filter-repo` takes it out, in every clone"
+    searched = [(blob, path) for blob, path in named.items() if not path.endswith((*CODE, *NO_TEXT))]
+    for path in sorted({path for path in named.values() if search.in_text(path)}):
+        yield f"the name {path}, {advice}"
+    for first in range(0, len(searched), AT_ONCE):
+        blobs = Blobs(evidence.root)
+        for blob, path in searched[first : first + AT_ONCE]:
+            hit = _in_data(search, path, blobs.get(blob) or b"")
+            if hit:
+                yield f"{path} ({blob[:12]}), {advice}{MAYBE * (hit is Hit.MAYBE)}"
+    messages = "\n".join(git.must("log", "--all", "--reflog", "--format=%B"))
+    if hit := search.in_text(messages):
+        yield f"the message of a commit, {advice}{MAYBE * (hit is Hit.MAYBE)}"
+
+
+def _in_data(search: Search, name: str, data: bytes) -> Hit:
+    import io
+
+    try:
+        return search.in_file(name, io.BytesIO(data))
+    except UnsearchableError:
+        return search.in_file(name.rpartition("/")[2], io.BytesIO(b"\0" + data))  # as it is, not unpacked
+
+
+def _in_workspace(evidence: Evidence, search: Search) -> Iterator[str]:
+    """Files of the project's folder that Git does not track, or not as they are: those of people."""
+    git = evidence.history.git
+    listed = git.run("ls-files", "--others", "--modified", "-z") or ""
+    registry = load_settings(evidence.root / PARAMS_FILE).privacy.registry
+    kept = {CONSENT, registry.path if registry else None}
+    environment = Path(sys.prefix)
+    for name in sorted(set(filter(None, listed.split("\0")))):
+        path = evidence.root / name
+        is_own = name.startswith((*(f"{own}/" for own in OWN), "mlflow.db"))
+        if name in kept or is_own or path.is_relative_to(environment) or not path.is_file():
+            continue
+        hit = search.in_text(name)
+        try:
+            if hit < Hit.SURE and path.suffix not in (*CODE, *NO_TEXT) and "__pycache__" not in path.parts:
+                hit = max(hit, search.in_path(path))
+        except UnsearchableError as error:
+            yield f"{name}, perhaps: {error}"
+        if hit:
+            yield f"{name}, a file of yours: delete it{MAYBE * (hit is Hit.MAYBE)}"
+
+
+def _beside_dvc(evidence: Evidence, search: Search) -> Iterator[str]:
+    """What DVC notes of names of files, outside of the project."""
+    folder = evidence.objects.site_cache
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
+        try:
+            if path.is_file() and search.in_path(path) is Hit.SURE:
+                yield f"{path}, a note of DVC's: delete {folder}, DVC makes it again"
+                return
+        except UnsearchableError:
+            continue
