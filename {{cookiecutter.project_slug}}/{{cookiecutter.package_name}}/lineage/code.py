@@ -10,7 +10,7 @@ from .hashes import hash_file
 
 PACKAGE = Path(__file__).resolve().parents[1].name
 FOLDERS = (PACKAGE, "conf", "hydra_plugins")
-FILES = ("dvc.yaml", "requirements.lock")
+FILES = ("requirements.lock",)
 RUN_FROM = (PACKAGE, "hydra_plugins", ":(glob)*.py", ":(glob)*.so", ":(glob)*.pyd", ":(glob)*.pth")  # for Git
 COMPILED_OR_NOT = (".py", ".so", ".pyd", ".pth")
 GONE = "deleted"
@@ -21,9 +21,9 @@ LIMIT = 5000  # characters; MLflow cuts a tag of a run at 8000
 def takes_part(path: str) -> bool:
     """Whether a file of the project, by its path there, could change what a run does.
 
-    That is all below the package, conf/ and hydra_plugins/, dvc.yaml, requirements.lock, every .pth file, and Python
-    files beside the package (`sitecustomize.py`, `torch.py`): stages run with the project's root on their path.
-    Documentation, tests and scripts are not read by any stage.
+    That is all below the package, conf/ and hydra_plugins/, requirements.lock, every .pth file, and Python files beside
+    the package (`sitecustomize.py`, `torch.py`): stages run with the project's root on their path. Documentation, tests
+    and scripts are not read by any stage; what dvc.yaml says is compared entry by entry.
     """
     where = PurePosixPath(path)
     beside = len(where.parts) == 1 and is_code(path)

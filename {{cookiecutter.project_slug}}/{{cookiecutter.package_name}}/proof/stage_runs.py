@@ -19,22 +19,23 @@ MANY = 8  # questions, after which all runs of the project are read at once
 
 def training_run(case: Case) -> Run:
     """The run that trained the model. Raises LineageError if there is none."""
-    record = case.document["training_run"]
-    run = store_of_training(case).run(record["run_id"]) if record.get("run_id") else None
+    run = store_of_training(case).run(case.document["training_run"]["run_id"])
     if run is None:
         raise LineageError("there is no training run to compare with.")
     return run
 
 
 def store_of_training(case: Case) -> Store:
-    """The store that holds the training run."""
+    """The store that holds the training run. Raises LineageError if the model was trained without one."""
+    if not case.document["training_run"].get("run_id"):
+        raise LineageError("the model was trained without a tracker: no run was ever logged.")
     return case.evidence.store_at(case.document["training_run"]["tracking_uri"])
 
 
 def runs_after(case: Case, stage: str) -> list[tuple[Store, Run]]:
     """The finished runs of a stage after training, oldest first, in the store of the training and in that of today."""
-    run_id = str(case.document["training_run"]["run_id"])
     stores = dict.fromkeys((store_of_training(case), case.evidence.store))
+    run_id = str(case.document["training_run"]["run_id"])
     return [(store, run) for store in stores for run in _finished(store, stage, "training_run_id", run_id)]
 
 

@@ -18,6 +18,7 @@ from ..history import LINEAGE
 from ..recompute import Tally
 from ..stage_runs import history, runs_after, runs_of_preprocess, store_of_training, training_run
 from .code_of_run import compare_changed
+from .commit import compare_data_names
 from .registry import compare_dataset_inputs
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from ..store import Store
 
-BESIDE = {"data_git_commit_id"}  # a parameter that is no setting: the link `training run` compares it
+BESIDE = {"data_git_commit_id"}  # a parameter that is no setting
 OF_MACHINE = "system/"  # what MLflow itself measures, if it is asked to
 
 
@@ -34,12 +35,8 @@ def parameters(case: Case) -> Tally:
     tally = Tally()
     run = training_run(case)
     _compare_params(case, run, "train", tally)
-    if commit := run.data.params.get("data_git_commit_id"):
-        stated = run.data.tags.get("data_git_commit_id")
-        # `link` may have found an older commit since
-        known = case.history.resolve(commit) is not None or case.history.is_shallow
-        tally.equal(f"data_git_commit_id of run {run.info.run_id}", commit if known else "in no commit", commit, "Git")
-        tally.equal(f"data_git_commit_id of run {run.info.run_id}", bool(stated), True, "its tags")
+    named = {key: value for key, value in run.data.params.items() if key in BESIDE}
+    compare_data_names(case, tally, named, f"a parameter of run {run.info.run_id}")
     runs = [run for _, run in runs_after(case, "evaluate")]
     if runs and not any(_has_params(case, run, "evaluate") for run in runs):
         _compare_params(case, runs[-1], "evaluate", tally)
@@ -77,9 +74,13 @@ def other_runs(case: Case) -> Tally:
     before = [run for _, run in runs_of_preprocess(case)]
     of_raw = [run for run in before if run.data.tags.get("dvc_raw_md5") == made["dvc_raw_md5"]]
     _compare_best(case, of_raw or before, made, None, tally)
+    none = [] if before else ["preprocess"]
     for stage, context in (("evaluate", "evaluation"), ("register", "register")):
         runs = [run for _, run in runs_after(case, stage)]
         _compare_best(case, runs, used, context, tally)
+        none += [] if runs else [stage]
+    if none:
+        tally.note = f"; MLflow holds no run of {', '.join(none)} for this model"
     if case.version is not None and (run_id := case.version.tags.get("register_run_id")):
         run = case.evidence.store.run(run_id)
         tally.equal(f"the stage of run {run_id}", run and run.data.tags.get("dvc_stage"), "register", "the version")

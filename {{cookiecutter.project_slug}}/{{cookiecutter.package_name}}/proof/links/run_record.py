@@ -14,6 +14,7 @@ from ...errors import LineageError
 from ...lineage.facts import DATASET, MODEL, RUN_RECORD
 from ...pipeline.dvcfile import Lock, locked_hash
 from ..case import Case
+from ..dataset import describe
 from ..history import DVC_LOCK, LINEAGE
 from ..recompute import Tally
 
@@ -34,8 +35,11 @@ def run_record(case: Case) -> Tally:
     if stated := record.get("model_sha256"):
         made, kept = f"SHA-256 {stated}", f"SHA-256 {case.document['model']['sha256']}"
         tally.equal(f"{MODEL} that the run made", made, kept, LINEAGE)
-    _compare_scores(case, record.get("best") or {}, tally)
-    _look_for_twins(case, tally)
+    try:
+        _compare_scores(case, record.get("best") or {}, tally)
+        _look_for_twins(case, tally)
+    except LineageError as error:  # what was found so far stands
+        tally.unknown.append(str(error))
     return tally
 
 
@@ -63,10 +67,10 @@ def _compare_scores(case: Case, best: dict[str, Any], tally: Tally) -> None:
 
 
 def _look_for_twins(case: Case, tally: Tally) -> None:
-    """Whether the same weights are said to come from another dataset as well: then one of the two is not true.
+    """Whether the same weights are said to come from another dataset as well.
 
-    It is, where both have the same records to train and to choose by. Another entry counts only if the record of its
-    run agrees with it.
+    Both can be true only where the two have the same records to train and to choose by. An entry of dvc.lock counts
+    only if the record of its run agrees with it.
     """
     weights, data = locked_hash(case.lock["train"], "outs", MODEL), locked_hash(case.lock["train"], "deps", DATASET)
     if weights is None or data is None:
@@ -81,12 +85,14 @@ def _look_for_twins(case: Case, tally: Tally) -> None:
             continue
         seen.add(other)
         tally.looked_at += 1
-        if _learned_from(case, other) == _learned_from(case, data):
+        mine, others = _learned_from(case, data), _learned_from(case, other)
+        if mine is not None and mine == others:
             tally.note += f"; dataset {other} gave the same weights: its records to train on are the same"
         else:
+            known = "which has other records to train on" if mine and others else "some of whose records were erased"
             tally.unknown.append(
-                f"commit {commit[:12]} says that the same weights come from dataset {other}, which has other records "
-                "to train on. Which is true only making them once more can show: `lineage verify --reproduce`"
+                f"commit {commit[:12]} says that the same weights come from dataset {other}, {known}. "
+                "Which is true only making them once more can show: `lineage verify --reproduce`"
             )
 
 
@@ -99,12 +105,15 @@ def _is_meant(case: Case, lock: Lock, data: str) -> bool:
     return bool(read == data and made == case.document["model"]["sha256"])
 
 
-def _learned_from(case: Case, md5: str) -> set[tuple[Any, ...]]:
-    """The records of a dataset version that a training sees, by their content."""
+def _learned_from(case: Case, md5: str) -> set[tuple[Any, ...]] | None:
+    """The records of a dataset version that a training sees, by their content; None if some of them were erased."""
     import pyarrow.parquet as pq
 
     objects, columns = case.evidence.objects, ["record_id", "split", "label", "content_sha256"]
     with tempfile.TemporaryDirectory() as scratch:
-        manifest = objects.verified(objects.listing(md5)[MANIFEST], Path(scratch))
+        erased = case.evidence.erasures.of_dataset(md5)
+        manifest = objects.verified(erased.redacted if erased else objects.listing(md5)[MANIFEST], Path(scratch))
         table = pq.read_table(manifest, columns=columns, filters=[("split", "in", LEARNED_FROM)])
+    if erased and table.num_rows != sum(describe(objects, md5)["records"].get(split, 0) for split in LEARNED_FROM):
+        return None
     return set(zip(*(table[name].to_pylist() for name in columns), strict=True))

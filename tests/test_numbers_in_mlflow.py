@@ -1,0 +1,101 @@
+"""Every name that the manual lists under "What is in MLflow", changed behind MLflow's back."""
+
+from __future__ import annotations
+
+import shutil
+
+from baked import Project
+from command import Lineage
+from damage import SECOND, run_artifact, training_run
+
+OF_STAGE = "run_uuid IN (SELECT run_uuid FROM tags WHERE key = 'dvc_stage' AND value = '{}')"
+INPUT = "SELECT input_uuid FROM inputs WHERE destination_id = '{run}'"
+# the link that finds it, and the statements
+CHANGES = {
+    "all metrics": (
+        "metrics in MLflow",
+        ["UPDATE latest_metrics SET value = 0.999", "UPDATE metrics SET value = 0.999"],
+    ),
+    "the last metrics only": ("metrics in MLflow", ["UPDATE latest_metrics SET value = 0.999 WHERE key = 'val_loss'"]),
+    "one epoch": (
+        "metrics in MLflow",
+        ["UPDATE metrics SET value = 0.1 WHERE key = 'train_loss' AND run_uuid = '{run}'"],
+    ),
+    "a further epoch": (
+        "metrics in MLflow",
+        [
+            "INSERT INTO metrics SELECT key, 0.01, timestamp, run_uuid, 77, is_nan FROM metrics "
+            "WHERE key = 'train_loss' AND run_uuid = '{run}'"
+        ],
+    ),
+    "the test scores": ("metrics in MLflow", ["UPDATE latest_metrics SET value = 1.0 WHERE key = 'test_accuracy'"]),
+    "the counts": ("metrics in MLflow", ["UPDATE latest_metrics SET value = 1.0 WHERE key = 'train_records'"]),
+    "a parameter of another group": ("parameters in MLflow", ["INSERT INTO params VALUES ('evil.key', '1', '{run}')"]),
+    "a parameter of evaluate": (
+        "parameters in MLflow",
+        [f"UPDATE params SET value = '9' WHERE key = 'train.lr' AND {OF_STAGE.format('evaluate')}"],
+    ),
+    "another dataset of another kind": (
+        "training run",
+        [
+            "INSERT INTO datasets SELECT 'x', experiment_id, name, 'abc', 'local', '{{}}', '{{}}', '{{}}' "
+            "FROM datasets LIMIT 1",
+            "INSERT INTO inputs (input_uuid, source_type, source_id, destination_type, destination_id, step) "
+            "VALUES ('y', 'DATASET', 'x', 'RUN', '{run}', 0)",
+        ],
+    ),
+    "the source of the dataset": (
+        "training run",
+        ["""UPDATE datasets SET dataset_source = replace(dataset_source, '"sha256": "', '"sha256": "0')"""],
+    ),
+    "what the dataset was for": (
+        "training run",
+        [f"UPDATE input_tags SET value = 'x' WHERE input_uuid IN ({INPUT})"],
+    ),
+    "the data commit": ("training run", ["UPDATE tags SET value = '{root}' WHERE key = 'data_git_commit_id'"]),
+    "the run of evaluate": (
+        "other runs",
+        [f"UPDATE tags SET value = '{'0' * 32}' WHERE key = 'dvc_model_md5' AND {OF_STAGE.format('evaluate')}"],
+    ),
+    "the run of preprocess": (
+        "other runs",
+        [f"UPDATE tags SET value = '{'0' * 32}' WHERE key = 'dvc_raw_md5' AND {OF_STAGE.format('preprocess')}"],
+    ),
+}
+
+
+def test_every_number_is_compared(project: Project, lineage: Lineage) -> None:
+    run, store = training_run(project), project.root / "mlflow.db"
+    root = project.git("rev-list", "--max-parents=0", "HEAD")
+    shutil.copyfile(store, store.with_name("kept.db"))
+    found = {}
+    for what, (link, statements) in CHANGES.items():
+        assert sum(project.sql(statement.format(run=run, root=root)) for statement in statements) > 0, what
+        proof = lineage.verify(project, SECOND)
+        found[what] = (proof.state, link in proof.not_passed)
+        shutil.copyfile(store.with_name("kept.db"), store)
+    assert found == dict.fromkeys(CHANGES, ("FAIL", True))
+
+
+def test_every_logged_file_is_compared(project: Project, lineage: Lineage) -> None:
+    files = {
+        "packages.txt": "environment",
+        "run.json": "training run",
+        "metrics/train.json": "training run",
+        "plots/training.csv": "training run",
+        "manifest.parquet": "dataset",
+    }
+    for name, link in files.items():
+        path = run_artifact(project, name)
+        right = path.read_bytes()
+        path.write_bytes(right + (b"evil==1.0\n" if name == "packages.txt" else b"\n"))
+        assert list(lineage.verify(project, SECOND).not_passed) == [link], name
+        path.write_bytes(right)
+    assert lineage.verify(project, SECOND).not_passed == {}
+
+
+def test_numbers_of_ones_own_are_named_and_not_taken_for_proved(project: Project, lineage: Lineage) -> None:
+    project.store().client.log_metric(training_run(project), "my_score", 1.0)
+    proof = lineage.verify(project, SECOND)
+    assert proof.not_passed == {}
+    assert "not compared, because no file of DVC holds them: my_score" in proof.link("metrics in MLflow")["text"]

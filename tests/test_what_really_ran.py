@@ -1,0 +1,128 @@
+"""A model whose history says something else than what its run worked with: code, data, weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from baked import Project
+from command import Lineage
+from damage import WEIGHTS, overwrite, training_run
+
+RUNNER, REGISTRY = "traceable_digits/pipeline/runner.py", "traceable_digits/lineage/registry.py"
+PAGES, BESIDE = "traceable_digits/pages.py", "sitecustomize.py"
+EDITED = (RUNNER, REGISTRY, PAGES, BESIDE, "README.md")
+
+
+def _publish(project: Project, lineage: Lineage, message: str) -> None:
+    project.commit(message)
+    project.git("push", "--quiet", "--force", "origin", "main")
+    project.dvc("push", "--quiet")
+    lineage(project, "link")
+
+
+@pytest.fixture(scope="module")
+def half(linked: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A third model on half of the data, made while framework files were edited. Nothing of it is committed yet.
+
+    `pages.py` was edited while preprocess ran only, the others while the rest did.
+    """
+    project = linked.copy(tmp_path_factory.mktemp("half"))
+    project.compose("train=debug", "data.fraction=0.5")
+
+    def edit(name: str) -> None:
+        with (project.root / name).open("a") as file:
+            file.write("\n# edited\n")
+
+    edit(PAGES)
+    project.dvc("repro", "preprocess")
+    project.git("checkout", "--quiet", "--", PAGES)
+    for name in EDITED:
+        if name != PAGES:
+            edit(name)
+    project.dvc("repro")
+    yield project
+
+
+def _as_it_ran(project: Project, *, without: str = "") -> None:
+    """Leaves the files as they were while their stages ran; `without` is put back, as it is in the commit before."""
+    with (project.root / PAGES).open("a") as file:
+        file.write("\n# edited\n")
+    if without:
+        project.git("checkout", "--quiet", "--", without)
+
+
+def test_code_that_was_changed_and_put_back(half: Project, lineage: Lineage, tmp_path: Path) -> None:
+    project = half.copy(tmp_path)
+    project.git("checkout", "--quiet", "--", RUNNER, REGISTRY, "README.md")
+    (project.root / BESIDE).unlink()
+    _publish(project, lineage, "Third model")
+    proof = lineage.verify(project, "models:/traceable-digits/3")
+    assert (proof.status, proof.state) == (1, "FAIL")
+    assert set(proof.not_passed) == {"code", "other runs"}
+    for name in (RUNNER, REGISTRY, BESIDE):
+        assert f"{name} in the commit is" in proof.not_passed["code"]
+    assert f"{PAGES} was another when run" in proof.not_passed["other runs"]
+    assert "README.md in the commit" not in proof.output
+    assert RUNNER in lineage(project, "trace", "models:/traceable-digits/3")
+    without_mlflow = lineage.verify(project, "lineage.json")
+    assert without_mlflow.state == "FAIL"
+    assert RUNNER in without_mlflow.not_passed["code"]
+
+
+def test_code_that_was_committed_as_it_ran(half: Project, lineage: Lineage, tmp_path: Path) -> None:
+    project = half.copy(tmp_path)
+    _as_it_ran(project, without="README.md")
+    _publish(project, lineage, "Third model")
+    proof = lineage.verify(project, "models:/traceable-digits/3")
+    assert (proof.status, proof.not_passed) == (0, {})
+    # what came of it stays proved when the framework goes on
+    with (project.root / RUNNER).open("a") as file:
+        file.write("\n# edited later\n")
+    _publish(project, lineage, "The framework goes on")
+    assert lineage.verify(project, "--all").status == 0
+
+
+def _swap(project: Project, lineage: Lineage, number: str, message: str, record: dict[str, str] | None = None) -> None:
+    """The weights of version 1 in the place of the trained ones, and everything that names them set right."""
+    weights = project.root / WEIGHTS
+    first = json.loads(project.git("show", f"{project.commit_of('First model')}:lineage.json"))["model"]
+    overwrite(weights, project.object(first["md5"]).read_bytes())
+    path = project.root / "models" / "run.json"
+    if record:
+        overwrite(path, (json.dumps({**json.loads(path.read_text()), **record}, indent=2) + "\n").encode())
+    project.dvc("commit", "--force", "train")
+    run, client = training_run(project, number), project.store().client
+    for key, value in (
+        ("dvc_model_md5", first["md5"]),
+        ("model_sha256", first["sha256"]),
+        ("dvc_run_md5", hashlib.md5(path.read_bytes()).hexdigest()),
+    ):
+        client.set_tag(run, key, value)
+    if record:
+        client.log_artifact(run, str(path))
+    project.dvc("repro")
+    _publish(project, lineage, message)
+    client.set_tag(run, "result_git_commit_id", project.git("rev-parse", "HEAD"))
+
+
+def test_weights_of_another_model_on_other_data(half: Project, lineage: Lineage, tmp_path: Path) -> None:
+    project = half.copy(tmp_path)
+    _as_it_ran(project)
+    _publish(project, lineage, "Third model")
+    _swap(project, lineage, "3", "Its weights swapped")
+    proof = lineage.verify(project, "models:/traceable-digits/4")
+    assert (proof.status, list(proof.not_passed)) == (1, ["run record"])
+    assert "models/model.safetensors that the run made" in proof.not_passed["run record"]
+    assert lineage.verify(project, "models:/traceable-digits/1").not_passed == {}  # whose weights they are
+    sha256 = hashlib.sha256((project.root / WEIGHTS).read_bytes()).hexdigest()
+    _swap(project, lineage, "4", "The record of its run forged as well", {"model_sha256": sha256})
+    proof = lineage.verify(project, "models:/traceable-digits/5", "--reproduce", "--here")
+    assert "the same weights come from dataset" in proof.not_passed["run record"]
+    assert "models/model.safetensors made once more is" in proof.not_passed["made once more"]
+    assert (proof.status, set(proof.not_passed)) == (1, {"run record", "made once more", "metrics in MLflow"})
+    shutil.rmtree(project.root)
