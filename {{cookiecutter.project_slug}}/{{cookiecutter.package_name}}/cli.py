@@ -133,8 +133,9 @@ def verify(
     """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 cannot be told, 3 erased."""
     from .proof.case import Evidence
     from .proof.show import show_verdicts
-    from .proof.targets import all_versions, resolve, scope_of
+    from .proof.targets import all_versions, not_in_mlflow, resolve, scope_of
     from .proof.verify import exit_code, nothing_to_prove, verify
+    from .proof.verify import not_in_mlflow as not_there
 
     if every == bool(models):
         raise typer.BadParameter("name a model, or give --all")
@@ -144,6 +145,7 @@ def verify(
         cases = all_versions(evidence) if every else [case for found in named.values() for case in found]
         verdicts = [verify(case, rehash=rehash) for case in cases]
         verdicts += [nothing_to_prove(x) for x, found in named.items() if not found]
+        verdicts += [not_there(model) for model in not_in_mlflow(evidence, cases)] if every else []
         scope = scope_of(evidence, cases, every=every)
     except Exception as error:  # status 1 would say that something was disproved
         known = isinstance(error, ProjectError)

@@ -19,7 +19,7 @@ from ..pages import render, write_whole
 from ..proof.case import Evidence
 from ..proof.dataset import subject_tree
 from .exclusion import Exclusion, excluded
-from .scope import Use
+from .use import Use
 
 PAGE = Path(__file__).with_name("certificate.html.jinja")
 KIND = "exclusion of subjects"

@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,9 +20,10 @@ from ..proof.show import WIDTH
 from .exclusion import Exclusion
 from .manifests import Record
 from .questions import AffectedAnswer, SubjectAnswer
-from .scope import Use
+from .use import Use
 
 COLOURS = {"PASSED": "green", "FAILED": "red", "INCONCLUSIVE": "yellow"}
+SOME = 5  # differences that are shown
 RETRAIN = "dvc repro && git add -A && git commit -m 'Without withdrawn subjects' && dvc push && lineage link"
 
 
@@ -49,13 +50,14 @@ def show_subject(answer: SubjectAnswer, *, as_json: bool) -> None:
     for (dataset, subject_id), count in sorted(by_dataset.items()):
         named = [r.record_id for r in answer.records if (r.dataset, r.subject_id) == (dataset, subject_id)]
         console.print(f"dataset {dataset}  {escape(subject_id)}  {count} records: {escape(', '.join(named))}")
-    versions = sum(use.kind == "version" for use in answer.uses)
+    kinds = Counter(use.kind for use in answer.uses)
     console.print(
-        f"[bold]{escape(', '.join(answer.ids))}[/]: in {versions} of {answer.looked_at['versions']} versions, "
-        f"{len(answer.uses) - versions} of {answer.looked_at['runs']} runs, "
+        f"[bold]{escape(', '.join(answer.ids))}[/]: in {kinds['version']} of {answer.looked_at['versions']} versions, "
+        f"{kinds['run']} of {answer.looked_at['runs']} runs, "
         f"{len({record.dataset for record in answer.records})} of {answer.looked_at['dataset versions']} dataset "
         f"versions ({escape(answer.scope)})."
     )
+    _show_git(console, answer.looked_at, answer.differences)
     for subject_id in answer.never_held:
         console.print(
             f"[yellow]no manifest and no consent registry has ever held the id {escape(repr(subject_id))}.[/]"
@@ -83,6 +85,7 @@ def show_exclusion(answer: Exclusion, *, as_json: bool) -> None:
         f"{seen['dataset versions since']} dataset versions, of {seen['versions']} versions and {seen['runs']} runs in "
         f"all ({escape(answer.scope)}); {answer.controls} of {seen['dataset versions since']} controls found."
     )
+    _show_git(console, seen, answer.differences)
     for reason in answer.reasons:
         console.print(f"  {escape(reason)}")
     console.print(f"[bold]{escape(', '.join(answer.ids))}[/] excluded: [{COLOURS[answer.verdict]}]{answer.verdict}[/]")
@@ -121,11 +124,12 @@ def show_affected(answer: AffectedAnswer, *, as_json: bool) -> None:
             table.add_row(escape(item.use.title), aliases, endpoints, str(len(item.subjects)), records)
         _print_table(table)
     seen = answer.looked_at
-    versions = sum(item.use.kind == "version" for item in answer.affected)
+    kinds = Counter(item.use.kind for item in answer.affected)
     console.print(
-        f"{versions} of {seen['versions']} versions and {len(answer.affected) - versions} of {seen['runs']} runs rest "
+        f"{kinds['version']} of {seen['versions']} versions and {kinds['run']} of {seen['runs']} runs rest "
         f"on records that may no longer be used ({escape(answer.scope)})."
     )
+    _show_git(console, seen, answer.differences)
     if answer.affected:
         console.print(f"  to train without them: {RETRAIN}")
     _show_unknown(console, answer.unknown, "more may rest on them")
@@ -139,6 +143,19 @@ def show_check(certificate: Path, faults: list[str], *, as_json: bool) -> None:
         print(f"  {fault}")
     print(f"{certificate}: {'does not hold' if faults else 'holds: this repository says the same'}.")
     return None
+
+
+def _show_git(console: Console, seen: Mapping[str, int], differences: Sequence[str]) -> None:
+    """What Git holds beside what MLflow lists, and where the two differ."""
+    alone = f"of which MLflow has {seen['models in Git alone'] or 'none'} not" if seen["stores"] else "MLflow was not asked"
+    console.print(
+        f"Git holds {seen['models in Git']} models, {alone}; "
+        f"{seen['logged models']} models were logged and not registered."
+    )
+    for difference in differences[:SOME]:
+        console.print(f"  [yellow]{escape(difference)}.[/]")
+    if len(differences) > SOME:
+        console.print(f"  [yellow]and {len(differences) - SOME} more. --json lists them.[/]")
 
 
 def _show_unknown(console: Console, unknown: Iterable[str], so_that: str) -> None:

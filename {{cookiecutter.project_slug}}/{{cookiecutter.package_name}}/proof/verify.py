@@ -9,7 +9,8 @@ from typing import Literal
 
 from ..errors import DamageError, ProjectError
 from .case import Case
-from .links import commit, objects, registry
+from .git_models import GitModel
+from .links import commit, moments, objects, registry
 from .recompute import Tally
 
 State = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERASED"]
@@ -52,6 +53,15 @@ def nothing_to_prove(asked: str) -> Verdict:
     return Verdict(asked, (link,))
 
 
+def not_in_mlflow(model: GitModel) -> Verdict:
+    """The answer for a model that Git holds and MLflow does not: nobody can say what became of its version."""
+    text = (
+        "Git holds it, and MLflow has no version of it. It was never registered, or its version was deleted, or it is "
+        f"in another store. `git checkout {model.commits[0][:12] if model.commits else 'HEAD'}` leads to it."
+    )
+    return Verdict(model.title, (Link("version", "INCONCLUSIVE", text, 1),))
+
+
 def exit_code(verdicts: list[Verdict]) -> int:
     """0 if all pass, 1 if any fails, 2 if any cannot be told or there is nothing to tell of, 3 if any was erased."""
     worst = max((verdict.state for verdict in verdicts), key=WORSE.index, default="INCONCLUSIVE")
@@ -63,6 +73,7 @@ def _checks(case: Case, rehash: bool) -> Iterator[tuple[str, Callable[[Case], Ta
     if registered:
         yield "version", registry.version
         yield "training run", registry.training_run
+        yield "moments", moments.moments
         yield "parameters in MLflow", registry.logged_parameters
     yield "result commit", commit.result_commit
     yield "dvc.lock", commit.dvc_lock
@@ -106,6 +117,7 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
 MEANING = {
     "version": "properties and tags are those of lineage.json",
     "training run": "properties and tags are those of lineage.json",
+    "moments": "of version and run are in an order that can be, with those of commits",
     "parameters in MLflow": "are those of dvc.lock",
     "result commit": "conditions hold: it exists, a ref leads to it, with a Git remote it is pushed",
     "dvc.lock": "entries of train are this model",
