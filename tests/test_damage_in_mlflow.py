@@ -161,8 +161,14 @@ def test_two_projects_in_one_store(project: Project, lineage: Lineage) -> None:
     status, output = lineage.ask(project, "verify", SECOND)
     assert status == 2
     assert "another project" in output
-    document = json.loads(lineage(project, "verify", "--all", "--json"))
-    assert [model["model"] for model in document["models"]] == ["models:/traceable-digits/1"]
+    proof = lineage.verify(project, "--all")  # the mark is wrong: what it points to is this project's
+    assert len({model["model"] for model in json.loads(proof.output)["models"]}) == 2
+    assert "project_id" in proof.not_passed["version"]
+    client, theirs = project.store().client, {"project_id": "pother"}
+    run_id = client.create_run(client.create_experiment("theirs"), tags=theirs).info.run_id
+    client.create_model_version("traceable-digits", "s3://bucket/theirs", run_id, tags=theirs)
+    document = json.loads(lineage.run(project, "verify", "--all", "--json")[1])
+    assert len(document["models"]) == 2
     assert project.params["project_id"] in document["scope"]
     assert "not looked at: 1" in document["scope"]
     project.sql("DELETE FROM model_version_tags WHERE key = 'project_id' AND version = 2")  # hidden from its project

@@ -9,7 +9,7 @@ from typing import Any
 
 from baked import Project
 from command import Lineage
-from damage import manifest, training_run
+from damage import manifest, put, training_run
 from mlflow.entities import Dataset, DatasetInput
 
 NAME = "traceable-digits"
@@ -77,3 +77,29 @@ def lose_manifest(project: Project) -> None:
     md5 = manifest(project)
     project.cached(md5).unlink()
     project.object(md5).unlink()
+
+
+def forge_manifest(project: Project, data: bytes) -> str:
+    """Puts another manifest into dataset 2 and makes every hash of every place agree. Returns the new hash."""
+    md5, old = dataset(project, "2"), manifest(project)
+    new = put(project, data)
+    forged = put(project, project.object(md5).read_bytes().replace(old.encode(), new.encode()), ".dir")
+    identity = project.version_tags("2")["model_identity"]
+    for name in ("dvc.lock", "lineage.json"):
+        path = project.root / name
+        path.write_text(path.read_text().replace(md5, forged))
+    package = next(project.root.glob("*/cli.py")).parent.name
+    compute = (
+        f"from pathlib import Path; from {package}.lineage.chain import model_identity; "
+        f"from {package}.pipeline.dvcfile import read_lock; print(model_identity(read_lock(Path.cwd())))"
+    )
+    changed = project.run("python", "-c", compute).strip()
+    edited = (project.root / "lineage.json").read_text().replace(identity, changed)
+    (project.root / "lineage.json").write_text(edited)
+    for table, column in (("tags", "value"), ("model_version_tags", "value"), ("datasets", "digest")):
+        assert project.sql(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", forged, md5) > 0
+    project.sql("UPDATE model_version_tags SET value = ? WHERE value = ?", changed, identity)
+    project.git("commit", "--quiet", "--all", "--amend", "--message", "Opt-out")
+    project.git("reflog", "expire", "--expire=now", "--all")
+    project.git("gc", "--quiet", "--prune=now")
+    return forged

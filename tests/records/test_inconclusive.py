@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from collections.abc import Callable
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from auditing import NAME, UNKNOWN, Ask, add_run, dataset, end, lose_manifest, tag_run, tag_version
+from auditing import NAME, UNKNOWN, Ask, add_run, dataset, end, forge_manifest, lose_manifest, tag_run, tag_version
 from baked import Project
 from command import Lineage
 from consent import (
@@ -19,7 +18,7 @@ from consent import (
     STAYS,
     Cycle,
 )
-from damage import flip, manifest, overwrite, put, run_artifact, training_run
+from damage import flip, manifest, overwrite, run_artifact, training_run
 
 
 def test_the_copy_that_is_damaged_passes_undamaged(project: Project, excluded: Ask) -> None:
@@ -136,27 +135,9 @@ def test_what_cannot_be_told_is_inconclusive_and_named(
 
 def test_a_manifest_that_lacks_a_subject_of_the_shards(project: Project, excluded: Ask) -> None:
     """Every hash of every place is made to agree, so that only the shards speak against it."""
-    md5, old = dataset(project, "2"), manifest(project)
-    table = pq.read_table(project.object(old))
+    table = pq.read_table(project.object(manifest(project)))
     pq.write_table(table.filter(pc.not_equal(table["subject_id"], STAYS)), project.root / "manifest.parquet")
-    new = put(project, (project.root / "manifest.parquet").read_bytes())
-    forged = put(project, project.object(md5).read_bytes().replace(old.encode(), new.encode()), ".dir")
-    identity = project.version_tags("2")["model_identity"]
-    for name in ("dvc.lock", "lineage.json"):
-        path = project.root / name
-        path.write_text(path.read_text().replace(md5, forged))
-    package = next(project.root.glob("*/cli.py")).parent.name
-    compute = (
-        f"from pathlib import Path; from {package}.lineage.chain import model_identity; "
-        f"from {package}.pipeline.dvcfile import read_lock; print(model_identity(read_lock(Path.cwd())))"
-    )
-    changed = project.run("python", "-c", compute).strip()
-    edited = (project.root / "lineage.json").read_text().replace(identity, changed)
-    (project.root / "lineage.json").write_text(edited)
-    for table_, column in (("tags", "value"), ("model_version_tags", "value"), ("datasets", "digest")):
-        assert project.sql(f"UPDATE {table_} SET {column} = ? WHERE {column} = ?", forged, md5) > 0
-    project.sql("UPDATE model_version_tags SET value = ? WHERE value = ?", changed, identity)
-    project.git("commit", "--quiet", "--all", "--amend", "--message", "Opt-out")
+    forged = forge_manifest(project, (project.root / "manifest.parquet").read_bytes())
     answer = excluded(project, STAYS)
     assert answer.document["datasets"] == [forged]
     assert answer.verdict == "INCONCLUSIVE"
@@ -171,17 +152,22 @@ def test_a_damaged_copy_in_the_cache_is_passed_over_where_the_remote_is_whole(pr
     assert excluded(project).verdict == "PASSED"
 
 
-def test_bytes_that_rot_where_the_file_looks_untouched(project: Project, excluded: Ask) -> None:
+def test_bytes_that_rot_where_the_file_looks_untouched(project: Project, installed: Project, excluded: Ask) -> None:
     """As far as size, times and inode can tell, it is the file that was hashed: only its page's checksum is wrong."""
     excluded(project)
     md5 = manifest(project)
     path, notes = project.cached(md5), project.root / ".dvc" / "tmp" / "kept" / "audit" / "hashes.json"
     data = path.read_bytes()
     overwrite(path, data.replace(STAYS.encode(), b"PAT-99999"))
-    state = path.stat()
-    known = (path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-    key = hashlib.sha256(repr(known).encode()).hexdigest()
-    notes.write_text(json.dumps({**json.loads(notes.read_text()), key: md5}))
+    package = next(installed.root.glob("*/cli.py")).parent.name
+    sign = (
+        f"import os; from {package}.hash_cache import signature; import hashlib; "
+        f"s = os.stat({str(path)!r}); from pathlib import Path; "
+        f"state = (Path({str(path)!r}), s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns); "
+        f"key = hashlib.sha256(repr(state).encode()).hexdigest(); print(key, signature('md5', key, {md5!r}))"
+    )
+    key, signed = installed.run("python", "-c", sign).split()
+    notes.write_text(json.dumps({**json.loads(notes.read_text()), key: f"{md5}:{signed}"}))
     answer = excluded(project, STAYS)
     assert answer.verdict == "INCONCLUSIVE"
     assert f"the manifest of dataset {dataset(project, '2')} cannot be read" in answer.reasons

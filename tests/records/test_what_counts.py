@@ -131,7 +131,7 @@ def test_what_was_made_in_the_millisecond_of_the_moment_counts(project: Project,
 def test_another_project_in_the_store_is_out_of_scope_and_the_answer_says_so(
     project: Project, excluded: Ask, lineage: Lineage, cycle: Cycle
 ) -> None:
-    end(project, add_run(project, dataset(project, "1"), project_id="p" + "0" * 31))
+    end(project, add_run(project, UNKNOWN, project_id="p" + "0" * 31))
     answer = excluded(project)
     assert (answer.verdict, answer.document["looked_at"]["runs"]) == ("PASSED", 6)
     scope = f"sqlite:///mlflow.db, project {project.params['project_id']}"

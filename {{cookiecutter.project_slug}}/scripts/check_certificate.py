@@ -40,8 +40,10 @@ FIELDS = {
     "tools": dict,
     "digest": str,
 }
-USE = ("name", "state", "started", "ended", "registered", "datasets", "commit")
-LOOKED_AT = ("versions", "runs", "dataset versions", "made since", "dataset versions since")
+MOMENTS = ("started", "ended", "registered", "committed")  # the last of a model that Git alone holds
+USE = ("name", "state", *MOMENTS, "datasets", "commit")
+KINDS = ("versions", "runs", "logged models", "models in Git alone")
+LOOKED_AT = (*KINDS, "models in Git", "stores", "dataset versions", "made since", "dataset versions since")
 HASH = re.compile("[0-9a-f]{64}")
 DATASET = re.compile(r"[0-9a-f]{32}\.dir")
 COMMIT = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
@@ -280,14 +282,15 @@ def check_counts(certificate, datasets, since):
     require(
         looked_at["dataset versions since"] == len(datasets), "the number of dataset versions is not that of the list"
     )
-    require(looked_at["versions"] + looked_at["runs"] >= len(names), "more was made since than there is in all")
+    in_all = sum(looked_at[kind] for kind in KINDS)
+    require(in_all >= len(names), "more was made since than there is in all")
     require(looked_at["dataset versions"] >= len(datasets), "there are more dataset versions since than in all")
     require(certificate["controls"] <= len(datasets), "there are more controls than dataset versions")
     used = {md5 for model in models for md5 in model["datasets"]}
     require(used == set(datasets), "the dataset versions are not those that the models rest on")
     for use in models + certificate["without_model"]:
-        moments = [moment_of(use[name]) for name in ("started", "ended", "registered") if use[name] is not None]
-        settled = use["ended"] is not None or use["registered"] is not None
+        moments = [moment_of(use[name]) for name in MOMENTS if use[name] is not None]
+        settled = any(use[name] is not None for name in MOMENTS[1:])
         require(not settled or max(moments) >= since, f"{use['name']} was not made since that moment")
         require(all(made <= moment + LATE for made in moments), f"{use['name']} was made after the certificate")
 

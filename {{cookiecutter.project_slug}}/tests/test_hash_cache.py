@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from project.hash_cache import SETTLED, HashCache
+from project import hash_cache
+from project.hash_cache import SETTLED, HashCache, signature
 
 
 @pytest.fixture
@@ -85,3 +86,34 @@ def test_others_stay_only_where_they_are_to(tmp_path: Path, file: Path, monkeypa
     assert len(json.loads(kept.read_text())) == 1
     cache.save()
     assert json.loads(kept.read_text()) == {}
+
+
+def test_a_note_that_was_put_there_is_not_believed(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(monkeypatch)
+    kept = tmp_path / "kept"
+    looks(kept, file)
+    ((key, noted),) = json.loads(kept.read_text()).items()
+    wrong = sha256(b"what it should have")
+    for forged in (wrong, f"{wrong}:{noted.partition(':')[2]}", f"{wrong}:", f"{wrong}:{'0' * 32}", 7, None, [noted]):
+        kept.write_text(json.dumps({key: forged}))
+        assert looks(kept, file) == sha256(b"one")
+
+
+def test_a_note_of_another_user_is_not_believed(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle(monkeypatch)
+    looks(tmp_path / "kept", file)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
+    hash_cache._key.cache_clear()
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: hashlib.sha256(b"read"))
+    assert looks(tmp_path / "kept", file) == sha256(b"read")
+    hash_cache._key.cache_clear()
+
+
+def test_without_a_home_notes_last_as_long_as_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    hash_cache._key.cache_clear()
+    assert signature("a", "b") == signature("a", "b") != signature("ab", "")
+    hash_cache._key.cache_clear()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,9 +9,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from project import hash_cache
 from project.data import shard_cache
 from project.data.dataset import SHARDS, Description, Row
 from project.data.images import encode
@@ -19,6 +22,7 @@ from project.data.raw import RAW_SCHEMA
 from project.data.selection import ends_shard
 from project.data.shard_cache import ROOM, ShardCache
 from project.data.sharding import cut, write_dataset
+from project.hash_cache import signature
 from project.settings.data import Image
 
 SMALL = Image(size=4, channels=1, background="white", further_pages="refuse")
@@ -269,3 +273,31 @@ def test_what_a_kill_left_half_written_goes_with_the_oldest(kept: Path) -> None:
     os.utime(partial, (1_000_000_000, 1_000_000_000))
     write(kept, many_rows())
     assert not partial.exists()
+
+
+@pytest.mark.parametrize("named", ["by its hash", "as before", "with a signature"])
+def test_a_shard_that_was_put_there_is_not_used(kept: Path, named: str) -> None:
+    """Of the right name and with one row more: what is in it is not what was asked for."""
+    expected = uncached(many_rows())
+    for path in list(kept.iterdir()):
+        table = pq.read_table(path)
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), sink, compression="none")
+        data = sink.getvalue().to_pybytes()
+        key, digest = path.name.partition("-")[0], hashlib.sha256(data).hexdigest()
+        names = {"by its hash": f"{key}-{digest}.parquet", "as before": path.name}
+        path.unlink()
+        (kept / names.get(named, f"{key}-{signature('shard', key, digest)}.parquet")).write_bytes(data)
+    files, built = write(kept, many_rows())
+    assert files == expected
+    assert built == shards_of(many_rows())
+
+
+def test_a_shard_of_another_user_is_not_used(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
+    hash_cache._key.cache_clear()
+    files, built = write(kept, many_rows())
+    hash_cache._key.cache_clear()
+    assert files == uncached(many_rows())
+    assert built == shards_of(many_rows())
+    assert (tmp_path / "other" / "lineage" / "notes.key").stat().st_mode & 0o077 == 0

@@ -141,8 +141,9 @@ def verify(
     from .proof.case import Evidence
     from .proof.retired import retirement_of
     from .proof.show import show_verdicts
-    from .proof.targets import all_versions, resolve, scope_of
+    from .proof.targets import all_versions, not_in_mlflow, resolve, scope_of
     from .proof.verify import Remake, exit_code, nothing_to_prove, verify
+    from .proof.verify import not_in_mlflow as not_there
 
     if every == bool(models):
         raise typer.BadParameter("name a model, or give --all")
@@ -154,9 +155,11 @@ def verify(
         named = {x: resolve(evidence, x).cases for x in models or []}
         cases = all_versions(evidence) if every else [case for found in named.values() for case in found]
         retired = [found for case in cases if every and (found := retirement_of(case))]
+        absent = not_in_mlflow(evidence, cases) if every else []
         cases = [case for case in cases if case.title not in {one.model for one in retired}]
         verdicts = [verify(case, rehash=rehash, reproduce=how) for case in cases]
         verdicts += [nothing_to_prove(x) for x, found in named.items() if not found]
+        verdicts += [not_there(model) for model in absent]
         scope = scope_of(evidence, cases, every=every)
     except Exception as error:  # status 1 would say that something was disproved
         known = isinstance(error, ProjectError)

@@ -21,7 +21,7 @@ from ..proof.dataset import subject_tree
 from .certificate_form import KIND, SCHEMA, SIZE, fault_of_form, read
 from .certificate_proofs import faults_of
 from .exclusion import Exclusion, excluded
-from .scope import Use
+from .use import Use
 
 PAGE = Path(__file__).with_name("certificate.html.jinja")
 TOOLS = ("dvc", "duckdb", "mlflow", "pyarrow")
@@ -94,7 +94,8 @@ def check(evidence: Evidence, path: Path) -> list[str]:
 
 
 def _use(use: Use) -> dict[str, Any]:
-    moments = {"started": use.started, "ended": use.ended, "registered": use.registered}
+    by_git = use.committed if use.kind == "model in Git" else None  # of the others, MLflow says when they were made
+    moments = {"started": use.started, "ended": use.ended, "registered": use.registered, "committed": by_git}
     return {
         "name": use.title,
         "state": use.state,

@@ -62,13 +62,14 @@ class Scope(_Part):
 
 
 class Use(_Part):
-    """A model version or a run."""
+    """A model version, a run, a logged model, or a model that Git alone holds: that one has a moment of Git's."""
 
     name: str
     state: str
     started: Moment | None
     ended: Moment | None
     registered: Moment | None
+    committed: Moment | None
     datasets: Annotated[list[Dataset], AfterValidator(_once)]
     commit: Commit | None
 
@@ -103,6 +104,19 @@ class Unproved(_Part):
     unknown: str
 
 
+LookedAt = Literal[
+    "versions",
+    "runs",
+    "logged models",
+    "models in Git",
+    "models in Git alone",
+    "stores",
+    "dataset versions",
+    "made since",
+    "dataset versions since",
+]
+
+
 class Certificate(_Part):
     """All of it. Moments are as they were parsed."""
 
@@ -112,9 +126,7 @@ class Certificate(_Part):
     answer: Literal["PASSED", "FAILED", "INCONCLUSIVE"]
     reasons: list[str]
     scope: Scope
-    looked_at: dict[Literal["versions", "runs", "dataset versions", "made since", "dataset versions since"], Number] = (
-        Field(min_length=5)
-    )
+    looked_at: dict[LookedAt, Number] = Field(min_length=9)
     controls: Number
     copies: Number
     models: list[Use]

@@ -12,9 +12,10 @@ from typing import Any
 
 from ..data.merkle import root_of_dataset, root_of_tree, subject_key
 from ..lineage.hashes import sha256_of_json
-from .certificate_form import Certificate, Leaf, Proved, Use
+from .certificate_form import Certificate, Leaf, LookedAt, Proved, Use
 
 LATE = timedelta(minutes=5)  # how far two clocks may lie apart
+KINDS: tuple[LookedAt, ...] = ("versions", "runs", "logged models", "models in Git alone")
 
 
 def faults_of(document: dict[str, Any], now: datetime | None = None) -> list[str]:
@@ -36,8 +37,8 @@ def _faults_of_moments(certificate: Certificate, now: datetime) -> Iterator[str]
     if since > moment:
         yield "it was written before the moment that it speaks of"
     for use in [*certificate.models, *certificate.without_model]:
-        moments = [made for made in (use.started, use.ended, use.registered) if made]
-        if (use.ended or use.registered) and max(moments) < since:
+        moments = [made for made in (use.started, use.ended, use.registered, use.committed) if made]
+        if (use.ended or use.registered or use.committed) and max(moments) < since:
             yield f"{use.name} was not made since then"
         if any(made > moment + LATE for made in moments):
             yield f"{use.name} was made after the certificate"
@@ -54,7 +55,7 @@ def _faults_of_numbers(certificate: Certificate) -> Iterator[str]:
         "a dataset version is listed twice": len({*datasets}) < len(datasets),
         "the number of models is not that of the list": seen["made since"] != len(models),
         "the number of dataset versions is not that of the list": seen["dataset versions since"] != len(datasets),
-        "more was made since than there is in all": seen["versions"] + seen["runs"] < len(listed)
+        "more was made since than there is in all": sum(seen[kind] for kind in KINDS) < len(listed)
         or seen["dataset versions"] < len(datasets),
         "there are more controls than dataset versions": certificate.controls > len(datasets),
         "the dataset versions are not those that the models rest on": {md5 for use in models for md5 in use.datasets}

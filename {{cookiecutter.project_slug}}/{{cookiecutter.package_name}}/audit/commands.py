@@ -29,17 +29,18 @@ app = typer.Typer(
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Ids of subjects.")]
 File = Annotated[Path | None, typer.Option("--file", metavar="IDS", help="A file with one id in each line.")]
+Alone = Annotated[bool, typer.Option("--without-mlflow", help="Ask Git and DVC alone, and say so in the answer.")]
 Json = Annotated[bool, typer.Option("--json", help="The answer as JSON.")]
 
 
 @app.command()
-def subject(ids: Ids = None, file: File = None, as_json: Json = False) -> None:
+def subject(ids: Ids = None, file: File = None, alone: Alone = False, as_json: Json = False) -> None:
     """Every version, run and dataset version that used the records of these subjects."""
     from . import questions
     from .show import show_subject
 
     with _conclusive():
-        answer = questions.subject(_evidence(), _ids(ids, file))
+        answer = questions.subject(_evidence(alone=alone), _ids(ids, file))
     show_subject(answer, as_json=as_json)
     sys.exit(2 if answer.unknown or answer.never_held else 0)
 
@@ -49,6 +50,7 @@ def excluded(
     since: Annotated[str, typer.Option("--since", help="2025-06-01 (midnight UTC), or 2025-06-01T12:00+02:00.")],
     ids: Ids = None,
     file: File = None,
+    alone: Alone = False,
     as_json: Json = False,
     certificate: Annotated[
         Path | None, typer.Option("--certificate", metavar="FILE", help="Write the proof as FILE.json and FILE.html.")
@@ -58,8 +60,10 @@ def excluded(
     from . import exclusion
     from .show import show_exclusion
 
+    if alone and certificate is not None:
+        raise typer.BadParameter("a certificate speaks of MLflow too: leave out --without-mlflow")
     with _conclusive():
-        evidence = _evidence()
+        evidence = _evidence(alone=alone)
         answer = exclusion.excluded(evidence, _ids(ids, file), _moment(since))
         written = []
         if certificate is not None:
@@ -90,13 +94,13 @@ def records(
 
 
 @app.command()
-def affected(as_json: Json = False) -> None:
+def affected(alone: Alone = False, as_json: Json = False) -> None:
     """What rests on records that may no longer be used, by the consent registry of this moment."""
     from . import questions
     from .show import show_affected
 
     with _conclusive():
-        answer = questions.affected(_evidence())
+        answer = questions.affected(_evidence(alone=alone))
     show_affected(answer, as_json=as_json)
     sys.exit(1 if answer.affected else 2 if answer.unknown else 0)
 
@@ -128,10 +132,12 @@ def _conclusive() -> Iterator[None]:
         sys.exit(2)
 
 
-def _evidence() -> Evidence:
+def _evidence(*, alone: bool = False) -> Evidence:
     from ..proof.case import Evidence
 
-    return Evidence(project_root())
+    evidence = Evidence(project_root())
+    evidence.asks_mlflow = not alone
+    return evidence
 
 
 def _ids(given: list[str] | None, file: Path | None) -> list[str]:

@@ -9,9 +9,11 @@ from typing import Literal
 
 from ..errors import ProjectError
 from ..proof.case import Evidence
+from .dating import was_before, why_doubtful
 from .manifests import ERASED, Manifests, Record
 from .questions import denominators, faults, never_held
-from .scope import Scope, Use
+from .scope import Scope
+from .use import Use
 
 Verdict = Literal["PASSED", "FAILED", "INCONCLUSIVE"]
 
@@ -32,6 +34,7 @@ class Exclusion:
     found: tuple[tuple[Use, Record], ...]  # records of the subjects in them
     without_model: tuple[Use, ...]  # runs since then that failed or were killed: listed, and block nothing
     controls: int  # subjects that are in a dataset for certain, looked up the same way and found
+    differences: tuple[str, ...]  # between Git and MLflow
     copies: tuple[Record, ...]  # records in them with the content of a subject's record, under another id
     unreliable: dict[str, str]  # dataset versions that prove nothing, and why
 
@@ -42,20 +45,30 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
     What was begun after `until` is left out: so an earlier answer can be found again. Both have a zone. Raises
     ProjectError if MLflow or Git cannot be asked, or `since` lies in the future.
     """
-    until = until or datetime.now(UTC)
+    now = until or datetime.now(UTC)
     since = since.replace(microsecond=since.microsecond // 1000 * 1000)  # as MLflow cuts its moments, never later
-    if since > until:
+    if since > now:
         raise ProjectError(f"{since.isoformat()} lies in the future: nothing was made after it.")
     scope = Scope(evidence)
-    then = [use for use in scope.uses if not use.moments or min(use.moments) <= until]
-    since_then = [use for use in then if use.is_after(since) or _is_unsettled(use)]
+    then = [use for use in scope.uses if until is None or _was_begun(use, until)]
+    since_then, before = list[Use](), list[Use]()
+    for use in then:
+        (since_then if use.is_after(since) or _is_unsettled(use) else before).append(use)
     after = [use for use in since_then if not use.left_no_model]
+    doubtful = [use for use in before if not was_before(evidence, use, since)]
     manifests = Manifests(evidence, sorted({md5 for use in then for md5 in use.datasets}))
     datasets = sorted({md5 for use in after for md5 in use.datasets})
     looked_up = _look_up(manifests, ids, datasets)
     found = [(use, record) for use in after for record in looked_up.records if record.dataset in use.datasets]
     unknown = [
-        *faults(evidence, after, manifests),
+        *(
+            f"{record.subject_id} is in {use.title}, and nothing but MLflow says that it was made before "
+            f"{since.isoformat()}: {why_doubtful(use)}"
+            for use in doubtful
+            for record in looked_up.records
+            if record.dataset in use.datasets
+        ),
+        *faults(scope, [*after, *doubtful], manifests),
         *(
             f"{subject_id!r}: no manifest and no consent registry has ever held this id"
             for subject_id in sorted(never_held(evidence, ids, {record.subject_id for record in looked_up.records}))
@@ -76,7 +89,7 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
         reasons=tuple(dict.fromkeys([*reasons, *unknown])),
         scope=scope.description,
         looked_at={
-            **denominators(then, manifests),
+            **denominators(scope, then, manifests),
             "made since": len(after),
             "dataset versions since": len(datasets),
         },
@@ -85,6 +98,7 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
         found=tuple(found),
         without_model=tuple(use for use in since_then if use.left_no_model),
         controls=looked_up.controls,
+        differences=tuple(scope.differences),
         copies=looked_up.copies,
         unreliable={md5: fault for md5, fault in manifests.faults.items() if md5 in datasets},
     )
@@ -111,6 +125,13 @@ def _look_up(manifests: Manifests, ids: Sequence[str], datasets: list[str]) -> _
     return _LookedUp(records, copies, len(there) - len(missed), missed)
 
 
+def _was_begun(use: Use, until: datetime) -> bool:
+    """Whether it was there at that moment, by MLflow or by Git."""
+    moments = [*use.moments, *([use.committed] if use.committed else [])]
+    return not moments or min(moments) <= until
+
+
 def _is_unsettled(use: Use) -> bool:
     """Whether it may yet end after any moment: it is going on, or nobody knows when it was."""
-    return not use.left_no_model and (use.ended is None and use.registered is None)
+    settled = use.ended or use.registered or (use.kind == "model in Git" and use.committed)
+    return not use.left_no_model and not settled

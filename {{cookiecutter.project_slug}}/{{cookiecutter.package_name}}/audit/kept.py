@@ -1,7 +1,8 @@
 """What audits keep between each other in .dvc/tmp/kept/audit: manifests of a distant remote, and what was checked.
 
 Whatever is in it may be deleted. A manifest whose hash was right need not be hashed again as long as its file has not
-changed; whoever reads a part of it compares the checksums of the pages that this part is in.
+changed; whoever reads a part of it compares the checksums of the pages that this part is in. What was checked is signed
+(hash_cache.py): a note that somebody else has written counts for nothing.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..hash_cache import HashCache
+from ..hash_cache import HashCache, signature
 from ..pages import write_whole
 from ..proof.objects import Objects
+
+AGREES = "its manifest and its statistics agree with its shards"
 
 
 class Kept:
@@ -46,10 +49,12 @@ class Kept:
         self._hashes.save(others=True)  # the next audit may ask for other dataset versions
         if self._agree != self._before:
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self._agreeing, json.dumps(sorted(self._agree), indent=1))
+            signed = {dataset: signature(AGREES, dataset) for dataset in sorted(self._agree)}
+            write_whole(self._agreeing, json.dumps(signed, indent=1))
 
     def _read(self) -> set[str]:
         try:
-            return set(json.loads(self._agreeing.read_text(encoding="utf-8")))
+            noted = dict(json.loads(self._agreeing.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return set()
+        return {dataset for dataset, signed in noted.items() if signed == signature(AGREES, dataset)}

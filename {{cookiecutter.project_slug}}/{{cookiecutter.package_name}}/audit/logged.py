@@ -12,30 +12,31 @@ from urllib.parse import unquote
 from ..errors import TrackerError
 from ..lineage.callback import MANIFEST
 from ..lineage.tracking import local_path
-from ..proof.case import Evidence
-from .scope import Use
+from ..proof.store import Store
+from .scope import Scope
+from .use import Use
 
 FILE = "file:"
 JOBS = 16
+LOGGING = ("train", "evaluate")  # the stages whose runs log it
 NAME = MANIFEST.rpartition("/")[2]
 
 
-def missing(evidence: Evidence, uses: Iterable[Use]) -> dict[str, str]:
+def missing(scope: Scope, uses: Iterable[Use]) -> dict[str, str]:
     """What is wrong with the logged manifest, by name of the use, where something is."""
-    runs, erasures = evidence.store.runs, evidence.erasures
-    wanted = {
-        use.name: use.run_id
-        for use in uses
-        if use.stage != "preprocess" and not use.left_no_model and use.run_id in runs  # preprocess logs none
-    }
+    erasures = scope.evidence.erasures
+    readers = [use for use in uses if use.run_id and use.stage in LOGGING and not use.left_no_model]
+    found = {use.run_id: scope.run(use.run_id) for use in readers}
+    runs = {run_id: pair for run_id, pair in found.items() if pair is not None}
     if erasures.all:  # nor is a copy left of what they deleted
-        wanted = {name: run_id for name, run_id in wanted.items() if not erasures.of_logged(runs[run_id])}
-    places = {run_id: runs[run_id].info.artifact_uri for run_id in wanted.values()}
+        runs = {run_id: pair for run_id, pair in runs.items() if not erasures.of_logged(pair[1])}
+    wanted = {use.name: use.run_id for use in readers if use.run_id in runs}
+    places = {run_id: runs[run_id][1].info.artifact_uri for run_id in wanted.values()}
     here = {run_id: _local(place) for run_id, place in places.items() if place.startswith(FILE)}
     gone = {run_id for run_id, path in here.items() if not os.path.isfile(path)}  # noqa: PTH113  for thousands
     elsewhere = places.keys() - here.keys()
     with ThreadPoolExecutor(JOBS) as pool:
-        answers = zip(elsewhere, pool.map(lambda run_id: _fault(evidence, run_id), elsewhere), strict=True)
+        answers = zip(elsewhere, pool.map(lambda run_id: _fault(runs[run_id][0], run_id), elsewhere), strict=True)
         faults = dict(answers) | {run_id: _gone(run_id) for run_id in gone}
     return {name: fault for name, run_id in wanted.items() if (fault := faults.get(run_id))}
 
@@ -54,10 +55,10 @@ def _folder(uri: str) -> Path | None:
     return local_path(uri)
 
 
-def _fault(evidence: Evidence, run_id: str) -> str | None:
+def _fault(store: Store, run_id: str) -> str | None:
     try:
-        with evidence.store.asked(f"list the artifacts of run {run_id}"):
-            names = {item.path for item in evidence.store.client.list_artifacts(run_id)}
+        with store.asked(f"list the artifacts of run {run_id}"):
+            names = {item.path for item in store.client.list_artifacts(run_id)}
     except TrackerError as error:
         return str(error)
     return None if NAME in names else _gone(run_id)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 COLUMNS = ", ".join(MANIFEST_SCHEMA.names)
+SUBJECT = "subject_id"
 ERASED = "erased"  # in the place of what was
 MEMORY = "600MB"  # for DuckDB; what does not fit goes to disk
 
@@ -196,6 +197,7 @@ class Manifests:
         # where shards were erased, what is left of the manifest must have the subjects that it had, less the erased
         if erased := self._erasures.of_dataset(md5):
             subject_tree(self._objects, md5, erased)
+            self._require_true_statistics(md5)
             return
         if self._kept.agrees_with_shards(md5):
             return
@@ -204,7 +206,20 @@ class Manifests:
         together = (sum(count for count, _ in rows), sum(total for _, total in rows))
         if self._fingerprint(f"read_parquet('{self._path(md5)}')") != together:
             raise LineageError(f"the manifest of dataset {md5} does not hold what the shards hold (`lineage verify`)")
+        self._require_true_statistics(md5)
         self._kept.note_agreement(md5)
+
+    def _require_true_statistics(self, md5: str) -> None:
+        """Raises LineageError if rows would be passed over because the file says that they are not there."""
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self._path(md5)) as file:
+            for number in range(file.num_row_groups):
+                span = _span(file, number)
+                held = pc.min_max(file.read_row_group(number, [SUBJECT])[SUBJECT]).as_py() if span else None
+                if span and held["min"] is not None and not span[0] <= held["min"] <= held["max"] <= span[1]:
+                    raise LineageError(f"the statistics in the manifest of dataset {md5} are not those of its rows")
 
     def _fingerprint_of_shard(self, name: str) -> tuple[int, int]:
         if name not in self._fingerprints:
@@ -229,14 +244,21 @@ def _groups(file: Any, column: str, values: Sequence[str]) -> Any:
     import pyarrow.compute as pc
 
     ordered = sorted(values)
-    place, wanted, found = file.schema_arrow.names.index(column), pa.array(ordered, pa.string()), []
+    wanted, found = pa.array(ordered, pa.string()), []
     for number in range(file.num_row_groups):
-        span = file.metadata.row_group(number).column(place).statistics
-        if span is not None and span.has_min_max and not _any_between(ordered, span.min, span.max):
+        span = _span(file, number) if column == SUBJECT else None  # only these were found to be true
+        if span and not _any_between(ordered, *span):
             continue
         if pc.any(pc.is_in(file.read_row_group(number, [column])[column], wanted)).as_py():
             found.append(number)
     return file.read_row_groups(found)
+
+
+def _span(file: Any, number: int) -> tuple[str, str] | None:
+    """The least and the greatest subject of a row group, as the file states them; None if it does not."""
+    place = file.schema_arrow.names.index(SUBJECT)
+    span = file.metadata.row_group(number).column(place).statistics
+    return (span.min, span.max) if span is not None and span.has_min_max else None
 
 
 def _any_between(ordered: Sequence[str], least: str, greatest: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,8 @@ from ..settings import load_settings
 from .identity import known_to_registries
 from .logged import missing
 from .manifests import Manifests, Record
-from .scope import Scope, Use
+from .scope import Scope
+from .use import Use
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class SubjectAnswer:
     records: tuple[Record, ...]
     uses: tuple[Use, ...]  # with some of these records
     unknown: tuple[str, ...]  # what could not be looked at, so that more may have used them
+    differences: tuple[str, ...]  # between Git and MLflow
     never_held: tuple[str, ...]  # ids that no manifest and no registry has ever held
 
 
@@ -50,6 +53,7 @@ class AffectedAnswer:
     looked_at: dict[str, int]
     affected: tuple[Affected, ...]
     unknown: tuple[str, ...]
+    differences: tuple[str, ...]  # between Git and MLflow
 
 
 def subject(evidence: Evidence, ids: Sequence[str]) -> SubjectAnswer:
@@ -64,10 +68,11 @@ def subject(evidence: Evidence, ids: Sequence[str]) -> SubjectAnswer:
     return SubjectAnswer(
         ids=tuple(ids),
         scope=scope.description,
-        looked_at=denominators(scope.uses, manifests),
+        looked_at=denominators(scope, scope.uses, manifests),
         records=tuple(records),
         uses=tuple(use for use in scope.uses if use.datasets & holding),
-        unknown=tuple(faults(evidence, scope.uses, manifests)),
+        unknown=tuple(faults(scope, scope.uses, manifests)),
+        differences=tuple(scope.differences),
         never_held=tuple(sorted(never_held(evidence, ids, {record.subject_id for record in records}))),
     )
 
@@ -116,20 +121,26 @@ def affected(evidence: Evidence) -> AffectedAnswer:
             erased = {subject_id for counts in held for subject_id, count in counts.items() if not count}
             known = sum(sum(counts.values()) for counts in held)
             found.append(Affected(use, tuple(sorted(subjects)), known, len(erased)))
-    unknown = tuple(faults(evidence, scope.uses, manifests))
-    return AffectedAnswer(scope.description, denominators(scope.uses, manifests), tuple(found), unknown)
+    unknown = tuple(faults(scope, scope.uses, manifests))
+    looked_at, differences = denominators(scope, scope.uses, manifests), tuple(scope.differences)
+    return AffectedAnswer(scope.description, looked_at, tuple(found), unknown, differences)
 
 
-def denominators(uses: Sequence[Use], manifests: Manifests) -> dict[str, int]:
+def denominators(scope: Scope, uses: Sequence[Use], manifests: Manifests) -> dict[str, int]:
     """How much was looked at."""
+    kinds = Counter(use.kind for use in uses)
     return {
-        "versions": sum(use.kind == "version" for use in uses),
-        "runs": sum(use.kind == "run" for use in uses),
+        "versions": kinds["version"],
+        "runs": kinds["run"],
+        "logged models": kinds["logged model"],
+        "models in Git": len(scope.git.models),
+        "models in Git alone": kinds["model in Git"],
+        "stores": len(scope.stores.asked),
         "dataset versions": len(manifests.usable) + len(manifests.faults),
     }
 
 
-def faults(evidence: Evidence, uses: Sequence[Use], manifests: Manifests) -> list[str]:
+def faults(scope: Scope, uses: Sequence[Use], manifests: Manifests) -> list[str]:
     """Everything about these uses that could not be looked at, in sentences."""
     alive = [use for use in uses if not use.left_no_model]
     unknown = [f"{use.title}: {reason}" for use in alive for reason in use.unknown]
@@ -139,7 +150,7 @@ def faults(evidence: Evidence, uses: Sequence[Use], manifests: Manifests) -> lis
             unknown.append(f"{use.title}: its tag subjects_root is that of no dataset version that it names")
     unread = {md5 for use in alive for md5 in use.datasets if md5 in manifests.faults}
     unknown += [f"dataset {md5}: {manifests.faults[md5]}" for md5 in sorted(unread)]
-    return [*unknown, *dict.fromkeys(missing(evidence, alive).values())]
+    return [*scope.unknown, *unknown, *dict.fromkeys(missing(scope, alive).values())]
 
 
 def never_held(evidence: Evidence, ids: Sequence[str], in_manifests: set[str]) -> set[str]:

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,10 +22,11 @@ from ..proof.show import WIDTH
 from .exclusion import Exclusion
 from .manifests import Record
 from .questions import AffectedAnswer, SubjectAnswer
-from .scope import Use
+from .use import Use
 
 BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")  # below it, JSON writes controls out
 COLOURS = {"PASSED": "green", "FAILED": "red", "INCONCLUSIVE": "yellow"}
+SOME = 5  # differences that are shown
 RETRAIN = "dvc repro && git add -A && git commit -m 'Without withdrawn subjects' && dvc push && lineage link"
 
 
@@ -52,13 +53,14 @@ def show_subject(answer: SubjectAnswer, *, as_json: bool) -> None:
     for (dataset, subject_id), count in sorted(by_dataset.items()):
         named = [r.record_id for r in answer.records if (r.dataset, r.subject_id) == (dataset, subject_id)]
         console.print(f"dataset {dataset}  {_safe(subject_id)}  {count} records: {_safe(', '.join(named))}")
-    versions = sum(use.kind == "version" for use in answer.uses)
+    kinds = Counter(use.kind for use in answer.uses)
     console.print(
-        f"[bold]{_safe(', '.join(answer.ids))}[/]: in {versions} of {answer.looked_at['versions']} versions, "
-        f"{len(answer.uses) - versions} of {answer.looked_at['runs']} runs, "
+        f"[bold]{_safe(', '.join(answer.ids))}[/]: in {kinds['version']} of {answer.looked_at['versions']} versions, "
+        f"{kinds['run']} of {answer.looked_at['runs']} runs, "
         f"{len({record.dataset for record in answer.records})} of {answer.looked_at['dataset versions']} dataset "
         f"versions ({_safe(answer.scope)})."
     )
+    _show_git(console, answer.looked_at, answer.differences)
     for subject_id in answer.never_held:
         console.print(f"[yellow]no manifest and no consent registry has ever held the id {_safe(repr(subject_id))}.[/]")
     _show_unknown(console, answer.unknown, "more may have used them")
@@ -84,9 +86,14 @@ def show_exclusion(answer: Exclusion, *, as_json: bool) -> None:
         f"{seen['dataset versions since']} dataset versions, of {seen['versions']} versions and {seen['runs']} runs in "
         f"all ({_safe(answer.scope)}); {answer.controls} of {seen['dataset versions since']} controls found."
     )
+    _show_git(console, seen, answer.differences)
     for reason in answer.reasons:
         console.print(f"  {_safe(reason)}")
-    console.print(f"[bold]{_safe(', '.join(answer.ids))}[/] excluded: [{COLOURS[answer.verdict]}]{answer.verdict}[/]")
+    alike = ""
+    if answer.copies and answer.verdict == "PASSED":
+        alike = f" for these ids; but {len(answer.copies)} records with the same content are in under other ids"
+    told = f"[{COLOURS[answer.verdict]}]{answer.verdict}[/]{alike}"
+    console.print(f"[bold]{_safe(', '.join(answer.ids))}[/] excluded: {told}")
     return None
 
 
@@ -124,11 +131,12 @@ def show_affected(answer: AffectedAnswer, *, as_json: bool) -> None:
             table.add_row(_safe(item.use.title), aliases, endpoints, str(len(item.subjects)), records)
         _print_table(table)
     seen = answer.looked_at
-    versions = sum(item.use.kind == "version" for item in answer.affected)
+    kinds = Counter(item.use.kind for item in answer.affected)
     console.print(
-        f"{versions} of {seen['versions']} versions and {len(answer.affected) - versions} of {seen['runs']} runs rest "
+        f"{kinds['version']} of {seen['versions']} versions and {kinds['run']} of {seen['runs']} runs rest "
         f"on records that may no longer be used ({_safe(answer.scope)})."
     )
+    _show_git(console, seen, answer.differences)
     if answer.affected:
         console.print(f"  to train without them: {RETRAIN}")
     _show_unknown(console, answer.unknown, "more may rest on them")
@@ -142,6 +150,19 @@ def show_check(certificate: Path, faults: list[str], *, as_json: bool) -> None:
         print(f"  {printable(fault)}")
     print(f"{printable(str(certificate))}: {'does not hold' if faults else 'holds: this repository says the same'}.")
     return None
+
+
+def _show_git(console: Console, seen: Mapping[str, int], differences: Sequence[str]) -> None:
+    """What Git holds beside what MLflow lists, and where the two differ."""
+    alone = f"of which MLflow has {seen['models in Git alone'] or 'none'} not" if seen["stores"] else "MLflow was not asked"
+    console.print(
+        f"Git holds {seen['models in Git']} models, {alone}; "
+        f"{seen['logged models']} models were logged and not registered."
+    )
+    for difference in differences[:SOME]:
+        console.print(f"  [yellow]{_safe(difference)}.[/]")
+    if len(differences) > SOME:
+        console.print(f"  [yellow]and {len(differences) - SOME} more. --json lists them.[/]")
 
 
 def _show_unknown(console: Console, unknown: Iterable[str], so_that: str) -> None:

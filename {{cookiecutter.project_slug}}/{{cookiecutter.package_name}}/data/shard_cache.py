@@ -1,5 +1,6 @@
 """Shards of earlier dataset versions, to be used again where nothing that went into them has changed.
 
+Their names are signed (hash_cache.py), so that a shard which somebody else has put here counts for nothing.
 DVC removes the outputs of a stage before it runs, so that the previous version is not there to look at.
 """
 
@@ -14,6 +15,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from ..hash_cache import signature
 from .dataset import FIELDS, Row
 
 LIBRARIES = ("numpy", "pillow", "pyarrow")  # what decides a shard's bytes beside the code below
@@ -31,18 +33,27 @@ class ShardCache:
         code = [hashlib.sha256(Path(__file__).with_name(name).read_bytes()).hexdigest() for name in CODE]
         self._circumstances = [code, [f"{name} {version(name)}" for name in LIBRARIES]]
 
-    def get(self, rows: Sequence[Row], fingerprint: str, build: Callable[[], bytes]) -> bytes:
-        """The shard of `rows`, whose images have this fingerprint: the kept one if its bytes are right, else built."""
+    def get(
+        self,
+        rows: Sequence[Row],
+        fingerprint: str,
+        build: Callable[[], bytes],
+        holds: Callable[[bytes], bool] = lambda _: True,
+    ) -> bytes:
+        """The shard of `rows`, whose images have this fingerprint: the kept one if its bytes are right, else built.
+
+        `holds` says whether the rows of a kept one are these.
+        """
         made_of = [self._circumstances, [FIELDS(row) for row in rows], fingerprint]
         key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
         for path in self._folder.glob(f"{key}-*.parquet"):
             with suppress(FileNotFoundError):  # an experiment beside this one tidies the same folder
                 data = path.read_bytes()
-                if path.name == _name(key, data):
+                if path.name == _name(key, data) and holds(data):
                     os.utime(path)  # used just now
                     self._used.append(path)
                     return data
-                path.unlink()  # damaged
+                path.unlink()  # damaged, or not made by this user
         data = build()
         self._keep(self._folder / _name(key, data), data)
         return data
@@ -80,4 +91,4 @@ def _states(paths: Iterable[Path]) -> dict[Path, tuple[float, int]]:
 
 
 def _name(key: str, data: bytes) -> str:
-    return f"{key}-{hashlib.sha256(data).hexdigest()}.parquet"
+    return f"{key}-{signature('shard', key, hashlib.sha256(data).hexdigest())}.parquet"

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Protocol
 
@@ -68,7 +68,12 @@ def write_dataset(
     shards = list(cut(sorted(rows, key=FIELDS), subjects, salt))
     for shard in track(shards, "preparing", console=Console(stderr=True)):
         try:
-            data = cache.get(shard, images.fingerprint(shard), lambda shard=shard: _shard(shard, images))  # type: ignore[misc]
+            data = cache.get(
+                shard,
+                images.fingerprint(shard),
+                lambda shard=shard: _shard(shard, images),  # type: ignore[misc]
+                lambda data, shard=shard: _holds(data, shard),  # type: ignore[misc]
+            )
         except UnreadableImagesError as error:
             unreadable |= error.reasons
             continue
@@ -95,6 +100,16 @@ def cut(ordered: Sequence[Row], subjects: int, salt: str) -> Iterator[list[Row]]
         if following is None or (last_of_subject and ends_shard(row.subject_id, subjects, salt)):
             yield shard
             shard = []
+
+
+def _holds(data: bytes, rows: list[Row]) -> bool:
+    """Whether a shard has exactly these rows; whose images they are is for who made it to say."""
+    try:
+        table = pq.read_table(pa.BufferReader(data), columns=[field.name for field in fields(Row)])
+    except (pa.ArrowException, OSError):
+        return False
+    expected = {field.name: [getattr(row, field.name) for row in rows] for field in fields(Row)}
+    return table.to_pydict() == expected
 
 
 def _shard(rows: list[Row], images: Images) -> bytes:

@@ -13,6 +13,7 @@ from ..pipeline.dvcfile import PARAMS_FILE, Lock, read_lock
 from ..settings import read_params
 from .commits import best_result_commit, completed, holds_model
 from .erasures import Erasures
+from .git_models import GitModels
 from .history import History
 from .objects import Objects
 from .store import Store
@@ -38,8 +39,14 @@ class Evidence:
         self.history = History(root)
         self.objects = Objects(root)
         self.erasures = Erasures(root, self.history, self.objects)
+        self.asks_mlflow = True  # audits can do without
         self._stores: dict[str, Store] = {}
         self.store = self.store_at(str(params["tracking"]["uri"]))
+
+    @cached_property
+    def git_models(self) -> GitModels:
+        """Every model that Git holds."""
+        return GitModels(self.history, self.root)
 
     def store_at(self, uri: str) -> Store:
         """The MLflow store at `uri`; a relative one belongs to the main project."""

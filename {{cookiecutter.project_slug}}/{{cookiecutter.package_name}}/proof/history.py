@@ -107,6 +107,37 @@ class History:
                 found[State(commit, path, blob)] = None
         return list(reversed(found))
 
+    @cached_property
+    def witnessed(self) -> list[tuple[int, State]]:
+        """Every state of dvc.lock and lineage.json with its commit's time (seconds since 1970, in UTC), oldest first.
+
+        Beside all refs, experiments and stashes, the reflog counts where it is at hand: what was amended away was made.
+        """
+        if not self.git.lines("rev-list", "--max-count=1", "--all", "HEAD", "--"):
+            return []
+        command = ("log", "--full-history", "-m", "--raw", "--no-abbrev", "--no-renames", "--relative")
+        limits = ("--format=%H %ct", "--", DVC_LOCK, LINEAGE)
+        lines = self.git.run(*command, "--all", "--reflog", "HEAD", *limits)  # fails where a reflog names what is gone
+        found: list[tuple[int, State]] = []
+        commit, moment = "", 0
+        for line in self.git.must(*command, "--all", "HEAD", *limits) if lines is None else lines.splitlines():
+            if not line.startswith(":"):
+                commit, moment = (line.split()[0], int(line.split()[1])) if line else (commit, moment)
+                continue
+            meta, _, path = line.partition("\t")
+            blob = meta.split()[3]
+            if blob.strip("0"):
+                found.append((moment, State(commit, path, blob)))
+        return sorted(found, key=lambda item: item[0])
+
+    @cached_property
+    def times(self) -> dict[str, int]:
+        """When each commit here was made, by its committer: seconds since 1970, in UTC."""
+        command = ("rev-list", "--timestamp", "--all", "HEAD", "--")
+        lines = self.git.run("rev-list", "--timestamp", "--all", "--reflog", "HEAD", "--") or self.git.run(*command)
+        pairs = (line.split() for line in (lines or "").splitlines())
+        return {commit: int(moment) for moment, commit in pairs}
+
     @cache  # noqa: B019  lives as long as one command
     def commits_holding(self, text: str, *, path: str | None = None) -> tuple[str, ...]:
         """The commits that gave dvc.lock or a .dvc file (or `path` alone) a content with `text`, best first."""

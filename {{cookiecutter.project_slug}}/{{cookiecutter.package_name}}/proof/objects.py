@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +33,7 @@ class Held:
     md5: str
     size: int | None
     is_file: bool = True
+    since: float | None = None  # when it was put there, in seconds since 1970; None if the remote does not say
 
 
 class Objects:
@@ -104,6 +106,15 @@ class Objects:
         """Where DVC keeps what it knows of this project's files, outside of it."""
         return Path(self._repo.site_cache_dir)
 
+    def kept_since(self, md5: str) -> datetime | None:
+        """When the cache or the remote was given an object, whichever was first; None if neither says.
+
+        Raises LineageError if the remote cannot be asked.
+        """
+        cached, held = self.cached(md5), self.held([md5])[md5]
+        moments = [cached.stat().st_mtime if cached else None, held.since]
+        return min((datetime.fromtimestamp(moment, UTC) for moment in moments if moment), default=None)
+
     def cached_folders(self) -> list[str]:
         """The folders whose listings the cache holds, by hash."""
         return sorted(f"{path.parent.name}{path.name}" for path in Path(self._cache.path).glob("??/*.dir"))
@@ -136,7 +147,9 @@ class Objects:
             return Held(md5, None)
         except Exception as error:  # whatever a remote raises: their classes have nothing in common
             raise LineageError(f"{self.url(md5)} cannot be looked up: {_first_line(error)}") from error
-        return Held(md5, int(info.get("size") or 0), info.get("type") != "directory")
+        put = info.get("LastModified") or info.get("mtime")
+        since = put.timestamp() if isinstance(put, datetime) else put if isinstance(put, int | float) else None
+        return Held(md5, int(info.get("size") or 0), info.get("type") != "directory", since)
 
     @cache  # noqa: B019
     def rehash(self, md5: str) -> Hashed:

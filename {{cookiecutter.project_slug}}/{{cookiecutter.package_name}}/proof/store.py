@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import cache, cached_property
@@ -14,13 +15,15 @@ from ..lineage.tracking import SQLITE, absolute_uri, quiet, require_answer, sayi
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
 
     from ..lineage.registry import HandedOut
 
 PAGE = 1000
-WITHOUT = "`lineage verify lineage.json` proves what Git and DVC hold."
+DIGESTS = 200  # that one question names
+HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
+WITHOUT = "`lineage verify lineage.json` and `lineage audit ... --without-mlflow` ask Git and DVC alone."
 
 
 class Store:
@@ -50,8 +53,17 @@ class Store:
         return saying(what, self.shown_uri)
 
     @cached_property
+    def every(self) -> list[ModelVersion]:
+        """All model versions of the store, whoever they belong to, by name and number."""
+        with self.asked("list the model versions"):
+            pages = _pages(lambda token: self.client.search_model_versions("", max_results=PAGE, page_token=token))
+            return sorted(pages, key=lambda version: (version.name, int(version.version)))
+
+    @cached_property
     def versions(self) -> list[ModelVersion]:
-        """All model versions of this project, by name and number."""
+        """All model versions that are marked as this project's, by name and number."""
+        if "every" in self.__dict__:
+            return [version for version in self.every if version.tags.get("project_id") == self.project_id]
         wanted = f"tags.project_id = '{self.project_id}'"
         with self.asked("list the model versions"):
             pages = _pages(lambda token: self.client.search_model_versions(wanted, max_results=PAGE, page_token=token))
@@ -73,31 +85,72 @@ class Store:
             pages = _pages(
                 lambda token: self.client.search_registered_models(models, max_results=PAGE, page_token=token)
             )
-            found: list[ModelVersion] = []
-            for model in pages:
-                wanted = f"name = '{model.name}'"
-                found += _pages(
-                    lambda token, wanted=wanted: self.client.search_model_versions(  # type: ignore[misc]
-                        wanted, max_results=PAGE, page_token=token
-                    )
-                )
-        return [version for version in found if version.tags.get("project_id") != self.project_id]
+            names = {model.name for model in pages}
+        return [
+            version
+            for version in self.every
+            if version.tags.get("project_id") != self.project_id and version.name in names
+        ]
+
+    @cached_property
+    def experiments(self) -> dict[str, str]:
+        """The names of all experiments by id, deleted ones too."""
+        from mlflow.entities import ViewType
+
+        with self.asked("list the experiments"):
+            pages = _pages(
+                lambda token: self.client.search_experiments(ViewType.ALL, max_results=PAGE, page_token=token)
+            )
+            return {experiment.experiment_id: experiment.name for experiment in pages}
 
     @cached_property
     def runs(self) -> dict[str, Run]:
-        """All runs of this project by id, deleted ones too."""
+        """All runs that are marked as this project's, by id, deleted ones too."""
+        return self._runs(tuple(self.experiments), f"tags.project_id = '{self.project_id}'")
+
+    @cache  # noqa: B019
+    def unmarked_runs(self, experiments: tuple[str, ...]) -> dict[str, Run]:
+        """The runs of some experiments that bear no mark of any project, by id, deleted ones too."""
+        try:
+            return self._runs(experiments, "tags.project_id IS NULL")
+        except TrackerError:  # an older server knows no such question
+            found = self._runs(experiments, "")
+            return {run_id: run for run_id, run in found.items() if "project_id" not in run.data.tags}
+
+    @cache  # noqa: B019
+    def runs_that_read(self, digests: tuple[str, ...]) -> dict[str, Run]:
+        """The runs that have one of these datasets as an input and are not marked as this project's, by id."""
+        found: dict[str, Run] = {}
+        for first in range(0, len(digests), DIGESTS):
+            named = ", ".join(f"'{digest}'" for digest in digests[first : first + DIGESTS] if HASH.fullmatch(digest))
+            if named:
+                reading = f"datasets.digest IN ({named})"
+                found |= self._runs(tuple(self.experiments), f"{reading} and tags.project_id != '{self.project_id}'")
+                found |= self._runs(tuple(self.experiments), f"{reading} and tags.project_id IS NULL")
+        return found
+
+    def _runs(self, experiments: tuple[str, ...], wanted: str) -> dict[str, Run]:
         from mlflow.entities import ViewType
 
-        wanted = f"tags.project_id = '{self.project_id}'"
+        if not experiments:
+            return {}
         with self.asked("list the runs"):
-            experiments = _pages(
-                lambda token: self.client.search_experiments(ViewType.ALL, max_results=PAGE, page_token=token)
+            pages = _pages(
+                lambda token: self.client.search_runs(
+                    list(experiments), wanted, ViewType.ALL, max_results=PAGE, page_token=token
+                )
             )
-            ids = [experiment.experiment_id for experiment in experiments]
-            found = _pages(
-                lambda token: self.client.search_runs(ids, wanted, ViewType.ALL, max_results=PAGE, page_token=token)
+            return {run.info.run_id: run for run in pages}
+
+    @cache  # noqa: B019
+    def logged_models(self, experiments: tuple[str, ...]) -> list[LoggedModel]:
+        """The models that were logged in some experiments, registered or not."""
+        if not experiments:
+            return []
+        with self.asked("list the logged models"):
+            return list(
+                _pages(lambda token: self.client.search_logged_models(list(experiments), max_results=PAGE, page_token=token))
             )
-            return {run.info.run_id: run for run in found}
 
     @cache  # noqa: B019  lives as long as one command
     def run(self, run_id: str) -> Run | None:

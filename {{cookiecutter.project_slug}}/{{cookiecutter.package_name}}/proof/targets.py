@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from ..lineage.facts import DATASET
 from ..lineage.hashes import hash_path
 from ..pipeline.dvcfile import locked_hash
 from .case import Case, Evidence
+from .git_models import GitModel
+from .stores import Stores
+from .whose import Whose
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -93,9 +97,17 @@ def scope_of(evidence: Evidence, cases: list[Case], *, every: bool) -> str:
     project = f"project {evidence.project_id}"
     if cases and all(case.version is None for case in cases):
         return f"Git and DVC, without MLflow, {project}"
-    others = sum("project_id" in version.tags for version in evidence.store.neighbours) if every else 0
-    left_out = f"; versions of other projects under the same names, not looked at: {others}" if others else ""
-    return f"{evidence.store.shown_uri}, {project}{left_out}{_of_the_alias(evidence, cases)}"
+    if not every:
+        return f"{evidence.store.shown_uri}, {project}{_of_the_alias(evidence, cases)}"
+    others, stores = _whose(evidence).left_out, _stores(evidence)
+    left_out = [f"versions of other projects under the same names, not looked at: {others}"] if others else []
+    left_out += [
+        f"versions of this project at {store.shown_uri}, not proved here: {len(store.versions)}"
+        for store in stores.asked[1:]
+    ]
+    held = f"models in Git: {len(evidence.git_models.models)}"
+    told = "; ".join([f"{evidence.store.shown_uri}, {project}", held, *left_out, *stores.not_asked])
+    return told + _of_the_alias(evidence, cases)
 
 
 def _of_the_alias(evidence: Evidence, cases: list[Case]) -> str:
@@ -113,9 +125,29 @@ def _of_the_alias(evidence: Evidence, cases: list[Case]) -> str:
 
 
 def all_versions(evidence: Evidence) -> list[Case]:
-    """Every version of this project in its store; also those under its names that bear no mark of any project."""
-    unmarked = [version for version in evidence.store.neighbours if "project_id" not in version.tags]
-    return [Case(evidence, version) for version in (*evidence.store.versions, *unmarked)]
+    """Every version of this project in its store, also what is its own under other names or marks, or may be."""
+    _ = evidence.store.every  # so that the store is asked once
+    strangers = [version for version, _ in _whose(evidence).versions]
+    return [Case(evidence, version) for version in (*evidence.store.versions, *strangers)]
+
+
+def not_in_mlflow(evidence: Evidence, cases: list[Case]) -> list[GitModel]:
+    """The models that Git holds and of which none of these versions is."""
+    known = {case.version.tags.get("model_identity") for case in cases if case.version is not None}
+    for store in _stores(evidence).asked:
+        known |= {version.tags.get("model_identity") for version in store.versions}
+    models = evidence.git_models.models.values()
+    return [model for model in models if model.stage == "train" and model.identity not in known]
+
+
+@cache
+def _whose(evidence: Evidence) -> Whose:
+    return Whose(evidence, evidence.store)
+
+
+@cache
+def _stores(evidence: Evidence) -> Stores:
+    return Stores(evidence)
 
 
 def _version(evidence: Evidence, asked: str) -> ModelVersion:

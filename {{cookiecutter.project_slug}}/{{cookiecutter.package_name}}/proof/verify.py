@@ -9,7 +9,8 @@ from typing import Literal
 
 from ..errors import DamageError, ProjectError
 from .case import Case
-from .links import commit, logged, objects, registry
+from .git_models import GitModel
+from .links import commit, logged, moments, objects, registry
 from .links.reproduction import reproduction
 from .links.run_record import run_record
 from .recompute import Tally
@@ -84,6 +85,15 @@ def nothing_to_prove(asked: str) -> Verdict:
     return Verdict(asked, (link,))
 
 
+def not_in_mlflow(model: GitModel) -> Verdict:
+    """The answer for a model that Git holds and MLflow does not: nobody can say what became of its version."""
+    text = (
+        "Git holds it, and MLflow has no version of it. It was never registered, or its version was deleted, or it is "
+        f"in another store. `git checkout {model.commits[0][:12] if model.commits else 'HEAD'}` leads to it."
+    )
+    return Verdict(model.title, (Link("version", "INCONCLUSIVE", text, 1),))
+
+
 def exit_code(verdicts: list[Verdict]) -> int:
     """0 if all pass, 1 if any fails, 2 if any cannot be told or there is nothing to tell of, 3 if any was erased."""
     worst = max((verdict.state for verdict in verdicts), key=WORSE.index, default="INCONCLUSIVE")
@@ -95,6 +105,7 @@ def _checks(case: Case, rehash: bool) -> Iterator[tuple[str, Callable[[Case], Ta
     if registered:
         yield "version", registry.version
         yield "training run", registry.training_run
+        yield "moments", moments.moments
         yield "parameters in MLflow", logged.parameters
         yield "metrics in MLflow", logged.metrics
         yield "other runs", logged.other_runs
@@ -146,6 +157,7 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
 MEANING = {
     "version": "properties and tags are those of lineage.json",
     "training run": "properties and tags are those of lineage.json",
+    "moments": "of version and run are in an order that can be, with those of commits",
     "parameters in MLflow": "of the runs of train and evaluate are those of dvc.lock",
     "metrics in MLflow": "are those that the stages wrote",
     "other runs": "statements of the runs of preprocess, evaluate and register agree with lineage.json and the commit",
