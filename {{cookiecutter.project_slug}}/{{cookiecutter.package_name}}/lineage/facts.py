@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from ..pipeline.dvcfile import PARAMS_FILE, Lock, locked_hash, locked_params, re
 from ..pipeline.yaml12 import parse_yaml
 from ..settings import read_params, select
 from ..settings.model import PRETRAINED
-from .anchor import main_root
+from .anchor import experiment_variables, main_root
 from .git import Repository
 from .hashes import Content, hash_path
 from .packages import LOCK, differences
@@ -66,7 +65,7 @@ def facts_at_start(execution: Execution) -> Facts:
     Raises LineageError if an input on disk is not what dvc.lock says its stage made.
     """
     facts = Facts(tags={"project_id": execution.settings.project_id, "dvc_stage": execution.stage.name})
-    facts.tags.update(experiment_facts())
+    facts.tags.update(experiment_facts(execution.root))
     facts.tags.update(git_facts(execution))
     lock = read_lock(execution.root)
     facts.params = recorded_params(execution, lock)
@@ -121,10 +120,10 @@ def subjects_of(dataset: Path) -> dict[str, Any]:
         raise LineageError(f"{dataset / MANIFEST} is no manifest of this pipeline: {error!r}. `dvc repro`.") from None
 
 
-def experiment_facts() -> dict[str, str]:
-    """The DVC experiment that runs, if one does."""
-    names = {"dvc_exp_name": DVC_EXP_NAME, "dvc_exp_baseline_rev": DVC_EXP_BASELINE_REV}
-    return {tag: os.environ[variable] for tag, variable in names.items() if os.environ.get(variable)}
+def experiment_facts(root: Path) -> dict[str, str]:
+    """The DVC experiment that runs in `root`, if one does."""
+    names = {DVC_EXP_NAME: "dvc_exp_name", DVC_EXP_BASELINE_REV: "dvc_exp_baseline_rev"}
+    return {names[variable]: value for variable, value in experiment_variables(root).items()}
 
 
 def git_facts(execution: Execution) -> dict[str, str]:
@@ -193,6 +192,7 @@ def recorded_params(execution: Execution, lock: dict[str, dict[str, Any]]) -> di
 def verified_content(execution: Execution, lock: dict[str, dict[str, Any]], path: str) -> Content:
     """The content of an input, which must be what dvc.lock records as the output of the stage that makes it."""
     content = hash_path(execution.root / path)
+    execution.given.has_md5(path, content.md5)
     producer = execution.pipeline.producer(path)
     if producer is not None:
         recorded = locked_hash(lock.get(producer.name), "outs", path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,17 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock
 
+from ..compute.ticket import ticket_of_this_job
 from ..env import DVC_EXP_NAME
 from ..errors import LineageError
 from ..pipeline.dvcfile import read_lock, read_pipeline
 from ..pipeline.outputs import Inputs
 from ..settings import Settings
-from .anchor import main_root
+from .anchor import experiment_variables, main_root
 from .bytecode import ForeignBytecodeError, is_compiled_from_source
 from .chain import Chain, build_chain
 from .facts import MODEL
 from .hashes import Content, folder_content, hash_tree
 from .packages import LOCK, locked
+from .reproduction import Reproduction
 from .tracking import Tracker, local_path
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, run: dict[s
     LineageError if what lies on disk is not what dvc.lock records.
     """
     root = Path.cwd()
+    if Reproduction.of(root) is not None:
+        raise LineageError(f"{root} was made by `lineage reproduce`: nothing is registered from there.")
+    if ticket_of_this_job() is not None:
+        raise LineageError("this is a job: it cannot ask who has consented, so nothing is registered from there.")
     main = main_root(root)
     chain = build_chain(root, settings, read_pipeline(root), read_lock(root))
     tracker = Tracker(settings.tracking, main)
@@ -48,7 +53,7 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, run: dict[s
         if version is None:
             version = _create_version(tracker, settings, inputs, chain, run)
         artifact = _checked_artifact(tracker, version)
-        experiment = os.environ.get(DVC_EXP_NAME)
+        experiment = experiment_variables(root).get(DVC_EXP_NAME)
         if not experiment:
             tracker.client.set_registered_model_alias(version.name, ALIAS, version.version)
     lineage_file.write_text(chain.to_json(tracker.shown_uri, version, artifact), encoding="utf-8", newline="\n")
