@@ -54,7 +54,9 @@ def test_a_module_without_a_source_is_not_there(prepared: Workshop) -> None:
     (data / "images.so").unlink()
     stage = prepared.root / PACKAGE / "stages" / "preprocess.py"
     text = stage.read_text()
-    (data / "extra.pyc").write_bytes(importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(compile(FORGED, "x", "exec")))
+    (data / "extra.pyc").write_bytes(
+        importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(compile(FORGED, "x", "exec"))
+    )
     stage.write_text(text.replace("from ..data.raw", "from ..data import extra\nfrom ..data.raw", 1))
     said = prepared.run("preprocess", code=1)
     stage.write_text(text)

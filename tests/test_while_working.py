@@ -19,7 +19,12 @@ CHANGES = {
     "data": ("data/raw/records.parquet", "", "", "data/raw"),
     "a new file": ("data/raw/more", "", "", "data/raw"),
     "the command": ("dvc.yaml", f"{PACKAGE}.stages.preprocess", f"{PACKAGE}.stages.other", "stage preprocess in dvc"),
-    "a dependency more": ("dvc.yaml", "      - ${privacy.s", "      - conf\n      - ${privacy.s", "stage preprocess in dvc"),
+    "a dependency more": (
+        "dvc.yaml",
+        "      - ${privacy.s",
+        "      - conf\n      - ${privacy.s",
+        "stage preprocess in dvc",
+    ),
     "settings that cannot be read": ("params.yaml", "data:", "data: [", "not valid YAML"),
 }
 HARMLESS = {

@@ -68,8 +68,17 @@ def compose(
 
 
 @app.command()
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False) -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,
+    environment: Annotated[
+        bool, typer.Option("--environment", help="Read every installed file and compiled file instead: a minute.")
+    ] = False,
+) -> None:
     """Say what is wrong with this checkout, and the one command that mends each thing."""
+    if environment:
+        from .lineage.environment import show_environment
+
+        sys.exit(show_environment(project_root()))
     from .doctor import examine
 
     findings = examine(project_root())

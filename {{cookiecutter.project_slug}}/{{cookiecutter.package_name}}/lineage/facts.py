@@ -19,6 +19,7 @@ from ..settings.model import PRETRAINED
 from .anchor import experiment_variables, main_root
 from .git import Repository
 from .hashes import Content, hash_path
+from .installed import changed_since, packages_folder, stamp_file
 from .packages import LOCK, differences
 
 RAW = "data/raw"
@@ -95,10 +96,12 @@ def environment_facts(root: Path, kept: dict[str, str] | None = None) -> dict[st
 
     `kept` are the torch packages of a job's image, by version, that take the place of those in the lock.
     """
-    wrong = differences(root / LOCK, kept=bool(kept))
+    packages, changed = changed_since(packages_folder(), stamp_file())
+    wrong = [*differences(root / LOCK, kept=bool(kept)), *changed]
     if not wrong:
         named = {"environment_kept": ", ".join(f"{name} {version}" for name, version in kept.items())} if kept else {}
-        return {"environment_md5": hash_path(root / LOCK).md5, **named}
+        compared = {"packages_sha256": packages} if packages else {}
+        return {"environment_md5": hash_path(root / LOCK).md5, **compared, **named}
     print(f"warning: this environment is not as {LOCK} says ({wrong[0]}, ...). `make setup` mends it.", file=sys.stderr)
     return {"environment_differs": "\n".join(wrong)[:5000]}
 
