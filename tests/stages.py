@@ -49,7 +49,7 @@ class Workshop:
     def run(self, stage: str, code: int | None = 0, **environment: str) -> str:
         """What a stage says."""
         place = Project(self.root, self.project.venv, {**self.project.environment, **environment})
-        return place.run("python", "-m", f"{PACKAGE}.stages.{stage}", code=code)
+        return place.run("python", "-I", "scripts/stage.py", f"{PACKAGE}.stages.{stage}", code=code)
 
     def refusal(self, stage: str, **environment: str) -> str:
         """The sentence with which a stage refuses, after a look at what it has left behind: nothing."""

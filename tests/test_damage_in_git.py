@@ -112,7 +112,9 @@ def test_a_file_edited_between_run_and_commit(file: str, link: str | None, proje
 
 
 def test_a_command_edited_between_run_and_commit(project: Project, lineage: Lineage) -> None:
-    rewrite(project, edit(project.root / "dvc.yaml", "python -m traceable_digits.stages.train", "python -m evil"))
+    rewrite(
+        project, edit(project.root / "dvc.yaml", "scripts/stage.py traceable_digits.stages.train", "scripts/evil.py")
+    )
     lineage(project, "link")
     assert "the command of stage train" in lineage.verify(project, SECOND).not_passed["code"]
 

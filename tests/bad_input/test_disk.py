@@ -30,7 +30,7 @@ def read_only(path: str) -> str:
 
 def mounted(workshop: Workshop, mount: str, stage: str, code: int) -> str:
     """What a stage says while `mount` is in force, for it alone."""
-    command = f"{mount} && exec python -m {PACKAGE}.stages.{stage}"
+    command = f"{mount} && exec python -I scripts/stage.py {PACKAGE}.stages.{stage}"
     return workshop.project.run("unshare", "-m", "sh", "-c", command, code=code)
 
 
@@ -126,7 +126,7 @@ def test_a_store_that_takes_nothing(tracked: Project, mount: str, sentence: str)
 @pytest.mark.usefixtures("photos")
 def test_a_limit_on_the_size_of_files(workshop: Workshop) -> None:
     before = sorted(workshop.outputs())
-    command = f"ulimit -f 100 && exec python -m {PACKAGE}.stages.fetch"
+    command = f"ulimit -f 100 && exec python -I scripts/stage.py {PACKAGE}.stages.fetch"
     said = workshop.project.run("sh", "-c", command, code=1)
     assert "larger than this system allows" in said
     assert "Traceback" not in said

@@ -260,12 +260,33 @@ def test_a_snapshot_that_is_missing_is_refused(guarded: Project) -> None:
     assert "data/consent.csv" in refused(guarded, *SINGLE)
 
 
-def test_the_snapshot_of_a_reproduction_is_refused_elsewhere(guarded: Project, cycle: Cycle, tmp_path: Path) -> None:
-    snapshot = tmp_path / "consent.csv"
+def test_no_variable_takes_an_older_snapshot_for_the_registry(guarded: Project, cycle: Cycle, tmp_path: Path) -> None:
+    """Of these, `lineage reproduce` once understood the first two; the third says that a job was sent from elsewhere."""
+    snapshot, ticket = tmp_path / "consent.csv", tmp_path / "ticket.json"
     snapshot.write_text((cycle.project.root / SNAPSHOT).read_text().replace('"revoked"', '"active"'))
-    for command in (("repro",), SINGLE):
-        output = refused(guarded, *command, environment={"PIPELINE_CONSENT": str(snapshot)})
-        assert "PIPELINE_CONSENT is set: it is for `lineage reproduce` alone. Unset it." in output
+    place = Project(guarded.root, guarded.venv, guarded.environment)
+    place.environment |= {"PIPELINE_CALLBACKS": "none", "PIPELINE_CONSENT": str(snapshot)}
+    place.dvc("repro", "preprocess")
+    assert OUT not in pq.read_table(place.root / PROCESSED / "manifest.parquet")["subject_id"].to_pylist()
+    write_registry(guarded, without(OUT, STAYS))
+    assert "the consent of 1 subjects" in refused(guarded, *SINGLE, environment=place.environment)
+    ticket.write_text("{}")
+    said = refused(guarded, *SINGLE, environment={"PIPELINE_TICKET": str(ticket)})
+    assert "PIPELINE_TICKET is set, and this is no job. Unset it" in said
+    write_registry(guarded, without(OUT))
+
+
+def test_nothing_is_registered_from_a_folder_of_a_reproduction(guarded: Project, tmp_path: Path) -> None:
+    """Nor from one that somebody has marked as such, to have an older snapshot stand for the registry."""
+    snapshot = tmp_path / "consent.csv"
+    snapshot.write_text((guarded.root / SNAPSHOT).read_text().replace('"revoked"', '"active"'))
+    mark = guarded.root / ".dvc" / "tmp" / "reproduction.json"
+    mark.write_text(json.dumps({"consent": str(snapshot)}))
+    versions = len(guarded.store().versions())
+    said = refused(guarded, "repro", "--single-item", "--force", "register")
+    mark.unlink()
+    assert "was made by `lineage reproduce`: nothing is registered from there" in said
+    assert len(guarded.store().versions()) == versions
 
 
 REGISTRIES = {

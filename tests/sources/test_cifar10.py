@@ -88,7 +88,7 @@ def test_a_kept_archive_that_was_damaged_is_loaded_again(workshop: Workshop, kep
 def test_a_download_that_was_killed_is_resumed(workshop: Workshop, kept: Path, server: FileServer) -> None:
     server.faults = [f"stall {HALF}"]
     configure(workshop, server.url)
-    process = workshop.project.start("python", "-m", "traceable_digits.stages.fetch")
+    process = workshop.project.start("python", "-I", "scripts/stage.py", "traceable_digits.stages.fetch")
     partial, deadline = kept / f"{sha256(ARCHIVE)}.partial", time.monotonic() + 120
     while not (partial.exists() and partial.stat().st_size):
         assert time.monotonic() < deadline and process.poll() is None

@@ -21,9 +21,9 @@ from project.data.images import encode
 from project.data.merkle import Tree
 from project.data.preparation import SPLITS
 from project.data.raw import RAW_SCHEMA, RECORDS
-from project.env import PIPELINE_CALLBACKS, PIPELINE_CONSENT
 from project.errors import ConsentError, DataError
-from project.lineage.consent import read_now, require_consent
+from project.lineage.consent import require_consent
+from project.lineage.reproduction import Reproduction
 from project.pipeline.dvcfile import Pipeline, parse_pipeline
 from project.pipeline.yaml12 import parse_yaml
 from project.settings import Settings
@@ -247,8 +247,8 @@ def test_who_comes_back_to_the_registry_is_used_again(asking: Settings, tmp_path
 def at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: dict[str, str]) -> None:
     """Makes `registry` what the registry says at this moment."""
     write_snapshot(tmp_path / "now.csv", registry.items())
-    monkeypatch.setenv(PIPELINE_CONSENT, str(tmp_path / "now.csv"))
-    monkeypatch.setenv(PIPELINE_CALLBACKS, "none")
+    Reproduction(tmp_path / "now.csv").mark(tmp_path)
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -307,17 +307,3 @@ def test_a_stage_stops_where_the_snapshot_is_damaged(
     snapshot.write_bytes(b"")
     with pytest.raises(DataError, match="no snapshot"):
         require_consent(tmp_path, pipeline, pipeline.stage("train"), asking)
-
-
-@pytest.mark.usefixtures("snapshot")
-@pytest.mark.parametrize("callbacks", [None, "", "all"])
-def test_a_snapshot_stands_for_the_registry_only_where_nothing_is_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asking: Settings, callbacks: str | None
-) -> None:
-    at_hand(tmp_path, monkeypatch, {"PAT-1": "active"})
-    assert read_now(asking) == {"PAT-1": "active"}
-    monkeypatch.delenv(PIPELINE_CALLBACKS)
-    if callbacks is not None:
-        monkeypatch.setenv(PIPELINE_CALLBACKS, callbacks)
-    with pytest.raises(ConsentError, match=PIPELINE_CONSENT):
-        read_now(asking)

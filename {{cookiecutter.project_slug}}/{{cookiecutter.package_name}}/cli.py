@@ -73,8 +73,15 @@ def doctor(
     last_commit: Annotated[
         bool, typer.Option("--last-commit", help="Only whether the last result was committed whole: for the Git hook.")
     ] = False,
+    environment: Annotated[
+        bool, typer.Option("--environment", help="Read every installed file and compiled file instead: a minute.")
+    ] = False,
 ) -> None:
     """Say what is wrong with this checkout, and the one command that mends each thing."""
+    if environment:
+        from .lineage.environment import show_environment
+
+        sys.exit(show_environment(project_root()))
     from .doctor import examine, examine_last_commit
 
     findings = examine_last_commit(project_root()) if last_commit else examine(project_root())

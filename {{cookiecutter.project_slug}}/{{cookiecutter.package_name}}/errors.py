@@ -33,6 +33,10 @@ class UndeclaredError(ProjectError):
     """A stage uses a file, a setting or a module that dvc.yaml does not list for it."""
 
 
+class ChangedError(ProjectError):
+    """What a stage works with was changed while it worked."""
+
+
 class AbandonedError(ProjectError):
     """The dvc that started this stage is gone, so nobody waits for its outputs."""
 

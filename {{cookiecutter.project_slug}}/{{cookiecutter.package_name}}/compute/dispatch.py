@@ -18,6 +18,7 @@ from ..lineage.hashes import hash_path, hash_tree
 from ..lineage.remote import Remote
 from ..pipeline.callbacks import Execution
 from ..pipeline.dvcfile import locked_hash
+from ..pipeline.given import differences
 from ..pipeline.outputs import Inputs, Outputs
 from ..proof.objects import Objects
 from . import jobs, launch, preflight
@@ -127,6 +128,8 @@ class Dispatch:
             there, md5 = locked_hash(entry, "deps", path), hash_path(here).md5
             if there != md5:
                 raise DispatchError(f"job {job} worked with another {path}: {there} there, {md5} here.")
+        if others := differences({**self.execution.given.entry(), "deps": {}}, entry):
+            raise DispatchError(f"job {job} worked with another {', '.join(others[:3])}. Run `dvc repro` again.")
         made = {path: str(locked_hash(entry, "outs", path)) for path in outputs}
         self._objects.fetch_all({outputs[path]: md5 for path, md5 in made.items()})
         for path, md5 in made.items():

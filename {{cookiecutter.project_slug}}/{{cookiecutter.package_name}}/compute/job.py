@@ -72,7 +72,7 @@ def _dvc(what: str, *arguments: str) -> None:
     """Runs a dvc command and shows its output. Raises DispatchError with the last lines of it if it fails."""
     last: deque[str] = deque(maxlen=LAST_LINES)
     command = [sys.executable, "-m", "dvc", *arguments]
-    # stages are run as `python -m ...`, which must be this Python
+    # stages are run as `python -I ...`, which must be this Python
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
     with subprocess.Popen(command, env={**os.environ, "PATH": path}, **options) as process:  # type: ignore[call-overload]

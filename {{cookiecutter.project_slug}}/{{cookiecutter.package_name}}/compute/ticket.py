@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..env import PIPELINE_KEPT, PIPELINE_TICKET
+from ..errors import DispatchError
 from ..lineage.packages import LOCK, locked
+from .launch import WORK
 
 FILE = "ticket.json"
 
@@ -38,9 +40,16 @@ class Ticket:
 
 
 def ticket_of_this_job() -> Ticket | None:
-    """The ticket, where this process is part of a job; else None."""
+    """The ticket, where this process is part of a job; else None.
+
+    Raises DispatchError if the variable is set where launch.py has not put the project: a job asks nobody for consent.
+    """
     path = os.environ.get(PIPELINE_TICKET)
-    return Ticket.read(Path(path)) if path else None
+    if not path:
+        return None
+    if not Path.cwd().is_relative_to(WORK.resolve()):
+        raise DispatchError(f"{PIPELINE_TICKET} is set, and this is no job. Unset it, then run this again.")
+    return Ticket.read(Path(path))
 
 
 def job_of_this_process(root: Path) -> dict[str, Any]:

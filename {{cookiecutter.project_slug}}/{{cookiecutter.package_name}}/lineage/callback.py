@@ -165,6 +165,7 @@ def _identity(tracker: Tracker, run_id: str, facts: Facts) -> dict[str, Any]:
         "data_git_commit_id",
         "data_version",
         "environment_differs",
+        "packages_sha256",
     )
     return {
         "run_id": run_id,

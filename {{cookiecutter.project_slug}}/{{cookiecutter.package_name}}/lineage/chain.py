@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import LineageError
 from ..pipeline.dvcfile import Lock, Pipeline, locked_hash, locked_params
+from ..pipeline.given import differences
 from ..settings import Settings
 from ..settings.model import PRETRAINED
 from .facts import CONSENT, DATASET, MODEL, NAMES, RAW, RUN_RECORD, read_run_record, subjects_of
@@ -105,6 +106,12 @@ def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) 
     has_consent = locked_hash(lock["preprocess"], "deps", CONSENT) is not None
     is_pretrained = locked_hash(lock["train"], "deps", PRETRAINED) is not None
     dataset = _recorded(root, lock, "train", "deps", DATASET)
+    record = read_run_record(root)
+    if wrong := differences(record["worked_with"], lock["train"]):
+        raise LineageError(
+            f"dvc.lock records another {', '.join(wrong[:3])} of train than {RUN_RECORD} says that it worked with. "
+            "Run `dvc repro --force train`."
+        )
     made = [out["path"] for out in lock["train"]["outs"] if out["path"] != MODEL]
     return Chain(
         project_id=settings.project_id,
@@ -123,7 +130,7 @@ def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) 
             **{path: _recorded(root, lock, "train", "outs", path) for path in made},
             SCORES: _recorded(root, lock, "evaluate", "outs", SCORES),
         },
-        training_run=read_run_record(root),
+        training_run=record,
         parameters=model_parameters(pipeline, lock),
         metrics=json.loads((root / SCORES).read_text(encoding="utf-8")),
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from yaml import YAMLError
@@ -133,12 +133,10 @@ def _composed(root: Path, overrides: list[str]) -> dict[str, Any]:
 
 
 def _conf_digest(root: Path) -> str:
-    # by path: hydra_plugins is no package of ours, and another project's may be importable under the same name
-    spec = spec_from_file_location("composition", root / "hydra_plugins" / "composition.py")
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    digest: str = module.conf_digest(root / CONF)
+    # by path: hydra_plugins is no package of ours, and another project's may be importable under the same name. And as
+    # a script, which is always read from its source.
+    composition = run_path(str(root / "hydra_plugins" / "composition.py"))
+    digest: str = composition["conf_digest"](root / CONF)
     return digest
 
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ..data.consent import active, read_snapshot
-from ..env import PIPELINE_CALLBACKS, PIPELINE_CONSENT
 from ..errors import ConsentError
 from ..pipeline.dvcfile import PARAMS_FILE, Pipeline, Stage
 from ..settings import Settings
 from .anchor import main_root
 from .composition import committed_params
+from .reproduction import Reproduction
 
 
 def read_now(settings: Settings) -> dict[str, str]:
     """Status by subject, as the registry says at this moment. Raises a ProjectError if it cannot be read.
 
-    In `lineage reproduce` the snapshot of then takes its place; nothing that is made so is logged or registered.
+    In a folder of `lineage reproduce` the snapshot of then takes its place; nothing is logged or registered from there.
     """
-    if recorded := os.environ.get(PIPELINE_CONSENT):
-        if os.environ.get(PIPELINE_CALLBACKS) != "none":
-            raise ConsentError(f"{PIPELINE_CONSENT} is set: it is for `lineage reproduce` alone. Unset it.")
-        return read_snapshot(Path(recorded))
+    reproduction = Reproduction.of(Path.cwd())
+    if reproduction is not None and reproduction.consent is not None:
+        return read_snapshot(reproduction.consent)
     from ..data.registry import read_registry
 
     assert settings.privacy.registry is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,10 +17,11 @@ from ..pipeline.dvcfile import PARAMS_FILE, Lock, locked_hash, locked_params, re
 from ..pipeline.yaml12 import parse_yaml
 from ..settings import read_params, select
 from ..settings.model import PRETRAINED
-from .anchor import main_root
+from .anchor import experiment_variables, main_root
 from .code import RUN_FROM, changed_code, cut, is_code
 from .git import Repository
 from .hashes import Content, hash_path
+from .installed import changed_since, packages_folder, stamp_file
 from .packages import LOCK, differences
 
 RAW = "data/raw"
@@ -68,7 +68,7 @@ def facts_at_start(execution: Execution) -> Facts:
     Raises LineageError if an input on disk is not what dvc.lock says its stage made.
     """
     facts = Facts(tags={"project_id": execution.settings.project_id, "dvc_stage": execution.stage.name})
-    facts.tags.update(experiment_facts())
+    facts.tags.update(experiment_facts(execution.root))
     facts.tags.update(git_facts(execution))
     lock = read_lock(execution.root)
     facts.params = recorded_params(execution, lock)
@@ -98,10 +98,12 @@ def environment_facts(root: Path, kept: dict[str, str] | None = None) -> dict[st
 
     `kept` are the torch packages of a job's image, by version, that take the place of those in the lock.
     """
-    wrong = differences(root / LOCK, kept=bool(kept))
+    packages, changed = changed_since(packages_folder(), stamp_file())
+    wrong = [*differences(root / LOCK, kept=bool(kept)), *changed]
     if not wrong:
         named = {"environment_kept": ", ".join(f"{name} {version}" for name, version in kept.items())} if kept else {}
-        return {"environment_md5": hash_path(root / LOCK).md5, **named}
+        compared = {"packages_sha256": packages} if packages else {}
+        return {"environment_md5": hash_path(root / LOCK).md5, **compared, **named}
     print(f"warning: this environment is not as {LOCK} says ({wrong[0]}, ...). `make setup` mends it.", file=sys.stderr)
     return {"environment_differs": "\n".join(wrong)[:5000]}
 
@@ -124,10 +126,10 @@ def subjects_of(dataset: Path, md5: str) -> dict[str, Any]:
         raise LineageError(f"{dataset / MANIFEST} is no manifest of this pipeline: {error!r}. `dvc repro`.") from None
 
 
-def experiment_facts() -> dict[str, str]:
-    """The DVC experiment that runs, if one does."""
-    names = {"dvc_exp_name": DVC_EXP_NAME, "dvc_exp_baseline_rev": DVC_EXP_BASELINE_REV}
-    return {tag: os.environ[variable] for tag, variable in names.items() if os.environ.get(variable)}
+def experiment_facts(root: Path) -> dict[str, str]:
+    """The DVC experiment that runs in `root`, if one does."""
+    names = {DVC_EXP_NAME: "dvc_exp_name", DVC_EXP_BASELINE_REV: "dvc_exp_baseline_rev"}
+    return {names[variable]: value for variable, value in experiment_variables(root).items()}
 
 
 def git_facts(execution: Execution) -> dict[str, str]:
@@ -210,6 +212,7 @@ def recorded_params(execution: Execution, lock: dict[str, dict[str, Any]]) -> di
 def verified_content(execution: Execution, lock: dict[str, dict[str, Any]], path: str) -> Content:
     """The content of an input, which must be what dvc.lock records as the output of the stage that makes it."""
     content = hash_path(execution.root / path)
+    execution.given.has_md5(path, content.md5)
     producer = execution.pipeline.producer(path)
     if producer is not None:
         recorded = locked_hash(lock.get(producer.name), "outs", path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,12 @@ def _names(folder: Path) -> list[str]:
 
 
 def _names_for_dvc(folder: Path) -> list[str]:
+    ignored = ignored_in(folder)
+    return [name for name in _names(folder) if not ignored(name)]
+
+
+def ignored_in(folder: Path) -> Callable[[str], bool]:
+    """Says of a file below `folder`, by its path relative to it, whether a .dvcignore of the project names it."""
     here = folder.absolute()
     project = next((parent for parent in here.parents if (parent / ".dvc").is_dir()), here.parent)
     above = [
@@ -109,7 +115,7 @@ def _names_for_dvc(folder: Path) -> list[str]:
     lists = [parent / DVCIGNORE for parent in above if (parent / DVCIGNORE).is_file()]
     ignored = Ignored({path.relative_to(project).as_posix(): path.read_text(encoding="utf-8") for path in lists})
     where = here.relative_to(project)
-    return [name for name in _names(folder) if not ignored((where / name).as_posix())]
+    return lambda name: ignored((where / name).as_posix())
 
 
 def hash_file(path: Path, name: str) -> Hashed:

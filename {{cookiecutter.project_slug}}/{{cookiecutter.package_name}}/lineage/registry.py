@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock
 
+from ..compute.ticket import ticket_of_this_job
 from ..env import DVC_EXP_NAME
 from ..errors import LineageError
 from ..pipeline.dvcfile import read_lock, read_pipeline
 from ..pipeline.outputs import Inputs
 from ..settings import Settings
-from .anchor import main_root
+from .anchor import experiment_variables, main_root
 from .bytecode import ForeignBytecodeError, is_compiled_from_source
 from .candidate import ALIAS, is_shared, why_not_here
 from .chain import Chain, build_chain
@@ -24,6 +24,7 @@ from .facts import MODEL, system_user
 from .git import Repository
 from .hashes import Content, folder_content, hash_tree
 from .packages import LOCK, locked
+from .reproduction import Reproduction
 from .tracking import Tracker, local_path
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, run: dict[s
     the commit. Raises LineageError if what lies on disk is not what dvc.lock records.
     """
     root = Path.cwd()
+    if Reproduction.of(root) is not None:
+        raise LineageError(f"{root} was made by `lineage reproduce`: nothing is registered from there.")
+    if ticket_of_this_job() is not None:
+        raise LineageError("this is a job: it cannot ask who has consented, so nothing is registered from there.")
     main = main_root(root)
     chain = build_chain(root, settings, read_pipeline(root), read_lock(root))
     tracker = Tracker(settings.tracking, main)
@@ -60,7 +65,7 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, run: dict[s
 
 def _why_not_yet(root: Path, settings: Settings) -> str:
     """Why the alias stays where it is; empty if it may be moved now."""
-    if experiment := os.environ.get(DVC_EXP_NAME):
+    if experiment := experiment_variables(root).get(DVC_EXP_NAME):
         return f"{experiment} is an experiment"
     if why_not := why_not_here(root, settings.tracking):
         return f"{why_not} (tracking.candidate_branches)" if "candidate_branches" not in why_not else why_not

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..env import PIPELINE_CALLBACKS
 from ..settings import Settings
 from .dvcfile import Pipeline, Stage
+from .given import Given
 
 
 @dataclass
@@ -21,6 +20,7 @@ class Execution:
     pipeline: Pipeline
     stage: Stage
     settings: Settings
+    given: Given
     note: Callable[[dict[str, Any]], None]  # keeps something on disk until the stage ends: what a kill leaves behind
     interrupted: dict[str, Any] | None = None  # the notes of an earlier execution that was killed
     run: dict[str, Any] = field(default_factory=dict)  # what identifies this execution; `train` keeps it in run.json
@@ -56,7 +56,7 @@ class Callbacks(Callback):
     @classmethod
     def from_settings(cls, settings: Settings) -> Callbacks:
         """Instantiates the `_target_` of each entry of `callbacks`, as Hydra does."""
-        if not settings.callbacks or os.environ.get(PIPELINE_CALLBACKS) == "none":
+        if not settings.callbacks:
             return cls([])
         from hydra.utils import instantiate
 

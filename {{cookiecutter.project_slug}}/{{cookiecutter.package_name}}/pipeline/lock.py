@@ -60,6 +60,23 @@ class StageLock:
         partial.write_text(json.dumps({"pid": os.getpid(), **notes}), encoding="utf-8")
         partial.replace(self._notes)
 
+    def note_given(self, caller: str | None, given: dict[str, Any]) -> None:
+        """Keeps what the stage was given by this `caller`, so that stages after it can look at what dvc recorded."""
+        path = self._given(self.stage)
+        path.write_text(json.dumps({"caller": caller, "given": given}), encoding="utf-8")
+
+    def given_to(self, stage: str, caller: str | None) -> dict[str, Any] | None:
+        """What another stage noted that it was given, if it was by this `caller`; else None."""
+        try:
+            noted = json.loads(self._given(stage).read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        given: dict[str, Any] = noted["given"]
+        return given if caller is not None and noted["caller"] == caller else None
+
+    def _given(self, stage: str) -> Path:
+        return self._notes.with_name(f"{stage}.given.json")
+
     def _read(self) -> dict[str, Any] | None:
         try:
             notes = json.loads(self._notes.read_text(encoding="utf-8"))
@@ -90,6 +107,11 @@ class Caller:
         self._gone = process is None or (
             (process.pid == 1 or process.name() in REAPERS) and "dvc" not in " ".join(process.cmdline())
         )
+
+    @property
+    def identity(self) -> str | None:
+        """Tells one dvc from every other; None where none started this process."""
+        return None if self._process is None else f"{self._process.pid} {self._process.create_time()}"
 
     def check(self) -> None:
         """Raises AbandonedError if that dvc has ended."""

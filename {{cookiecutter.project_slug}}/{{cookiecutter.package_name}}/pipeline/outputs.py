@@ -81,6 +81,11 @@ class Outputs(Mapping[str, Path]):
             _remove(self._final[out])
             path.replace(self._final[out])
 
+    def withdraw(self) -> None:
+        """Removes every output from its place."""
+        for path in self._final.values():
+            _remove(path)
+
     def _clear(self) -> None:
         for path in self._aside.values():
             _remove(path)

@@ -13,19 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from ..compute.place import place_of
 from ..compute.ticket import job_of_this_process, ticket_of_this_job
-from ..errors import ProjectError, SettingsError
+from ..errors import LineageError, ProjectError, SettingsError
 from ..lineage.anchor import main_root
 from ..lineage.code import loaded_code
 from ..lineage.composition import require_fresh_params
 from ..lineage.consent import require_consent
-from ..settings import load_settings
+from ..lineage.reproduction import Reproduction
+from ..settings import check_settings, read_params
 from . import disk
 from .callbacks import Callbacks, Execution
-from .dvcfile import PARAMS_FILE, locked_hash, read_lock, read_pipeline
+from .dvcfile import PARAMS_FILE, Lock, Pipeline, Stage, read_lock, read_pipeline
+from .given import Given, differences
 from .imports import check_imports
 from .lock import Caller, StageLock
 from .outputs import Inputs, Outputs
 from .previous import put_back
+from .sources import loaded_sources, start_from_sources
 
 if TYPE_CHECKING:
     from ..compute.dispatch import Dispatch
@@ -43,19 +46,14 @@ class Report:
 
     @property
     def run(self) -> dict[str, Any]:
-        """What identifies this execution to those who listen, if anybody does, and what it works with, by hash."""
-        return {**self._execution.run, **self._worked_with()}
-
-    def _worked_with(self) -> dict[str, Any]:
+        """What identifies this execution to those who listen, if anybody does, and the code it has loaded, by hash."""
         execution = self._execution
-        stage, pipeline, ticket = execution.stage, execution.pipeline, ticket_of_this_job()
-        code = loaded_code(execution.root, stage.deps)
-        if ticket is not None:
-            return {"inputs": ticket.inputs, "code": code}
-        lock, makers = read_lock(execution.root), {dep: pipeline.producer(dep) for dep in stage.deps}
-        made = {dep: maker.name for dep, maker in makers.items() if maker is not None}
-        inputs = {dep: locked_hash(lock.get(maker), "outs", dep) for dep, maker in made.items()}
-        return {"inputs": inputs, "code": code}
+        return {**execution.run, "code": loaded_code(execution.root, execution.stage.deps)}
+
+    @property
+    def worked_with(self) -> dict[str, Any]:
+        """Command, settings and dependencies by hash, as they were when this execution began."""
+        return self._execution.given.entry()
 
     @property
     def cache(self) -> Path:
@@ -86,6 +84,8 @@ def run(stage_file: str, work: Work) -> None:
 
     `work(settings, inputs, outputs, report)` gets what dvc.yaml declares for the stage and nothing else.
     """
+    if loaded_sources() is None:
+        start_from_sources(PACKAGE.parent, f"{PACKAGE.name}.stages.{Path(stage_file).stem}")
     caller = Caller()
     name = Path(stage_file).stem
     signal.signal(signal.SIGTERM, _interrupt)  # so that callbacks hear of it
@@ -110,28 +110,45 @@ def _run(name: str, work: Work, caller: Caller) -> None:
     if PACKAGE.parent != root.resolve():
         # an installed copy would run instead of the code that dvc.lock records, in an experiment's folder for example
         raise ProjectError(
-            f"the code comes from {PACKAGE.parent}, not from {root}. Run stages as `python -m` from there."
+            f"the code comes from {PACKAGE.parent}, not from {root}. Run `dvc repro` there."
         )
     pipeline = read_pipeline(root)
     stage = pipeline.stage(name)
     # Here as well as in the stage config: `dvc repro -s` runs one stage alone. Before the settings are checked: what a
     # newer template has added to conf/ is missing in params.yaml until that is composed.
     require_fresh_params(root)
-    settings = load_settings(root / PARAMS_FILE)
+    document = read_params(root / PARAMS_FILE)
+    settings = check_settings(document, PARAMS_FILE)
     check_imports(root, root / PACKAGE.name, stage)
-    if ticket_of_this_job() is None:  # in a job, who sent it has looked
+    ticket = ticket_of_this_job()
+    if ticket is None or ticket.stage != stage.name:  # in a job, who sent it has looked
         require_consent(root, pipeline, stage, settings)
     with StageLock(root, name) as lock:
-        execution = Execution(root, pipeline, stage, settings, note=lock.note, interrupted=lock.interrupted)
         inputs = Inputs(root, stage)
+        given = Given(root, pipeline, stage, document)
+        _require_true_records(pipeline, stage, read_lock(root), lock, caller)
+        execution = Execution(root, pipeline, stage, settings, given, lock.note, interrupted=lock.interrupted)
         with _dispatched(execution, inputs) as dispatch:
             _execute(execution, inputs, work, dispatch, caller)
+        lock.note_given(caller.identity, given.noted())
+
+
+def _require_true_records(pipeline: Pipeline, stage: Stage, entries: Lock, lock: StageLock, caller: Caller) -> None:
+    """Raises LineageError if this very dvc recorded of a stage upstream what that stage did not work with."""
+    for earlier in pipeline.upstream(stage):
+        given = lock.given_to(earlier.module, caller.identity)
+        wrong = differences(given, entries.get(earlier.name)) if given else []
+        if wrong:
+            raise LineageError(
+                f"dvc.lock records another {', '.join(wrong[:3])} of {earlier.name} than it worked with: a change came in "
+                f"the moment it ended. Run `dvc repro --force {earlier.name}`."
+            )
 
 
 def _execute(execution: Execution, inputs: Inputs, work: Work, dispatch: Dispatch | None, caller: Caller) -> None:
     """The work, here or in a job, with everybody told who listens."""
     root, stage, settings = execution.root, execution.stage, execution.settings
-    callbacks = Callbacks.from_settings(settings)
+    callbacks = Callbacks([]) if Reproduction.of(root) else Callbacks.from_settings(settings)
     try:
         callbacks.on_start(execution)
         with Outputs(root, stage) as outputs:
@@ -140,10 +157,20 @@ def _execute(execution: Execution, inputs: Inputs, work: Work, dispatch: Dispatc
             else:
                 work(settings.declared(stage.params), inputs, outputs, Report(execution, callbacks, caller))
             caller.check()
+            execution.given.require_unchanged()
             outputs.place()
         callbacks.on_end(execution)
+        _check_again(execution, outputs)  # telling everybody may have taken seconds
     except BaseException as error:
         callbacks.on_error(execution, error)
+        raise
+
+
+def _check_again(execution: Execution, outputs: Outputs) -> None:
+    try:
+        execution.given.require_unchanged()
+    except ProjectError:
+        outputs.withdraw()
         raise
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..env import PIPELINE_CALLBACKS, PIPELINE_COMPUTE, PIPELINE_CONSENT
+from ..env import PIPELINE_COMPUTE
 from ..errors import LineageError
 from ..lineage.chain import SCORES
 from ..lineage.facts import CONSENT, MODEL, RUN_RECORD
 from ..lineage.packages import LOCK, differences
+from ..lineage.reproduction import Reproduction
 from ..pipeline.dvcfile import locked_hash, read_lock
 from ..pipeline.runner import kept_folder
 from ..settings import flatten
@@ -66,9 +67,8 @@ def reproduce(evidence: Evidence, case: Case, folder: Path, *, here: bool = Fals
     project = folder / evidence.history.prefix
     restore_added(evidence, commit, project)
     python = _environment(project, here)
-    environment = clean_environment(**{PIPELINE_CALLBACKS: "none", PIPELINE_COMPUTE: "local"})
-    if consent := _consent_of_then(evidence, commit, project):
-        environment[PIPELINE_CONSENT] = str(consent)
+    Reproduction(_consent_of_then(evidence, commit, project)).mark(project)
+    environment = clean_environment(**{PIPELINE_COMPUTE: "local"})
     _keep_weights_of_then(evidence, commit, project)
     environment["PATH"] = f"{python.parent}:{environment.get('PATH', '')}"
     log = project / LOG

@@ -53,7 +53,8 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     with outputs["models/model.safetensors"].open("rb") as file:
         made = {"model_sha256": hashlib.file_digest(file, "sha256").hexdigest()}  # binds the weights to this run
     machine = describe_machine(device, options.threads)
-    record = {**report.run, **loaded, **made, "machine": machine, "best": asdict(best)}
+    given = {"worked_with": report.worked_with}  # dvc.lock must say the same
+    record = {**report.run, **given, **loaded, **made, "machine": machine, "best": asdict(best)}
     outputs["models/run.json"].write_text(json.dumps(record, indent=2) + "\n", newline="\n")
 
 

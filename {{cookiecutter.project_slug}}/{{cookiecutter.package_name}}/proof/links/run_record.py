@@ -13,6 +13,8 @@ from ...data.dataset import MANIFEST
 from ...errors import LineageError
 from ...lineage.facts import DATASET, MODEL, RUN_RECORD
 from ...pipeline.dvcfile import Lock, locked_hash
+from ...pipeline.given import differences
+from ...settings import flatten
 from ..case import Case
 from ..dataset import describe
 from ..history import DVC_LOCK, LINEAGE
@@ -26,12 +28,15 @@ def run_record(case: Case) -> Tally:
     """What the training run wrote down while it ran: which dataset it read, which weights and scores it made."""
     tally = Tally()
     record = _record(case, case.lock)
-    inputs: dict[str, str] = record.get("inputs") or {}
-    if DATASET not in inputs or not record.get("model_sha256"):
+    given = record.get("worked_with") or {}
+    if not given or not record.get("model_sha256"):
         tally.unknown.append(f"{RUN_RECORD} does not say what the run read and made")
-    for path, md5 in inputs.items():
-        if path == DATASET or locked_hash(case.lock["train"], "deps", path) is not None:
-            tally.equal(f"{path} that the run read", md5, locked_hash(case.lock["train"], "deps", path))
+    else:
+        tally.looked_at += 1 + len(given["deps"]) + len(flatten(given["params"]))
+        tally.faults += [
+            f"{what} is another in the entry of train in dvc.lock than {RUN_RECORD} says that the run worked with"
+            for what in differences(given, case.lock["train"])
+        ]
     if stated := record.get("model_sha256"):
         made, kept = f"SHA-256 {stated}", f"SHA-256 {case.document['model']['sha256']}"
         tally.equal(f"{MODEL} that the run made", made, kept, LINEAGE)
@@ -101,7 +106,7 @@ def _is_meant(case: Case, lock: Lock, data: str) -> bool:
         record = _record(case, lock)
     except (LineageError, ValueError):
         return True
-    read, made = (record.get("inputs") or {}).get(DATASET), record.get("model_sha256")
+    read, made = ((record.get("worked_with") or {}).get("deps") or {}).get(DATASET), record.get("model_sha256")
     return bool(read == data and made == case.document["model"]["sha256"])
 
 

@@ -1,0 +1,84 @@
+"""Code that no hash covers does not run in a stage: compiled files, libraries beside sources, Python's variables."""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import os
+from pathlib import Path
+
+import pytest
+from stages import PACKAGE, Workshop, workshop
+
+__all__ = ["workshop"]
+
+FORGED = "print('FORGED', flush=True)\nraise SystemExit('FORGED')\n"
+
+
+def forge(source: Path, python: str) -> None:
+    """Another program as the compiled file of `source`, with the size and the time of it in its header."""
+    stat = source.stat()
+    header = importlib.util.MAGIC_NUMBER + bytes(4)
+    header += int(stat.st_mtime).to_bytes(4, "little") + stat.st_size.to_bytes(4, "little")
+    compiled = source.parent / "__pycache__" / f"{source.stem}.{python}.pyc"
+    compiled.parent.mkdir(exist_ok=True)
+    compiled.write_bytes(header + marshal.dumps(compile(FORGED, str(source), "exec")))
+
+
+@pytest.fixture(scope="module")
+def prepared(workshop: Workshop) -> Workshop:
+    workshop.compose()
+    workshop.run("fetch")
+    return workshop
+
+
+def test_a_stage_believes_no_compiled_file(prepared: Workshop) -> None:
+    import sys
+
+    for source in [*(prepared.root / PACKAGE).rglob("*.py"), *(prepared.root / "hydra_plugins").glob("*.py")]:
+        forge(source, str(sys.implementation.cache_tag))
+    forge(prepared.root / "scripts" / "stage.py", str(sys.implementation.cache_tag))
+    # the attack works: this is what `python -m` runs
+    assert "FORGED" in prepared.project.run("python", "-m", f"{PACKAGE}.stages.preprocess", code=1)
+    for stage in ("config", "preprocess"):
+        assert "FORGED" not in prepared.run(stage)
+    for folder in [*(prepared.root / PACKAGE).rglob("__pycache__"), prepared.root / "hydra_plugins" / "__pycache__"]:
+        prepared.project.run("rm", "-r", str(folder))
+
+
+def test_a_module_without_a_source_is_not_there(prepared: Workshop) -> None:
+    """Python would take a compiled file in the place of a source, and a library before it."""
+    data = prepared.root / PACKAGE / "data"
+    (data / "images.so").write_bytes(b"\x7fELF")
+    assert "Traceback" not in prepared.run("preprocess")
+    (data / "images.so").unlink()
+    stage = prepared.root / PACKAGE / "stages" / "preprocess.py"
+    text = stage.read_text()
+    (data / "extra.pyc").write_bytes(
+        importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(compile(FORGED, "x", "exec"))
+    )
+    stage.write_text(text.replace("from ..data.raw", "from ..data import extra\nfrom ..data.raw", 1))
+    said = prepared.run("preprocess", code=1)
+    stage.write_text(text)
+    (data / "extra.pyc").unlink()
+    assert "FORGED" not in said
+    assert "extra" in said
+
+
+def test_variables_of_python_change_nothing(prepared: Workshop, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FORGED)
+    (tmp_path / "pyarrow.py").write_text(FORGED)
+    (tmp_path / "start.py").write_text(FORGED)
+    foreign = {
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONSTARTUP": str(tmp_path / "start.py"),
+        "PYTHONHOME": str(tmp_path),
+        "PYTHONUSERBASE": str(tmp_path),
+        "PYTHONPYCACHEPREFIX": str(tmp_path),
+        "PYTHONOPTIMIZE": "2",
+        "PYTHONINSPECT": "1",
+        "LC_ALL": "C",
+        "TZ": "Pacific/Kiritimati",
+    }
+    assert os.environ.get("PYTHONPATH") != str(tmp_path)
+    assert "FORGED" not in prepared.run("preprocess", **foreign)

@@ -1,0 +1,44 @@
+"""`lineage doctor --environment`: all bytes of the installed packages, and of the project's compiled files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import ProjectError
+from .bytecode import ForeignBytecodeError, is_compiled_from_source
+from .installed import compare_all, packages_folder, stamp_file
+from .packages import LOCK, locked
+
+SHOWN = 10
+
+
+def show_environment(root: Path) -> int:
+    """Prints what is not as it was installed or compiled, and returns the exit status."""
+    lock = root / LOCK
+    if not lock.exists():
+        raise ProjectError(f"{lock} is missing. `git checkout {LOCK}` brings it back.")
+    compared = compare_all(packages_folder(), stamp_file(), set(locked(lock)))
+    forged = [path.relative_to(root).as_posix() for path in _compiled(root) if not _is_true(path)]
+    for line in compared.wrong[:SHOWN]:
+        print(line)
+    if len(compared.wrong) > SHOWN:
+        print(f"and {len(compared.wrong) - SHOWN} more")
+    if compared.wrong:
+        print(f"{len(compared.wrong)} of {compared.looked_at} installed files are wrong: rm -r .venv && make setup")
+    for path in forged[:SHOWN]:
+        print(f"{path} is not compiled from its source. Stages do not run it, `lineage` would: rm {path}")
+    if not compared.wrong and not forged:
+        print(f"all {compared.looked_at} installed files are what their packages brought ({compared.sha256[:12]})")
+    return int(bool(compared.wrong or forged))
+
+
+def _compiled(root: Path) -> list[Path]:
+    package = Path(__file__).parents[1].name
+    return sorted([*(root / package).rglob("*.pyc"), *(root / "hydra_plugins").rglob("*.pyc")])
+
+
+def _is_true(path: Path) -> bool:
+    try:
+        return is_compiled_from_source(path)
+    except ForeignBytecodeError:
+        return True  # of another Python, which this one never runs

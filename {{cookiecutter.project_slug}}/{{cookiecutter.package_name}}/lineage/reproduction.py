@@ -1,0 +1,34 @@
+"""The mark of a folder in which `lineage reproduce` makes a model again: nothing is logged or registered from there.
+
+A mark in the folder, and no environment variable: a variable would reach every pipeline that is started below it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+MARK = Path(".dvc") / "tmp" / "reproduction.json"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What holds in such a folder. `consent` is the snapshot of then, which stands for the registry of today."""
+
+    consent: Path | None
+
+    @classmethod
+    def of(cls, root: Path) -> Reproduction | None:
+        """That of the project at `root`; None if its folder was not made by `lineage reproduce`."""
+        try:
+            consent = json.loads((root / MARK).read_text(encoding="utf-8"))["consent"]
+        except FileNotFoundError:
+            return None
+        return cls(Path(consent) if consent else None)
+
+    def mark(self, root: Path) -> None:
+        """Marks the project at `root`."""
+        path = root / MARK
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"consent": str(self.consent) if self.consent else None}), encoding="utf-8")
