@@ -26,6 +26,7 @@ WEIGHTS = "models/model.safetensors"
 SALT = 'it\'s $(touch /tmp/pwned) `id` "x" ; & | $HOME'
 SALTED = f"data.sampling.salt={json.dumps(SALT)}"
 TOKEN = "token-of-the-owner-8f3a"
+ODD_NAMES = ('it"s.txt', "back\\slash.txt", "tab\there.txt", "new\nline.txt", "line\u2028separator.txt", "ümläut.txt")
 UNLISTED = 23  # the number of a patient whom the consent registry does not list
 
 
@@ -39,8 +40,9 @@ def sky(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """A project that was run from raw data to a registered model, every stage that can be in a job."""
     with cloud(tmp_path_factory.mktemp("sky"), installed) as running:
         project = running.project
-        (project.root / ".env").write_text(f"TOKEN={TOKEN}\n")
-        project.git("add", "--force", ".env")  # a mistake that happens
+        (project.root / ".env").write_text(f"TOKEN={TOKEN}\n")  # Git ignores it
+        for name in ODD_NAMES:
+            (project.root / "traceable_digits" / "model" / name).write_text("read by nobody, and hashed\n")
         (project.root / ".dvc" / "config.local").write_text(
             f"['remote \"storage\"']\n    secret_access_key = {TOKEN}\n    access_key_id = x\n"
         )
@@ -316,7 +318,7 @@ def test_a_job_that_does_not_come_to_its_end(way: str, sky: Cloud, tmp_path: Pat
         process.communicate(timeout=300)
         project.compose(*quick(sky.tracking, "train.seed=31"))
         output = project.dvc("repro", "--single-item", "train")
-        assert f"job {name} of an earlier run that was killed here is asked to stop" in output
+        assert f"job {name} of an earlier train, which nobody waits for, is asked to stop" in output
         assert (project.root / WEIGHTS).exists()
     assert process.returncode != 0
     assert ended(sky, name) == "Stopped"

@@ -53,6 +53,7 @@ def examine(root: Path) -> list[Finding]:
         check_pushed,
         check_tracking,
         check_hook,
+        check_jobs,
     ]
     return [_run(check, root) for check in checks]
 
@@ -195,6 +196,16 @@ def check_hook(root: Path) -> Finding:
         return Finding("hook", "right", "commits that touch dvc.lock are linked in the background")
     text = "Git does not call `lineage link` after commits, or calls an older one: results are linked when you call it."
     return Finding("hook", "unknown", text, "lineage link --install-hook")
+
+
+def check_jobs(root: Path) -> Finding:
+    from .compute.aftercare import look_after
+
+    found = [item for item in look_after(main_root(root), stop=False) if item.is_open]
+    left = [item.text for item in found if not item.is_followed]
+    if left:
+        return Finding("jobs", "wrong", _some(left), "lineage jobs --stop")
+    return Finding("jobs", "right", f"{len(found)} are followed" if found else "none was left behind")
 
 
 def check_server(uri: str) -> Finding:

@@ -14,6 +14,7 @@ import typer
 from ..data.ids import composed
 from ..errors import ProjectError
 from ..project import project_root
+from ..terminal import block
 
 if TYPE_CHECKING:
     from ..proof.case import Evidence
@@ -122,7 +123,8 @@ def _conclusive() -> Iterator[None]:
         raise
     except Exception as error:
         known = isinstance(error, ProjectError)
-        print(f"lineage: INCONCLUSIVE: {error if known else f'{type(error).__name__}: {error}'}", file=sys.stderr)
+        said = block(str(error) if known else f"{type(error).__name__}: {error}")
+        print(f"lineage: INCONCLUSIVE: {said}", file=sys.stderr)
         sys.exit(2)
 
 

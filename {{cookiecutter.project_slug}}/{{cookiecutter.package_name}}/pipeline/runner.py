@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from ..compute.aftercare import before_a_stage
 from ..compute.place import place_of
 from ..compute.ticket import job_of_this_process, ticket_of_this_job
+from ..compute.unfinished import Unfinished
 from ..errors import ProjectError, SettingsError
 from ..lineage.anchor import main_root
 from ..lineage.composition import require_fresh_params
 from ..lineage.consent import require_consent
 from ..settings import load_settings
+from ..terminal import block, guard_output
 from . import disk
 from .callbacks import Callbacks, Execution
 from .dvcfile import PARAMS_FILE, read_pipeline
 from .imports import check_imports
+from .interrupts import raise_on_signals, uninterrupted
 from .lock import Caller, StageLock
 from .outputs import Inputs, Outputs
 from .previous import put_back
@@ -76,17 +77,18 @@ def run(stage_file: str, work: Work) -> None:
     """
     caller = Caller()
     name = Path(stage_file).stem
-    signal.signal(signal.SIGTERM, _interrupt)  # so that callbacks hear of it
+    raise_on_signals()
+    guard_output()
     try:
         _run(name, work, caller)
     except ProjectError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {block(str(error))}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         told = disk.sentence(error)
         if told is None:
             raise
-        print(f"{name}: {told}", file=sys.stderr)
+        print(f"{name}: {block(told)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(f"{name}: interrupted; nothing was put in place.", file=sys.stderr)
@@ -100,6 +102,8 @@ def _run(name: str, work: Work, caller: Caller) -> None:
         raise ProjectError(
             f"the code comes from {PACKAGE.parent}, not from {root}. Run stages as `python -m` from there."
         )
+    if ticket_of_this_job() is None:
+        before_a_stage(main_root(root))
     pipeline = read_pipeline(root)
     stage = pipeline.stage(name)
     # Here as well as in the stage config: `dvc repro -s` runs one stage alone. Before the settings are checked: what a
@@ -109,8 +113,8 @@ def _run(name: str, work: Work, caller: Caller) -> None:
     check_imports(root, root / PACKAGE.name, stage)
     if ticket_of_this_job() is None:  # in a job, who sent it has looked
         require_consent(root, pipeline, stage, settings)
-    with StageLock(root, name) as lock:
-        execution = Execution(root, pipeline, stage, settings, note=lock.note, interrupted=lock.interrupted)
+    with StageLock(root, name), Unfinished(main_root(root), name) as unfinished:
+        execution = Execution(root, pipeline, stage, settings, unfinished)
         inputs = Inputs(root, stage)
         with _dispatched(execution, inputs) as dispatch:
             _execute(execution, inputs, work, dispatch, caller)
@@ -131,7 +135,8 @@ def _execute(execution: Execution, inputs: Inputs, work: Work, dispatch: Dispatc
             outputs.place()
         callbacks.on_end(execution)
     except BaseException as error:
-        callbacks.on_error(execution, error)
+        with uninterrupted():
+            callbacks.on_error(execution, error)
         raise
 
 
@@ -154,7 +159,3 @@ def _dispatched(execution: Execution, inputs: Inputs) -> Iterator[Dispatch | Non
         if execution.is_sent_away or isinstance(error, SettingsError):
             put_back(execution)
         raise
-
-
-def _interrupt(number: int, _: FrameType | None) -> None:
-    raise KeyboardInterrupt(f"signal {number}, process {os.getpid()}")
