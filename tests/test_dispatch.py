@@ -212,7 +212,11 @@ def test_an_object_that_came_back_with_other_bytes(sky: Cloud, tmp_path: Path) -
     assert project.git("status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("way", ["lost before", "lost meanwhile"])
+KMS = "User: jobs is not authorized to perform: kms:Decrypt on the resource associated with this ciphertext"
+REFUSED = f'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>{KMS}</Message></Error>'
+
+
+@pytest.mark.parametrize("way", ["lost before", "lost meanwhile", "refused"])
 def test_an_object_that_the_remote_has_lost(way: str, sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
     listing = json.loads(project.cached(project.out("preprocess", "data/processed")).read_text())
@@ -223,12 +227,16 @@ def test_an_object_that_the_remote_has_lost(way: str, sky: Cloud, tmp_path: Path
         run_stage(project, "evaluate")
         assert sky.client("s3").head_object(**place)["ContentLength"] > 0
     else:
-        sky.fail(f"GET /the-data/{place['Key']}", status="404 Not Found", times=100)
+        answer = (
+            {"status": "404 Not Found"} if way == "lost meanwhile" else {"status": "403 Forbidden", "body": REFUSED}
+        )
+        sky.fail(f"GET /the-data/{place['Key']}", times=100, **answer)
         try:
             output = run_stage(project, "evaluate", code=255)
         finally:
             sky.forget_faults()
         assert "could not bring the inputs" in output
+        assert ("Missing: kms:Decrypt" in output) == (way == "refused")
         assert "Traceback" not in output.partition("did not end well")[2]
     assert project.git("status", "--porcelain") == ""
 

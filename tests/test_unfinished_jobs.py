@@ -64,7 +64,7 @@ class Account:
         return str(self.project.store(self.tracking).runs("evaluate")[-1].info.status)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         while not condition():
             assert time.monotonic() < deadline
             time.sleep(0.2)  # between two looks at the condition
@@ -75,7 +75,7 @@ class Account:
         known = set(self.jobs())
         process = self.start()
         try:
-            self.until(lambda: any(name not in known for name in self.jobs()) and self.is_followed(process))
+            self.until(lambda: self.is_followed(process))
             (name,) = set(self.jobs()) - known
             yield process, name
         finally:

@@ -219,9 +219,8 @@ def test_a_registry_in_no_place_or_in_two_is_refused(
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg", "mysql", "sqlite", "https", "file"])
 def test_an_address_as_a_path_is_refused_and_not_repeated(tmp_path: Path, params: dict[str, Any], scheme: str) -> None:
-    message = complaint(
-        tmp_path, asking(params, path=f"{scheme}://ann:hunter2@host/consent")
-    )  # pragma: allowlist secret
+    wrong = asking(params, path=f"{scheme}://ann:hunter2@host/consent")  # pragma: allowlist secret
+    message = complaint(tmp_path, wrong)
     assert "privacy.registry: path is a file or an s3:// address" in message
     assert "hunter2" not in message
 

@@ -163,7 +163,9 @@ class Scope:
             use.left_no_model = True
             return use
         if use.state != "FINISHED":
-            use.unknown.append("it is still going on")
+            use.unknown.append(
+                "it is still going on; if nobody follows it, `lineage jobs` closes it where it was begun"
+            )
         elif not claimed:
             use.unknown.append("it does not say which dataset version it worked with")
         elif use.stage != "preprocess" and logged != {claimed}:
