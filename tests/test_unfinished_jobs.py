@@ -23,7 +23,12 @@ from command import Lineage
 from servers import aws_standin, mlflow_server
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
-IDLE, SHOUTING = "registry.example/idle:1", "registry.example/shouting:1"
+IDLE, SHOUTING, DONE = (f"registry.example/{name}:1" for name in ("idle", "shouting", "done"))
+SCRIPTS = {
+    IDLE: "exec sleep 600",
+    SHOUTING: r"printf 'OSCgo\n'; printf 'OSCwhy' > /opt/ml/output/message; exit 1",
+    DONE: "exit 0",
+}
 OSC = r"\033]0;owned\007\033[2J"  # as printf has it: another title for the window, and an empty screen
 EXPIRED = '{"__type": "ExpiredTokenException", "message": "The security token included in the request is expired"}'
 
@@ -60,8 +65,12 @@ class Account:
     def notes(self) -> list[Path]:
         return list((self.project.root / ".dvc" / "tmp" / "unfinished").glob("*"))
 
+    def runs(self) -> list[Any]:
+        return self.project.store(self.tracking).runs("evaluate")
+
     def run_status(self) -> str:
-        return str(self.project.store(self.tracking).runs("evaluate")[-1].info.status)
+        """Of the latest run."""
+        return str(self.runs()[-1].info.status)
 
     def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 900
@@ -101,14 +110,12 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 @pytest.fixture(scope="module")
 def account(linked: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     folder = tmp_path_factory.mktemp("unfinished")
-    for image, script in (
-        ("idle", "exec sleep 600"),
-        ("shouting", f"printf '{OSC}go\\n'; printf '{OSC}why' > /opt/ml/output/message; exit 1"),
-    ):
-        (folder / image).mkdir()
-        (folder / image / "python3").write_text(f"#!/bin/sh\n{script}\n")
-        (folder / image / "python3").chmod(0o755)
-    with aws_standin(folder, {IDLE: folder / "idle", SHOUTING: folder / "shouting"}) as endpoint:
+    images = {image: folder / f"image-{number}" for number, image in enumerate(SCRIPTS)}
+    for image, place in images.items():
+        place.mkdir()
+        (place / "python3").write_text(f"#!/bin/sh\n{SCRIPTS[image].replace('OSC', OSC)}\n")
+        (place / "python3").chmod(0o755)
+    with aws_standin(folder, images) as endpoint:
         project = linked.copy(folder)
         keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_REGION": REGION}
         project.environment |= {**keys, "AWS_ENDPOINT_URL": endpoint}
@@ -198,3 +205,36 @@ def test_what_a_job_says_does_not_reach_the_terminal_raw(account: Account) -> No
     assert "Traceback" not in output
     assert account.run_status() == "FAILED"
     assert account.notes() == []
+
+
+def test_a_report_that_is_none(account: Account) -> None:
+    report = {"entry": {"deps": [], "outs": [{"path": "metrics/test.json", "md5": "../../../etc/passwd"}]}}
+    faults.order(account.state, r"GET /the-jobs/.*/reports/.*", status="200 OK", body=json.dumps(report))
+    account.compose(DONE)
+    output = account.project.dvc("repro", "--force", "--single-item", "evaluate", code=255)
+    assert "the outs in the report of job" in output
+    assert "Traceback" not in output
+    assert account.notes() == []
+
+
+def test_what_would_leave_the_machine(account: Account, lineage: Lineage) -> None:
+    project, jobs, known = account.project, account.jobs(), len(account.runs())
+    listed = lineage(project, "jobs", "--dry-run")
+    assert "  dvc.yaml\n" in listed
+    assert "would go to a job" in listed
+    key = account.state / "id_of_me"
+    key.write_text("-----BEGIN OPENSSH " + "PRIVATE KEY-----\n")
+    (project.root / "notes.txt").symlink_to(key)
+    (project.root / "kubeconfig").write_text("x")
+    project.git("add", "notes.txt", "kubeconfig")
+    account.compose(DONE)
+    try:
+        for said in (
+            lineage(project, "jobs", "--dry-run", code=1),
+            project.dvc("repro", "--force", "--single-item", "evaluate", code=255),
+        ):
+            assert f"notes.txt (really {key}, outside of the project)" in said
+            assert "kubeconfig (a usual name of secrets)" in said
+    finally:
+        project.git("rm", "--quiet", "--force", "notes.txt", "kubeconfig")
+    assert (account.jobs(), len(account.runs())) == (jobs, known)

@@ -5,7 +5,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from project.compute.snapshot import contents, pack
+from project.compute.snapshot import Snapshot
 from project.errors import DispatchError
 from project.pipeline.dvcfile import read_pipeline
 
@@ -26,14 +26,14 @@ def project(copy: Path) -> Path:
 
 
 def packed(project: Path, target: Path) -> dict[str, bytes]:
-    pack(project, read_pipeline(project), target)
+    Snapshot(project, read_pipeline(project)).pack(target)
     with tarfile.open(target) as archive:
         return {member.name: file.read() for member in archive if (file := archive.extractfile(member)) is not None}
 
 
 def refusal(project: Path) -> str:
     with pytest.raises(DispatchError) as refused:
-        contents(project, read_pipeline(project))
+        Snapshot(project, read_pipeline(project))
     return str(refused.value)
 
 
@@ -122,7 +122,7 @@ def test_secrets_by_name_and_by_what_they_are(project: Path, package: str) -> No
     assert f"{package}/model/notes.txt (line 2: Private Key)" in said
     git(project, "rm", "--quiet", "--cached", ".env", "service-account.json")
     (project / package / "model" / "notes.txt").write_text(f"{key.strip()} # pragma: allowlist secret\n")
-    assert ".env" not in contents(project, read_pipeline(project))
+    assert ".env" not in Snapshot(project, read_pipeline(project)).names
 
 
 def test_names_that_a_terminal_would_obey(project: Path) -> None:
@@ -132,4 +132,4 @@ def test_names_that_a_terminal_would_obey(project: Path) -> None:
 
 
 def test_the_projects_own_files_hold_no_secret(project: Path) -> None:
-    assert len(contents(project, read_pipeline(project))) > 100
+    assert len(Snapshot(project, read_pipeline(project)).names) > 100

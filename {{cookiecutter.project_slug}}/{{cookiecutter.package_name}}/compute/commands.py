@@ -52,11 +52,10 @@ def jobs(
 
 def _show_files(*, as_json: bool) -> None:
     from ..pipeline.dvcfile import read_pipeline
-    from .snapshot import contents
+    from .snapshot import Snapshot
 
     root = project_root()
-    files = contents(root, read_pipeline(root))
-    sizes = {name: (root / name).stat().st_size for name in files}
+    sizes = {name: (root / name).stat().st_size for name in Snapshot(root, read_pipeline(root)).names}
     if as_json:
         print(json.dumps(sizes, indent=2))
         return

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import DispatchError
-from ..lineage.facts import RUN_RECORD
+from ..lineage.facts import DATASET, RUN_RECORD
 from ..lineage.hashes import hash_path, hash_tree
 from ..lineage.remote import Remote
 from ..pipeline import disk
@@ -27,7 +27,7 @@ from .aftercare import LOOK
 from .aws import Aws
 from .commit import commit_for_job
 from .report import MOST_BYTES, MOST_FILES, MOST_LISTING, read_record, read_report
-from .snapshot import pack, require_inside
+from .snapshot import Snapshot, require_inside
 from .ticket import FILE, Ticket
 
 LAST_LINES = 15  # of the log of a job that failed
@@ -41,7 +41,13 @@ class Dispatch:
         self.execution = execution
         self.inputs = inputs
         self.aws = preflight.check(execution.root, execution.stage, execution.settings)
-        self._git = commit_for_job(execution) if execution.settings.compute.sagemaker.source == "git" else None
+        self._git: dict[str, str] | None = None
+        self._snapshot: Snapshot | None = None
+        if execution.settings.compute.sagemaker.source == "git":
+            self._git = commit_for_job(execution)
+        else:
+            self._snapshot = Snapshot(execution.root, execution.pipeline)
+        require_inside(execution.root, launch.LOCK)
         self._objects = Objects(execution.root)
         self._pulled = self._push()
 
@@ -81,13 +87,11 @@ class Dispatch:
         self._bring(report, job.name, outputs)
 
     def _pack(self, folder: Path, ticket: Ticket) -> None:
-        root = self.execution.root
-        if self._git is None:
-            pack(root, self.execution.pipeline, folder / launch.ARCHIVE)
-        require_inside(root, launch.LOCK)
+        if self._snapshot is not None:
+            self._snapshot.pack(folder / launch.ARCHIVE)
         ticket.write(folder / FILE)
         shutil.copyfile(launch.__file__, folder / "launch.py")
-        shutil.copyfile(root / launch.LOCK, folder / launch.LOCK)
+        shutil.copyfile(self.execution.root / launch.LOCK, folder / launch.LOCK)
 
     def _follow(self, job: jobs.Job, check: Callable[[], None]) -> deque[str]:
         last: deque[str] = deque(maxlen=LAST_LINES)
@@ -145,7 +149,7 @@ class Dispatch:
         made = {path: locked_hash(entry, "outs", path) or "" for path in outputs}
         if missing := [path for path, md5 in made.items() if not md5]:
             raise DispatchError(f"job {job} does not report {missing[0]}, which dvc.yaml declares.")
-        self._require_moderate(job, made)
+        self._require_plausible(job, made)
         try:
             self._objects.fetch_all({outputs[path]: md5 for path, md5 in made.items()})
         except OSError as error:
@@ -158,8 +162,16 @@ class Dispatch:
                 raise DispatchError(f"{path} came back as {found}, job {job} reports {md5}.")
         self._require_own_record(job, outputs)
 
-    def _require_moderate(self, job: str, made: dict[str, str]) -> None:
-        """Raises DispatchError if a folder is larger than any that a stage makes, before anything of it is read."""
+    def _require_plausible(self, job: str, made: dict[str, str]) -> None:
+        """Raises DispatchError if a folder stands for a file, or is larger than any that a stage makes.
+
+        Before anything of it is read.
+        """
+        for path, md5 in made.items():
+            if md5.endswith(".dir") and Path(path).suffix:
+                raise DispatchError(f"job {job} brought a folder for {path}.")
+            if path == DATASET and not md5.endswith(".dir"):
+                raise DispatchError(f"job {job} brought a file for {path}.")
         folders = {md5: path for path, md5 in made.items() if md5.endswith(".dir")}
         for md5, held in self._objects.held(folders).items():
             if (held.size or 0) > MOST_LISTING:
@@ -173,8 +185,6 @@ class Dispatch:
     def _require_own_record(self, job: str, outputs: Outputs) -> None:
         run_id = self.execution.run.get("run_id")
         if RUN_RECORD in self.execution.stage.outs and run_id:
-            if not outputs[RUN_RECORD].is_file():
-                raise DispatchError(f"job {job} brought a folder for {RUN_RECORD}.")
             with outputs[RUN_RECORD].open("rb") as file:
                 record = read_record(file.read(MOST_BYTES), job)
             if record.get("run_id") != run_id:

@@ -19,30 +19,38 @@ LIMIT = 200 * 2**20  # bytes: more than this is data that was committed by mista
 SHOWN = 5  # of the files that are refused
 
 
-def pack(root: Path, pipeline: Pipeline, target: Path) -> None:
-    """Writes the snapshot to `target`, a .tar.gz, and compares what is in it with the code here.
+class Snapshot:
+    """The files that a job gets, looked through before anything is begun, and packed afterwards.
 
-    Raises DispatchError as `contents` does, if all is too large, or if a dependency would be another one in the job.
+    Raises DispatchError as `_contents` does, or if all is too large.
     """
-    code = _code(root, pipeline)
-    names = contents(root, pipeline, code)
-    size = sum((root / name).stat().st_size for name in names)
-    if size > LIMIT:
-        raise DispatchError(
-            f"the project's own files are {size / 2**20:.0f} MB. Data belongs into DVC (`dvc add`), not into Git."
-        )
-    with tarfile.open(target, "w:gz", dereference=True) as archive:
-        for name in names:
-            archive.add(root / name, name, recursive=False, filter=_without_owner)
-    _require_same(target, code)
+
+    def __init__(self, root: Path, pipeline: Pipeline) -> None:
+        self._root = root
+        self._code = _code(root, pipeline)
+        self.names = _contents(root, pipeline, self._code)
+        size = sum((root / name).stat().st_size for name in self.names)
+        if size > LIMIT:
+            raise DispatchError(
+                f"the project's own files are {size / 2**20:.0f} MB. Data belongs into DVC (`dvc add`), not into Git."
+            )
+
+    def pack(self, target: Path) -> None:
+        """Writes the snapshot to `target`, a .tar.gz, and compares the code in it with what was looked through.
+
+        Raises DispatchError if a dependency would be another one in the job.
+        """
+        with tarfile.open(target, "w:gz", dereference=True) as archive:
+            for name in self.names:
+                archive.add(self._root / name, name, recursive=False, filter=_without_owner)
+        _require_same(target, self._code)
 
 
-def contents(root: Path, pipeline: Pipeline, code: dict[str, Content] | None = None) -> list[str]:
+def _contents(root: Path, pipeline: Pipeline, code: dict[str, Content]) -> list[str]:
     """The files that a job gets: what Git tracks, submodules included, and the code of stages as DVC hashes it.
 
     Raises DispatchError, and names the files, if one really lies outside of the project, or looks like a secret.
     """
-    code = _code(root, pipeline) if code is None else code
     kept_by_dvc = [PurePosixPath(out) for stage in pipeline.stages.values() for out in stage.outs]
     added = {f"{dep}.dvc" for stage in pipeline.stages.values() for dep in stage.deps}
     names: list[str] = []
