@@ -68,6 +68,7 @@ class Refusing:
     refused: list[str] = field(default_factory=list)
 
     in_body: bool = False
+    is_gone: bool = False  # it hangs up on everybody
 
     def order(self, part: str, times: int, status: int = 500, *, in_body: bool = False) -> None:
         self.part, self.times, self.status, self.in_body, self.refused = part, times, status, in_body, []
@@ -89,6 +90,9 @@ def refusing(target: str) -> Iterator[Refusing]:
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if running.is_gone:
+                self.close_connection = True
+                return
             if running.refuses(self.path, body):
                 self.send_error(running.status, "not now")
                 return

@@ -26,6 +26,7 @@ WEIGHTS = "models/model.safetensors"
 SALT = 'it\'s $(touch /tmp/pwned) `id` "x" ; & | $HOME'
 SALTED = f"data.sampling.salt={json.dumps(SALT)}"
 TOKEN = "token-of-the-owner-8f3a"
+ODD_NAMES = ('it"s.txt', "back\\slash.txt", "tab\there.txt", "new\nline.txt", "line\u2028separator.txt", "ümläut.txt")
 UNLISTED = 23  # the number of a patient whom the consent registry does not list
 
 
@@ -39,8 +40,9 @@ def sky(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """A project that was run from raw data to a registered model, every stage that can be in a job."""
     with cloud(tmp_path_factory.mktemp("sky"), installed) as running:
         project = running.project
-        (project.root / ".env").write_text(f"TOKEN={TOKEN}\n")
-        project.git("add", "--force", ".env")  # a mistake that happens
+        (project.root / ".env").write_text(f"TOKEN={TOKEN}\n")  # Git ignores it
+        for name in ODD_NAMES:
+            (project.root / "traceable_digits" / "model" / name).write_text("read by nobody, and hashed\n")
         (project.root / ".dvc" / "config.local").write_text(
             f"['remote \"storage\"']\n    secret_access_key = {TOKEN}\n    access_key_id = x\n"
         )
@@ -210,7 +212,11 @@ def test_an_object_that_came_back_with_other_bytes(sky: Cloud, tmp_path: Path) -
     assert project.git("status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("way", ["lost before", "lost meanwhile"])
+KMS = "User: jobs is not authorized to perform: kms:Decrypt on the resource associated with this ciphertext"
+REFUSED = f'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>{KMS}</Message></Error>'
+
+
+@pytest.mark.parametrize("way", ["lost before", "lost meanwhile", "refused"])
 def test_an_object_that_the_remote_has_lost(way: str, sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
     listing = json.loads(project.cached(project.out("preprocess", "data/processed")).read_text())
@@ -221,12 +227,16 @@ def test_an_object_that_the_remote_has_lost(way: str, sky: Cloud, tmp_path: Path
         run_stage(project, "evaluate")
         assert sky.client("s3").head_object(**place)["ContentLength"] > 0
     else:
-        sky.fail(f"GET /the-data/{place['Key']}", status="404 Not Found", times=100)
+        answer = (
+            {"status": "404 Not Found"} if way == "lost meanwhile" else {"status": "403 Forbidden", "body": REFUSED}
+        )
+        sky.fail(f"GET /the-data/{place['Key']}", times=100, **answer)
         try:
             output = run_stage(project, "evaluate", code=255)
         finally:
             sky.forget_faults()
         assert "could not bring the inputs" in output
+        assert ("Missing: kms:Decrypt" in output) == (way == "refused")
         assert "Traceback" not in output.partition("did not end well")[2]
     assert project.git("status", "--porcelain") == ""
 
@@ -316,7 +326,7 @@ def test_a_job_that_does_not_come_to_its_end(way: str, sky: Cloud, tmp_path: Pat
         process.communicate(timeout=300)
         project.compose(*quick(sky.tracking, "train.seed=31"))
         output = project.dvc("repro", "--single-item", "train")
-        assert f"job {name} of an earlier run that was killed here is asked to stop" in output
+        assert f"job {name} of an earlier train, which nobody waits for, is asked to stop" in output
         assert (project.root / WEIGHTS).exists()
     assert process.returncode != 0
     assert ended(sky, name) == "Stopped"

@@ -19,9 +19,9 @@ def train_process(dvc: psutil.Process, root: Path) -> psutil.Process:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         try:
-            noted = json.loads(notes(root).read_text())
-            if "run_id" in noted and dvc in psutil.Process(noted["pid"]).parents():
-                return psutil.Process(noted["pid"])
+            for noted in [json.loads(path.read_text()) for path in notes(root)]:
+                if "run" in noted and dvc in psutil.Process(noted["pid"]).parents():
+                    return psutil.Process(noted["pid"])
         except (psutil.Error, FileNotFoundError):
             pass
         assert dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE, "dvc ended before train began"
@@ -29,8 +29,8 @@ def train_process(dvc: psutil.Process, root: Path) -> psutil.Process:
     pytest.fail("train did not begin")
 
 
-def notes(root: Path) -> Path:
-    return root / ".dvc" / "tmp" / "stages" / "train.json"
+def notes(root: Path) -> list[Path]:
+    return list((root / ".dvc" / "tmp" / "unfinished").glob("train-*.json"))
 
 
 @pytest.mark.parametrize("victims", ["dvc", "stage", "both"])
@@ -80,7 +80,7 @@ def test_the_next_repro_is_as_if_nothing_had_happened(
     } == undisturbed
     assert "Running stage" not in sandbox.dvc("repro")
     assert list(sandbox.root.rglob("*.partial")) == []
-    assert not notes(sandbox.root).exists()
+    assert notes(sandbox.root) == []
     interrupted = [run for run in sandbox.store().runs("train") if run.info.run_id not in runs]
     assert {run.info.status for run in interrupted} <= {"FINISHED", "KILLED", "FAILED"}
     assert any(run.info.status != "FINISHED" for run in interrupted)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -84,3 +88,31 @@ def test_metrics_that_a_server_did_not_take_at_once_are_all_there(shop: Project,
     store = shop.store(front.address)
     (run,) = store.runs("train")
     assert [metric.step for metric in store.client.get_metric_history(run.info.run_id, "train_loss")] == [1, 2]
+
+
+def test_a_server_that_goes_while_a_stage_works(shop: Project, front: Refusing, lineage: Lineage) -> None:
+    """The stage ends with a word, and the run that it cannot close is closed later, by whoever comes next."""
+    shop.compose(f"tracking.uri={front.address}", "train=debug", "train.epochs=500", "train.seed=7")
+    process = shop.start(
+        "env", "--default-signal=INT", "dvc", "repro", "--single-item", "train", start_new_session=True
+    )
+    try:
+        notes = shop.root / ".dvc" / "tmp" / "unfinished"
+        deadline = time.monotonic() + 600
+        while not any("run" in json.loads(path.read_text()) for path in notes.glob("train-*.json")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.2)  # between two looks at the condition
+        front.is_gone = True
+        os.killpg(process.pid, signal.SIGINT)
+        output = process.communicate(timeout=600)[0]
+        assert f"{front.address} does not answer" in output
+        assert "The run is closed by whatever stage runs next, or by `lineage jobs`." in output
+        assert "is still open" in lineage(shop, "jobs", code=1)
+    finally:
+        front.is_gone = False
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    (run,) = [run for run in shop.store(front.address).runs("train") if run.info.status == "RUNNING"]
+    assert f"run {run.info.run_id} of train, which was left open, is closed as KILLED" in lineage(shop, "jobs")
+    assert shop.store(front.address).client.get_run(run.info.run_id).info.status == "KILLED"

@@ -19,8 +19,7 @@ from importlib import import_module
 from pathlib import Path
 
 lock = import_module(f"{sys.argv[1]}.pipeline.lock")
-with lock.StageLock(Path(sys.argv[2]), sys.argv[3]) as held:
-    held.note({"run_id": "abc"})
+with lock.StageLock(Path(sys.argv[2]), sys.argv[3]):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -88,11 +87,10 @@ def test_another_stage_and_another_folder_are_not_refused(tmp_path: Path, root: 
     with process(root, HOLDER, package, str(tmp_path), "train") as first:
         assert answer(first) == "held"
         with StageLock(tmp_path, "evaluate") as other, StageLock(tmp_path / "experiment", "train") as elsewhere:
-            assert other.interrupted is None
-            assert elsewhere.interrupted is None
+            assert (other.stage, elsewhere.stage) == ("evaluate", "train")
 
 
-def test_a_refused_process_does_not_take_away_the_notes_of_the_first(tmp_path: Path, root: Path, package: str) -> None:
+def test_a_refused_process_does_not_take_the_lock_away(tmp_path: Path, root: Path, package: str) -> None:
     with process(root, HOLDER, package, str(tmp_path), "train") as first:
         assert answer(first) == "held"
         for _ in range(2):
@@ -100,41 +98,14 @@ def test_a_refused_process_does_not_take_away_the_notes_of_the_first(tmp_path: P
                 StageLock(tmp_path, "train").__enter__()
 
 
-def test_the_notes_of_a_killed_process_are_found_once(tmp_path: Path, root: Path, package: str) -> None:
+def test_a_killed_process_holds_no_lock(tmp_path: Path, root: Path, package: str) -> None:
     with process(root, HOLDER, package, str(tmp_path), "train") as first:
         assert answer(first) == "held"
         first.kill()
         first.wait()
-        with StageLock(tmp_path, "train") as lock:
-            assert lock.interrupted == {"pid": first.pid, "run_id": "abc"}
-        with StageLock(tmp_path, "train") as lock:
-            assert lock.interrupted is None
-
-
-def test_a_process_that_ends_by_itself_leaves_no_notes(tmp_path: Path, root: Path, package: str) -> None:
-    with process(root, HOLDER, package, str(tmp_path), "train") as first:
-        assert answer(first) == "held"
-        first.communicate()
-        assert first.returncode == 0
-        with StageLock(tmp_path, "train") as lock:
-            assert lock.interrupted is None
-
-
-def test_an_execution_that_fails_leaves_no_notes(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), StageLock(tmp_path, "train") as lock:
-        lock.note({"run_id": "abc"})
-        raise RuntimeError
-    with StageLock(tmp_path, "train") as lock:
-        assert lock.interrupted is None
-
-
-@pytest.mark.parametrize("text", ["", "{", "[1]"])
-def test_notes_that_cannot_be_read_are_no_notes(tmp_path: Path, text: str) -> None:
-    with StageLock(tmp_path, "train"):
-        pass
-    (tmp_path / ".dvc" / "tmp" / "stages" / "train.json").write_text(text)
-    with StageLock(tmp_path, "train") as lock:
-        assert lock.interrupted is None
+        with StageLock(tmp_path, "train"):
+            pass
+    assert list((tmp_path / ".dvc" / "tmp" / "stages").glob("*.pid")) == []
 
 
 def test_a_stage_notices_that_the_dvc_that_started_it_is_gone(root: Path, package: str) -> None:

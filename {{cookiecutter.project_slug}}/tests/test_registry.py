@@ -669,5 +669,5 @@ def test_no_secret_of_an_address_is_told(address: str, password: str, ask: Calla
 )
 def test_what_a_driver_says_is_cleaned(error: Exception, shown: str, ask: Callable[..., list[Entry]]) -> None:
     with patch("sqlalchemy.create_engine", side_effect=error):
-        message = refused(ask, "postgresql://someuser:hunter%32@localhost/db")
+        message = refused(ask, "postgresql://someuser:hunter%32@localhost/db")  # pragma: allowlist secret
     assert f"in the database that $REGISTRY names could not be read: {shown} Check $REGISTRY" in message

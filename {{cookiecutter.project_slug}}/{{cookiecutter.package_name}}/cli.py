@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .audit.commands import app as audit
+from .compute.commands import jobs
 from .erasure.commands import erase
 from .errors import ProjectError
 from .project import project_root
 from .proof.data_commands import app as data
+from .terminal import block, guard_output
 
 if TYPE_CHECKING:
     from .checks.finding import Finding
@@ -170,7 +172,8 @@ def verify(
         scope = scope_of(evidence, cases, every=every)
     except Exception as error:  # status 1 would say that something was disproved
         known = isinstance(error, ProjectError)
-        print(f"lineage: INCONCLUSIVE: {error if known else f'{type(error).__name__}: {error}'}", file=sys.stderr)
+        said = block(str(error) if known else f"{type(error).__name__}: {error}")
+        print(f"lineage: INCONCLUSIVE: {said}", file=sys.stderr)
         sys.exit(2)
     show_verdicts(verdicts, scope, retired, as_json=as_json)
     sys.exit(exit_code(verdicts))
@@ -235,21 +238,23 @@ def reproduce(
             raise ProjectError(f"{what} leads to {len(cases)} models. Name one version.")
         comparison = reproduce_into(evidence, cases[0], to, here=here)
     except ProjectError as error:
-        print(f"lineage: {error}", file=sys.stderr)
+        print(f"lineage: {block(str(error))}", file=sys.stderr)
         sys.exit(2)
     show_comparison(cases[0].title, comparison, as_json=as_json)
     sys.exit(not comparison.is_identical)
 
 
 app.command()(erase)
+app.command()(jobs)
 
 
 def main() -> None:
     """The entry point: a mistake is told in a sentence, without a traceback."""
+    guard_output()
     try:
         app()
     except ProjectError as error:
-        print(f"lineage: {error}", file=sys.stderr)
+        print(f"lineage: {block(str(error))}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -51,6 +51,7 @@ def examine(root: Path) -> list[Finding]:
         check_candidate,
         check_models,
         check_hook,
+        check_jobs,
     ]
     conflict = check_conflict(root)
     if conflict is not None and conflict.state == "wrong":  # dvc.lock or params.yaml may be of two sides at once
@@ -224,6 +225,16 @@ def check_hook(root: Path) -> Finding:
         return Finding("hook", "right", "commits that touch dvc.lock are linked in the background")
     text = "Git does not call `lineage link` after commits, or calls an older one: results are linked when you call it."
     return Finding("hook", "unknown", text, "lineage link --install-hook")
+
+
+def check_jobs(root: Path) -> Finding:
+    from .compute.aftercare import look_after
+
+    found = [item for item in look_after(main_root(root), stop=False) if item.is_open]
+    left = [item.text for item in found if not item.is_followed]
+    if left:
+        return Finding("jobs", "wrong", _some(left), "lineage jobs --stop")
+    return Finding("jobs", "right", f"{len(found)} are followed" if found else "none was left behind")
 
 
 def _evidence_of_erasures(root: Path) -> Evidence | None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .terminal import block
+
 
 def render(template: Path, filters: dict[str, Callable[..., Any]] | None = None, **values: Any) -> str:
     """The text of a Jinja template with its values put in, escaped."""
@@ -14,12 +16,18 @@ def render(template: Path, filters: dict[str, Callable[..., Any]] | None = None,
     environment = Environment(
         loader=FileSystemLoader(template.parent),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(filters or {})
     return environment.get_template(template.name).render(**values)
+
+
+def _shown(value: Any) -> Any:
+    """Text as `block` shows it: marks of direction turn the lines of a browser round as well."""
+    return block(value) if type(value) is str else value
 
 
 def write_whole(path: Path, text: str) -> None:

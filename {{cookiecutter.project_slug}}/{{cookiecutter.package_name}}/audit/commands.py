@@ -16,6 +16,7 @@ from ..errors import ProjectError
 from ..moments import read_moment
 from ..printable import printable
 from ..project import project_root
+from ..terminal import block
 
 if TYPE_CHECKING:
     from ..proof.case import Evidence
@@ -127,8 +128,9 @@ def _conclusive() -> Iterator[None]:
     except typer.BadParameter:
         raise
     except Exception as error:
-        said = f"{error}" if isinstance(error, ProjectError) else f"{type(error).__name__}: {error}"
-        print(f"lineage: INCONCLUSIVE: {printable(said)}", file=sys.stderr)
+        known = isinstance(error, ProjectError)
+        said = block(str(error) if known else f"{type(error).__name__}: {error}")
+        print(f"lineage: INCONCLUSIVE: {said}", file=sys.stderr)
         sys.exit(2)
 
 

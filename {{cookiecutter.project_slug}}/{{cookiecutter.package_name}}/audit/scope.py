@@ -37,6 +37,7 @@ ANCESTORS = {"pretrained_sha256", "parent_model_sha256"}  # tags that name the w
 LAST = datetime.max.replace(tzinfo=UTC)
 ENDPOINT = "endpoint"  # tag of a version: the names of the endpoints that serve it, separated by commas
 BASE = "mlflow.source.git.commit"
+GOING_ON = "it is still going on; if nobody follows it, `lineage jobs` closes it where it was begun"
 
 
 class Scope:
@@ -262,7 +263,7 @@ class Scope:
                 return use
             use.unknown.append(f"it has left a model, and its state is {use.state.lower()}")
         elif use.state != "FINISHED":
-            use.unknown.append("it is still going on")
+            use.unknown.append(GOING_ON)
         elif not claimed and (stage in STAGES or not use.datasets):
             use.unknown.append("it does not say which dataset version it worked with")
         elif stage in ("train", "evaluate") and logged != {claimed}:
@@ -277,7 +278,7 @@ class Scope:
         if use.state in ENDED_WITHOUT_MODEL:
             use.left_no_model = True
         elif use.state != "FINISHED":
-            use.unknown.append("it is still going on")
+            use.unknown.append(GOING_ON)
         elif not use.datasets:
             use.unknown.append(
                 "it is in this project's experiment, and does not say what it is or which records it read"

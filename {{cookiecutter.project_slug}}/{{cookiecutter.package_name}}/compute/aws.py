@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import DispatchError, ProjectError
+from ..lineage.denied import reason_of
 from ..settings.compute import SageMaker
 
 # the SDK reports each call, with the account's number and the text of failures, unless a file says no
@@ -24,30 +25,49 @@ FRAMEWORK = {"framework": "pytorch", "version": "2.8", "py_version": "py312"}
 class Aws:
     """One account and region. Raises DispatchError, in one sentence, whatever AWS or the network say.
 
-    Without `settings`, for use inside a job: region and credentials are the job's.
+    Without `settings`, for use inside a job: region and credentials are the job's. `is_hasty` gives up within seconds
+    where nobody answers: for questions by the way.
     """
 
-    def __init__(self, settings: SageMaker | None = None) -> None:
+    def __init__(self, settings: SageMaker | None = None, *, region: str = "", is_hasty: bool = False) -> None:
         import boto3
 
         self._settings = settings
+        self._is_hasty = is_hasty
         with saying("find the AWS region and credentials"):
             # boto3 itself does not look at AWS_REGION, which AWS's other tools and containers set
-            region = (settings.region if settings else None) or os.environ.get("AWS_REGION")
-            self._session = boto3.Session(region_name=region)
+            wanted = region or (settings.region if settings else None) or os.environ.get("AWS_REGION")
+            self._session = boto3.Session(region_name=wanted)
         self.region = self._session.region_name or ""
         if not self.region:
             raise DispatchError("no AWS region is set. Set compute.sagemaker.region, or AWS_REGION in the environment.")
         if self._session.get_credentials() is None:
             raise DispatchError("no AWS credentials were found. `aws configure` or `aws sso login` brings them.")
-        os.environ["AWS_DEFAULT_REGION"] = self.region  # parts of the SDK look there only
+        if not region:
+            os.environ["AWS_DEFAULT_REGION"] = self.region  # parts of the SDK look there only
 
     @cache  # noqa: B019  lives as long as one stage; making a client costs more than asking it
     def client(self, service: str) -> Any:
         """A client of one service, which tries again where the network or AWS fail for a while."""
         from botocore.config import Config
 
+        if self._is_hasty:
+            once = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 2})
+            return self._session.client(service, config=once)
         return self._session.client(service, config=Config(retries={"mode": "standard", "max_attempts": 8}))
+
+    @property
+    def account(self) -> str | None:
+        """The number of the account that the credentials belong to; None if AWS does not say."""
+        from botocore.exceptions import ClientError
+
+        with saying("ask whose the AWS credentials are"):
+            try:
+                return str(self.client("sts").get_caller_identity()["Account"])
+            except ClientError as error:
+                if error.response["Error"]["Code"] in {"AccessDenied", "AccessDeniedException"}:
+                    return None
+                raise
 
     @property
     def settings(self) -> SageMaker:
@@ -71,14 +91,17 @@ class Aws:
         """An S3 address below the bucket and the prefix of the settings."""
         return "/".join((f"s3://{self.settings.bucket}", self.settings.prefix, *parts))
 
-    def read(self, address: str) -> bytes | None:
-        """The bytes of an S3 object; None if there is none."""
+    def read(self, address: str, most: int) -> bytes | None:
+        """The bytes of an S3 object; None if there is none. Raises DispatchError if it has more than `most` bytes."""
         parts, client = urlsplit(address), self.client("s3")
         with saying(f"read {address}"):
             try:
-                data: bytes = client.get_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))["Body"].read()
+                answer = client.get_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))
             except client.exceptions.NoSuchKey:
                 return None
+            data: bytes = answer["Body"].read(most + 1)
+        if len(data) > most:
+            raise DispatchError(f"{address} has {answer['ContentLength']} bytes; {most} are the most that is read.")
         return data
 
     def write(self, address: str, data: bytes) -> None:
@@ -136,5 +159,4 @@ def saying(what: str) -> Iterator[None]:
     except ProjectError:
         raise
     except Exception as error:  # botocore, pydantic, sagemaker: their classes have nothing in common
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        raise DispatchError(f"could not {what}: {reason}") from error
+        raise DispatchError(f"could not {what}: {reason_of(error)}") from error

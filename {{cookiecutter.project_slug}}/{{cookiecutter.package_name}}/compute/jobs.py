@@ -215,14 +215,21 @@ def kind_of(stage: str) -> type[TrainingJob | ProcessingJob]:
     return TrainingJob if stage in TRAINING_STAGES else ProcessingJob
 
 
-def stop_all_named(aws: Aws, stage: str, base: str) -> list[str]:
-    """Stops the jobs of a stage whose names begin with `base`, and returns the names of those that were going on."""
+def was_refused(error: BaseException) -> bool:
+    """Whether AWS itself said no before a job was accepted: then there is none."""
+    from botocore.exceptions import ClientError
+
+    cause = error.__cause__
+    if not isinstance(cause, ClientError) or cause.operation_name.startswith("Describe"):
+        return False
+    return 400 <= int(cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0) < 500
+
+
+def named(aws: Aws, stage: str, base: str) -> list[Job]:
+    """The jobs of a stage whose names begin with `base`, as they are now."""
     kind = kind_of(stage)
     client, key = aws.client("sagemaker"), f"{kind.kind.title()}Job"
     with saying("list the jobs"):
         found = getattr(client, f"list_{kind.kind}_jobs")(NameContains=base)[f"{key}Summaries"]
-    jobs = [kind(aws, summary[f"{key}Name"], "", "") for summary in found]
-    going_on = [job for job in jobs if job.status not in (*ENDED, "Stopping")]
-    for job in going_on:
-        job.stop()
-    return [job.name for job in going_on]
+    names = [str(summary[f"{key}Name"]) for summary in found]
+    return [kind(aws, name, "", "") for name in names if name.startswith(base)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
 
 from ..errors import LineageError, ProjectError
 from ..pipeline.callbacks import Callback, Execution
+from ..terminal import block
 from .anchor import main_root
 from .facts import DATASET, RUN_RECORD, Facts, environment_facts, facts_at_end, facts_at_start, read_run_record
 from .packages import LOCK, installed
@@ -32,6 +34,7 @@ class MLflowCallback(Callback):
         self._tracker: Tracker | None = None
         self._run_id = ""
         self._pending: list[tuple[dict[str, float], int | None]] = []
+        self._not_before = 0.0  # when metrics are tried again
 
     def on_start(self, execution: Execution) -> None:
         if execution.stage.name not in RECORDED_STAGES:
@@ -41,13 +44,12 @@ class MLflowCallback(Callback):
             return
         facts = facts_at_start(execution)
         tracker = Tracker(execution.settings.tracking, main_root(execution.root))
-        _close_interrupted(tracker, execution)
         tags = {**facts.tags, **source_tags(), **_parent_tags(tracker, execution), "lineage_status": "pending"}
         name = " ".join(filter(None, (execution.stage.name, facts.tags.get("dvc_exp_name"))))
         self._run_id = tracker.start(name, tags)
         self._tracker = tracker
         execution.run.update(_identity(tracker, self._run_id, facts))
-        execution.note(execution.run)
+        execution.unfinished.begin("run", {"run_id": self._run_id, "tracking_uri": tracker.shown_uri})
         tracker.params(self._run_id, {**facts.params, **_data_commit_param(facts)})
         self._log_inputs(tracker, execution, facts)
 
@@ -64,18 +66,21 @@ class MLflowCallback(Callback):
 
     def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
         if self._tracker is not None:
+            self._tracker.wait()
             self._tracker.tags(self._run_id, facts)
 
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
         if self._tracker is None:
             return
         self._pending.append((values, step))
-        self._flush()
+        if time.monotonic() >= self._not_before:
+            self._flush()
 
     def on_end(self, execution: Execution) -> None:
         tracker = self._tracker
         if tracker is None:
             return
+        tracker.wait()
         if execution.is_in_job:
             self._flush()
             self._require_all_metrics(tracker)
@@ -88,18 +93,29 @@ class MLflowCallback(Callback):
         self._flush()
         self._require_all_metrics(tracker)
         tracker.end(self._run_id, "FINISHED")
+        execution.unfinished.end("run")
 
     def on_error(self, execution: Execution, error: BaseException) -> None:
         if self._tracker is None:
             return
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
         try:
+            if not execution.is_in_job:
+                # for whoever comes next, if it cannot be closed now
+                noted = {"run_id": self._run_id, "tracking_uri": self._tracker.shown_uri, "status": status}
+                execution.unfinished.begin("run", noted)
+            self._tracker.require_answer()
             self._flush()
             if execution.is_in_job:
                 return  # who sent it tells the reason, and closes the run
             self._tracker.tags(self._run_id, {"error": _without_ids(error)[:5000]})
-            self._tracker.end(self._run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+            self._tracker.end(self._run_id, status)
+            execution.unfinished.end("run")
         except LineageError as failure:  # the error itself matters more
-            print(f"{execution.stage.name}: {failure}", file=sys.stderr)
+            later = (
+                "" if execution.is_in_job else " The run is closed by whatever stage runs next, or by `lineage jobs`."
+            )
+            print(f"{execution.stage.name}: {block(str(failure))}{later}", file=sys.stderr)
 
     def _log_inputs(self, tracker: Tracker, execution: Execution, facts: Facts) -> None:
         if DATASET in facts.contents:
@@ -122,13 +138,16 @@ class MLflowCallback(Callback):
 
     def _flush(self) -> None:
         assert self._tracker is not None
+        begun = time.monotonic()
         try:
             while self._pending:
                 self._tracker.metrics(self._run_id, *self._pending[0])
                 self._pending.pop(0)
         except LineageError as failure:
             del self._pending[:-PENDING_METRICS]
-            print(f"warning: {failure}. It is tried again with the next metric.", file=sys.stderr)
+            # a training must not spend its time on waiting for a server
+            self._not_before = time.monotonic() + 4 * (time.monotonic() - begun)
+            print(f"warning: {block(str(failure))}. It is tried again with the next metric.", file=sys.stderr)
 
 
 def _without_ids(error: BaseException) -> str:
@@ -190,10 +209,3 @@ def _data_commit_param(facts: Facts) -> dict[str, str]:
     # a parameter cannot be changed any more; facts come from branches and tags only, where commits stay
     commit = facts.tags.get("data_git_commit_id")
     return {"data_git_commit_id": commit} if commit else {}
-
-
-def _close_interrupted(tracker: Tracker, execution: Execution) -> None:
-    """Closes the run of an earlier execution of this stage here that was killed: it can no longer do so itself."""
-    run_id = (execution.interrupted or {}).get("run_id")
-    if run_id and (execution.interrupted or {}).get("tracking_uri") == tracker.shown_uri and tracker.has_run(run_id):
-        tracker.end(run_id, "KILLED")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -28,6 +29,7 @@ PARAM_LENGTH = 6000  # MLflow cuts longer ones without an error
 SQLITE = "sqlite:///"
 ELSEWHERE = "or keep runs here: `lineage compose tracking.uri=sqlite:///mlflow.db` with your other overrides."
 TRIES = 5  # a server is asked five times, in about eight seconds
+PATIENCE, PAUSE = 120, 5  # seconds for which a server that has gone is waited for, and between two questions
 
 
 def absolute_uri(uri: str, main: Path) -> str:
@@ -74,6 +76,21 @@ def require_answer(uri: str, advice: str) -> None:
         ask(uri, TRIES)
     except SilentError as error:
         raise SilentError(f"{error} Start it, {advice}") from None
+
+
+def wait_for_answer(uri: str, shown_uri: str) -> None:
+    """Waits for a server that has gone, for two minutes and not in silence. Raises TrackerError if it stays away."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            require_answer(uri, ELSEWHERE)
+            return
+        except TrackerError:
+            left = int(deadline - time.monotonic())
+            if left <= 0:
+                raise
+            print(f"{shown_uri} does not answer; waiting for {left} seconds more.", file=sys.stderr, flush=True)
+            time.sleep(PAUSE)  # between two questions
 
 
 class Tracker:
@@ -203,13 +220,25 @@ class Tracker:
                 raise
         return True
 
+    def wait(self) -> None:
+        """Waits for its server for a while if it has gone. Raises TrackerError if it stays away."""
+        wait_for_answer(self.uri, self.shown_uri)
+
+    def require_answer(self) -> None:
+        """Raises TrackerError within seconds if its server has gone."""
+        require_answer(self.uri, ELSEWHERE)
+
     def saying(self, what: str) -> AbstractContextManager[None]:
         """Turns MLflow's and the network's errors into a TrackerError that says what was tried, and where."""
         return saying(what, self.shown_uri)
 
 
 def quiet() -> None:
-    """Keeps MLflow from writing about itself. Before it is imported."""
+    """Keeps MLflow from writing about itself, and from waiting in silence for minutes. Before it is imported."""
+    # its own: seven tries of two minutes each, with pauses that double
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # creating the tables is not worth a line
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # the plugin for SageMaker takes every address for an ARN, and MLflow warns of its error at each request

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..settings import Settings
 from .dvcfile import Pipeline, Stage
 from .given import Given
+
+if TYPE_CHECKING:
+    from ..compute.unfinished import Unfinished
 
 
 @dataclass
@@ -21,8 +23,7 @@ class Execution:
     stage: Stage
     settings: Settings
     given: Given
-    note: Callable[[dict[str, Any]], None]  # keeps something on disk until the stage ends: what a kill leaves behind
-    interrupted: dict[str, Any] | None = None  # the notes of an earlier execution that was killed
+    unfinished: Unfinished  # what is begun elsewhere is noted there, so that a kill does not make it forgotten
     run: dict[str, Any] = field(default_factory=dict)  # what identifies this execution; `train` keeps it in run.json
     is_sent_away: bool = False  # the work is done by a job elsewhere, in another environment
     is_in_job: bool = False  # this is that job: `run` was opened by who sent it, and is closed there

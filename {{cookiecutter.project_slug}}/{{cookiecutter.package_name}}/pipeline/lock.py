@@ -23,42 +23,33 @@ REAPERS = {"init", "launchd", "systemd"}  # who becomes the parent of orphans
 class StageLock:
     """Held while the stage runs; the operating system lets go of it when the process dies, however it dies.
 
-    Beside the lock lie the notes of the execution: its process id, and what callbacks add. Notes that are still there
-    when the lock is free were left by an execution that was killed.
+    Beside the lock lies the id of that process.
     """
 
     def __init__(self, root: Path, stage: str) -> None:
         folder = root / ".dvc" / "tmp" / "stages"
         folder.mkdir(parents=True, exist_ok=True)
         self.stage = stage
-        self.interrupted: dict[str, Any] | None = None
-        self._notes = folder / f"{stage}.json"
+        self._holder = folder / f"{stage}.pid"
         self._lock = FileLock(folder / f"{stage}.lock")
 
     def __enter__(self) -> StageLock:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            pid = (self._read() or {}).get("pid", "unknown")
+            pid = self._holder.read_text(encoding="utf-8") if self._holder.exists() else "unknown"
             raise StageRunningError(
                 f"it is still running here as process {pid}, started by a dvc that is gone or by another terminal. "
                 f"Wait until it ends, or end it (`kill {pid}`), then run this again."
             ) from None
-        self.interrupted = self._read()
-        self.note({})
+        self._holder.write_text(str(os.getpid()), encoding="utf-8")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._notes.unlink(missing_ok=True)
+        self._holder.unlink(missing_ok=True)
         self._lock.release()
-
-    def note(self, notes: dict[str, Any]) -> None:
-        """Keeps `notes` on disk for as long as the stage runs."""
-        partial = self._notes.with_suffix(".partial")
-        partial.write_text(json.dumps({"pid": os.getpid(), **notes}), encoding="utf-8")
-        partial.replace(self._notes)
 
     def note_given(self, caller: str | None, given: dict[str, Any]) -> None:
         """Keeps what the stage was given by this `caller`, so that stages after it can look at what dvc recorded."""
@@ -75,14 +66,7 @@ class StageLock:
         return given if caller is not None and noted["caller"] == caller else None
 
     def _given(self, stage: str) -> Path:
-        return self._notes.with_name(f"{stage}.given.json")
-
-    def _read(self) -> dict[str, Any] | None:
-        try:
-            notes = json.loads(self._notes.read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
-            return None
-        return notes if isinstance(notes, dict) else None
+        return self._holder.with_name(f"{stage}.given.json")
 
 
 class Caller:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..errors import LineageError
+from ..terminal import block
 from .callbacks import Execution
 from .dvcfile import locked_hash, read_lock
 from .outputs import Outputs
@@ -25,4 +26,8 @@ def put_back(execution: Execution) -> None:
             Objects(root).fetch_all({outputs[path]: md5 for path, md5 in wanted.items()})
             outputs.place()
     except LineageError as error:
-        print(f"the outputs of {stage.name} as they were cannot be brought back: {error}", file=sys.stderr, flush=True)
+        print(
+            f"the outputs of {stage.name} as they were cannot be brought back: {block(str(error))}",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from ..compute.aftercare import before_a_stage
 from ..compute.place import place_of
 from ..compute.ticket import job_of_this_process, ticket_of_this_job
+from ..compute.unfinished import Unfinished
 from ..errors import LineageError, ProjectError, SettingsError
 from ..lineage.anchor import main_root
 from ..lineage.code import loaded_code
@@ -20,11 +19,13 @@ from ..lineage.composition import require_fresh_params
 from ..lineage.consent import require_consent
 from ..lineage.reproduction import Reproduction
 from ..settings import check_settings, read_params
+from ..terminal import block, guard_output
 from . import disk
 from .callbacks import Callbacks, Execution
 from .dvcfile import PARAMS_FILE, Lock, Pipeline, Stage, read_lock, read_pipeline
 from .given import Given, differences
 from .imports import check_imports
+from .interrupts import raise_on_signals, uninterrupted
 from .lock import Caller, StageLock
 from .outputs import Inputs, Outputs
 from .previous import put_back
@@ -88,17 +89,18 @@ def run(stage_file: str, work: Work) -> None:
         start_from_sources(PACKAGE.parent, f"{PACKAGE.name}.stages.{Path(stage_file).stem}")
     caller = Caller()
     name = Path(stage_file).stem
-    signal.signal(signal.SIGTERM, _interrupt)  # so that callbacks hear of it
+    raise_on_signals()
+    guard_output()
     try:
         _run(name, work, caller)
     except ProjectError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {block(str(error))}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         told = disk.sentence(error)
         if told is None:
             raise
-        print(f"{name}: {told}", file=sys.stderr)
+        print(f"{name}: {block(told)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(f"{name}: interrupted; nothing was put in place.", file=sys.stderr)
@@ -112,6 +114,8 @@ def _run(name: str, work: Work, caller: Caller) -> None:
         raise ProjectError(
             f"the code comes from {PACKAGE.parent}, not from {root}. Run `dvc repro` there."
         )
+    if ticket_of_this_job() is None:
+        before_a_stage(main_root(root))
     pipeline = read_pipeline(root)
     stage = pipeline.stage(name)
     # Here as well as in the stage config: `dvc repro -s` runs one stage alone. Before the settings are checked: what a
@@ -123,11 +127,11 @@ def _run(name: str, work: Work, caller: Caller) -> None:
     ticket = ticket_of_this_job()
     if ticket is None or ticket.stage != stage.name:  # in a job, who sent it has looked
         require_consent(root, pipeline, stage, settings)
-    with StageLock(root, name) as lock:
+    with StageLock(root, name) as lock, Unfinished(main_root(root), name) as unfinished:
         inputs = Inputs(root, stage)
         given = Given(root, pipeline, stage, document)
         _require_true_records(pipeline, stage, read_lock(root), lock, caller)
-        execution = Execution(root, pipeline, stage, settings, given, lock.note, interrupted=lock.interrupted)
+        execution = Execution(root, pipeline, stage, settings, given, unfinished)
         with _dispatched(execution, inputs) as dispatch:
             _execute(execution, inputs, work, dispatch, caller)
         lock.note_given(caller.identity, given.noted())
@@ -162,7 +166,8 @@ def _execute(execution: Execution, inputs: Inputs, work: Work, dispatch: Dispatc
         callbacks.on_end(execution)
         _check_again(execution, outputs)  # telling everybody may have taken seconds
     except BaseException as error:
-        callbacks.on_error(execution, error)
+        with uninterrupted():
+            callbacks.on_error(execution, error)
         raise
 
 
@@ -193,7 +198,3 @@ def _dispatched(execution: Execution, inputs: Inputs) -> Iterator[Dispatch | Non
         if execution.is_sent_away or isinstance(error, SettingsError):
             put_back(execution)
         raise
-
-
-def _interrupt(number: int, _: FrameType | None) -> None:
-    raise KeyboardInterrupt(f"signal {number}, process {os.getpid()}")

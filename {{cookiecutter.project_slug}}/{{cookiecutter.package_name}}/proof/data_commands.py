@@ -9,6 +9,7 @@ import typer
 
 from ..errors import ProjectError
 from ..project import project_root
+from ..terminal import block
 
 app = typer.Typer(
     help="Dataset versions by name, and in the remote.",
@@ -48,4 +49,7 @@ def tag(
     try:
         link_project(root)  # with look-ups of its own: the tag is new
     except ProjectError as error:
-        print(f"lineage: MLflow does not know of {done.tag} yet: {error} `lineage link` tells it.", file=sys.stderr)
+        print(
+            f"lineage: MLflow does not know of {done.tag} yet: {block(str(error))} `lineage link` tells it.",
+            file=sys.stderr,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -12,10 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DamageError, LineageError
+from ..lineage.denied import reason_of
 from ..lineage.hashes import Content, Hashed, hash_bytes, hash_file, listing
 from ..lineage.remote import object_path
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 T = TypeVar("T")
+PLAIN = re.compile(r"[0-9a-f]{32}")
 JOBS = 16  # remotes answer slowly and in parallel
 
 
@@ -146,7 +149,7 @@ class Objects:
                 raise LineageError(f"the DVC remote {self._remote.path} is not there. Is it mounted?") from None
             return Held(md5, None)
         except Exception as error:  # whatever a remote raises: their classes have nothing in common
-            raise LineageError(f"{self.url(md5)} cannot be looked up: {_first_line(error)}") from error
+            raise LineageError(f"{self.url(md5)} cannot be looked up: {reason_of(error)}") from error
         put = info.get("LastModified") or info.get("mtime")
         since = put.timestamp() if isinstance(put, datetime) else put if isinstance(put, int | float) else None
         return Held(md5, int(info.get("size") or 0), info.get("type") != "directory", since)
@@ -162,7 +165,7 @@ class Objects:
                     sha256.update(chunk)
                     size += len(chunk)
         except Exception as error:
-            raise LineageError(f"{self.url(md5)} cannot be read: {_first_line(error)}") from error
+            raise LineageError(f"{self.url(md5)} cannot be read: {reason_of(error)}") from error
         return Hashed(md5, md5_sum.hexdigest(), sha256.hexdigest(), size)
 
     @cache  # noqa: B019
@@ -186,7 +189,7 @@ class Objects:
                 try:
                     copy(partial)
                 except Exception as error:  # whatever a remote raises: their classes have nothing in common
-                    faults.append(f"{place} does not give it: {_first_line(error)}")
+                    faults.append(f"{place} does not give it: {reason_of(error)}")
                     continue
                 found = hash_file(partial, target.name)
                 if found.md5 == _plain(md5):
@@ -209,7 +212,7 @@ class Objects:
             with cached.open("rb") if cached else self._remote.fs.open(self._remote.oid_to_path(md5), "rb") as file:
                 yield file
         except Exception as error:
-            raise LineageError(f"object {md5} cannot be read: {_first_line(error)}") from error
+            raise LineageError(f"object {md5} cannot be read: {reason_of(error)}") from error
 
     def _places(self, md5: str) -> Iterator[tuple[str, Callable[[Path], object]]]:
         """Where the object may lie, and how it is copied from there to a path."""
@@ -234,10 +237,7 @@ class Objects:
             path.mkdir(parents=True, exist_ok=True)
             if cache is not None:
                 self.fetch(md5, object_path(cache, md5))
-            for name, file in self.listing(md5).items():
-                if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                    raise DamageError(f"the listing {md5} names {name!r}, which lies outside of its folder.")
-                files[path / name] = file
+            files |= {path / name: file for name, file in self.listing(md5).items()}
         console = Console(stderr=True)
         with ThreadPoolExecutor(JOBS) as pool:
             done = pool.map(lambda item: self._fetch_file(item[0], item[1], cache), files.items())
@@ -299,7 +299,7 @@ class Objects:
             partial.write_bytes(data)
             partial.replace(place)
         except Exception as error:
-            raise LineageError(f"{self.url(md5)} cannot be written: {_first_line(error)}") from error
+            raise LineageError(f"{self.url(md5)} cannot be written: {reason_of(error)}") from error
 
     def verified(self, md5: str, scratch: Path) -> Path:
         """A file with the right bytes: the one in the cache, or one fetched into `scratch`. Raises as `fetch` does."""
@@ -314,8 +314,7 @@ class Objects:
     @cache  # noqa: B019
     def listing(self, md5: str) -> dict[str, str]:
         """The files of a folder: MD5 by path. `md5` ends in `.dir`. Raises LineageError as `fetch` does."""
-        entries = json.loads(self.read(md5))
-        return {entry["relpath"]: entry["md5"] for entry in entries}
+        return parse_listing(self.read(md5), md5)
 
     def read(self, md5: str) -> bytes:
         """The bytes of a small object. Raises LineageError if neither cache nor remote holds the right ones."""
@@ -329,15 +328,45 @@ class Objects:
                 data = file.read()
         except Exception as error:
             wrong = f"{cached} holds other bytes, and " if cached else ""
-            raise LineageError(f"object {md5}: {wrong}the remote does not give it: {_first_line(error)}") from error
+            raise LineageError(f"object {md5}: {wrong}the remote does not give it: {reason_of(error)}") from error
         if hash_bytes(data, md5).md5 != _plain(md5):
             raise DamageError(f"{self.url(md5)} holds other bytes (MD5 {hash_bytes(data, md5).md5}).")
         return bytes(data)
 
 
+def parse_listing(data: bytes, md5: str) -> dict[str, str]:
+    """The files that DVC's object for a folder lists: MD5 by path.
+
+    Raises DamageError if it is none, or names what no folder can hold: whoever can write to a remote can write it.
+    """
+    try:
+        entries = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DamageError(f"the listing {md5} cannot be read: {type(error).__name__}.") from None
+    if not isinstance(entries, list) or not all(_is_entry(entry) for entry in entries):
+        raise DamageError(f"the listing {md5} is not one of DVC's.")
+    files = {entry["relpath"]: entry["md5"] for entry in entries}
+    if len(files) < len(entries):
+        raise DamageError(f"the listing {md5} names a file twice.")
+    folders: set[str] = set()
+    for name in files:
+        parts = name.split("/")
+        if "\0" in name or any(part in {"", ".", ".."} for part in parts):
+            raise DamageError(f"the listing {md5} names {name!r}, which lies outside of its folder.")
+        folder = name.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    if both := folders & files.keys():
+        raise DamageError(f"the listing {md5} names {min(both)!r} as a file and as a folder.")
+    return files
+
+
+def _is_entry(entry: object) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("relpath"), str):
+        return False
+    return isinstance(entry.get("md5"), str) and PLAIN.fullmatch(entry["md5"]) is not None
+
+
 def _plain(md5: str) -> str:
     return md5.removesuffix(".dir")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

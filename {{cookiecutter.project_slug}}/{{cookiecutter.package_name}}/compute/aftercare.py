@@ -1,0 +1,152 @@
+"""Looks after what executions have left behind: jobs are stopped, runs are closed, and what cannot be is said."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ProjectError
+from ..printable import printable
+from .unfinished import Held, Note, held_notes
+
+NEWS = 120  # seconds after which a job that was begun must be among those that AWS lists
+PAUSE = 60  # seconds between two tries to reach what could not be reached
+LOOK = "`lineage jobs` lists it, `lineage jobs --stop` stops it."
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of one execution that is not over, or that has just been brought to its end."""
+
+    name: str
+    stage: str
+    text: str
+    is_open: bool  # something of it may still go on
+    is_followed: bool = False  # and somebody waits for it
+
+
+def look_after(main: Path, *, stop: bool, pause: float = 0) -> list[Found]:
+    """Brings to its end what nobody waits for any more, and says what there is.
+
+    Jobs are stopped if `stop`, and only looked at otherwise. What could not be reached within the last `pause` seconds
+    is not asked again. Quick where nothing was left: then nothing is imported and nobody is asked.
+    """
+    return [found for held in held_notes(main) for found in _settle(held, main, stop=stop, pause=pause)]
+
+
+def before_a_stage(main: Path) -> None:
+    """Stops and closes what earlier executions left, whichever stage runs next and wherever. Says what it did."""
+    for found in look_after(main, stop=True, pause=PAUSE):
+        if not found.is_followed:
+            print(printable(found.text), file=sys.stderr, flush=True)
+
+
+def forget(main: Path, name: str) -> bool:
+    """Takes a note away, on the word of a person. False if there is none of that name that nobody waits for."""
+    for held in held_notes(main):
+        with held as note:
+            if note is not None and note.name == name and not note.is_followed:
+                note.path.unlink(missing_ok=True)
+                return True
+    return False
+
+
+def _settle(held: Held, main: Path, *, stop: bool, pause: float) -> list[Found]:
+    with held as note:
+        if note is None:
+            return []
+        if note.content.get("unreadable"):
+            text = f"{note.path} cannot be read: what it stood for may go on. `lineage jobs --forget {note.name}`."
+            return [Found(note.name, note.stage, text, is_open=True)]
+        if note.is_followed:
+            pid, host = note.content.get("pid", "unknown"), note.content.get("host", "unknown")
+            what = f"job {_job_name(note)} of {note.stage}" if note.job else f"a run of {note.stage}"
+            text = f"{what} is followed by process {pid} on {host}."
+            return [Found(note.name, note.stage, text, is_open=True, is_followed=True)]
+        if pause and time.time() - float(note.content.get("asked") or 0) < pause:
+            return []
+        texts = [_settle_job(note, stop=stop), _settle_run(note, main)]
+        if note.path.exists():
+            note.content["asked"] = time.time()
+            note.change("job" if note.job else "run", {})
+        is_open = note.path.exists()
+        return [Found(note.name, note.stage, " ".join(filter(None, texts)), is_open=is_open)]
+
+
+def _settle_job(note: Note, *, stop: bool) -> str:
+    """Takes the job out of the note if it is over. Returns what there is to say."""
+    noted = note.job
+    if noted is None:
+        return ""
+    from . import jobs
+    from .aws import Aws
+
+    called, stage = _job_name(note), note.stage
+    try:
+        aws = Aws(region=str(noted.get("region") or ""), is_hasty=True)
+        here, there = aws.account, noted.get("account")
+        if here and there and here != there:
+            return f"job {called} of {stage} runs in account {there}, and these credentials are of {here}: {LOOK}"
+        found = jobs.named(aws, stage, str(noted.get("base")))
+        if not found:
+            return _not_found(note, sure=bool(here and there))
+        going_on = [job for job in found if job.status not in jobs.ENDED]
+        if not going_on:
+            note.end("job")
+            return f"job {called} of {stage} is over ({found[0].status})."
+        if not stop:
+            return f"job {called} of {stage} is {going_on[0].status} and nobody waits for it. `lineage jobs --stop`."
+        for job in going_on:
+            if job.status != "Stopping":
+                job.stop()
+        note.change("job", {"stopped": True})
+        return f"job {called} of an earlier {stage}, which nobody waits for, is asked to stop."
+    except ProjectError as error:
+        return f"job {called} of {stage} may go on and cost money: {error} {LOOK}"
+
+
+def _not_found(note: Note, *, sure: bool) -> str:
+    called = _job_name(note)
+    if not sure:
+        return (
+            f"job {called} of {note.stage} is not among those that these credentials show, and whose it is is not "
+            f"known. When it is over, `lineage jobs --forget {note.name}`."
+        )
+    if note.age < NEWS:
+        return f"whether job {called} of {note.stage} was started is not known yet. {LOOK}"
+    note.end("job")
+    return f"job {called} of {note.stage} is not there: it was never started, or is over."
+
+
+def _settle_run(note: Note, main: Path) -> str:
+    """Closes the run of the note if its job is over or was asked to stop. Returns what there is to say."""
+    noted = note.run
+    if noted is None or (note.job is not None and not note.job.get("stopped")):
+        return ""
+    from ..lineage.tracking import SQLITE, absolute_uri
+    from ..proof.store import Store
+
+    run_id, uri = str(noted.get("run_id")), absolute_uri(str(noted.get("tracking_uri")), main)
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():  # its store is gone, and it with it
+        note.end("run")
+        return ""
+    status = "FAILED" if noted.get("status") == "FAILED" else "KILLED"
+    try:
+        store = Store(uri, main, "")
+        with store.asked("close a run"):
+            run = store.run(run_id)
+            if run is not None and run.info.status in ("RUNNING", "SCHEDULED"):
+                store.client.set_terminated(run_id, status)
+    except ProjectError as error:
+        return f"run {run_id} of {note.stage} is still open: {error}"
+    note.end("run")
+    if run is None or run.info.status not in ("RUNNING", "SCHEDULED"):
+        return ""
+    return f"run {run_id} of {note.stage}, which was left open, is closed as {status}."
+
+
+def _job_name(note: Note) -> str:
+    job = note.job or {}
+    return str(job.get("name") or f"{job.get('base', 'unknown')}...")
