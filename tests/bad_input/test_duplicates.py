@@ -71,6 +71,22 @@ def test_it_is_refused(workshop: Workshop, photos: Path) -> None:
     assert "data.duplicates=together" in sentence
 
 
+def test_what_only_looks_alike_is_reported_where_asked_for(workshop: Workshop, photos: Path) -> None:
+    configure(workshop, photos)
+    assert "near-duplicates" not in workshop.run("preprocess")
+    before = workshop.manifest()
+    again = Image.open(photos / "dog" / "IMG 001.JPG")
+    put(photos, {"dog/saved again.jpg": saved(again, format="JPEG", quality=85)})
+    configure(workshop, photos, "data.near_duplicates=4")
+    workshop.run("listing")
+    workshop.run("fetch")
+    said = workshop.run("preprocess")
+    (photos / "dog" / "saved again.jpg").unlink()
+    assert "pairs of images look alike" in said
+    assert "'dog/IMG 001.JPG' (" in said.partition("near-duplicates: ")[2]
+    assert [row for row in workshop.manifest() if row["record_id"] != "dog/saved again.jpg"] == before
+
+
 def saved(image: Image.Image, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, **options)
