@@ -48,6 +48,8 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
         unreadable = error.reasons
         print(f"skipped: {len(unreadable)} of {table.num_rows} records, whose images cannot be read: {error.shown}.")
         rows, description = write(unreadable)  # shards that hold none of them come from the cache
+    if description.split_by == "source":
+        print("the splits are those of the source: data.split is not used.")
     found = find_duplicates(pq.read_table(processed / MANIFEST))
     if data.duplicates == "refuse" and found.groups:
         raise DataError(f"{found}. Remove all but one, or keep them in one split with data.duplicates=together.")
