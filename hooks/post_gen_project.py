@@ -32,7 +32,7 @@ def main():
     fill_conf_digest()
     remote = anchor_local_remote()
     make_repository()
-    notes = [keep_out_of_other_repositories(remote), install_hook(), warn_of_letters()]
+    notes = [keep_out_of_other_repositories(remote), look_around_the_store(), install_hook(), warn_of_letters()]
     say_next_steps([note for note in notes if note])
 
 
@@ -102,10 +102,8 @@ def keep_out_of_other_repositories(remote):
 
     `git add --all` there would take every image of every subject into Git, for good.
     """
-    if remote is None:
-        return ""
-    around = next((folder for folder in (remote, *remote.parents) if (folder / ".git").exists()), None)
-    if around is None or is_ignored(remote, around):
+    around = remote and repository_around(remote)
+    if around is None or is_ignored(remote / "files", around):
         return ""
     ignored = remote / ".gitignore"
     if not ignored.exists():
@@ -113,15 +111,28 @@ def keep_out_of_other_repositories(remote):
         ignored.write_text(
             "# the data of a DVC remote belong in no Git repository\n*\n", encoding="utf-8", newline="\n"
         )
-    said = f"the DVC remote {remote} lies in the Git repository {around}"
-    if is_ignored(remote, around):
+    said = f"The DVC remote {remote} lies in the Git repository {around}"
+    if is_ignored(remote / "files", around):
         return f"{said}. Its .gitignore keeps the data out of Git."
     return f"{said}, where `git add` would take in every image. Have Git ignore it, or move it: `dvc remote modify`."
 
 
-def is_ignored(remote, around):
-    # of a file in it: what ignores a folder, or all in it, ignores that
-    return git("-C", str(around), "check-ignore", "--quiet", "--", str(remote / "files" / "x"), check=False) == 0
+def look_around_the_store():
+    """What to say where a SQLite store beside the project lies in a repository that would take it in."""
+    scheme, _, path = ANSWERS["mlflow_tracking_uri"].partition(":///")
+    store = Path(os.path.normpath(PROJECT / path))
+    around = repository_around(store) if scheme == "sqlite" and not store.is_relative_to(PROJECT) else None
+    if around is None or is_ignored(store, around):
+        return ""
+    return f"The MLflow store {store} lies in the Git repository {around}, which would take it in. Have Git ignore it."
+
+
+def repository_around(path):
+    return next((folder for folder in (path, *path.parents) if (folder / ".git").exists()), None)
+
+
+def is_ignored(path, around):
+    return git("-C", str(around), "check-ignore", "--quiet", "--", str(path), check=False) == 0
 
 
 def make_repository():

@@ -144,7 +144,7 @@ def test_a_repository_around_does_not_take_in_the_data(kept_out: str, bake: Run,
         assert not remote.exists()
     else:
         said = bake()
-        assert f"the DVC remote {remote} lies in the Git repository {outer}. Its .gitignore keeps" in said
+        assert f"The DVC remote {remote} lies in the Git repository {outer}. Its .gitignore keeps" in said
     image = remote / "files" / "md5" / "ab" / "cdef"
     image.parent.mkdir(parents=True)
     image.write_bytes(b"somebody's scan")
@@ -166,6 +166,17 @@ def test_a_path_that_would_be_read_as_another_is_refused(name: str, bake: Run, t
 def test_where_dvc_runs_no_experiments_aside_is_said(name: str, said: bool, bake: Run, tmp_path: Path) -> None:
     assert ("`dvc exp run --temp`" in bake("-o", name)) == said
     assert (tmp_path / "work" / name / SLUG / "dvc.yaml").is_file()
+
+
+@pytest.mark.parametrize(("uri", "said"), [("sqlite:///../runs/all.db", True), ("sqlite:///../kept/all.db", False)])
+def test_a_store_that_a_repository_around_would_take_in_is_said(
+    uri: str, said: bool, bake: Run, run: Run, tmp_path: Path
+) -> None:
+    outer = tmp_path / "work"
+    run("git", "init", "--quiet", folder=outer)
+    (outer / ".gitignore").write_text("/kept/\n*-dvc-remote/\n")
+    words = f"The MLflow store {outer}/{uri.removeprefix('sqlite:///../')} lies in the Git repository {outer}"
+    assert (words in bake(f"mlflow_tracking_uri={uri}")) == said
 
 
 def test_a_remote_that_an_ignore_file_of_its_own_does_not_keep_out_is_said(bake: Run, run: Run, tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from photographs import photograph, photographs, put
 from PIL import Image
@@ -69,6 +72,33 @@ def test_it_is_refused(workshop: Workshop, photos: Path) -> None:
     sentence = workshop.refusal("preprocess")
     assert sentence.startswith("50 records share 25 images with another record; ")
     assert "data.duplicates=together" in sentence
+
+
+def test_what_only_looks_alike_is_reported_where_asked_for(workshop: Workshop, photos: Path) -> None:
+    configure(workshop, photos)
+    assert "near-duplicates" not in workshop.run("preprocess")
+    before = workshop.manifest()
+    configure(workshop, photos, "data.near_duplicates=4")
+    said = workshop.run("preprocess")
+    assert workshop.manifest() == before
+    pairs = [pair for pair in combinations(stored(workshop), 2) if alike(*pair)]
+    across = sum(one["split"] != other["split"] for one, other in pairs)
+    assert len(pairs) > across > 0
+    assert f"near-duplicates: {len(pairs)} pairs of images look alike, {across} of them in two splits: " in said
+
+
+def stored(workshop: Workshop) -> list[dict[str, Any]]:
+    """All rows of the dataset version, with the slopes of a small copy of each image."""
+    shards = sorted((workshop.root / "data" / "processed" / "shards").iterdir())
+    rows = [row for shard in shards for row in pq.read_table(shard).to_pylist()]
+    for row in rows:
+        small = Image.open(io.BytesIO(row["image"])).convert("L").resize((9, 8), Image.Resampling.BILINEAR)
+        row["slopes"] = np.diff(np.asarray(small, dtype=int)) > 0
+    return rows
+
+
+def alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one["image"] != other["image"] and int((one["slopes"] != other["slopes"]).sum()) <= 4
 
 
 def saved(image: Image.Image, **options: object) -> bytes:

@@ -74,7 +74,7 @@ def test_splits_that_are_kept_are_those_of_the_folders(workshop: Workshop, photo
     put(photos, {"valid/cat/other.jpg": photograph(60, 99)})  # a second name for one split
     configure(workshop, photos, "data.source.splits=keep", "data.fraction=0.9")
     fetch(workshop)
-    workshop.run("preprocess")
+    assert "the splits are those of the source: data.split is not used." in workshop.run("preprocess")
     manifest = workshop.manifest()
     assert 30 < len(manifest) < 49
     meant = {"train": "train", "val": "val", "valid": "val", "test": "test"}

@@ -38,6 +38,7 @@ def s3(environment: dict[str, str]) -> Any:
         **PHOTOS,
         "nature/2024/cat/": b"",
         "nature/2024/.DS_Store": b"x",
+        "nature/@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg": photograph(60, 1),
         "nature/2023/a.jpg": b"",
     }.items():
         client.put_object(Bucket="photos", Key=key, Body=data)

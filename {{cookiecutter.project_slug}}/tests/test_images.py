@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -265,3 +266,13 @@ def test_a_smaller_copy_of_the_same_picture_is_no_further_page() -> None:
         image.seek(1)
         assert image.tag_v2[254] == 1
     assert (decode(buffer.getvalue(), 8, 1) == 60).all()
+
+
+def test_what_a_camera_keeps_for_its_display_is_no_further_page() -> None:
+    data = pages("MPO", 60, 120)
+    first = re.search(rb"\0\0\x03\0.{4}\0{8}", data, re.DOTALL)  # its entry: kind, size and place
+    assert first is not None
+    preview = data[: first.end()] + struct.pack("<L", 0x010002) + data[first.end() + 4 :]
+    assert (decode(preview, 8, 1) == 60).all()
+    with pytest.raises(OSError, match="2 pages"):
+        decode(data, 8, 1)

@@ -167,3 +167,56 @@ def test_a_class_that_is_missing_elsewhere_is_told_apart(settings: Data) -> None
     rows = chosen(relabelled(in_train.record_id), settings)
     absent = absent_classes(rows, ["no", "rare", "yes"])
     assert absent == {"train": [], "val": ["rare"], "test": ["rare"]}
+
+
+def named(no: str, yes: str) -> list[dict[str, Any]]:
+    return [{**record, "label": yes if record["label"] == "yes" else no} for record in records()]
+
+
+@pytest.mark.parametrize(
+    ("no", "yes"), [("Cat", "cat"), ("two_words", "Two words"), ("x-ray", "X ray"), ("STRASSE", "straße"), ("m2", "m²")]
+)
+def test_classes_that_are_called_alike_are_refused_or_kept(settings: Data, no: str, yes: str) -> None:
+    with pytest.raises(DataError, match=r"classes are called alike: '.+' \([0-9]+ records\) and '.+'"):
+        chosen(named(no, yes), settings)
+    assert len(chosen(named(no, yes), changed(settings, alike_classes="keep"))) == 300
+
+
+@pytest.mark.parametrize(("no", "yes"), [("A+", "A-"), ("+", "-"), ("cat", "cats"), ("1", "10"), ("a", "ä")])
+def test_classes_that_are_called_otherwise_are_two(settings: Data, no: str, yes: str) -> None:
+    assert len(chosen(named(no, yes), settings)) == 300
+
+
+def divided(split_of_subject: Any) -> pa.Table:
+    """The records, from a source that decides the splits."""
+    table = as_table(records())
+    return table.append_column("split", pa.array([split_of_subject(who) for who in table["subject_id"].to_pylist()]))
+
+
+def test_a_source_may_decide_the_splits(settings: Data) -> None:
+    rule = {"0": "val", "1": "test"}
+    table = divided(lambda subject: rule.get(subject[-1], "train"))
+    rows, description = choose(table, settings, None)
+    assert all(row.split == rule.get(row.subject_id[-1], "train") for row in rows)
+    assert description.split_by == "source"
+    assert choose(table, changed(settings, split={**settings.split.model_dump(), "salt": "x"}), None)[0] == rows
+
+
+def test_splits_of_a_source_that_cannot_be_right(settings: Data) -> None:
+    with pytest.raises(DataError, match="the split 'later', which is not train, val or test"):
+        choose(divided(lambda _: "later"), settings, None)
+    with pytest.raises(DataError, match="the split 'val' is empty: the source"):
+        choose(divided(lambda subject: "test" if subject[-1] == "1" else "train"), settings, None)
+    alternating = iter(["train", "val", "test", "train", "train", "val", "test"] * 50)
+    with pytest.raises(DataError, match="a subject is in one split"):
+        choose(divided(lambda _: next(alternating)), settings, None)
+
+
+def test_subjects_are_brought_together_where_asked_for(settings: Data) -> None:
+    rows = chosen(records(), settings)
+    subject = next(row.subject_id for row in rows if row.split == "test")
+    together = changed(settings, duplicates="together")
+    moved, description = choose(as_table(records()), together, None, (), {subject: "val"})
+    assert {row.split for row in moved if row.subject_id == subject} == {"val"}
+    assert [row for row in moved if row.subject_id != subject] == [row for row in rows if row.subject_id != subject]
+    assert description.split_by == "hash, duplicates together"

@@ -94,6 +94,21 @@ def test_what_is_no_image_is_refused(predictor: serving.Predictor) -> None:
         predictor.predict(table(b"no image"))
 
 
+def test_what_is_transparent_shows_what_it_showed_in_training(predictor: serving.Predictor) -> None:
+    ink = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
+    ink.paste((0, 0, 0, 255), (0, 0, 10, 10))
+    white = Image.new("RGBA", ink.size, "white")
+    rows = [Image.alpha_composite(white, ink).convert("RGB"), ink, Image.new("RGB", ink.size)]
+    images = []
+    for image in rows:
+        buffer = io.BytesIO()
+        image.save(buffer, format="PNG")
+        images.append(buffer.getvalue())
+    on_white, transparent, black = predictor.predict(table(*images)).to_numpy()
+    np.testing.assert_array_equal(transparent, on_white)
+    assert not np.allclose(transparent, black)
+
+
 def test_the_prediction_is_that_of_the_network_on_the_same_pixels(model: Path, predictor: serving.Predictor) -> None:
     network, header = checkpoint.load(model / serving.WEIGHTS)
     data = picture("PNG", 1)

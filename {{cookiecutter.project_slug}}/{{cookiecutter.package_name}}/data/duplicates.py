@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..settings.data import Split
 from .selection import SplitName, split_of, unit_hash
@@ -59,9 +60,9 @@ def find_duplicates(manifest: pa.Table) -> Duplicates:
     """The records of a manifest that have one image, in the order of the manifest."""
     hashes = manifest["content_sha256"].combine_chunks()
     counted = hashes.value_counts()
-    several = counted.field("values").filter(pa.compute.greater(counted.field("counts"), 1))
+    several = counted.field("values").filter(pc.greater(counted.field("counts"), 1))
     groups: dict[str, list[dict[str, Any]]] = {}
-    for record in manifest.filter(pa.compute.is_in(manifest["content_sha256"], several)).to_pylist():
+    for record in manifest.filter(pc.is_in(manifest["content_sha256"], several)).to_pylist():
         groups.setdefault(record["content_sha256"], []).append(record)
     return Duplicates(list(groups.values()))
 

@@ -128,6 +128,7 @@ class Data(Section):
     on_bad_record: Literal["error", "skip"]
     alike_classes: Literal["refuse", "keep"]
     duplicates: Literal["warn", "together", "refuse"]
+    near_duplicates: Annotated[int, Field(ge=0, le=4, strict=True)] | None
     shards: Shards
 
     @property

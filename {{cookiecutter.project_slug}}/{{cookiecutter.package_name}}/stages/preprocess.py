@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from ..data.consent import active, read_snapshot
 from ..data.dataset import MANIFEST, Description, Row
 from ..data.duplicates import find_duplicates, splits_together
+from ..data.near_duplicates import find_alike
 from ..data.preparation import RawImages, absent_classes, choose, left_out
 from ..data.raw import RECORDS
 from ..data.shard_cache import ShardCache
@@ -47,6 +48,8 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
         unreadable = error.reasons
         print(f"skipped: {len(unreadable)} of {table.num_rows} records, whose images cannot be read: {error.shown}.")
         rows, description = write(unreadable)  # shards that hold none of them come from the cache
+    if description.split_by == "source":
+        print("the splits are those of the source: data.split is not used.")
     found = find_duplicates(pq.read_table(processed / MANIFEST))
     if data.duplicates == "refuse" and found.groups:
         raise DataError(f"{found}. Remove all but one, or keep them in one split with data.duplicates=together.")
@@ -58,6 +61,10 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     report.metrics(found.counts)
     if found.groups:
         print(f"warning: {found}. data.duplicates says what becomes of them.")
+    if data.near_duplicates is not None:
+        alike = find_alike(processed, data.near_duplicates)
+        report.metrics(alike.counts)
+        print(f"near-duplicates: {alike}.")
     for split, names in absent_classes(rows, description.classes).items():
         if names:
             print(f"warning: no record of class {', '.join(names)} is in {split}: its scores there say nothing.")
