@@ -93,7 +93,7 @@ def test_a_merge_of_two_models_as_docs_merging_ends_it(project: Project, lineage
     two_branches(project, lineage)
     project.run("git", "merge", "main", code=1)
     assert "<<<<<<<" not in (project.root / "dvc.lock").read_text()  # .gitattributes: whole, or not at all
-    found = result(project, lineage, "Git")
+    found = result(project, lineage, "merge")
     assert (found["state"], found["mend"].partition(" --")[0]) == ("wrong", "git checkout HEAD")
     assert "git merge --abort" in found["text"]
     assert "dvc.lock" in found["text"]
@@ -103,7 +103,7 @@ def test_a_merge_of_two_models_as_docs_merging_ends_it(project: Project, lineage
     project.git("checkout", "--theirs", "--", "lineage.json")
     project.git("checkout", "main", "--", "params.yaml")
     project.git("add", *PARTS)
-    found = result(project, lineage, "Git")
+    found = result(project, lineage, "merge")
     assert (found["state"], "all its conflicts are resolved" in found["text"]) == ("unknown", True)
     said = project.run("git", "commit", "--quiet", "--no-edit")
     assert "do not belong together" in said
@@ -120,7 +120,7 @@ def test_a_merge_of_two_models_as_docs_merging_ends_it(project: Project, lineage
     project.git("reset", "--quiet", "--hard", project.commit_of("Third model"))
     project.dvc("checkout", "--quiet")
     project.run("git", "merge", "main", code=1)
-    project.run("sh", "-c", result(project, lineage, "Git")["mend"])
+    project.run("sh", "-c", result(project, lineage, "merge")["mend"])
     project.dvc("repro")
     assert "do not belong" not in project.run("git", "commit", "--quiet", "--all", "--no-edit")
     assert (project.root / "dvc.lock").read_text() == ours
@@ -137,7 +137,7 @@ def test_marks_of_a_conflict_are_called_so(project: Project, lineage: Lineage) -
     lock.write_text(f"<<<<<<< HEAD\n{lock.read_text()}=======\n>>>>>>> main\n")
     found = json.loads(lineage.run(project, "doctor", "--json")[1])
     wrong = [item for item in found if item["state"] == "wrong"]
-    assert [item["check"] for item in wrong] == ["Git"]
+    assert [item["check"] for item in wrong] == ["merge"]
     assert "in conflict in dvc.lock" in wrong[0]["text"]
     project.run("sh", "-c", wrong[0]["mend"])
     assert result(project, lineage)["state"] == "right"

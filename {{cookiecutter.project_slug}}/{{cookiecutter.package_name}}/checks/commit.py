@@ -35,13 +35,13 @@ def check_conflict(root: Path) -> Finding | None:
     if not where:
         text = f"a {what} is going on, all its conflicts are resolved. Before you end it: `dvc repro`.{back}"
         proceed = "git commit" if what == "merge" else f"{command} --continue"
-        return Finding("Git", "unknown", text, f"dvc repro && git add {' '.join(WRITTEN_BY_RUNS)} && {proceed}")
+        return Finding("merge", "unknown", text, f"dvc repro && git add {' '.join(WRITTEN_BY_RUNS)} && {proceed}")
     text = (
         f"a {what} is in conflict in {some(where)}: until it is ended, nothing else can be said of this checkout. "
         f"Take {', '.join(WRITTEN_BY_RUNS)} whole from one side (HEAD, as below, or the other), resolve the rest, then "
         f"`dvc repro`, `git add --all`, `git commit`: docs/merging.md.{back}"
     )
-    return Finding("Git", "wrong", text, WHOLE if touched else "git status")
+    return Finding("merge", "wrong", text, WHOLE if touched else "git status")
 
 
 def check_commit(root: Path) -> Finding:

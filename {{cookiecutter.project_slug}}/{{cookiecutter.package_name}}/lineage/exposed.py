@@ -10,11 +10,11 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError
+from ..errors import DataError, LineageError
 from ..settings import Settings
 from ..settings.data import ImageFolderSource, folder_at
 from .anchor import main_root
-from .git import Repository
+from .git import DUBIOUS, Repository
 from .remote import Remote, cache_folder
 from .tracking import SQLITE, absolute_uri
 
@@ -78,6 +78,9 @@ def _exposed(what: str, path: Path) -> Exposed | None:
     git = Repository(folder)
     top = git.run("rev-parse", "--show-toplevel")
     if top is None:  # no repository, or a bare one, or the inside of .git
+        refusal = git.refusal("rev-parse", "--show-toplevel") or ""
+        if DUBIOUS in refusal:
+            raise LineageError(f"whether Git would take in {what} {path} cannot be told: {refusal}")
         return None
     repository = Path(top).resolve()
     tracked = (git.run("ls-files", "-z", "--", str(path)) or "").split("\0")
