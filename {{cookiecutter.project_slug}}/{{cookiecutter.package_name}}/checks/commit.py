@@ -56,8 +56,8 @@ def check_commit(root: Path) -> Finding:
     history = History(root)
     commit = last_result(history)
     if staged := _half_staged(git):
-        text = f"{some(staged)} would be left out of a commit made now, dvc.lock would not: no model would be proved."
-        return Finding("last result", "wrong", text, f"git add {' '.join(staged)}")
+        text = f"not committed yet, and `git commit` without --all would leave out {some(staged)}: no model were proved."
+        return Finding("last result", "unknown", text, f"git add {' '.join(staged)}")
     if commit is None or not history.lock(commit):
         return Finding("last result", "right", "no commit holds one yet")
     faults = mixed_parts(history, commit)

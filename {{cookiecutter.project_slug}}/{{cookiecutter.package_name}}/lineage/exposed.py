@@ -6,6 +6,7 @@ lie in a larger one.
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +54,9 @@ def data_places(root: Path, settings: Settings) -> list[tuple[str, Path]]:
         found.append(("the DVC remote", remote.folder))
     if isinstance(source, ImageFolderSource) and "://" not in source.path and not settings.data.is_versioned:
         found.append(("the image source", folder_at(source.path, main)))
-    if registry is not None and registry.path is not None and "://" not in registry.path:
-        found.append(("the consent registry", folder_at(registry.path, main)))
+    table = registry and (registry.path or os.environ.get(registry.variable or ""))
+    if table and "://" not in table:
+        found.append(("the consent registry", folder_at(table, main)))
     if settings.tracking.uri.startswith(SQLITE):
         found.append(("the MLflow store", Path(absolute_uri(settings.tracking.uri, main).removeprefix(SQLITE))))
         found.append(("the folder of MLflow's artifacts", main / "mlartifacts"))
