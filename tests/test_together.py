@@ -139,7 +139,9 @@ def test_marks_of_a_conflict_are_called_so(project: Project, lineage: Lineage) -
     wrong = [item for item in found if item["state"] == "wrong"]
     assert [item["check"] for item in wrong] == ["merge"]
     assert "in conflict in dvc.lock" in wrong[0]["text"]
-    project.run("sh", "-c", wrong[0]["mend"])
+    project.commit("With its marks")
+    project.run("sh", "-c", result(project, lineage, "merge")["mend"])
+    project.commit("Without them")
     assert result(project, lineage)["state"] == "right"
 
 
