@@ -6,6 +6,7 @@ import base64
 import contextlib
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -117,6 +118,65 @@ def refusing(target: str) -> Iterator[Refusing]:
 
 
 @contextlib.contextmanager
+def fronting(
+    target: str, *, prefix: str = "", authorization: str = "", certificates: Path | None = None, mutual: bool = False
+) -> Iterator[str]:
+    """The address of what companies put in front of a server: a path prefix, a password, TLS; also as a proxy.
+
+    `certificates` is a folder as `make_certificates` leaves it; with `mutual` it wants the client's too. Other requests
+    get the status 404 or 401.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            path = self.path.removeprefix(f"http://{NOWHERE}")  # a proxy is asked for whole addresses
+            if not path.startswith(f"{prefix}/") or self.headers.get("Authorization", "") != authorization:
+                self.send_error(401 if path.startswith(f"{prefix}/") else 404)
+                return
+            headers = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
+            wanted = Request(target + path.removeprefix(prefix), body or None, headers, method=self.command)
+            try:
+                with urlopen(wanted) as response:
+                    status, data = response.status, response.read()
+            except HTTPError as error:
+                status, data = error.code, error.read()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = answer  # noqa: N815  names that http.server looks for
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    context = None
+    if certificates is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificates / "server.pem")
+        if mutual:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(certificates / "ca.pem")
+    with served(Handler, context) as address:
+        yield address + prefix
+
+
+NOWHERE = "mlflow.example.org"
+
+
+def make_certificates(folder: Path) -> Path:
+    """A self-signed certificate for 127.0.0.1 in `folder`: server.pem with its key, ca.pem without."""
+    key, certificate = folder / "key.pem", folder / "ca.pem"
+    names = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
+    made = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    files = ("-keyout", str(key), "-out", str(certificate))
+    subprocess.run([*made, "-days", "2", *names, *files], check=True, capture_output=True)
+    (folder / "server.pem").write_bytes(key.read_bytes() + certificate.read_bytes())
+    return folder
+
+
+@contextlib.contextmanager
 def aws_standin(state: Path, images: dict[str, Path], **environment: str) -> Iterator[str]:
     """The address of a stand-in for AWS; `environment` is that of every container."""
     options = [f"--image={uri}={folder}" for uri, folder in images.items()]
@@ -190,12 +250,14 @@ def git_server(folder: Path, user: str, password: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The address of a server that answers as `handler` does."""
+def served(handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """The address of a server that answers as `handler` does, over TLS with a `context`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http' if context is None else 'https'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

@@ -186,6 +186,52 @@ def test_without_remotes_the_tag_is_made_here(project: Project, lineage: Lineage
     assert project.git("tag", "--list") == "data/v1.0"
 
 
+def test_a_remote_that_only_the_user_has_configured_gets_the_objects(
+    project: Project, lineage: Lineage, tmp_path: Path
+) -> None:
+    project.environment["DVC_GLOBAL_CONFIG_DIR"] = str(tmp_path / "of the user")
+    (project.root / ".dvc" / "config.local").unlink()
+    project.dvc("remote", "remove", "storage")
+    project.dvc("remote", "add", "--global", "--default", "Team", str(tmp_path / "team"))
+    project.commit("The team's remote")
+    found = json.loads(lineage.run(project, "doctor", "--json")[1])
+    states = {item["check"]: item for item in found}
+    assert states["DVC remote"]["text"] == str(tmp_path / "team")
+    assert states["objects"]["state"] == "wrong"
+    done = json.loads(lineage(project, "data", "tag", "v1.0", "--json"))
+    assert (done["dvc_remote"], done["lacking"]) == (str(tmp_path / "team"), [])
+    md5 = project.out("preprocess", PROCESSED)
+    assert (tmp_path / "team" / "files" / "md5" / md5[:2] / md5[2:]).exists()
+
+
+def test_a_tag_that_was_moved_is_told_alike_by_all_clones(project: Project, lineage: Lineage, tmp_path: Path) -> None:
+    lineage(project, "data", "tag", "v1.0")
+    change_data(project)
+    project.git("push", "--quiet", "origin", "main")
+    old = Project(tmp_path / "old", project.venv, project.environment)
+    project.run("git", "clone", "--quiet", str(origin(project)), str(old.root))
+    (old.root / ".dvc" / "config.local").write_text((project.root / ".dvc" / "config.local").read_text())
+    params = old.root / "params.yaml"
+    params.write_text(params.read_text().replace("sqlite:///mlflow.db", f"sqlite:///{project.root}/mlflow.db"))
+    project.git("tag", "--force", "--annotate", "--message", "moved", "data/v1.0", "HEAD")
+    project.git("push", "--quiet", "--force", "origin", "data/v1.0")
+
+    proof = lineage.verify(project, "models:/traceable-digits/2")
+    assert proof.link("data commit")["state"] == "FAIL"
+    assert "`lineage link` withdraws the name" in proof.not_passed["data commit"]
+    proof = lineage.verify(old, "models:/traceable-digits/2")
+    assert proof.link("data commit")["state"] == "INCONCLUSIVE"
+    assert "git fetch origin --tags --force" in proof.not_passed["data commit"]
+    lineage(old, "link")  # the old tag of this clone does not bring the name back, before or after
+    assert "data_version" not in project.version_tags("2")
+    lineage(project, "link")
+    assert "data_version" not in project.version_tags("2")
+    lineage(old, "link")
+    assert "data_version" not in project.version_tags("2")
+    for clone in (project, old):
+        assert lineage.verify(clone, "models:/traceable-digits/2").link("data commit")["state"] == "PASS"
+
+
 def test_a_store_that_is_down_takes_nothing_from_the_tag(project: Project, lineage: Lineage) -> None:
     (project.root / "mlflow.db").write_bytes(b"no database")
     output = lineage.ask(project, "data", "tag", "v1.0")[1]

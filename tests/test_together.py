@@ -65,9 +65,9 @@ def test_what_was_left_out_is_named_and_one_command_mends_it(part: str, project:
 
 def test_half_of_a_result_in_the_index_is_said_before_the_commit(project: Project, lineage: Lineage) -> None:
     uncommit(project)
-    project.git("add", "dvc.lock")
+    project.git("add", "dvc.lock")  # as dvc does with core.autostage
     found = result(project, lineage)
-    assert found["state"] == "wrong"
+    assert (found["state"], found["mend"]) == ("unknown", "git add lineage.json params.yaml")
     project.run("sh", "-c", found["mend"])
     assert "do not belong" not in committed_by(project)
     assert result(project, lineage)["state"] == "right"
@@ -93,7 +93,7 @@ def test_a_merge_of_two_models_as_docs_merging_ends_it(project: Project, lineage
     two_branches(project, lineage)
     project.run("git", "merge", "main", code=1)
     assert "<<<<<<<" not in (project.root / "dvc.lock").read_text()  # .gitattributes: whole, or not at all
-    found = result(project, lineage, "Git")
+    found = result(project, lineage, "merge")
     assert (found["state"], found["mend"].partition(" --")[0]) == ("wrong", "git checkout HEAD")
     assert "git merge --abort" in found["text"]
     assert "dvc.lock" in found["text"]
@@ -103,7 +103,7 @@ def test_a_merge_of_two_models_as_docs_merging_ends_it(project: Project, lineage
     project.git("checkout", "--theirs", "--", "lineage.json")
     project.git("checkout", "main", "--", "params.yaml")
     project.git("add", *PARTS)
-    found = result(project, lineage, "Git")
+    found = result(project, lineage, "merge")
     assert (found["state"], "all its conflicts are resolved" in found["text"]) == ("unknown", True)
     said = project.run("git", "commit", "--quiet", "--no-edit")
     assert "do not belong together" in said
@@ -120,7 +120,7 @@ def test_a_merge_of_two_models_as_docs_merging_ends_it(project: Project, lineage
     project.git("reset", "--quiet", "--hard", project.commit_of("Third model"))
     project.dvc("checkout", "--quiet")
     project.run("git", "merge", "main", code=1)
-    project.run("sh", "-c", result(project, lineage, "Git")["mend"])
+    project.run("sh", "-c", result(project, lineage, "merge")["mend"])
     project.dvc("repro")
     assert "do not belong" not in project.run("git", "commit", "--quiet", "--all", "--no-edit")
     assert (project.root / "dvc.lock").read_text() == ours
@@ -137,9 +137,11 @@ def test_marks_of_a_conflict_are_called_so(project: Project, lineage: Lineage) -
     lock.write_text(f"<<<<<<< HEAD\n{lock.read_text()}=======\n>>>>>>> main\n")
     found = json.loads(lineage.run(project, "doctor", "--json")[1])
     wrong = [item for item in found if item["state"] == "wrong"]
-    assert [item["check"] for item in wrong] == ["Git"]
+    assert [item["check"] for item in wrong] == ["merge"]
     assert "in conflict in dvc.lock" in wrong[0]["text"]
-    project.run("sh", "-c", wrong[0]["mend"])
+    project.commit("With its marks")
+    project.run("sh", "-c", result(project, lineage, "merge")["mend"])
+    project.commit("Without them")
     assert result(project, lineage)["state"] == "right"
 
 

@@ -61,18 +61,20 @@ def test_a_server_that_fails_for_good(request_: str, shop: Project, front: Refus
 
 
 def test_it_goes_on_where_the_server_failed(shop: Project, front: Refusing, lineage: Lineage) -> None:
-    """The version is made, and then the server fails: what is registered has its chain, and the alias comes later."""
-    front.order("/registered-models/alias", times=FOR_GOOD)
-    assert f"at {front.address}: " in refusal(shop, "register")
+    """The version has its chain from the start; the alias of a registry that others use comes after the commit."""
+    front.order("/model-versions/", times=2, status=503)
+    assert "others use this registry, so `lineage link` moves it" in shop.dvc("repro")
+    assert len(front.refused) == 2
     store = shop.store(front.address)
     (version,) = store.versions()
     assert {"model_identity", "dvc_data_md5", "project_id"} <= version.tags.keys()
-    front.order("/model-versions/", times=2, status=503)
-    assert "the alias candidate points to it" in shop.dvc("repro")
-    assert len(front.refused) == 2
-    assert (len(store.versions()), store.candidate()) == (1, "1")
     shop.commit("Registered at a server")
     shop.dvc("push", "--quiet")
+    front.order("/registered-models/alias", times=FOR_GOOD)
+    assert f"at {front.address}: " in lineage(shop, "link", code=1)
+    front.order("", times=0)
+    lineage(shop, "link")
+    assert (len(store.versions()), store.candidate()) == (1, "1")
     # the training run is in the store of another clone, which is not here; the version itself is as register made it
     proof = lineage.verify(shop, "models:/traceable-digits/1")
     assert not {"version", "registered artifact"} & proof.not_passed.keys()

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .checks.candidate import check_candidate
 from .checks.commit import check_commit, check_conflict
-from .checks.finding import Finding, some
+from .checks.finding import Finding
+from .checks.hook import check_hook
+from .checks.jobs import check_jobs
+from .checks.models import check_models
+from .checks.objects import check_pushed
+from .checks.path import check_path, distrust
 from .checks.places import check_places
 from .checks.tracking import check_tracking
 from .errors import ProjectError
 from .lineage.anchor import main_root
 from .lineage.composition import CONF, is_fresh
 from .lineage.git import WRITTEN_BY_RUNS, Repository
-from .lineage.hook import is_installed
 from .lineage.packages import LOCK, differences
-from .lineage.remote import Remote, Storage
-from .pipeline.dvcfile import PARAMS_FILE, read_lock, read_pipeline
+from .lineage.remote import Remote
+from .pipeline.dvcfile import PARAMS_FILE, read_pipeline
+from .printable import some
 from .settings import load_settings
-
-if TYPE_CHECKING:
-    from .proof.case import Evidence
 
 PYTHONS = ((3, 11), (3, 13))
 
@@ -38,6 +36,7 @@ def examine(root: Path) -> list[Finding]:
     """All checks on the project at `root`, in the order in which one would mend what they find."""
     checks: list[Callable[[Path], Finding]] = [
         check_python,
+        check_path,
         check_environment,
         check_activation,
         check_tracked_files,
@@ -53,9 +52,9 @@ def examine(root: Path) -> list[Finding]:
         check_hook,
         check_jobs,
     ]
-    conflict = check_conflict(root)
+    conflict = distrust(root) or check_conflict(root)
     if conflict is not None and conflict.state == "wrong":  # dvc.lock or params.yaml may be of two sides at once
-        return [*(_run(check, root) for check in checks[:3]), conflict]
+        return [*(_run(check, root) for check in checks[:4]), conflict]
     return [*(_run(check, root) for check in checks), *([conflict] if conflict else [])]
 
 
@@ -151,121 +150,6 @@ def check_remote(root: Path) -> Finding:
     if not os.access(writable, os.W_OK):
         return Finding("DVC remote", "wrong", f"{writable} cannot be written to.", change)
     return Finding("DVC remote", "right", str(remote.folder))
-
-
-def check_pushed(root: Path) -> Finding:
-    storage, remote = Storage(root), Remote.of(root)
-    if remote is None:
-        return Finding("objects", "unknown", "no remote to look in")
-    objects = storage.objects_of(read_pipeline(root), read_lock(root))
-    if not objects.known and not objects.unlisted:
-        return Finding("objects", "right", "dvc.lock records none yet")
-    missing = remote.missing(objects.known)
-    evidence = _evidence_of_erasures(root) if missing or missing is None else None
-    if missing is None:
-        asked = _ask_dvc(root)
-        if asked.state != "right":
-            return asked
-        # to dvc a listing stands for its files, which after an erasure it does not
-        missing = _named_and_missing(evidence, objects.known) if evidence else frozenset()
-    erased = frozenset(md5 for md5 in missing if evidence and evidence.erasures.of_object(md5))
-    if missing := missing - erased:
-        text = f"{len(missing)} of {len(objects.known)} objects that dvc.lock records are not in {remote.url}."
-        has_listings = not any(md5.endswith(".dir") for md5 in missing)  # then `dvc push` takes the files to be there
-        return Finding("objects", "wrong", text, "lineage data push" if has_listings else "dvc push")
-    if objects.unlisted:
-        text = (
-            f"the contents of {some(objects.unlisted)} are neither in the cache nor in the remote, so nobody can say."
-        )
-        return Finding("objects", "unknown", text, "dvc pull")
-    text = f"all {len(objects.known)} that dvc.lock records are in the remote"
-    if erased:
-        text += f", but for {len(erased)} that were erased on purpose: where these are needed, `dvc repro` makes them"
-    return Finding("objects", "right", text)
-
-
-def check_models(root: Path) -> Finding:
-    """Whether MLflow has a version of every model that Git holds. Only files are asked: a server may be slow."""
-    from .proof.git_models import GitModels
-    from .proof.history import History
-
-    held = GitModels(History(root), root)
-    trained = {identity: model for identity, model in held.models.items() if model.stage == "train"}
-    if held.unreadable:
-        return Finding("models", "unknown", f"{held.unreadable[0]}.")
-    here = load_settings(root / PARAMS_FILE).tracking.uri
-    if not here.startswith(SQLITE):
-        text = f"Git holds {len(trained)}; whether MLflow has a version of each, `lineage verify --all` says"
-        return Finding("models", "right", text)
-    files = {absolute_uri(uri, main_root(root)) for uri in (here, *held.uris) if uri.startswith(SQLITE)}
-    registered = {identity for uri in files for identity in _registered(Path(uri.removeprefix(SQLITE)))}
-    missing = [model.title for identity, model in trained.items() if identity not in registered]
-    if missing:
-        text = f"Git holds {len(trained)}, and MLflow has no version of {_some(missing)}. Audits count them all the same."
-        return Finding("models", "unknown", text, "lineage verify --all")
-    return Finding("models", "right", f"MLflow has a version of each of the {len(trained)} that Git holds")
-
-
-def _registered(path: Path) -> set[str]:
-    """The identities of the models that a file of MLflow has versions of."""
-    import sqlite3
-
-    if not path.exists():
-        return set()
-    question = (
-        "SELECT tag.value FROM model_version_tags AS tag JOIN model_versions AS version USING (name, version) "
-        "WHERE tag.key = 'model_identity' AND version.current_stage != 'Deleted_Internal'"
-    )
-    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-        return {str(identity) for (identity,) in database.execute(question)}
-
-
-def check_hook(root: Path) -> Finding:
-    if is_installed(root):
-        return Finding("hook", "right", "commits that touch dvc.lock are linked in the background")
-    text = "Git does not call `lineage link` after commits, or calls an older one: results are linked when you call it."
-    return Finding("hook", "unknown", text, "lineage link --install-hook")
-
-
-def check_jobs(root: Path) -> Finding:
-    from .compute.aftercare import look_after
-
-    found = [item for item in look_after(main_root(root), stop=False) if item.is_open]
-    left = [item.text for item in found if not item.is_followed]
-    if left:
-        return Finding("jobs", "wrong", _some(left), "lineage jobs --stop")
-    return Finding("jobs", "right", f"{len(found)} are followed" if found else "none was left behind")
-
-
-def _evidence_of_erasures(root: Path) -> Evidence | None:
-    """What says whether something was erased on purpose; None where nothing ever was. It imports all of `proof`."""
-    if not any((root / "erasures").glob("*/tombstone.json")):
-        return None
-    from .proof.case import Evidence
-
-    return Evidence(root)
-
-
-def _named_and_missing(evidence: Evidence, hashes: frozenset[str]) -> frozenset[str]:
-    """Those of `hashes` that a tombstone names and the remote does not hold, each looked up by itself."""
-    named = (md5 for md5 in hashes if evidence.erasures.named(md5))
-    return frozenset(md5 for md5, held in evidence.objects.held(named).items() if held.size is None)
-
-
-def _ask_dvc(root: Path) -> Finding:
-    """What `dvc status --cloud` says, for remotes that only dvc can read. Takes longer than all other checks."""
-    try:
-        command = ["dvc", "status", "--cloud", "--json"]
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=False)
-    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        return Finding("objects", "unknown", f"dvc could not be asked: {error}")
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return Finding("objects", "wrong", f"the remote is out of reach: {last}", "dvc status --cloud -v")
-    new = [path for path, state in json.loads(done.stdout or "{}").items() if state == "new"]
-    if new:
-        return Finding("objects", "wrong", f"{len(new)} outputs are not in the remote: {some(new)}.", "dvc push")
-    return Finding("objects", "right", "all that dvc.lock records are in the remote")
 
 
 def _run(check: Callable[[Path], Finding], root: Path) -> Finding:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..lineage.git import WRITTEN_BY_RUNS, Repository
-from .finding import Finding, some
+from ..printable import some
+from .finding import Finding
 
 # what Git leaves in its folder while something is going on, and how to go back to before it
 UNDER_WAY = {
@@ -16,7 +17,7 @@ UNDER_WAY = {
     "REVERT_HEAD": ("revert", "git revert"),
 }
 MARKER = "<<<<<<< "
-WHOLE = f"git checkout HEAD -- {' '.join(WRITTEN_BY_RUNS)} && dvc checkout"
+LOOKED_BACK = 20  # commits of these files, for one without the marks of a conflict
 
 
 def check_conflict(root: Path) -> Finding | None:
@@ -35,13 +36,13 @@ def check_conflict(root: Path) -> Finding | None:
     if not where:
         text = f"a {what} is going on, all its conflicts are resolved. Before you end it: `dvc repro`.{back}"
         proceed = "git commit" if what == "merge" else f"{command} --continue"
-        return Finding("Git", "unknown", text, f"dvc repro && git add {' '.join(WRITTEN_BY_RUNS)} && {proceed}")
+        return Finding("merge", "unknown", text, f"dvc repro && git add {' '.join(WRITTEN_BY_RUNS)} && {proceed}")
     text = (
         f"a {what} is in conflict in {some(where)}: until it is ended, nothing else can be said of this checkout. "
         f"Take {', '.join(WRITTEN_BY_RUNS)} whole from one side (HEAD, as below, or the other), resolve the rest, then "
         f"`dvc repro`, `git add --all`, `git commit`: docs/merging.md.{back}"
     )
-    return Finding("Git", "wrong", text, WHOLE if touched else "git status")
+    return Finding("merge", "wrong", text, _whole(git) if touched else "git status")
 
 
 def check_commit(root: Path) -> Finding:
@@ -56,8 +57,8 @@ def check_commit(root: Path) -> Finding:
     history = History(root)
     commit = last_result(history)
     if staged := _half_staged(git):
-        text = f"{some(staged)} would be left out of a commit made now, dvc.lock would not: no model would be proved."
-        return Finding("last result", "wrong", text, f"git add {' '.join(staged)}")
+        text = f"not committed yet, and `git commit` without --all would leave out {some(staged)}, so prove no model."
+        return Finding("last result", "unknown", text, f"git add {' '.join(staged)}")
     if commit is None or not history.lock(commit):
         return Finding("last result", "right", "no commit holds one yet")
     faults = mixed_parts(history, commit)
@@ -71,6 +72,16 @@ def check_commit(root: Path) -> Finding:
         text = f"the training that dvc.lock records at {commit[:12]} was not registered."
         return Finding("last result", "unknown", text, mend_of(history))
     return Finding("last result", "right", f"{commit[:12]} holds all parts of one run")
+
+
+def _whole(git: Repository) -> str:
+    """The command that takes the files of a run from the last commit that holds them without marks of a conflict."""
+    commits = git.lines("log", f"--max-count={LOOKED_BACK}", "--format=%h", "HEAD", "--", *WRITTEN_BY_RUNS)
+    for commit in ("HEAD", *commits):
+        found = [(git.run("show", f"{commit}:./{name}") or "").splitlines() for name in WRITTEN_BY_RUNS]
+        if not any(line.startswith(MARKER) for lines in found for line in lines):
+            return f"git checkout {commit} -- {' '.join(WRITTEN_BY_RUNS)} && dvc checkout"
+    return "git status"
 
 
 def _half_staged(git: Repository) -> list[str]:

@@ -14,8 +14,3 @@ class Finding:
     state: Literal["right", "wrong", "unknown"]
     text: str
     mend: str = ""
-
-
-def some(items: list[str], most: int = 3) -> str:
-    """The first few of `items`, and how many more there are."""
-    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")

@@ -15,9 +15,11 @@ from ..lineage.anchor import main_root
 from ..lineage.tracking import SQLITE, absolute_uri, local_path
 from ..pipeline.dvcfile import PARAMS_FILE
 from ..settings import load_settings
-from .finding import Finding, some
+from ..printable import some
+from .finding import Finding
 
 BY_NAME = "/api/2.0/mlflow/experiments/get-by-name"
+PATIENCE = 10  # seconds: it has to look into its tables
 HERE = "lineage compose tracking.uri=sqlite:///mlflow.db"
 
 
@@ -36,11 +38,11 @@ def check_tracking(root: Path) -> Finding:
 
 
 def check_server(uri: str, experiment: str = "") -> Finding:
-    """Whether an MLflow server answers this user within three seconds, asked as MLflow asks it."""
+    """Whether an MLflow server answers this user, asked as MLflow asks it."""
     from ..lineage.server import SilentError, UntrustedError, ask
 
     try:
-        status, said = ask(uri, path=f"{BY_NAME}?experiment_name={quote(experiment, safe='')}")
+        status, said = ask(uri, path=f"{BY_NAME}?experiment_name={quote(experiment, safe='')}", patience=PATIENCE)
     except UntrustedError as error:
         mend = next((part for part in str(error).split("`") if part.startswith("export ")), "")
         return Finding("MLflow", "wrong", str(error), mend)

@@ -6,15 +6,16 @@ lie in a larger one.
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError
+from ..errors import DataError, LineageError
 from ..settings import Settings
 from ..settings.data import ImageFolderSource, folder_at
 from .anchor import main_root
-from .git import Repository
+from .git import DUBIOUS, Repository
 from .remote import Remote, cache_folder
 from .tracking import SQLITE, absolute_uri
 
@@ -53,8 +54,9 @@ def data_places(root: Path, settings: Settings) -> list[tuple[str, Path]]:
         found.append(("the DVC remote", remote.folder))
     if isinstance(source, ImageFolderSource) and "://" not in source.path and not settings.data.is_versioned:
         found.append(("the image source", folder_at(source.path, main)))
-    if registry is not None and registry.path is not None and "://" not in registry.path:
-        found.append(("the consent registry", folder_at(registry.path, main)))
+    table = registry and (registry.path or os.environ.get(registry.variable or ""))
+    if table and "://" not in table:
+        found.append(("the consent registry", folder_at(table, main)))
     if settings.tracking.uri.startswith(SQLITE):
         found.append(("the MLflow store", Path(absolute_uri(settings.tracking.uri, main).removeprefix(SQLITE))))
         found.append(("the folder of MLflow's artifacts", main / "mlartifacts"))
@@ -78,6 +80,9 @@ def _exposed(what: str, path: Path) -> Exposed | None:
     git = Repository(folder)
     top = git.run("rev-parse", "--show-toplevel")
     if top is None:  # no repository, or a bare one, or the inside of .git
+        refusal = git.refusal("rev-parse", "--show-toplevel") or ""
+        if DUBIOUS in refusal:
+            raise LineageError(f"whether Git would take in {what} {path} cannot be told: {refusal}")
         return None
     repository = Path(top).resolve()
     tracked = (git.run("ls-files", "-z", "--", str(path)) or "").split("\0")

@@ -77,6 +77,9 @@ def _is_let_through(variable: str) -> bool:
     return variable.startswith(LET_THROUGH)
 
 
+DUBIOUS = "dubious ownership"  # what Git says of a repository of another user, and looks no further
+
+
 @dataclass(frozen=True)
 class Repository:
     """The Git repository around `folder`; `folder` may be a subdirectory of it."""
@@ -105,7 +108,8 @@ class Repository:
         return None if done.returncode == 0 else said[:500] or f"exit status {done.returncode}"
 
     def _call(self, arguments: tuple[str, ...], index: Path | None) -> subprocess.CompletedProcess[str] | None:
-        environment = {**git_environment(), "GIT_OPTIONAL_LOCKS": "0"}
+        # in English: what it refuses is told apart by its words
+        environment = {**git_environment(), "GIT_OPTIONAL_LOCKS": "0", "LANGUAGE": "en"}
         if index is not None:
             environment["GIT_INDEX_FILE"] = str(index)
         command = git_command(self.folder, *arguments)
@@ -195,7 +199,7 @@ class Repository:
         """The oldest commit on a branch or tag whose dvc.lock or a .dvc file of this folder holds `md5`.
 
         `-S` with `--full-history -m` also finds what a merge dropped or brought in; it reports removals too, so each
-        commit found is asked whether it holds the hash.
+        commit found is asked whether it holds the hash. None where older ones, not in this clone, may.
         """
         files = ("dvc.lock", "*.dvc")
         refs = ("--branches", "--tags", "--remotes")
@@ -203,8 +207,14 @@ class Repository:
         found = self.must(*command, f"-S{md5}", "--format=%H", "--", *files)
         for commit in reversed(list(dict.fromkeys(found))):
             if self.run("grep", "-qF", md5, commit, "--", *files) is not None:
-                return commit
+                return None if commit in self.boundary() else commit
         return None
+
+    def boundary(self) -> frozenset[str]:
+        """The commits of a shallow clone whose parents are not in it: they seem to bring all that they hold."""
+        path = self.run("rev-parse", "--git-path", "shallow")
+        file = self.folder / path if path else None
+        return frozenset(file.read_text(encoding="ascii").split()) if file and file.is_file() else frozenset()
 
     def tags_holding(self, md5: str, prefix: str) -> list[str]:
         """Tags whose names begin with `prefix` and whose dvc.lock or a .dvc file of this folder holds `md5`."""

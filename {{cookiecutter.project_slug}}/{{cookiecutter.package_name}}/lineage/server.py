@@ -27,7 +27,7 @@ class UntrustedError(TrackerError):
     """Somebody answers, and one side does not accept the other's certificate."""
 
 
-def ask(uri: str, tries: int = 1, path: str = "/health") -> tuple[int, str]:
+def ask(uri: str, tries: int = 1, path: str = "/health", patience: float = TIMEOUT) -> tuple[int, str]:
     """Status and text of the answer of the server at `uri`; any will do. Raises SilentError or UntrustedError."""
     from .tracking import quiet
 
@@ -42,7 +42,13 @@ def ask(uri: str, tries: int = 1, path: str = "/health") -> tuple[int, str]:
         try:
             creds = get_default_host_creds(uri.rstrip("/"))
             answer = http_request(
-                creds, path, "GET", max_retries=0, timeout=TIMEOUT, retry_codes=(), raise_on_status=False
+                creds,
+                path,
+                "GET",
+                max_retries=0,
+                timeout=(TIMEOUT, patience),  # to connect, to answer
+                retry_codes=(),
+                raise_on_status=False,
             )
             return int(answer.status_code), str(answer.text)
         except Exception as error:  # MLflow's, those of requests, urllib3, a plug-in, the operating system

@@ -71,6 +71,11 @@ class History:
         """Whether this clone lacks older commits."""
         return self.git.must("rev-parse", "--is-shallow-repository") == ["true"]
 
+    @cached_property
+    def boundary(self) -> frozenset[str]:
+        """The commits of a shallow clone that seem to bring what older ones may have brought, which are not here."""
+        return self.git.boundary()
+
     def require_complete(self) -> None:
         """Raises LineageError where this clone may lack commits: one that is not here is then not gone."""
         if self.is_shallow:
@@ -297,6 +302,11 @@ class History:
     def tag_on_remote(self, tag: str) -> bool:
         """Whether the remote has a tag of this name. Asks the remote."""
         return f"refs/tags/{tag}" in self._remote_tips
+
+    def tag_commit_on_remote(self, tag: str) -> str | None:
+        """The commit that a tag names on the remote now; None if it has no such tag. Asks the remote."""
+        tips = self._remote_tips
+        return tips.get(f"refs/tags/{tag}^{{}}") or tips.get(f"refs/tags/{tag}")
 
     def is_pushed(self, commit: str) -> bool | None:
         """Whether the remote's refs lead to the commit; None where only commits not fetched yet could."""

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from ..errors import LineageError
 from ..lineage.chain import model_identity
-from ..lineage.facts import RUN_RECORD
+from ..lineage.facts import DATA_TAGS, RUN_RECORD, join_versions, made_dataset
 from ..pipeline.dvcfile import locked_hash
 from .alias import move_candidate
 from .case import Case, Evidence
@@ -99,8 +99,8 @@ def _link_version(evidence: Evidence, version: ModelVersion, done: Linked) -> No
     done.looked_at += 1
     wanted = _data_tags(evidence, version.tags)
     try:
-        commit = _kept(evidence.history, case.tagged_commit, case.identity, case.found_commit)
-        found = case.found_commit
+        found = None if case.found_commit in evidence.history.boundary else case.found_commit
+        commit = _kept(evidence.history, case.tagged_commit, case.identity, found)
         if commit and found and case.speaks_of_it(found) and not case.speaks_of_it(commit):
             commit = found
         commit = _whole(evidence.history, commit, found)
@@ -116,6 +116,8 @@ def _link_version(evidence: Evidence, version: ModelVersion, done: Linked) -> No
             client.delete_model_version_tag(version.name, version.version, key)
     if change.put or change.drop:
         version.tags.update(change.put)
+        for key in change.drop:
+            version.tags.pop(key, None)
         _log_page(case)
     _count(done, case.title, change)
 
@@ -138,10 +140,38 @@ def _data_tags(evidence: Evidence, tags: dict[str, str]) -> dict[str, Any]:
         return {}
     commit = tags.get(DATA)
     known = commit is not None and history.is_reachable(commit) and holds_dataset(history, commit, md5)
-    if not known or not history.is_permanent(str(commit)):
-        commit = next(iter(history.commits_holding(md5)), None)
-    version = data_version(history, md5)
-    return {**({DATA: commit} if commit else {}), **({"data_version": version} if version else {})}
+    holding = history.commits_holding(md5)
+    # one that holds it and did not bring it was the oldest of a shallow clone
+    if not known or not history.is_permanent(str(commit)) or (holding and commit not in holding):
+        commit = next(iter(holding), None)
+    if commit in history.boundary:  # then an older one may have brought it
+        commit = tags.get(DATA)
+    version = _named(history, md5, tags.get("data_version"))
+    return {**({DATA: commit} if commit else {}), "data_version": version}
+
+
+def _named(history: History, md5: str, current: str | None) -> str:
+    """The Git tags of the data on this dataset version; empty if it has none, or none any more.
+
+    Tags can be moved, and this clone may have the old ones: before something is changed the remote is asked.
+    """
+    local = data_version(history, md5)
+    if local == current or history.remote is None:
+        return local or ""
+    names = {name for value in (local, current) if value for name in value.split(", ")}
+    try:
+        return join_versions(name for name in names if _is_on(history, md5, name, current)) or ""
+    except LineageError:  # the remote does not answer
+        return current or local or ""
+
+
+def _is_on(history: History, md5: str, name: str, current: str | None) -> bool:
+    """Whether a Git tag of the data is on this dataset version, where it is pushed to or else here."""
+    tag = f"{DATA_TAGS}{name}"
+    commit = history.tag_commit_on_remote(tag) or history.data_tags.get(tag)
+    if commit is not None and history.resolve(commit) is None:  # not fetched: it stays as it is
+        return name in (current or "").split(", ")
+    return commit is not None and made_dataset(history.lock(commit)) == md5
 
 
 def _result_by_record(evidence: Evidence, record: str, linked: str | None) -> tuple[str | None, str | None]:
@@ -152,7 +182,7 @@ def _result_by_record(evidence: Evidence, record: str, linked: str | None) -> tu
         if locked_hash(lock.get("train"), "outs", RUN_RECORD) == record:
             identity = model_identity(lock)
             found = best_result_commit(history, identity, record, partial(_speaks_of, identity))
-            found = found and completed(history, found)
+            found = None if found is None or found in history.boundary else completed(history, found)
             return _whole(history, _kept(history, linked, identity, found), found), identity
     return None, None
 
@@ -192,8 +222,9 @@ def _change(history: History, tags: dict[str, str], wanted: dict[str, Any], *, c
         return Change({}, [], "elsewhere")  # perhaps not fetched yet: that it is gone cannot be told from here
     lost = not complete and linked is not None
     wanted = {**wanted, "lineage_status": "linked" if complete else "pending", **({LOST: linked} if lost else {})}
-    put = {key: value for key, value in wanted.items() if tags.get(key) != value}
+    put = {key: value for key, value in wanted.items() if value and tags.get(key) != value}
     stale = [RESULT] if lost else [LOST] if complete else []
+    stale += [key for key, value in wanted.items() if value == ""]  # a name that is no longer there
     return Change(put, [key for key in stale if key in tags], "lost" if lost else "linked" if complete else "pending")
 
 

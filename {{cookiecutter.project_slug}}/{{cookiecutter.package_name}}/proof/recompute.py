@@ -35,11 +35,6 @@ class Tally:
         self.faults.append(text)
 
 
-def some(items: list[str], most: int = 3) -> str:
-    """The first few of several names, and how many more there are."""
-    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
-
-
 def stages_of_model(pipeline: Pipeline, lock: Lock) -> list[Stage]:
     """The stages whose entries in dvc.lock make up a model: train, all upstream, and what ran on the model."""
     if "train" not in pipeline.stages:

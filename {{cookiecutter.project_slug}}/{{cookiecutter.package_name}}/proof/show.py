@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from ..lineage.facts import DATA_TAGS
+from ..printable import some
 from ..settings import flatten
 from .data_push import Pushed
 from .data_tag import Tagged
 from .link import Linked
-from .recompute import some
 from .reproduce import Comparison
 from .retired import Retirement
 from .verify import LIMITS, Link, Verdict

@@ -23,7 +23,7 @@ def mixed_parts(history: History, commit: str) -> list[str]:
     """What in a commit is not of the run that its dvc.lock records, a sentence each.
 
     Only the stages that the commit itself gave another entry have to agree with its code and settings: those of the
-    others are proved by an earlier commit. In a merge all have to.
+    others are proved by an earlier commit. In a merge all have to, at the edge of a shallow clone none.
     """
     lock, parents = history.lock(commit), history.git.lines("rev-list", "--parents", "--max-count=1", commit)[0].split()
     faults = []
@@ -32,6 +32,8 @@ def mixed_parts(history: History, commit: str) -> list[str]:
         faults.append(f"{LINEAGE} is not the one that {DVC_LOCK} records")
     before = history.lock(parents[1]) if len(parents) == 2 else {}
     new = frozenset(name for name, entry in lock.items() if entry != before.get(name))
+    if commit in history.boundary:  # nobody can say what it brought
+        new = frozenset()
     if "train" in lock and new:
         faults += recompute_params(history, commit, only=new).faults
         faults += recompute_code(history, commit, only=new).faults

@@ -57,7 +57,8 @@ def chain_of(case: Case) -> dict[str, Any]:
     lock = case.history.lock(commit) if commit else {}
     data_md5 = locked_hash(lock.get("train"), "deps", DATASET) or tags.get("dvc_data_md5")
     raw_md5 = locked_hash(lock.get("preprocess"), "deps", RAW) or tags.get("dvc_raw_md5")
-    found = case.history.commits_holding(data_md5) if data_md5 else []
+    found = case.history.commits_holding(data_md5) if data_md5 else ()
+    found = found if found and found[0] not in case.history.boundary else ()  # an older one, not here, may hold it
     data_commit = tags.get("data_git_commit_id") or next(iter(found), None)
     record = document.get("training_run") or {}
     run_id = tags.get("training_run_id") or record.get("run_id")

@@ -215,8 +215,17 @@ def compare_data_names(case: Case, tally: Tally, tags: dict[str, str], where: st
             continue
         name = f"{DATA_TAGS}{version}"
         tagged = case.history.data_tags.get(name)
-        if tagged is None:
+        # a tag can be moved, and then clones keep the old one
+        pushed = case.history.tag_commit_on_remote(name) if case.history.remote else None
+        if pushed is not None and (case.history.resolve(pushed) is None or tagged not in (None, pushed)):
+            here = f"on {tagged[:12]}" if tagged else "not there"
+            tally.unknown.append(
+                f"the Git tag {name} is {here} in this clone, on another one ({pushed[:12]}) on {case.history.remote}"
+            )
+            tally.remedy = f"`git fetch {case.history.remote} --tags --force`, then ask again"
+            continue
+        if tagged is None and pushed is None:
             tally.unknown.append(f"the Git tag {name} is not in this clone (`git fetch --tags`, or `lineage link`)")
             continue
-        there = "on this dataset" if made_dataset(case.history.lock(tagged)) == md5 else "on another one"
-        tally.equal(f"the Git tag {name}", there, "on this dataset", where)
+        there = "on this dataset" if made_dataset(case.history.lock(str(pushed or tagged))) == md5 else "on another one"
+        tally.equal(f"the Git tag {name}", there, "on this dataset", f"{where} (`lineage link` withdraws the name)")

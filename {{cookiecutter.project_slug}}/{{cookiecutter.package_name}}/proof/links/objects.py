@@ -10,12 +10,13 @@ from ...lineage.chain import SCORES
 from ...lineage.facts import DATASET, MODEL, RAW
 from ...lineage.hashes import Hashed, hash_bytes, listing
 from ...pipeline.dvcfile import kept_outs, locked_hash
+from ...printable import some
 from ...settings import flatten
 from ..case import Case
 from ..dataset import compare_manifest, subject_tree
 from ..erasures import FOLDER, Erasure
 from ..history import LINEAGE
-from ..recompute import Tally, some, stages_of_model
+from ..recompute import Tally, stages_of_model
 
 
 def metrics(case: Case) -> Tally:
