@@ -136,8 +136,8 @@ def read(path: Path) -> dict[str, Any]:
         document = parse(data, whole_numbers=True)
     except (OSError, ValueError) as error:
         raise LineageError(f"{path} is no certificate: {error}.") from None
-    if not isinstance(document, dict):
-        raise LineageError(f"{path} is no certificate: it is no JSON object.")
+    if not isinstance(document, dict) or document.get("kind") != KIND:
+        raise LineageError(f"{path} is no certificate: it does not say that it is one of the {KIND}.")
     return document
 
 
