@@ -9,7 +9,6 @@ what is missing only until a later commit, or the dvc.lock that lies here, rests
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from ..data.merkle import Tree, subject_key
 from ..errors import DamageError, LineageError
 from ..lineage.facts import RAW, made_dataset
 from ..pipeline.dvcfile import Lock, locked_hash, read_lock
+from ..strict_json import parse
 from .history import PERMANENT, History
 from .objects import Objects
 
@@ -194,7 +194,7 @@ def _raw(lock: Lock) -> str | None:
 
 def _read(commit: str, data: bytes | None) -> Erasure:
     try:
-        document: dict[str, Any] = json.loads(data or b"")
+        document: dict[str, Any] = parse(data or b"")
         datasets = {
             item["md5"]: ErasedDataset(
                 item["md5"], item["root"], item["salt"], frozenset(item["keys"]), item["redacted"]

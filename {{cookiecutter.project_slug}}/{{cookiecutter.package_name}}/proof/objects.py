@@ -292,7 +292,10 @@ class Objects:
     def listing(self, md5: str) -> dict[str, str]:
         """The files of a folder: MD5 by path. `md5` ends in `.dir`. Raises LineageError as `fetch` does."""
         entries = json.loads(self.read(md5))
-        return {entry["relpath"]: entry["md5"] for entry in entries}
+        files = {entry["relpath"]: entry["md5"] for entry in entries}
+        if len(files) < len(entries):  # which of them DVC takes, nobody can say
+            raise DamageError(f"the listing {md5} names a file twice.")
+        return files
 
     def read(self, md5: str) -> bytes:
         """The bytes of a small object. Raises LineageError if neither cache nor remote holds the right ones."""
