@@ -16,9 +16,9 @@ def parse(data: bytes, *, whole_numbers: bool = False) -> Any:
     That is a key that is there twice, halves of characters, and what is nested too deeply to be read at all. With
     `whole_numbers`, there may be no others, and none beyond 2^53.
     """
-    numbers = {"parse_int": _whole, "parse_float": _no_number, "parse_constant": _no_number} if whole_numbers else {}
+    numbers: dict[str, Any] = {"parse_int": _whole, "parse_float": _no_number, "parse_constant": _no_number}
     try:
-        found = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, **numbers)
+        found = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, **(numbers if whole_numbers else {}))
         if _HALVES.search(data):
             json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
