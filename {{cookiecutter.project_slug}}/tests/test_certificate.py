@@ -174,6 +174,10 @@ def put(document: Any, path: tuple[Any, ...], value: Any) -> None:
     at(document, path[:-1])[path[-1]] = value
 
 
+def _is_leaf(node: Any) -> bool:
+    return isinstance(node, dict) and "position" in node
+
+
 @st.composite
 def others(draw: st.DrawFn, value: Any, document: dict[str, Any]) -> Any:
     """Another value in the place of one: near to it, of another kind, or one that stands elsewhere."""
@@ -187,6 +191,9 @@ def others(draw: st.DrawFn, value: Any, document: dict[str, Any]) -> Any:
         near += [f"{value}\u200b", f"{value}\ufe0f", value.replace("-", "\u2010"), *POOL, *SALTS, *MD5S]
     elif isinstance(value, list):
         near += [value[:-1], value[1:], value[::-1], value + value[:1], [value], {"0": value}]
+        if value and _is_leaf(value[0]):
+            leaves = [part for part in (at(document, path) for path in places(document)) if _is_leaf(part)]
+            near += [[one, other] for one in leaves for other in leaves]
     elif isinstance(value, dict):
         near += [{**value, "more": 1}, dict(list(value.items())[1:]), list(value.values())]
     same_name = [
@@ -320,6 +327,24 @@ def test_a_proof_is_right_for_one_dataset_version_only() -> None:
     assert not both(sealed(document))
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 22])
+def test_leaves_that_enclose_somebody_who_is_there(count: int) -> None:
+    """Who is in the tree lies between two leaves as well, which are no neighbours; or before or after a single one."""
+    everybody = sorted(f"PAT-{number:05d}" for number in range(1, count + 1))
+    tree = Tree("optout", everybody)
+    [*leaves] = sorted((step for subject in everybody for step in tree.prove(subject)), key=lambda step: step.position)
+    made = world({MD5S[0]: {*everybody}}, {MD5S[0]: "optout"}, [[MD5S[0]]], [OUT])
+    for subject in everybody:
+        [own] = tree.prove(subject)
+        before, after = leaves[: own.position], leaves[own.position + 1 :]
+        pairs = [[one, other] for one in before for other in after]
+        for shown in [*pairs, *([leaf] for leaf in before + after), [], *([own, leaf] for leaf in leaves)]:
+            document = copy.deepcopy(made.document)
+            exchange_subject(document, OUT, subject)
+            document["datasets"][0]["proofs"][0]["steps"] = [vars(step) for step in shown]
+            assert not both(sealed(document))
+
+
 def test_the_old_form_is_refused(passed: World) -> None:
     old = sealed({**passed.document, "schema": 1})
     assert not both(old)
@@ -333,7 +358,8 @@ LIES = {
     "a blank in a hash": ("datasets", 0, "root", lambda text: f"{text[:32]} {text[32:]}"),
     "a shorter hash": ("datasets", 0, "root", lambda text: text[:62]),
     "a path in capitals": ("datasets", 0, "proofs", 0, "steps", 0, "path", 0, str.upper),
-    "true for one": ("controls", lambda _: True),
+    "false for nothing": ("copies", lambda _: False),
+    "a fraction for nothing": ("copies", float),
     "a position that is no whole number": ("datasets", 0, "proofs", 0, "steps", 0, "position", float),
     "a negative position": ("datasets", 0, "proofs", 0, "steps", 0, "position", lambda value: value - 1000),
     "a leaf twice": ("datasets", 0, "proofs", 0, "steps", lambda steps: steps[:1] * 2),

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
 
+_HALVES = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")  # two of them may be a character
 LARGEST = 1 << 53  # what every reader of JSON takes for the same number
 
 
 def parse(data: bytes, *, whole_numbers: bool = False) -> Any:
     """The document. Raises ValueError, with a reason, for what two programs could read as two documents.
 
-    That is a key that is there twice, NaN and infinities, halves of characters, and what is nested too deeply to be
-    read at all. With `whole_numbers`, there may be no others, and none beyond 2^53.
+    That is a key that is there twice, halves of characters, and what is nested too deeply to be read at all. With
+    `whole_numbers`, there may be no others, and none beyond 2^53.
     """
-    readers: dict[str, Any] = {"parse_int": _whole, "parse_float": _no_number} if whole_numbers else {}
+    numbers: dict[str, Any] = {"parse_int": _whole, "parse_float": _no_number, "parse_constant": _no_number}
     try:
-        found = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number, **readers)
-        json.dumps(found, ensure_ascii=False).encode()
+        found = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, **(numbers if whole_numbers else {}))
+        if _HALVES.search(data):
+            json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except UnicodeEncodeError:
@@ -35,7 +38,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole(text: str) -> int:
-    if len(text) > len(str(LARGEST)) or abs(int(text)) > LARGEST:
+    if len(text.lstrip("-")) > len(str(LARGEST)) or abs(int(text)) > LARGEST:
         raise ValueError(f"the number {text[:20]}... is too large")
     return int(text)
 

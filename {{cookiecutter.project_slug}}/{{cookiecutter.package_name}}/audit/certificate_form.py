@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ..data.ids import fault_of_id
 from ..errors import LineageError
+from ..lineage.hashes import sha256_of_json
 from ..moments import read_moment
 from ..strict_json import parse
 
@@ -148,8 +149,8 @@ def read(path: Path) -> dict[str, Any]:
         document = parse(data, whole_numbers=True)
     except (OSError, ValueError) as error:
         raise LineageError(f"{path} is no certificate: {error}.") from None
-    if not isinstance(document, dict):
-        raise LineageError(f"{path} is no certificate: it is no JSON object.")
+    if not isinstance(document, dict) or document.get("kind") != KIND:
+        raise LineageError(f"{path} is no certificate: it does not say that it is one of the {KIND}.")
     return document
 
 
@@ -160,6 +161,9 @@ def fault_of_form(document: dict[str, Any]) -> str | None:
         return "it is of an old form, whose proofs can be forged. `lineage audit excluded` writes a new one"
     try:
         Certificate.model_validate(document)
+        sha256_of_json(document)
+    except UnicodeEncodeError:
+        return "it holds a half of a character"
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "it"

@@ -43,9 +43,8 @@ def fault_of_id(value: Any, name: str) -> str | None:
         value.encode()
     except UnicodeEncodeError:
         return f"a {name} that is no valid text"
-    if value.isascii() and value.isprintable():
-        return None
-    unseen = next((char for place, char in enumerate(value) if _is_unseen(value, place)), None)
+    is_plain = value.isprintable() and _UNSEEN.search(value) is None  # there may be millions, nearly all of them plain
+    unseen = None if is_plain else next((char for place, char in enumerate(value) if _is_unseen(value, place)), None)
     if unseen is not None:
         return f"a {name} with U+{ord(unseen):04X}, which is invisible, a blank like others, or no character"
     if value != composed(value):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -17,6 +16,7 @@ from ..lineage.hashes import Hashed, hash_bytes, md5_of_listing
 from ..lineage.ignore import DVCIGNORE, Ignored
 from ..pipeline.dvcfile import PARAMS_FILE, Lock, Pipeline, parse_pipeline
 from ..pipeline.yaml12 import parse_yaml
+from ..strict_json import parse
 from .blobs import SUBMODULE, Blobs, Entry
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -176,7 +176,7 @@ class History:
     def document(self, commit: str) -> dict[str, Any] | None:
         """lineage.json at a commit; None if there is none that can be read."""
         try:
-            document = json.loads(self.read(commit, LINEAGE) or b"")
+            document = parse(self.read(commit, LINEAGE) or b"")
         except ValueError:
             return None
         return document if isinstance(document, dict) and document.get("model") else None

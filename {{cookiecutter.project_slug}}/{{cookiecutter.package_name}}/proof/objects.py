@@ -20,6 +20,7 @@ from ..errors import DamageError, LineageError
 from ..lineage.denied import reason_of
 from ..lineage.hashes import Content, Hashed, hash_bytes, hash_file, listing
 from ..lineage.remote import object_path
+from ..strict_json import parse
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -340,9 +341,9 @@ def parse_listing(data: bytes, md5: str) -> dict[str, str]:
     Raises DamageError if it is none, or names what no folder can hold: whoever can write to a remote can write it.
     """
     try:
-        entries = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise DamageError(f"the listing {md5} cannot be read: {type(error).__name__}.") from None
+        entries = parse(data)
+    except ValueError as error:
+        raise DamageError(f"the listing {md5} cannot be read: {error}.") from None
     if not isinstance(entries, list) or not all(_is_entry(entry) for entry in entries):
         raise DamageError(f"the listing {md5} is not one of DVC's.")
     files = {entry["relpath"]: entry["md5"] for entry in entries}

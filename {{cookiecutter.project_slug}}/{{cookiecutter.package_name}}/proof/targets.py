@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,6 +14,7 @@ from ..lineage.chain import model_identity
 from ..lineage.facts import DATASET
 from ..lineage.hashes import hash_path
 from ..pipeline.dvcfile import locked_hash
+from ..strict_json import parse
 from .case import Case, Evidence
 from .git_models import GitModel
 from .stores import Stores
@@ -169,7 +169,7 @@ def _version(evidence: Evidence, asked: str) -> ModelVersion:
 def _file(evidence: Evidence, asked: str, path: Path) -> Target:
     if path.is_file() and path.name == "lineage.json":
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = parse(path.read_bytes())
         except ValueError as error:
             raise LineageError(f"{asked} cannot be read: {error}. `git checkout {asked}` brings it back.") from None
         if not isinstance(document, dict) or not document.get("model"):

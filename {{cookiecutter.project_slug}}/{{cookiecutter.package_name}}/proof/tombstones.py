@@ -4,11 +4,11 @@ because it is there, and what cannot be one is refused before it costs memory or
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from .. import strict_json
 from ..errors import DamageError
 
 SCHEMA = 1
@@ -55,7 +55,7 @@ class Document(_Strict):
 def parse(data: bytes, folder: str) -> Document:
     """The tombstone in a folder of this name. Raises DamageError if it is none."""
     try:
-        document = Document.model_validate(json.loads(data, object_pairs_hook=_once))
+        document = Document.model_validate(strict_json.parse(data))
         if document.id != folder:
             raise ValueError(f"it calls itself {document.id}")
         if len({item.md5 for item in document.datasets}) < len(document.datasets):
@@ -63,13 +63,6 @@ def parse(data: bytes, folder: str) -> Document:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise DamageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DamageError(str(error).splitlines()[0][:200]) from None
     return document
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name is there twice")
-    return found
