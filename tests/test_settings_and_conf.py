@@ -115,3 +115,14 @@ def test_untracked_code_under_a_stage_makes_the_run_dirty(sandbox: Project) -> N
     run = sandbox.store().runs("preprocess")[-1]
     assert run.data.tags["git_dirty"] == "true"
     assert "traceable_digits/data/images.py" in run.data.tags["git_dirty_files"]
+
+
+def test_a_registry_that_git_would_take_in_is_said(sandbox: Project) -> None:
+    """consent.csv is out of Git's reach; another name is not."""
+    assert "warning" not in sandbox.compose("privacy=registry")
+    said = sandbox.compose("privacy=registry", "privacy.registry.path=people.csv")
+    assert "warning: the consent registry" in said
+    assert "people.csv" in said
+    with (sandbox.root / ".gitignore").open("a") as ignored:
+        ignored.write("/people.csv\n")
+    assert "warning" not in sandbox.compose("privacy=registry", "privacy.registry.path=people.csv")

@@ -337,10 +337,19 @@ def test_where_else_they_are_named(project: Project, lineage: Lineage) -> None:
     project.git("commit", "--quiet", "--no-verify", "--message", "A list")
     project.git("rm", "--quiet", "list.csv")
     project.git("commit", "--quiet", "--no-verify", "--message", f"Without {OUT}")
+    project.dvc("remote", "add", "--quiet", "--local", "backup", str(project.root.parent / "backup"))
 
     status, output = lineage.ask(project, "erase", OUT, *YES)
     assert status == 2
-    for what in ("list.csv", "stashed.csv", "the message of a commit", "mine.txt", f"{OUT}.txt", "joined"):
+    for what in (
+        "list.csv",
+        "stashed.csv",
+        "the message of a commit",
+        "mine.txt",
+        f"{OUT}.txt",
+        "joined",
+        "remote backup",
+    ):
         assert [line for line in output.splitlines() if line.startswith("  left: ") and what in line], what
     assert not [path for path in gone if path.exists()]
     assert all(path.exists() for path in stays | mine)

@@ -58,6 +58,9 @@ def compose(
 ) -> None:
     """Compose conf/ into params.yaml without running anything."""
     from .lineage.composition import compose_params, require_fresh_params
+    from .lineage.exposed import exposed_places
+    from .pipeline.dvcfile import PARAMS_FILE
+    from .settings import load_settings
 
     if check:
         require_fresh_params(project_root())
@@ -67,6 +70,11 @@ def compose(
     for key, (old, new) in shown.items():
         print(f"{key}: {_value(old)} -> {_value(new)}")
     print(f"params.yaml composed; values changed: {len(shown)}. `dvc repro` runs what depends on them.")
+    try:
+        for place in exposed_places(project_root(), load_settings(project_root() / PARAMS_FILE)):
+            print(f"warning: {place.text} Move it, or: {place.mend}", file=sys.stderr)
+    except ProjectError as error:  # params.yaml is composed whatever Git says
+        print(f"warning: {error}", file=sys.stderr)
 
 
 @app.command()

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..errors import LineageError
 from ..lineage.facts import CONSENT, DATASET, RAW
-from ..lineage.tracking import SQLITE
+from ..lineage.git import strip_user
+from ..lineage.tracking import SQLITE, absolute_uri
 from ..pipeline.dvcfile import PARAMS_FILE
-from ..proof.blobs import Blobs
+from ..proof.blobs import SUBMODULE, Blobs
 from ..proof.case import Evidence
 from ..proof.erasures import FOLDER
 from ..settings import load_settings
@@ -26,6 +28,18 @@ def find(evidence: Evidence, search: Search) -> Iterator[str]:
     yield from _in_git(evidence, search)
     yield from _in_workspace(evidence, search)
     yield from _beside_dvc(evidence, search)
+    for uri in _other_stores(evidence):
+        yield f"the MLflow store {strip_user(uri)}, which an earlier commit names, was not looked into"
+    for name, url in evidence.objects.other_remotes.items():
+        yield f"the DVC remote {name} ({strip_user(url)}) was not looked into: only the default one is"
+
+
+def _other_stores(evidence: Evidence) -> list[str]:
+    """The stores that runs went to before tracking.uri was changed."""
+    commits = {state.commit for state in evidence.history.states}
+    tracking = (evidence.history.params(commit, PARAMS_FILE).get("tracking") or {} for commit in commits)
+    found = {str(each["uri"]) for each in tracking if isinstance(each, dict) and each.get("uri")}
+    return sorted(uri for uri in found if absolute_uri(uri, evidence.main) != evidence.store.uri)
 
 
 def in_database(evidence: Evidence, search: Search) -> list[str]:
@@ -52,9 +66,11 @@ def compact(evidence: Evidence) -> None:
 def _in_git(evidence: Evidence, search: Search) -> Iterator[str]:
     """Files of any commit, stash or experiment, staged ones too, and messages of commits."""
     git = evidence.history.git
-    listed = [line.partition(" ") for line in git.must("rev-list", "--objects", "--all", "--reflog", "HEAD")]
+    command = ("rev-list", "--objects", "--filter=object:type=blob", "--all", "--reflog", "HEAD")
+    listed = [line.partition(" ") for line in git.must(*command)]
     staged = [line.partition("\t") for line in git.lines("ls-files", "--stage", "--full-name")]
-    named = {blob: path for blob, _, path in listed if path} | {meta.split()[1]: path for meta, _, path in staged}
+    named = {blob: path for blob, _, path in listed if path}
+    named |= {meta.split()[1]: path for meta, _, path in staged if not meta.startswith(SUBMODULE)}
     advice = "in Git's history: `git filter-repo` takes it out, in every clone"
     searched = [(blob, path) for blob, path in named.items() if not path.endswith((*CODE, *NO_TEXT))]
     for path in sorted({path for path in named.values() if search.in_text(path)}):
@@ -62,7 +78,11 @@ def _in_git(evidence: Evidence, search: Search) -> Iterator[str]:
     for first in range(0, len(searched), AT_ONCE):
         blobs = Blobs(evidence.root)
         for blob, path in searched[first : first + AT_ONCE]:
-            hit = _in_data(search, path, blobs.get(blob) or b"")
+            try:
+                hit = _in_data(search, path, blobs.get(blob))
+            except LineageError as error:
+                yield f"perhaps {path}: {error}"
+                continue
             if hit:
                 yield f"{path} ({blob[:12]}), {advice}{MAYBE * (hit is Hit.MAYBE)}"
     messages = "\n".join(git.must("log", "--all", "--reflog", "--format=%B"))

@@ -11,11 +11,15 @@ import typer
 
 from ..data.ids import composed
 from ..errors import ProjectError
+from ..printable import printable
 from ..project import project_root
 
 if TYPE_CHECKING:
     from ..proof.case import Evidence
     from .execute import Plan
+
+
+REASON = 1000  # characters
 
 
 def erase(
@@ -33,10 +37,12 @@ def erase(
 ) -> None:
     """Find, or delete for good, all bytes of some subjects. Exit status: 0 all is gone, 2 something is left."""
     from ..proof.case import Evidence
-    from .execute import execute, plan, resumed, unfinished
+    from .execute import by_subjects, plan, resumed, unfinished
 
     if plan_only == do_it:
         raise typer.BadParameter("give either --plan or --execute")
+    if len(reason) > REASON:
+        raise typer.BadParameter(f"a reason has at most {REASON} characters")
     evidence = Evidence(project_root())
     begun = unfinished(evidence)
     if not ids and not (do_it and begun):
@@ -44,30 +50,18 @@ def erase(
     if any(id_ != id_.strip() or not id_ for id_ in ids or []):
         raise ProjectError("an id is empty or has blanks around it.")
     wanted_ids = list(dict.fromkeys(map(composed, ids or [])))  # as manifests write them
-    plans = [plan(evidence, wanted_ids)] if ids else [resumed(evidence, each) for each in begun]
-    if nobody := _strangers(evidence, plans, wanted_ids):
-        raise ProjectError(f"no manifest and no consent registry has ever held {', '.join(map(repr, nobody))}.")
-    for wanted in plans:
-        if as_json:
-            print(json.dumps(asdict(wanted), indent=2, ensure_ascii=False))
-        else:
-            _show(wanted)
-    if plan_only:
-        return
     left: list[str] = []
-    for wanted in plans:
-        if wanted.is_empty and not begun:
-            print(
-                "nothing holds their bytes." if not wanted.unknown else "nothing that could be looked into holds them."
-            )
-        elif not yes and not typer.confirm(f"Delete {len(wanted.copies)} copies for good?", err=True):
-            sys.exit("nothing was deleted.")
-        wanted.reason = wanted.reason or reason
-        left += execute(evidence, wanted, accept_lost=accept_lost)
-        if (evidence.root / "erasures" / wanted.id / "tombstone.json").exists():
-            print(f"tombstone: erasures/{wanted.id}/tombstone.json, committed. `git push` and `dvc push` share it.")
+    for same in [[]] if ids else by_subjects(begun):
+        evidence = Evidence(project_root())  # what the one before has deleted is gone
+        wanted = resumed(evidence, same) if same else plan(evidence, wanted_ids)
+        if nobody := _strangers(evidence, wanted):
+            raise ProjectError(f"no manifest and no consent registry has ever held {', '.join(map(repr, nobody))}.")
+        _show(wanted, as_json=as_json)
+        if plan_only:
+            return
+        left += _execute(evidence, wanted, reason, accept_lost=accept_lost, ask=not yes)
     for sentence in left:
-        print(f"  left: {sentence}")
+        print(f"  left: {printable(sentence)}")
     if unfinished(evidence):
         print(
             "`lineage erase --execute` goes on with what is left. If what was not found is lost for good, "
@@ -76,18 +70,36 @@ def erase(
     sys.exit(2 if left else 0)
 
 
-def _strangers(evidence: Evidence, plans: list[Plan], ids: list[str]) -> list[str]:
+def _execute(evidence: Evidence, wanted: Plan, reason: str, *, accept_lost: bool, ask: bool) -> list[str]:
+    """Carries it out, if it is wanted. Returns what is left."""
+    from .execute import execute
+
+    if wanted.is_empty:
+        print("nothing to delete was found." if wanted.unknown + wanted.beyond else "nothing holds their bytes.")
+    elif ask and not typer.confirm(f"Delete {len(wanted.copies)} copies for good?", err=True):
+        sys.exit("nothing was deleted.")
+    wanted.reason = wanted.reason or reason
+    left = execute(evidence, wanted, accept_lost=accept_lost)
+    if (evidence.root / "erasures" / wanted.id / "tombstone.json").exists():
+        print(f"tombstone: erasures/{wanted.id}/tombstone.json, committed. `git push` and `dvc push` share it.")
+    return left
+
+
+def _strangers(evidence: Evidence, wanted: Plan) -> list[str]:
     """Ids that nothing has ever held, where nothing was found: a typing error must not pass for somebody erased."""
     from ..audit.questions import never_held
 
-    if not all(plan.is_empty and not plan.unknown and not plan.beyond for plan in plans):
+    if not wanted.is_empty or wanted.unknown or wanted.beyond:
         return []
     tombs = [dataset for erasure in evidence.erasures.all for dataset in erasure.datasets.values()]
-    erased = {subject_id for subject_id in ids if any(tomb.holds(subject_id) for tomb in tombs)}
-    return sorted(never_held(evidence, ids, erased))
+    erased = {subject_id for subject_id in wanted.ids if any(tomb.holds(subject_id) for tomb in tombs)}
+    return sorted(never_held(evidence, wanted.ids, erased))
 
 
-def _show(plan: Plan) -> None:
+def _show(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(plan), indent=2, ensure_ascii=False))
+        return
     print(f"{', '.join(plan.ids)}: {len(plan.holders)} objects, {len(plan.copies)} copies.")
     for title, lines in (
         ("objects", [f"{holder.path}  {holder.md5}" for holder in plan.holders]),
@@ -102,7 +114,7 @@ def _show(plan: Plan) -> None:
         if lines:
             print(f"{title}:")
             for line in lines:
-                print(f"  {line}")
+                print(f"  {printable(line)}")
     print(
         "kept: the consent registry and its snapshots, which keep them out. Not searched: pictures, weights, code and "
         "documents (*.py, *.md), what is encrypted. Not known here: clones, restored folders, other caches and "

@@ -25,10 +25,11 @@ from ..lineage.git import Repository
 from ..lineage.hashes import hash_path
 from ..pages import write_whole
 from ..pipeline.dvcfile import read_lock
+from ..printable import printable
 from ..proof.case import Evidence
 from ..proof.dataset import subject_tree
 from ..proof.erasures import FOLDER, MANIFESTS, TOMBSTONE
-from ..proof.tombstones import SCHEMA
+from ..proof.tombstones import SCHEMA, parse
 from . import beyond
 from .copies import Copy, delete, find, notes_folder
 from .holders import Holder, Holders
@@ -136,7 +137,7 @@ def execute(evidence: Evidence, wanted: Plan, *, accept_lost: bool = False) -> l
     _bury(evidence, wanted, accept_lost=accept_lost)
     left = []
     for copy in wanted.copies:
-        print(f"deleting {copy.title}", flush=True)
+        print(f"deleting {printable(copy.title)}", flush=True)
         try:
             delete(evidence, copy)
         except LineageError as error:
@@ -153,18 +154,31 @@ def execute(evidence: Evidence, wanted: Plan, *, accept_lost: bool = False) -> l
     return left + [f"perhaps {what}: see yourself whether this means them" for what in wanted.maybe]
 
 
-def resumed(evidence: Evidence, begun: Plan) -> Plan:
-    """How an erasure goes on: with what was noted, and what is found now. Raises as `plan` does."""
-    again = plan(evidence, begun.ids)
-    again.reason = begun.reason
-    again.copies += [copy for copy in begun.copies if copy not in again.copies]  # versions below a deleted one
-    there = {holder.md5 for holder in again.holders}
-    lost = [holder for holder in begun.missing if holder.md5 not in there]
-    again.unknown += [f"{holder.path} ({holder.md5}) is still not to be found, and held them" for holder in lost]
-    again.missing += lost
-    noted = {holder.md5 for holder in begun.holders} - {holder.md5 for holder in begun.missing}
-    if not _is_buried(evidence, begun) or there <= noted:
-        again.id = begun.id  # there is nothing that its tombstone does not name
+def by_subjects(begun: list[Plan]) -> list[list[Plan]]:
+    """Erasures of the same subjects together."""
+    found: dict[tuple[str, ...], list[Plan]] = {}
+    for each in begun:
+        found.setdefault(tuple(sorted(each.ids)), []).append(each)
+    return list(found.values())
+
+
+def resumed(evidence: Evidence, begun: list[Plan]) -> Plan:
+    """How an erasure goes on: with what was noted, and what is found now. Raises as `plan` does.
+
+    `begun` are erasures of the same subjects: where something came back, there is more than one.
+    """
+    again = plan(evidence, begun[0].ids)
+    again.reason = begun[0].reason
+    there, noted = {holder.md5 for holder in again.holders}, set[str]()
+    for each in begun:
+        again.copies += [copy for copy in each.copies if copy not in again.copies]  # versions below a deleted one
+        lost = [holder for holder in each.missing if holder.md5 not in there and holder not in again.missing]
+        again.unknown += [f"{holder.path} ({holder.md5}) is still not to be found, and held them" for holder in lost]
+        again.missing += lost
+        noted |= {holder.md5 for holder in each.named(accept_lost=False)}
+    without = next((each for each in begun if not _is_buried(evidence, each)), None)
+    if without or there <= noted:  # there is nothing that a tombstone does not name yet
+        again.id = (without or begun[-1]).id
     return again
 
 
@@ -205,9 +219,10 @@ def _bury(evidence: Evidence, wanted: Plan, *, accept_lost: bool) -> None:
         "not_found": _listed(
             wanted.nowhere | ({} if accept_lost else {each.md5: each.path for each in wanted.missing})
         ),
-        "datasets": datasets,
+        "datasets": [dataset for dataset in datasets if dataset["keys"]],
         "models": [name.partition(" ")[0] for name in wanted.models],
     }
+    parse(json.dumps(tombstone).encode(), wanted.id)  # a reason may be too long
     _write(folder / TOMBSTONE, tombstone)
     paths = [f"{FOLDER}/{wanted.id}/{TOMBSTONE}", *kept]
     git.must("add", "--force", "--", *paths)

@@ -22,6 +22,7 @@ from ..data.merkle import Tree, subject_key
 from ..errors import DamageError, LineageError
 from ..lineage.facts import RAW, made_dataset
 from ..pipeline.dvcfile import Lock, locked_hash, read_lock
+from ..printable import printable
 from .excuses import Excuses
 from .history import PERMANENT, History
 from .objects import Objects
@@ -74,8 +75,7 @@ class Erasure:
 
     @property
     def title(self) -> str:
-        reason = "".join(char if char.isprintable() else "?" for char in self.reason)
-        return f"erased at {self.moment.isoformat()}: {reason} ({FOLDER}/{self.id})"
+        return f"erased at {self.moment.isoformat()}: {printable(self.reason)} ({FOLDER}/{self.id})"
 
 
 class Erasures:

@@ -106,6 +106,13 @@ class Objects:
         return Path(self._repo.cache.local_cache_dir)
 
     @property
+    def other_remotes(self) -> dict[str, str]:
+        """Remotes that DVC is configured with beside the default one: address by name."""
+        config = self._repo.config
+        default = config["core"].get("remote")
+        return {name: str(each.get("url")) for name, each in config["remote"].items() if name != default}
+
+    @property
     def site_cache(self) -> Path:
         """Where DVC keeps what it knows of this project's files, outside of it."""
         return Path(self._repo.site_cache_dir)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from ...errors import LineageError
 from ...lineage.chain import SCORES
 from ...lineage.facts import DATASET, MODEL, RAW
 from ...lineage.hashes import Hashed, hash_bytes, listing
