@@ -15,6 +15,7 @@ from ..commits import holds_model
 from ..history import LINEAGE
 from ..recompute import Tally
 from .commit import compare_data_names
+from .moments import compare_moments
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -73,6 +74,7 @@ def training_run(case: Case) -> Tally:
         tally.equal(f"its result commit {linked[:12]}", holds, "with this model", "the version")
     compare_dataset_inputs(case, run, "training", tally)
     compare_data_names(case, tally, run.data.tags, "the run")
+    compare_moments(case, run, tally)
     for path, md5 in _logged_files(case):
         content = hash_bytes(case.evidence.store_at(record["tracking_uri"]).artifact(run_id, path), path)
         tally.equal(f"its artifact {path}", f"MD5 {content.md5}", f"MD5 {md5}")
