@@ -99,3 +99,15 @@ def test_numbers_of_ones_own_are_named_and_not_taken_for_proved(project: Project
     proof = lineage.verify(project, SECOND)
     assert proof.not_passed == {}
     assert "not compared, because no file of DVC holds them: my_score" in proof.link("metrics in MLflow")["text"]
+
+
+def test_times_that_contradict_the_commits_prove_nothing(project: Project, lineage: Lineage) -> None:
+    year = 365 * 24 * 3600 * 1000
+    for sign in ("-", "+"):  # before the commit that it started from, after the commit that holds it
+        for table, columns in (("runs", ("start_time", "end_time")), ("model_versions", ("creation_time",))):
+            for column in columns:
+                assert project.sql(f"UPDATE {table} SET {column} = {column} {sign} {year}") > 0
+        proof = lineage.verify(project, SECOND)
+        assert (proof.status, list(proof.not_passed)) == (2, ["training run"])
+        assert "that cannot be" in proof.not_passed["training run"]
+        year *= 2

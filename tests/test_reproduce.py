@@ -16,6 +16,13 @@ def test_reproduce_says_bit_identical(project: Project, lineage: Lineage) -> Non
     assert "bit-identical, 10 of 10 outputs" in lineage(project, "reproduce", CANDIDATE)
 
 
+@pytest.mark.slow
+def test_verify_makes_the_model_once_more_if_asked(project: Project, lineage: Lineage) -> None:
+    proof = lineage.verify(project, CANDIDATE, "--reproduce", "--here")
+    assert proof.not_passed == {}
+    assert proof.link("made once more")["looked_at"] == 10
+
+
 def test_reproduce_says_what_differs(project: Project, lineage: Lineage) -> None:
     """Another seed, by an edit of the very commit that is reproduced."""
     params = project.root / "params.yaml"

@@ -24,7 +24,9 @@ def test_what_can_take_part(path: str) -> None:
     assert takes_part(path)
 
 
-@pytest.mark.parametrize("path", ["README.md", "dvc.yaml", "docs/page.md", "tests/test_ids.py", "scripts/x.py", "requirements.in"])
+@pytest.mark.parametrize(
+    "path", ["README.md", "dvc.yaml", "docs/page.md", "tests/test_ids.py", "scripts/x.py", "requirements.in"]
+)
 def test_what_cannot(path: str) -> None:
     assert not takes_part(path)
 
