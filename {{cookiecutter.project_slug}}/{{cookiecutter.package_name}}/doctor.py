@@ -209,7 +209,7 @@ def check_models(root: Path) -> Finding:
     registered = {identity for uri in files for identity in _registered(Path(uri.removeprefix(SQLITE)))}
     missing = [model.title for identity, model in trained.items() if identity not in registered]
     if missing:
-        text = f"Git holds {len(trained)}, and MLflow has no version of {_some(missing)}. Audits count them all the same."
+        text = f"Git holds {len(trained)}, and MLflow has no version of {_some(missing)}. Audits count these too."
         return Finding("models", "unknown", text, "lineage verify --all")
     return Finding("models", "right", f"MLflow has a version of each of the {len(trained)} that Git holds")
 

@@ -66,7 +66,7 @@ class Scope:
     @property
     def unknown(self) -> list[str]:
         """What may hold more of this project and was not looked at."""
-        shallow = "this clone is shallow: models of older commits are not known here. `git fetch --unshallow` brings them"
+        shallow = "this clone is shallow: models of older commits are not known. `git fetch --unshallow` brings them"
         return [*self.stores.not_asked, *self.git.unreadable, *([shallow] if self.evidence.history.is_shallow else [])]
 
     @cached_property

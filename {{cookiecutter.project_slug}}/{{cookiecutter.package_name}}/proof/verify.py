@@ -72,8 +72,7 @@ def _checks(case: Case, rehash: bool) -> Iterator[tuple[str, Callable[[Case], Ta
     registered = case.version is not None
     if registered:
         yield "version", registry.version
-        yield "training run", registry.training_run
-        yield "moments", moments.moments
+        yield "training run", moments.training_run
         yield "parameters in MLflow", registry.logged_parameters
     yield "result commit", commit.result_commit
     yield "dvc.lock", commit.dvc_lock
@@ -117,7 +116,6 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
 MEANING = {
     "version": "properties and tags are those of lineage.json",
     "training run": "properties and tags are those of lineage.json",
-    "moments": "of version and run are in an order that can be, with those of commits",
     "parameters in MLflow": "are those of dvc.lock",
     "result commit": "conditions hold: it exists, a ref leads to it, with a Git remote it is pushed",
     "dvc.lock": "entries of train are this model",
