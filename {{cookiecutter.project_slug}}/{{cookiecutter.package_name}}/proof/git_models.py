@@ -152,7 +152,8 @@ class GitModels:
                 datasets, unknown = rests_on(name, entry, entries)
                 if name == "train" or datasets or unknown:
                     identity = sha256_of_json(entry)
-                    model = self.models.setdefault(identity, GitModel(identity, name, entry, set(), unknown))
+                    model = self.models.setdefault(identity, GitModel(identity, name, entry))
+                    model.entry, model.unknown = entry, unknown  # lineage.json may have been first, and says less
                     model.datasets |= datasets
                     found.append(identity)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...errors import LineageError
 from ..case import Case
+from ..commits import result_commits
 from ..moments import contradictions, moment_of
 from ..recompute import Tally
 from . import registry
@@ -15,17 +16,18 @@ def training_run(case: Case) -> Tally:
     """The run, as `registry` proves it. Raises LineageError where its moments or the version's cannot be right."""
     tally = registry.training_run(case)
     version, record = case.version, case.document["training_run"]
-    model = case.evidence.git_models.models.get(case.identity)
     run = case.evidence.store_at(record["tracking_uri"]).run(record["run_id"])
     if tally.faults or version is None or run is None:
         return tally
+    times, holding = case.history.times, result_commits(case.history, case.identity, str(record["md5"]))
+    first = min((times[commit] for commit in holding if commit in times), default=None)
     bases = (version.tags.get(BASE), (record.get("started_from") or {}).get(BASE))
     faults = contradictions(
-        case.history.times,
+        times,
         bases,
         started=moment_of(run.info.start_time),
         registered=moment_of(version.creation_timestamp),
-        committed=model.first if model else None,
+        committed=None if first is None else moment_of(first * 1000),
     )
     if faults:
         raise LineageError(f"{'; '.join(faults)}. Nobody can say when it was made.")
