@@ -269,7 +269,7 @@ def test_a_backdated_model_is_not_believed(project: Project, excluded: Ask, line
     assert "(preprocess), and nothing but MLflow" in answer.reasons
     assert FIRST not in answer.reasons
     proof = lineage.verify(project, FIRST)
-    assert (proof.status, list(proof.not_passed)) == (2, ["moments"])
+    assert (proof.status, list(proof.not_passed)) == (2, ["training run"])
     assert lineage.verify(project, SECOND).state == "PASS"
     backdate(project, "2")
     answer = excluded(project, STAYS)

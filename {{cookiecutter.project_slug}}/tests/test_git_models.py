@@ -101,7 +101,7 @@ def test_models_of_branches_tags_stashes_experiments_and_the_reflog_are_held(rep
     assert datasets(repository) == {f"{md5(letter)}.dir" for letter in "abcdef"}
     names = [model.title for model in models(repository).models.values()]
     assert sum(name.endswith("not committed") for name in names) == 1
-    git(repository, "reflog", "expire", "--expire=now", "HEAD")
+    git(repository, "reflog", "expire", "--expire=now", "--all")
     assert datasets(repository) == {f"{md5(letter)}.dir" for letter in "abcef"}
 
 
@@ -116,7 +116,8 @@ def test_stages_of_ones_own_count_by_what_they_read(repository: Path) -> None:
         "distil": entry({"models/model.safetensors": md5("1")}, {"models/small": md5("8")}),
     }
     commit(repository, text_of(stages))
-    found = {model.stage: model for model in models(repository).models.values() if model.datasets != {f"{md5('a')}.dir"}}
+    before = {f"{md5('a')}.dir"}
+    found = {model.stage: model for model in models(repository).models.values() if model.datasets != before}
     assert set(found) == {"train", "features", "forest", "peek", "distil"}
     assert all(found[name].datasets == {f"{md5('b')}.dir"} for name in ("features", "forest", "distil"))
     assert found["peek"].unknown == ["it reads data/raw: no manifest says whose records these are"]
@@ -178,7 +179,5 @@ TIMES = {"base": int(NOON.timestamp())}
 def test_moments_that_cannot_be_are_told_from_those_that_may(
     started: datetime | None, registered: datetime | None, committed: datetime | None, is_right: bool
 ) -> None:
-    said = contradictions(
-        TIMES, ("base", None, "unknown"), started=started, registered=registered, committed=committed
-    )
+    said = contradictions(TIMES, ("base", None, "unknown"), started=started, registered=registered, committed=committed)
     assert (said == []) == is_right

@@ -88,9 +88,7 @@ def test_others_stay_only_where_they_are_to(tmp_path: Path, file: Path, monkeypa
     assert json.loads(kept.read_text()) == {}
 
 
-def test_a_note_that_was_put_there_is_not_believed(
-    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_note_that_was_put_there_is_not_believed(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settle(monkeypatch)
     kept = tmp_path / "kept"
     looks(kept, file)

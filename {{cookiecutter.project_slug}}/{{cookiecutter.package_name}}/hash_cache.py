@@ -1,7 +1,7 @@
 """Hashes of files, kept so that only those are read again of which the file system says that they changed.
 
-Notes are signed with a key of the user, outside of every project: who may only write into a project's folder cannot make
-one. Who works as this user can, and who can set a file's inode and time of change hides a change from any such note.
+Notes are signed with a key of the user, outside of every project: who may only write into a project's folder cannot
+make one. Who works as this user can, and who can set a file's time of change hides a change from any such note.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from ..lineage.tracking import source_tags
 from ..pipeline.dvcfile import Pipeline, locked_hash, read_pipeline
 from ..proof.case import Case, Evidence
 from ..proof.git_models import GitModel
+from ..proof.locks import Entry
 from ..proof.moments import contradictions, moment_of
 from ..proof.store import Store
 from ..proof.stores import Stores
@@ -67,7 +68,7 @@ class Scope:
     @property
     def unknown(self) -> list[str]:
         """What may hold more of this project and was not looked at."""
-        shallow = "this clone is shallow: models of older commits are not known here. `git fetch --unshallow` brings them"
+        shallow = "this clone is shallow: models of older commits are not known. `git fetch --unshallow` brings them"
         return [*self.stores.not_asked, *self.git.unreadable, *([shallow] if self.evidence.history.is_shallow else [])]
 
     @cached_property
@@ -131,7 +132,6 @@ class Scope:
                     "model in Git", model.title, model.stage, state="committed" if model.commits else "not committed"
                 )
                 self._add_git(use, model)
-                use.unknown += model.unknown
                 use.commit = model.commits[0] if model.commits else None
                 found.append(use)
         return found
@@ -167,6 +167,7 @@ class Scope:
         if model is not None:
             use.identity, use.committed = model.identity, model.first
             use.datasets |= model.datasets
+            use.unknown += [reason for reason in model.unknown if reason not in use.unknown]
 
     def _version(self, store: Store, version: ModelVersion) -> Use:
         use = self._recorded(version)
@@ -208,16 +209,14 @@ class Scope:
     def _recorded(self, version: ModelVersion) -> Use:
         """A version and what it was trained on itself, by Git, MLflow, and its training run."""
         use = _version(version)
-        self._add_git(use, self.git.models.get(version.tags.get("model_identity", "")))
+        model = self.git.models.get(version.tags.get("model_identity", ""))
+        self._add_git(use, model)
         claimed = version.tags.get("dvc_data_md5")
         use.datasets |= {claimed} if claimed else set()
         try:
-            case = Case(self.evidence, version)
-            recorded = locked_hash(case.lock["train"], "deps", DATASET)
-            use.commit = case.commit
-            if locked_hash(case.lock["train"], "deps", PRETRAINED) and not any(
-                tag in version.tags for tag in ANCESTORS
-            ):
+            use.commit, entry = self._proving(version, model)
+            recorded = locked_hash(entry, "deps", DATASET)
+            if locked_hash(entry, "deps", PRETRAINED) and not any(tag in version.tags for tag in ANCESTORS):
                 use.unknown.append("it started from other weights says Git, from none says MLflow")
         except LineageError as error:
             use.unknown.append(f"no commit proves what it was trained on ({error})")
@@ -229,6 +228,14 @@ class Scope:
         if found := self.run(str(version.tags.get("training_run_id"))):
             self._add_training(use, found[1])
         return use
+
+    def _proving(self, version: ModelVersion, model: GitModel | None) -> tuple[str, Entry]:
+        """The commit that proves a version, with the entry of train. Raises LineageError if there is none."""
+        case = Case(self.evidence, version)
+        tagged = case.tagged_commit
+        if model and tagged in model.commits and "deps" in model.entry and self.evidence.history.resolve(str(tagged)):
+            return str(tagged), model.entry  # without reading the whole of dvc.lock again
+        return case.commit, case.lock["train"]
 
     def _add_training(self, use: Use, run: Run) -> None:
         use.started, use.ended = moment_of(run.info.start_time), moment_of(run.info.end_time)

@@ -154,9 +154,10 @@ def show_check(certificate: Path, faults: list[str], *, as_json: bool) -> None:
 
 def _show_git(console: Console, seen: Mapping[str, int], differences: Sequence[str]) -> None:
     """What Git holds beside what MLflow lists, and where the two differ."""
-    alone = f"of which MLflow has {seen['models in Git alone'] or 'none'} not" if seen["stores"] else "MLflow was not asked"
+    alone = seen["models in Git alone"]
+    missing = f"of which MLflow has {f'no version of {alone}' if alone else 'a version of each'}"
     console.print(
-        f"Git holds {seen['models in Git']} models, {alone}; "
+        f"Git holds {seen['models in Git']} models, {missing if seen['stores'] else 'MLflow was not asked'}; "
         f"{seen['logged models']} models were logged and not registered."
     )
     for difference in differences[:SOME]:

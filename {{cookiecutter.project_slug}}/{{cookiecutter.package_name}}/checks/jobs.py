@@ -10,7 +10,7 @@ from .finding import Finding
 
 
 def check_jobs(root: Path) -> Finding:
-    from .compute.aftercare import look_after
+    from ..compute.aftercare import look_after
 
     found = [item for item in look_after(main_root(root), stop=False) if item.is_open]
     left = [item.text for item in found if not item.is_followed]

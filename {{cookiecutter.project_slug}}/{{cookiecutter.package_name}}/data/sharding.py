@@ -109,7 +109,7 @@ def _holds(data: bytes, rows: list[Row]) -> bool:
     except (pa.ArrowException, OSError):
         return False
     expected = {field.name: [getattr(row, field.name) for row in rows] for field in fields(Row)}
-    return table.to_pydict() == expected
+    return bool(table.to_pydict() == expected)
 
 
 def _shard(rows: list[Row], images: Images) -> bytes:

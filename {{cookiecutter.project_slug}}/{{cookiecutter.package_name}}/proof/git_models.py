@@ -16,26 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ..lineage.facts import DATASET, MODEL, RAW
+from ..lineage.facts import DATASET, MODEL
 from ..lineage.hashes import sha256_of_json
 from ..pipeline.dvcfile import PARAMS_FILE, locked_hash
-from ..pipeline.yaml12 import parse_yaml
 from .history import DVC_LOCK, History
+from .locks import OURS, Entry, Locks, rests_on, uri_of
 
-HEAD = b"schema: '2.0'\nstages:\n"
-STAGE = re.compile(rb"^  (?=\S)", re.MULTILINE)
-NAME = re.compile(rb"([\w@.-]+):\n")
-SHALLOW = re.compile(rb"^(?! {4}).", re.MULTILINE)  # in an entry, such a line is not as DVC writes it
-ODD_BREAK = re.compile(rb"\r|\xc2\x85|\xe2\x80[\xa8\xa9]")  # these end lines to YAML
-URI = re.compile(rb"^ {6,}uri: (.+)$", re.MULTILINE)
 HASH = re.compile(rb"[0-9a-f]{32}")
-OURS = ("preprocess", "evaluate", "register")  # they leave no model
-
-Entry = dict[str, Any]
-Entries = list[tuple[str, Entry]]
-NO_RECORDS = (".checks/", "metrics/", "plots/")  # what these hold comes from models, and no record is in it
 
 
 @dataclass
@@ -69,7 +56,7 @@ class GitModels:
     def __init__(self, history: History, root: Path) -> None:
         self._history = history
         self._root = root
-        self._parsed: dict[bytes, Entries | None] = {}
+        self._locks = Locks()
         self.models: dict[str, GitModel] = {}
         self.documents: list[dict[str, Any]] = []  # each lineage.json that there ever was, once
         self.made: set[str] = set()  # dataset versions that preprocess made
@@ -152,7 +139,7 @@ class GitModels:
 
     def _lock(self, data: bytes, commit: str) -> list[str] | None:
         """The identities of the models of a dvc.lock; None if it cannot be read."""
-        entries = self._entries(data)
+        entries = self._locks.entries(data)
         if entries is None:
             return None
         found = []
@@ -160,41 +147,15 @@ class GitModels:
             if name == "preprocess":
                 self.made |= {str(out.get("md5")) for out in entry.get("outs") or [] if out.get("path") == DATASET}
             elif name == "register":
-                self._name_store(_uri(entry), commit)
+                self._name_store(uri_of(entry), commit)
             elif name not in OURS:
-                datasets, unknown = _rests_on(name, entry, entries)
+                datasets, unknown = rests_on(name, entry, entries)
                 if name == "train" or datasets or unknown:
                     identity = sha256_of_json(entry)
-                    model = self.models.setdefault(identity, GitModel(identity, name, entry, set(), unknown))
+                    model = self.models.setdefault(identity, GitModel(identity, name, entry))
+                    model.entry, model.unknown = entry, unknown  # lineage.json may have been first, and says less
                     model.datasets |= datasets
                     found.append(identity)
-        return found
-
-    def _entries(self, data: bytes) -> Entries | None:
-        """The entries of a dvc.lock that matter. Each distinct one is parsed once: there may be thousands of files."""
-        parts = STAGE.split(data[len(HEAD) :]) if data.startswith(HEAD) and not ODD_BREAK.search(data) else [b"?"]
-        names = [NAME.match(part) for part in parts[1:]]
-        usual = not parts[0] and all(
-            name and not SHALLOW.search(part, name.end()) for name, part in zip(names, parts[1:], strict=True)
-        )
-        if not usual:
-            return _whole(data)
-        found = []
-        for name, part in zip(names, parts[1:], strict=True):
-            assert name is not None
-            stage = name[1].decode()
-            if stage == "evaluate":
-                continue
-            if stage == "register":
-                if uri := URI.search(part):
-                    found.append((stage, {"uri": uri[1].decode(errors="replace").strip().strip("'\"")}))
-                continue
-            if part not in self._parsed:
-                self._parsed[part] = _whole(HEAD + b"  " + part)
-            entries = self._parsed[part]
-            if entries is None:
-                return _whole(data)
-            found += entries
         return found
 
     def _document(self, data: bytes, commit: str) -> list[str] | None:
@@ -226,53 +187,3 @@ class GitModels:
             if model.identity not in registered and model.commits:
                 params = self._history.params(model.commits[0], PARAMS_FILE)
                 self._name_store((params.get("tracking") or {}).get("uri"), model.commits[0])
-
-
-def _whole(data: bytes) -> Entries | None:
-    try:
-        document = parse_yaml(data)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
-    if document is None:
-        return []
-    stages = document.get("stages") if isinstance(document, dict) else None
-    if stages is None:
-        return [] if isinstance(document, dict) else None
-    if not isinstance(stages, dict) or not all(isinstance(entry, dict) for entry in stages.values()):
-        return None
-    return [(str(name), entry) for name, entry in stages.items()]
-
-
-def _uri(entry: Entry) -> str | None:
-    if "uri" in entry:
-        return str(entry["uri"])
-    for values in (entry.get("params") or {}).values():
-        tracking = (values or {}).get("tracking")
-        if isinstance(tracking, dict):
-            return tracking.get("uri")
-    return None
-
-
-def _rests_on(name: str, entry: Entry, entries: Entries) -> tuple[set[str], list[str]]:
-    """The dataset versions that a stage works with, itself or by what other stages of one's own made of them."""
-    makers = {
-        str(out.get("path")): other for stage, other in entries if stage not in OURS for out in other.get("outs") or []
-    }
-    datasets, unknown, seen, waiting = set[str](), list[str](), set[str](), [entry]
-    while waiting:
-        for dep in waiting.pop().get("deps") or []:
-            path, md5 = str(dep.get("path")), str(dep.get("md5"))
-            if path == DATASET or path.startswith(f"{DATASET}/"):
-                if path == DATASET:
-                    datasets.add(md5)
-                else:
-                    unknown.append(f"it reads {path}, a part of a dataset version")
-            elif path == RAW or path.startswith(f"{RAW}/"):
-                unknown.append(f"it reads {path}: no manifest says whose records these are")
-            elif path in makers and path not in seen and makers[path] is not entry:
-                seen.add(path)
-                if not path.startswith(NO_RECORDS):
-                    waiting.append(makers[path])
-    if name == "train" and not datasets and not unknown:
-        unknown.append("its entry in dvc.lock names no dataset version")
-    return datasets, list(dict.fromkeys(unknown))

@@ -148,9 +148,8 @@ class Store:
         if not experiments:
             return []
         with self.asked("list the logged models"):
-            return list(
-                _pages(lambda token: self.client.search_logged_models(list(experiments), max_results=PAGE, page_token=token))
-            )
+            search = self.client.search_logged_models
+            return list(_pages(lambda token: search(list(experiments), max_results=PAGE, page_token=token)))
 
     @cache  # noqa: B019  lives as long as one command
     def run(self, run_id: str) -> Run | None:

@@ -104,8 +104,7 @@ def _checks(case: Case, rehash: bool) -> Iterator[tuple[str, Callable[[Case], Ta
     registered = case.version is not None
     if registered:
         yield "version", registry.version
-        yield "training run", registry.training_run
-        yield "moments", moments.moments
+        yield "training run", moments.training_run
         yield "parameters in MLflow", logged.parameters
         yield "metrics in MLflow", logged.metrics
         yield "other runs", logged.other_runs
@@ -157,7 +156,6 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
 MEANING = {
     "version": "properties and tags are those of lineage.json",
     "training run": "properties and tags are those of lineage.json",
-    "moments": "of version and run are in an order that can be, with those of commits",
     "parameters in MLflow": "of the runs of train and evaluate are those of dvc.lock",
     "metrics in MLflow": "are those that the stages wrote",
     "other runs": "statements of the runs of preprocess, evaluate and register agree with lineage.json and the commit",

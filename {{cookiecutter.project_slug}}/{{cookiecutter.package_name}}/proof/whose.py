@@ -89,7 +89,8 @@ class Whose:
         """The logged models that no version is made of and no lineage.json speaks of, by id."""
         registered = {name for version in self._store.every for name in ID.findall(version.source or "")}
         left = self.logged_models.keys() - registered - self._git.by_id.keys()
-        return {model_id: self._of_logged(self.logged_models[model_id]) for model_id in sorted(left)}
+        ours = [model_id for model_id in sorted(left) if not self._is_of_others(self.logged_models[model_id])]
+        return {model_id: self._of_logged(self.logged_models[model_id]) for model_id in ours}
 
     @cached_property
     def versions(self) -> list[tuple[ModelVersion, Origin]]:
@@ -179,6 +180,14 @@ class Whose:
         return Origin(
             datasets, [] if datasets else [f"its run {run.info.run_id} does not say which records it read"], model
         )
+
+    def _is_of_others(self, logged: LoggedModel) -> bool:
+        """Whether another project's run logged a model, one that has read nothing of this project."""
+        run_id = logged.source_run_id
+        if not run_id or run_id in self._store.runs or run_id in self.runs:
+            return False
+        run = self._store.run(run_id)
+        return run is not None and "project_id" in run.data.tags
 
     def _of_logged(self, logged: LoggedModel) -> Origin:
         run_id = logged.source_run_id

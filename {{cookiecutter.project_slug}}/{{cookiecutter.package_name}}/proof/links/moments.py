@@ -1,28 +1,34 @@
-"""The link between clocks: what MLflow says of when, held against the times of commits."""
+"""The training run and its clock: what MLflow says of when, held against the times of commits."""
 
 from __future__ import annotations
 
 from ...errors import LineageError
 from ..case import Case
+from ..commits import result_commits
 from ..moments import contradictions, moment_of
 from ..recompute import Tally
+from . import registry
 
 BASE = "mlflow.source.git.commit"
 
 
-def moments(case: Case) -> Tally:
-    """Raises LineageError where the moments of version and training run cannot be right: then nobody knows when."""
-    version, model = case.version, case.evidence.git_models.models.get(case.identity)
-    assert version is not None
-    record = case.document["training_run"]
-    run_id, uri = record.get("run_id"), record.get("tracking_uri")
-    run = case.evidence.store_at(uri).run(run_id) if run_id and uri else None
-    started = moment_of(run.info.start_time) if run else None
-    registered, committed = moment_of(version.creation_timestamp), model.first if model else None
+def training_run(case: Case) -> Tally:
+    """The run, as `registry` proves it. Raises LineageError where its moments or the version's cannot be right."""
+    tally = registry.training_run(case)
+    version, record = case.version, case.document["training_run"]
+    run = case.evidence.store_at(record["tracking_uri"]).run(record["run_id"])
+    if tally.faults or version is None or run is None:
+        return tally
+    times, holding = case.history.times, result_commits(case.history, case.identity, str(record["md5"]))
+    first = min((times[commit] for commit in holding if commit in times), default=None)
     bases = (version.tags.get(BASE), (record.get("started_from") or {}).get(BASE))
-    faults = contradictions(case.history.times, bases, started=started, registered=registered, committed=committed)
+    faults = contradictions(
+        times,
+        bases,
+        started=moment_of(run.info.start_time),
+        registered=moment_of(version.creation_timestamp),
+        committed=None if first is None else moment_of(first * 1000),
+    )
     if faults:
         raise LineageError(f"{'; '.join(faults)}. Nobody can say when it was made.")
-    tally = Tally()
-    tally.looked_at = sum(moment is not None for moment in (started, registered, committed))
     return tally
