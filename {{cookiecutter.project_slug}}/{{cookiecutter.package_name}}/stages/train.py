@@ -47,7 +47,13 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     report.metrics(final)
     outputs["metrics/train.json"].write_text(json.dumps(final, indent=2) + "\n", newline="\n")
     loaded = {"pretrained_sha256": started} if started else {}
-    record = {**report.run, **loaded, "worked_with": report.worked_with, "machine": describe_machine(device, options.threads), "best": asdict(best)}
+    record = {
+        **report.run,
+        **loaded,
+        "worked_with": report.worked_with,
+        "machine": describe_machine(device, options.threads),
+        "best": asdict(best),
+    }
     outputs["models/run.json"].write_text(json.dumps(record, indent=2) + "\n", newline="\n")
 
 
