@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,19 +105,32 @@ def cloud(folder: Path, installed: Project) -> Iterator[Cloud]:
         root = bake(folder, dvc_remote_url="s3://the-data/dvc")
         (root / ".git" / "hooks" / "post-commit").unlink()  # its work in the background would race with the tests
         project = Project(root, installed.venv, environment)
+        _watch_stages(project)
         with mlflow_server(project, folder / "mlflow.db", "s3://the-artifacts/mlflow") as uri:
             yield Cloud(folder, endpoint, uri, project)
 
 
+def _watch_stages(project: Project) -> None:
+    """Makes the guard watch stages as well, which follow no PYTHONPATH."""
+    starter = project.root / "scripts" / "stage.py"
+    guard = f"exec(open({str(GUARD / 'sitecustomize.py')!r}).read())\n"
+    starter.write_text(starter.read_text().replace("import hashlib\n", f"{guard}import hashlib\n", 1))
+    project.git("commit", "--quiet", "--all", "--amend", "--no-edit")
+
+
 def old_image(folder: Path, executables: Path) -> Path:
     """Executables like those of another image, where torch says that it is an older version."""
-    (folder / "torch-2.0.0.dist-info").mkdir(parents=True)
-    (folder / "torch-2.0.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.0.0\n")
-    for name in ("python", "python3", "pip3"):
-        script = folder / name
-        script.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{folder}" exec {executables / name} "$@"\n')
-        script.chmod(0o755)
-    return folder
+    subprocess.run([executables / "python", "-m", "venv", "--without-pip", str(folder)], check=True)
+    (own,) = folder.glob("lib/python*/site-packages")
+    (others,) = executables.parent.glob("lib/python*/site-packages")
+    # not by PYTHONPATH, which stages do not follow
+    (own / "others.pth").write_text(f"{others}\n")
+    (own / "torch-2.0.0.dist-info").mkdir()
+    (own / "torch-2.0.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.0.0\n")
+    pip = folder / "bin" / "pip3"
+    pip.write_text(f'#!/bin/sh\nexec {folder}/bin/python -m pip "$@"\n')
+    pip.chmod(0o755)
+    return folder / "bin"
 
 
 def settings(tracking: str, **sagemaker: str) -> list[str]:

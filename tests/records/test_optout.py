@@ -261,7 +261,7 @@ def test_a_snapshot_that_is_missing_is_refused(guarded: Project) -> None:
 
 
 def test_no_variable_takes_an_older_snapshot_for_the_registry(guarded: Project, cycle: Cycle, tmp_path: Path) -> None:
-    """Of these, `lineage reproduce` once understood the first two; the third says that a job was sent from elsewhere."""
+    """The first two once were the way of `lineage reproduce`; the third says that this is a job."""
     snapshot, ticket = tmp_path / "consent.csv", tmp_path / "ticket.json"
     snapshot.write_text((cycle.project.root / SNAPSHOT).read_text().replace('"revoked"', '"active"'))
     place = Project(guarded.root, guarded.venv, guarded.environment)

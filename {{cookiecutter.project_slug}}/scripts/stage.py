@@ -18,7 +18,7 @@ ROOT = str(Path(__file__).resolve().parents[1])
 
 
 class FromSource(SourceFileLoader):
-    """Compiles the source itself, each time: a hundred files take 0.1 s. Compiled files are neither read nor written."""
+    """Compiles the source itself, each time: a hundred files take 0.1 s. Compiled files are not read, nor written."""
 
     loaded = {}  # MD5 by path of all that was run  # noqa: RUF012
 

@@ -17,7 +17,8 @@ EXPERIMENTS = Path(".dvc") / "tmp" / "exps"  # where dvc makes the folders of te
 def main_root(folder: Path) -> Path:
     """The root of the main project for a stage that runs in `folder`, absolute.
 
-    A temporary experiment belongs to the project below whose .dvc/tmp it lies. In a Git worktree, Git knows the main one.
+    A temporary experiment belongs to the project below whose .dvc/tmp it lies. In a Git worktree, Git knows the main
+    one.
     """
     here = folder.resolve()
     git = Repository(here)

@@ -1,7 +1,7 @@
 """Whether the installed packages are still what was installed: each file against the RECORD of its package.
 
 All bytes after an installation, and for `lineage doctor --environment`; size and time before a stage. It finds what was
-edited, added or broken. Who can write here can write RECORD as well: what the wheels held, only the hashes in the lock say.
+edited, added or broken. Who can write here can write RECORD too: only the hashes in the lock say what the wheels held.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def changed_since(site: Path, stamp: Path) -> tuple[str | None, list[str]]:
         return None, []
     files: dict[str, list[int] | None] = kept["files"]
     wrong: list[str] = kept["wrong"]
-    wrong += [f"{path} was changed since it was installed" for path, state in files.items() if _state(site / path) != state]
+    wrong += [
+        f"{path} was changed since it was installed" for path, state in files.items() if _state(site / path) != state
+    ]
     wrong += [line for name in _foreign(site, set(files)) if (line := f"{name} belongs to no package") not in wrong]
     return (None if wrong else str(kept["sha256"])), wrong
 
@@ -120,7 +122,7 @@ def _foreign(site: Path, known: set[str]) -> list[str]:
 def _holds_code(folder: os.DirEntry[str]) -> bool:
     if folder.name == "__pycache__" or folder.name.endswith((".dist-info", ".egg-info")) or not folder.is_dir():
         return False
-    return any(name.endswith(CODE) for name in os.listdir(folder.path))
+    return any(path.name.endswith(CODE) for path in Path(folder.path).iterdir())
 
 
 def _is_editable(name: str) -> bool:

@@ -108,10 +108,9 @@ def differences(given: dict[str, Any], entry: dict[str, Any] | None) -> list[str
     for dep, md5 in given["deps"].items():
         if locked_hash(entry, "deps", dep) != md5:
             found.append(dep)
-    for key in dict.fromkeys([*before, *recorded]):
-        if key not in before or key not in recorded or before[key] != recorded[key]:
-            found.append(f"{key} (it was {_text(before.get(key))})")
-    return found
+    keys = dict.fromkeys([*before, *recorded])
+    others = [key for key in keys if key not in before or key not in recorded or before[key] != recorded[key]]
+    return found + [f"{key} (it was {_text(before.get(key))})" for key in others]
 
 
 def _is_data(root: Path, pipeline: Pipeline, dep: str) -> bool:

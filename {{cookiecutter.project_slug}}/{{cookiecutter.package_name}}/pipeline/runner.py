@@ -111,9 +111,7 @@ def _run(name: str, work: Work, caller: Caller) -> None:
     root = Path.cwd()
     if PACKAGE.parent != root.resolve():
         # an installed copy would run instead of the code that dvc.lock records, in an experiment's folder for example
-        raise ProjectError(
-            f"the code comes from {PACKAGE.parent}, not from {root}. Run `dvc repro` there."
-        )
+        raise ProjectError(f"the code comes from {PACKAGE.parent}, not from {root}. Run `dvc repro` there.")
     if ticket_of_this_job() is None:
         before_a_stage(main_root(root))
     pipeline = read_pipeline(root)
@@ -144,8 +142,8 @@ def _require_true_records(pipeline: Pipeline, stage: Stage, entries: Lock, lock:
         wrong = differences(given, entries.get(earlier.name)) if given else []
         if wrong:
             raise LineageError(
-                f"dvc.lock records another {', '.join(wrong[:3])} of {earlier.name} than it worked with: a change came in "
-                f"the moment it ended. Run `dvc repro --force {earlier.name}`."
+                f"dvc.lock records another {', '.join(wrong[:3])} of {earlier.name} than it worked with: a change came "
+                f"in the moment it ended. Run `dvc repro --force {earlier.name}`."
             )
 
 
