@@ -5,7 +5,6 @@ MLflow itself would ask for minutes, and say less.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 
@@ -17,6 +16,16 @@ CERTIFICATES = (
     "Name the file of the authority that signed it, or of the certificate itself: "
     "`export MLFLOW_TRACKING_SERVER_CERT_PATH=/path/ca.pem`"
 )
+# what requests and MLflow say of settings that cannot be right
+NOT_ASKED = {
+    "Could not find a suitable TLS CA certificate bundle": (
+        "the file that MLFLOW_TRACKING_SERVER_CERT_PATH or REQUESTS_CA_BUNDLE names does not exist."
+    ),
+    "Could not find the TLS certificate file": ("the file that MLFLOW_TRACKING_CLIENT_CERT_PATH names does not exist."),
+    "must not be set": (
+        "MLFLOW_TRACKING_INSECURE_TLS and MLFLOW_TRACKING_SERVER_CERT_PATH exclude each other. Unset one of them."
+    ),
+}
 
 
 class SilentError(TrackerError):
@@ -62,51 +71,39 @@ def _of_certificates(error: BaseException) -> str:
     """What is wrong with a certificate and what to do, after the address; empty if nothing is."""
     import ssl
 
-    from mlflow.exceptions import MlflowException
     from requests.exceptions import SSLError
 
     chain = list(_chain(error))
-    named = {name: os.environ.get(f"MLFLOW_TRACKING_{name}_PATH") for name in ("SERVER_CERT", "CLIENT_CERT")}
     for one in chain:
         if isinstance(one, ssl.SSLCertVerificationError):
             return f"has a certificate that is not trusted here ({one.verify_message}). {CERTIFICATES}."
-    for one in chain:
-        if isinstance(one, OSError) and "TLS" in str(one) and "invalid path" in str(one):
-            return f"cannot be asked: {one}. MLFLOW_TRACKING_SERVER_CERT_PATH or REQUESTS_CA_BUNDLE names that file."
-        if isinstance(one, OSError | ValueError) and named["CLIENT_CERT"] and "certificate file" in str(one):
-            return f"cannot be asked: {one}. MLFLOW_TRACKING_CLIENT_CERT_PATH names that file."
-        if isinstance(one, MlflowException) and "must not be set" in str(one):
-            return (
-                "cannot be asked: MLFLOW_TRACKING_INSECURE_TLS and MLFLOW_TRACKING_SERVER_CERT_PATH exclude each "
-                "other. Unset one of them."
-            )
-    for one in chain:
-        if isinstance(one, ssl.SSLError | SSLError):
-            said = _reason(error)
-            if "WRONG_VERSION_NUMBER" in said or "record layer" in said:
-                return f"does not speak TLS ({said}). Is its address http://?"
-            if "alert" in said.lower() or "ALERT" in said:
-                return (
-                    f"does not accept this client ({said}). Name the client's certificate and key, in one file: "
-                    "`export MLFLOW_TRACKING_CLIENT_CERT_PATH=/path/client.pem`."
-                )
-            return f"cannot be asked over TLS ({said}). {CERTIFICATES}."
-    return ""
+    said = " ".join(map(str, chain))
+    for text, cause in NOT_ASKED.items():
+        if text in said:
+            return f"cannot be asked: {cause}"
+    if not any(isinstance(one, ssl.SSLError | SSLError) for one in chain):
+        return ""
+    if "WRONG_VERSION_NUMBER" in said or "record layer failure" in said:
+        return "does not speak TLS. Is its address http://?"
+    # a server that wants a certificate and gets none says so, or hangs up
+    if "alert" in said.lower() or "EOF occurred" in said:
+        return (
+            f"does not accept this client ({_reason(error)}). Name the client's certificate and key, in one file: "
+            "`export MLFLOW_TRACKING_CLIENT_CERT_PATH=/path/client.pem`."
+        )
+    return f"cannot be asked over TLS ({_reason(error)}). {CERTIFICATES}."
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost thing that was said, short."""
+    """What the operating system or the TLS library said, or else the innermost error, short."""
     from requests.exceptions import ProxyError
-    from urllib3.exceptions import MaxRetryError
 
     chain = list(_chain(error))
-    reason = next((one.reason for one in chain if isinstance(one, MaxRetryError) and one.reason), chain[-1])
-    if isinstance(reason, OSError) and reason.strerror:
-        said = reason.strerror
-    else:
-        said = (str(reason).strip() or type(reason).__name__).rpartition(": ")[2]
-    behind = any(isinstance(one, ProxyError) for one in chain)
-    return f"through the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name: {said}" if behind else said[:200]
+    of_system = (one.strerror for one in chain if isinstance(one, OSError) and one.errno and one.strerror)
+    said = next(of_system, None) or str(chain[-1]).strip().rpartition(": ")[2] or type(chain[-1]).__name__
+    if any(isinstance(one, ProxyError) for one in chain):
+        return f"through the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name: {said[:200]}"
+    return said[:200]
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
