@@ -96,11 +96,14 @@ def _settle_job(note: Note, *, stop: bool) -> str:
         if not going_on:
             note.end("job")
             return f"job {called} of {stage} is over ({found[0].status})."
+        working = [job for job in going_on if job.status != "Stopping"]
+        if not working:
+            note.change("job", {"stopped": True})
+            return f"job {called} of {stage} is being stopped. `lineage jobs` looks again."
         if not stop:
-            return f"job {called} of {stage} is {going_on[0].status} and nobody waits for it. `lineage jobs --stop`."
-        for job in going_on:
-            if job.status != "Stopping":
-                job.stop()
+            return f"job {called} of {stage} is {working[0].status} and nobody waits for it. `lineage jobs --stop`."
+        for job in working:
+            job.stop()
         note.change("job", {"stopped": True})
         return f"job {called} of an earlier {stage}, which nobody waits for, is asked to stop."
     except ProjectError as error:
