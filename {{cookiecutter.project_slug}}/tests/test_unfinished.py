@@ -70,7 +70,9 @@ def test_a_note_outlives_who_wrote_it(
     assert (found.is_open, found.is_followed) == (True, False)
     assert "job p-train-1-now of train may go on and cost money: no AWS credentials were found" in found.text
     before_a_stage(tmp_path)
-    assert capsys.readouterr().err == ""  # it was asked a moment ago
+    assert "may go on and cost money" in capsys.readouterr().err
+    before_a_stage(tmp_path)
+    assert capsys.readouterr().err == ""  # the stage before has just tried
     assert len(look_after(tmp_path, stop=False)) == 1
     assert forget(tmp_path, found.name)
     assert look_after(tmp_path, stop=False) == []
