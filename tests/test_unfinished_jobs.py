@@ -91,14 +91,14 @@ class Account:
             faults.forget(self.state)
             for member in family(process):
                 member.kill()
-            process.communicate()
+            process.wait()
 
     def is_followed(self, process: subprocess.Popen[str]) -> bool:
         """Whether the launcher knows the job's name."""
         assert process.poll() is None, process.communicate()[0]
-        return any(
-            "name" in (json.loads(path.read_text()).get("job") or {}) for path in self.notes() if path.suffix == ".json"
-        )
+        own = {member.pid for member in family(process)}
+        noted = [json.loads(path.read_text()) for path in self.notes() if path.suffix == ".json"]
+        return any(note["pid"] in own and "name" in note.get("job", {}) for note in noted)
 
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -142,7 +142,7 @@ def test_a_killed_launcher_then_a_failed_preflight(account: Account, lineage: Li
         assert findings(lineage, project)["jobs"]["state"] == "right"
         for member in family(process):
             member.kill()
-        process.communicate()
+        process.wait()
     assert account.jobs()[name] == "InProgress"
     assert f"job {name} of evaluate is InProgress and nobody waits for it" in lineage(project, "jobs", code=1)
     finding = findings(lineage, project)["jobs"]

@@ -8,7 +8,8 @@ import pytest
 from project.compute.confidential import is_secret, secret_in
 
 NAMES = [
-    ".env", "a/.env.local", "prod.env", ".dvc/config.local", "keys/server.pem", "Server.PEM", "tls.key",
+    ".env", ".envrc", "key.json", "gcp-key.json", "x-firebase-adminsdk-1.json", "api_key.txt", "hf_token",
+    "a/.env.local", "prod.env", ".dvc/config.local", "keys/server.pem", "Server.PEM", "tls.key",
     "store.p12", "store.pfx", "AuthKey.p8", "app.jks", "release.keystore", "putty.ppk", "credentials",
     ".aws/credentials", ".aws/config", "credentials.json", "credentials.csv", "gcp-credentials.json", ".netrc",
     "_netrc", ".pypirc", ".npmrc", ".git-credentials", ".htpasswd", ".pgpass", ".my.cnf", ".s3cfg", ".boto",

@@ -12,7 +12,7 @@ from ..printable import printable
 from .unfinished import Held, Note, held_notes
 
 NEWS = 120  # seconds after which a job that was begun must be among those that AWS lists
-PAUSE = 60  # seconds between two tries to reach what could not be reached
+PAUSE = 20  # seconds between two tries of stages to reach what could not be reached: each may take some seconds
 LOOK = "`lineage jobs` lists it, `lineage jobs --stop` stops it."
 
 
@@ -30,8 +30,8 @@ class Found:
 def look_after(main: Path, *, stop: bool, pause: float = 0) -> list[Found]:
     """Brings to its end what nobody waits for any more, and says what there is.
 
-    Jobs are stopped if `stop`, and only looked at otherwise. What could not be reached within the last `pause` seconds
-    is not asked again. Quick where nothing was left: then nothing is imported and nobody is asked.
+    Jobs are stopped if `stop`, and only looked at otherwise. With `pause`, what a stage could not reach within so many
+    seconds is not asked again. Quick where nothing was left: then nothing is imported and nobody is asked.
     """
     return [found for held in held_notes(main) for found in _settle(held, main, stop=stop, pause=pause)]
 
@@ -65,12 +65,11 @@ def _settle(held: Held, main: Path, *, stop: bool, pause: float) -> list[Found]:
             what = f"job {_job_name(note)} of {note.stage}" if note.job else f"a run of {note.stage}"
             text = f"{what} is followed by process {pid} on {host}."
             return [Found(note.name, note.stage, text, is_open=True, is_followed=True)]
-        if pause and time.time() - float(note.content.get("asked") or 0) < pause:
+        if time.time() - note.tried < pause:
             return []
         texts = [_settle_job(note, stop=stop), _settle_run(note, main)]
-        if note.path.exists():
-            note.content["asked"] = time.time()
-            note.change("job" if note.job else "run", {})
+        if pause and note.out_of_reach:
+            note.note_out_of_reach()
         is_open = note.path.exists()
         return [Found(note.name, note.stage, " ".join(filter(None, texts)), is_open=is_open)]
 
@@ -96,14 +95,18 @@ def _settle_job(note: Note, *, stop: bool) -> str:
         if not going_on:
             note.end("job")
             return f"job {called} of {stage} is over ({found[0].status})."
+        working = [job for job in going_on if job.status != "Stopping"]
+        if not working:
+            note.change("job", {"stopped": True})
+            return f"job {called} of {stage} is being stopped. `lineage jobs` looks again."
         if not stop:
-            return f"job {called} of {stage} is {going_on[0].status} and nobody waits for it. `lineage jobs --stop`."
-        for job in going_on:
-            if job.status != "Stopping":
-                job.stop()
+            return f"job {called} of {stage} is {working[0].status} and nobody waits for it. `lineage jobs --stop`."
+        for job in working:
+            job.stop()
         note.change("job", {"stopped": True})
         return f"job {called} of an earlier {stage}, which nobody waits for, is asked to stop."
     except ProjectError as error:
+        note.out_of_reach = True
         return f"job {called} of {stage} may go on and cost money: {error} {LOOK}"
 
 
@@ -140,6 +143,7 @@ def _settle_run(note: Note, main: Path) -> str:
             if run is not None and run.info.status in ("RUNNING", "SCHEDULED"):
                 store.client.set_terminated(run_id, status)
     except ProjectError as error:
+        note.out_of_reach = True
         return f"run {run_id} of {note.stage} is still open: {error}"
     note.end("run")
     if run is None or run.info.status not in ("RUNNING", "SCHEDULED"):

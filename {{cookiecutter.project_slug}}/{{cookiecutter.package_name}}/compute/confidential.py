@@ -18,12 +18,13 @@ from typing import Any
 # of files, in lower case
 NAMES = (
     # environments, and what tools keep of passwords and tokens
-    ".env", ".env.*", "*.env", ".netrc", "_netrc", ".pypirc", ".npmrc", ".git-credentials", ".gitcredentials",
-    ".htpasswd", "htpasswd", ".pgpass", "pgpass.conf", ".my.cnf", ".mylogin.cnf", ".s3cfg", ".boto", ".passwd-s3fs",
-    ".dockercfg", ".dockerconfigjson", ".databrickscfg", ".terraformrc", "terraform.rc", "rclone.conf", ".rclone.conf",
-    "kaggle.json", "sftp-config.json", "filezilla.xml", "recentservers.xml", "accesstokens.json", "azureprofile.json",
-    "msal_token_cache.*", "auth.json", ".esmtprc", ".msmtprc", ".fetchmailrc", "wallet.dat", "cookies.txt",
-    "cookies.sqlite", "logins.json", "key3.db", "key4.db", ".vault-token", ".vault_pass*", "vault_pass*", "master.key",
+    ".env", ".env.*", "*.env", ".envrc", ".netrc", "_netrc", ".pypirc", ".npmrc", ".git-credentials",
+    ".gitcredentials", ".htpasswd", "htpasswd", ".pgpass", "pgpass.conf", ".my.cnf", ".mylogin.cnf", ".s3cfg",
+    ".boto", ".passwd-s3fs", ".dockercfg", ".dockerconfigjson", ".databrickscfg", ".terraformrc", "terraform.rc",
+    "rclone.conf", ".rclone.conf", "kaggle.json", "sftp-config.json", "filezilla.xml", "recentservers.xml",
+    "accesstokens.json", "azureprofile.json", "msal_token_cache.*", "auth.json", ".esmtprc", ".msmtprc",
+    ".fetchmailrc", "wallet.dat", "cookies.txt", "cookies.sqlite", "logins.json", "key3.db", "key4.db",
+    ".vault-token", ".vault_pass*", "vault_pass*", "master.key",
     # credentials and secrets by that name
     "credentials", ".credentials", "credentials.ini", "credentials.y*ml", "credentials.toml", "credentials.txt",
     "credentials.xml", "credentials.db", "*credentials*.json", "*credentials*.csv", "aws_credentials",
@@ -33,7 +34,10 @@ NAMES = (
     "secrets.y*ml", "secrets.toml", "secrets.ini", "secrets.txt", "*.secret", "*.secrets", "token", "token.json",
     "token.txt", "tokens.json", ".token", "*.token", "password", "password.txt", "passwords.*", "*_accesskeys.csv",
     "rootkey.csv", "accesskeys.csv", "kubeconfig", "*.kubeconfig", "kubeconfig.*", "*.tfstate", "*.tfstate.*",
-    "*.tfvars",
+    "*.tfvars", "key.json", "*-key.json", "*firebase-adminsdk*.json", "api_key", "api_key.txt", "apikey",
+    "apikey.txt", ".api_key", ".apikey", "*_api_key", "*_api_key.txt", "hf_token*", "*_token", "*_token.txt",
+    "*-token.txt", "oauth*.json", ".passwd", "passwd", "shadow", "wp-config.php", "private_key", "private_key.txt",
+    "privkey*",
     # keys and stores of keys
     "*.pem", "*.key", "*.p12", "*.pfx", "*.pkcs12", "*.p8", "*.jks", "*.jceks", "*.bks", "*.keystore", "*.truststore",
     "*.ppk", "*.kdb", "*.kdbx", "*.psafe3", "*.agilekeychain", "*.keychain", "*.keychain-db", "*.kwallet", "*.ovpn",

@@ -67,6 +67,7 @@ class Dispatch:
             # noted before it is started: a kill at any moment leaves a job that can be found
             noted = {"base": base, "region": self.aws.region, "account": self.aws.account}
             unfinished.begin("job", noted)
+            job: jobs.Job | None = None
             try:
                 job = jobs.kind_of(name).start(self.aws, base, Path(scratch))
                 unfinished.begin("job", {**noted, "name": job.name})
@@ -78,7 +79,7 @@ class Dispatch:
                 if isinstance(error, KeyboardInterrupt):
                     print("interrupted: its job is stopped first, in some seconds.", file=sys.stderr, flush=True)
                 with uninterrupted():
-                    self._stop(base, was_refused=jobs.was_refused(error))
+                    self._stop(base, was_refused=job is None and jobs.was_refused(error))
                 raise
         unfinished.end("job")
         tell(job.facts)

@@ -219,8 +219,10 @@ def was_refused(error: BaseException) -> bool:
     """Whether AWS itself said no before a job was accepted: then there is none."""
     from botocore.exceptions import ClientError
 
-    cause = error.__cause__
-    if not isinstance(cause, ClientError) or cause.operation_name.startswith("Describe"):
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ClientError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None or cause.operation_name.startswith("Describe"):
         return False
     return 400 <= int(cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0) < 500
 

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import socket
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,6 +73,7 @@ class Note:
     path: Path
     content: dict[str, Any]
     is_followed: bool = False  # whoever wrote it still lives
+    out_of_reach: bool = False  # AWS or the store of the run could not be asked
 
     @property
     def name(self) -> str:
@@ -97,6 +99,17 @@ class Note:
             return (datetime.now(UTC) - datetime.fromisoformat(str(self.content.get("begun")))).total_seconds()
         except (ValueError, TypeError):
             return 0.0
+
+    @property
+    def tried(self) -> float:
+        """When a stage last tried in vain to reach what the note leads to; 0 if none did."""
+        tried = self.content.get("tried")
+        return float(tried) if isinstance(tried, int | float) else 0.0
+
+    def note_out_of_reach(self) -> None:
+        """Notes that what it leads to was out of reach just now."""
+        self.content["tried"] = time.time()
+        _write(self.path, self.content)
 
     def _part(self, what: str) -> dict[str, Any] | None:
         part = self.content.get(what)

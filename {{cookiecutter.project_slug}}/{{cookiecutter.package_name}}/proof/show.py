@@ -115,7 +115,7 @@ def show_trace(document: dict[str, Any], *, as_json: bool) -> None:
         scope = document["scope"]
         count = len(document["models"])
         where = f"({scope['tracking_uri']}, project {scope['project_id']})"
-        console.print(f"{count} model{'s' * (count != 1)} {where}.")
+        console.print(f"{count} model{'s' * (count != 1)} {escape(where)}.")
 
 
 def _tree(model: dict[str, Any]) -> Tree:
@@ -123,7 +123,7 @@ def _tree(model: dict[str, Any]) -> Tree:
 
     version, run, data = model["version"] or {}, model["training_run"], model["dataset"]
     aliases = f"  @{', @'.join(version['aliases'])}" if version.get("aliases") else ""
-    tree = Tree(f"[bold]{escape(model['title'])}[/]{escape(aliases)}  {version.get('status', '')}")
+    tree = Tree(f"[bold]{escape(model['title'])}[/]{escape(aliases)}  {escape(version.get('status', ''))}")
     for gap in model["gaps"]:
         tree.add(f"[yellow]incomplete:[/] {escape(gap)}")
     tree.add(f"model identity  {_value(model['identity'])}")
@@ -147,11 +147,11 @@ def _tree(model: dict[str, Any]) -> Tree:
     node = node.add(f"[bold]dataset version[/]  {_value(data['md5'])}")
     for name in ("records", "subjects"):
         counts = ", ".join(f"{split} {count}" for split, count in (data[name] or {}).items())
-        node.add(f"{name}  {counts or UNKNOWN}")
+        node.add(f"{name}  {escape(counts) or UNKNOWN}")
     node.add(f"classes  {escape(', '.join(data['classes'])) if data['classes'] else UNKNOWN}")
     node.add(f"root over the subjects  {_value(model['subjects_root'])}")
     if model["consent"]:
-        node.add(f"consent snapshot  {model['consent']}")
+        node.add(f"consent snapshot  {_value(model['consent'])}")
     node.add(f"shards  {data['shards'] if data['shards'] is not None else UNKNOWN}")
     node = node.add(f"[bold]raw data[/]  {_value(model['raw']['md5'])}")
     node = node.add(f"[bold]bytes[/]  {_value(model['places']['remote'])}, once pushed: `lineage verify` looks")
@@ -165,7 +165,7 @@ def _commit(commit: dict[str, Any] | None) -> str:
     if commit is None:
         return UNKNOWN
     if not commit["found"]:
-        return f"{commit['id']}  [red]not in this repository[/]"
+        return f"{escape(commit['id'])}  [red]not in this repository[/]"
     reachable = "" if commit["reachable"] else "  [red]in no ref[/]"
     return f"{commit['id'][:12]}  {escape(commit['subject'])}{reachable}"
 
