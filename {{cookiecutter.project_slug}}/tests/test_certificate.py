@@ -87,6 +87,10 @@ def world(
         "looked_at": {
             "versions": len(uses),
             "runs": 3,
+            "logged models": 0,
+            "models in Git": len(uses),
+            "models in Git alone": 0,
+            "stores": 1,
             "dataset versions": len(used),
             "made since": len(uses),
             "dataset versions since": len(used),
@@ -111,6 +115,7 @@ def use(number: int, datasets: list[str]) -> dict[str, Any]:
         "started": made,
         "ended": None,
         "registered": made,
+        "committed": None,
         "datasets": datasets,
         "commit": COMMIT,
     }

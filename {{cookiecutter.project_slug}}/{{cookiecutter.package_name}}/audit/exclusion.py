@@ -84,7 +84,7 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
     return Exclusion(
         ids=tuple(ids),
         since=since,
-        until=until,
+        until=now,
         verdict="FAILED" if found else "INCONCLUSIVE" if unknown else "PASSED",
         reasons=tuple(dict.fromkeys([*reasons, *unknown])),
         scope=scope.description,

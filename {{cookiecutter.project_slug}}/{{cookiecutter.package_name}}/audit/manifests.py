@@ -217,8 +217,10 @@ class Manifests:
         with pq.ParquetFile(self._path(md5)) as file:
             for number in range(file.num_row_groups):
                 span = _span(file, number)
-                held = pc.min_max(file.read_row_group(number, [SUBJECT])[SUBJECT]).as_py() if span else None
-                if span and held["min"] is not None and not span[0] <= held["min"] <= held["max"] <= span[1]:
+                if span is None:
+                    continue
+                held: dict[str, Any] = pc.min_max(file.read_row_group(number, [SUBJECT])[SUBJECT]).as_py() or {}
+                if held.get("min") is not None and not span[0] <= held["min"] <= held["max"] <= span[1]:
                     raise LineageError(f"the statistics in the manifest of dataset {md5} are not those of its rows")
 
     def _fingerprint_of_shard(self, name: str) -> tuple[int, int]:

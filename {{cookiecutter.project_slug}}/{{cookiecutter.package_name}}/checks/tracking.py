@@ -14,8 +14,8 @@ from urllib.parse import quote
 from ..lineage.anchor import main_root
 from ..lineage.tracking import SQLITE, absolute_uri, local_path
 from ..pipeline.dvcfile import PARAMS_FILE
-from ..settings import load_settings
 from ..printable import some
+from ..settings import load_settings
 from .finding import Finding
 
 BY_NAME = "/api/2.0/mlflow/experiments/get-by-name"

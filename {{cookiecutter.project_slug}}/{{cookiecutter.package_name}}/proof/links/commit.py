@@ -16,8 +16,8 @@ from ..case import GONE, Case
 from ..commits import holds_dataset, holds_model
 from ..history import LINEAGE
 from ..recompute import Tally, recompute_code, recompute_params
-from .code_of_run import compare_code_of_run
 from ..together import last_result, mend_of
+from .code_of_run import compare_code_of_run
 
 
 def result_commit(case: Case) -> Tally:
