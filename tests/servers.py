@@ -32,8 +32,10 @@ def mlflow_server(project: Project, database: Path, artifacts: str | None = None
     places = ("--backend-store-uri", f"sqlite:///{database}", kind, artifacts)
     options = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1", *places, *more)
     command = ("mlflow", "server", *options)
+    # of the processes that a server starts, eight serve features that no test asks for
+    quiet = Project(project.root, project.venv, {**project.environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
     with (database.parent / "server.log").open("w") as log:
-        process = project.start(*command, stdout=log)
+        process = quiet.start(*command, stdout=log)
     try:
         deadline = time.monotonic() + 900  # its first start has taken minutes on a machine that does much else
         while not answers(f"http://127.0.0.1:{port}/health"):
