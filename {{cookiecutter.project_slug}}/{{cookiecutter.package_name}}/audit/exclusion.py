@@ -57,6 +57,7 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
     after = [use for use in since_then if not use.left_no_model]
     doubtful = [use for use in before if not was_before(evidence, use, since)]
     manifests = Manifests(evidence, sorted({md5 for use in then for md5 in use.datasets}))
+    scope.count_equal_weights(manifests)
     datasets = sorted({md5 for use in after for md5 in use.datasets})
     looked_up = _look_up(manifests, ids, datasets)
     found = [(use, record) for use in after for record in looked_up.records if record.dataset in use.datasets]

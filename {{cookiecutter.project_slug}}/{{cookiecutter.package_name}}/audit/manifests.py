@@ -112,6 +112,15 @@ class Manifests:
             return erased.root
         return root_of_dataset(md5, (pq.read_schema(self._path(md5)).metadata or {}).get(ROOT_KEY, b"").decode())
 
+    @cache  # noqa: B019
+    def seen_by_training(self, md5: str) -> tuple[int, int] | None:
+        """A short form of what is not in the test split. None if the manifest cannot be relied on."""
+        if md5 not in self.usable:
+            return None
+        # not compared with the column itself: the file's own word for which rows it has is not asked
+        rows = f"(SELECT * FROM read_parquet('{self._path(md5)}') WHERE split || '' <> 'test')"  # noqa: S608  a path of ours
+        return self._fingerprint(rows)
+
     def all_records(self, md5: str) -> list[Record]:
         """All rows of one dataset version."""
         return self._records(md5, "", [], lambda file: file.read())

@@ -63,6 +63,7 @@ def subject(evidence: Evidence, ids: Sequence[str]) -> SubjectAnswer:
     """
     scope = Scope(evidence)
     manifests = Manifests(evidence, scope.datasets)
+    scope.count_equal_weights(manifests)
     records = manifests.records_of(ids)
     holding = {record.dataset for record in records}
     return SubjectAnswer(
@@ -110,6 +111,7 @@ def affected(evidence: Evidence) -> AffectedAnswer:
     consented = active(read_now(settings))
     scope = Scope(evidence)
     manifests = Manifests(evidence, scope.datasets)
+    scope.count_equal_weights(manifests)
     not_active: dict[str, dict[str, int]] = {}
     for md5, subject_id, count in manifests.others_than(consented):
         not_active.setdefault(md5, {})[subject_id] = count

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from ..errors import LineageError
-from ..lineage.facts import DATASET
+from ..lineage.facts import DATASET, MODEL
 from ..lineage.tracking import source_tags
 from ..pipeline.dvcfile import Pipeline, locked_hash, read_pipeline
 from ..proof.case import Case, Evidence
@@ -30,6 +30,8 @@ from .use import Use
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
+
+    from .manifests import Manifests
 
 STAGES = ("preprocess", "train", "evaluate")  # those of the template that work with records
 BY_HASH = "register"  # it handles records by hash
@@ -135,6 +137,21 @@ class Scope:
                 use.commit = model.commits[0] if model.commits else None
                 found.append(use)
         return found
+
+    def count_equal_weights(self, manifests: Manifests) -> None:
+        """Adds the dataset versions of models with the very weights of another, where training has seen other records.
+
+        Weights that are equal although it has are not what their entry says: nobody can tell which data they come from.
+        Where only the test split differs, equal weights are what a training gives.
+        """
+        for use in self.uses:
+            model = self.git.models.get(use.identity or "")
+            weights = model.out(MODEL) if model and use.kind != "run" else None
+            alike = self.git.by_weights.get(weights, []) if weights else []
+            more = {md5 for other in alike for md5 in other.datasets} - use.datasets
+            if more and model:
+                seen = {manifests.seen_by_training(md5) for md5 in model.datasets}
+                use.datasets |= {md5 for md5 in more if manifests.seen_by_training(md5) not in (None, *seen)}
 
     @property
     def differences(self) -> list[str]:

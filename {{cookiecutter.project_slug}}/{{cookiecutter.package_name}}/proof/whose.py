@@ -118,14 +118,15 @@ class Whose:
         return {name: version for version in ordered for name in ID.findall(version.source or "")}
 
     def pointed_to(self, version: ModelVersion) -> Origin | None:
-        """What the run, the source and the tags of a version lead to; None if to nothing of this project."""
+        """What the run and the source of a version lead to; None if to nothing of this project."""
         source = version.source or ""
         found = [self._of_id(name) for name in dict.fromkeys((version.run_id, *ID.findall(source))) if name]
-        return _together([*found, self._of_copied(version, frozenset()), self._by_tags(version.tags)])
+        return _together([*found, self._of_copied(version, frozenset())])
 
     def _of_version(self, version: ModelVersion) -> Origin | None:
         is_ours_by_name, project = version.name in self._names, version.tags.get("project_id")
-        origin = self.pointed_to(version) or self._by_files(version, read=is_ours_by_name)
+        origin = _together([self.pointed_to(version), self._by_tags(version.tags)])
+        origin = origin or self._by_files(version, read=is_ours_by_name)
         if not is_ours_by_name:
             return origin
         if project is None:
@@ -153,7 +154,8 @@ class Whose:
             return None
         if copied.tags.get("project_id") == self._evidence.project_id:
             return self._of_own(copied)
-        return _together([self.pointed_to(copied), self._of_copied(copied, seen | {key})])
+        found = [self._of_id(name) for name in (copied.run_id, *ID.findall(copied.source or "")) if name]
+        return _together([*found, self._by_tags(copied.tags), self._of_copied(copied, seen | {key})])
 
     def _of_id(self, name: str) -> Origin | None:
         if model := self._git.by_id.get(name):
