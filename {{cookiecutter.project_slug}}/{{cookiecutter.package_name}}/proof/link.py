@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,14 +140,20 @@ def _data_tags(evidence: Evidence, tags: dict[str, str]) -> dict[str, Any]:
         return {}
     commit = tags.get(DATA)
     known = commit is not None and history.is_reachable(commit) and holds_dataset(history, commit, md5)
-    holding = history.commits_holding(md5)
     # one that holds it and did not bring it was the oldest of a shallow clone
-    if not known or not history.is_permanent(str(commit)) or (holding and commit not in holding):
-        commit = next(iter(holding), None)
+    if not known or not history.is_permanent(str(commit)) or not _brought(history, str(commit), md5):
+        commit = next(iter(history.commits_holding(md5)), None)
     if commit in history.boundary:  # then an older one may have brought it
         commit = tags.get(DATA)
     version = _named(history, md5, tags.get("data_version"))
     return {**({DATA: commit} if commit else {}), "data_version": version}
+
+
+@cache
+def _brought(history: History, commit: str, md5: str) -> bool:
+    """Whether no parent of the commit holds the dataset version; at the edge of a shallow clone it is believed."""
+    _, *parents = history.git.must("rev-list", "--parents", "--max-count=1", commit)[0].split()
+    return not any(holds_dataset(history, parent, md5) for parent in parents)
 
 
 def _named(history: History, md5: str, current: str | None) -> str:
