@@ -66,7 +66,8 @@ def compact(evidence: Evidence) -> None:
 def _in_git(evidence: Evidence, search: Search) -> Iterator[str]:
     """Files of any commit, stash or experiment, staged ones too, and messages of commits."""
     git = evidence.history.git
-    command = ("rev-list", "--objects", "--filter=object:type=blob", "--all", "--reflog", "HEAD")
+    only = ("--filter=object:type=blob", "--filter-provided-objects")  # else annotated tags are among them
+    command = ("rev-list", "--objects", *only, "--all", "--reflog", "HEAD")
     listed = [line.partition(" ") for line in git.must(*command)]
     staged = [line.partition("\t") for line in git.lines("ls-files", "--stage", "--full-name")]
     named = {blob: path for blob, _, path in listed if path}
