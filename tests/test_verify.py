@@ -43,7 +43,7 @@ def test_every_link_of_a_fresh_model_passes(linked: Project, lineage: Lineage) -
     assert proof.status == 0
     assert [link["name"] for link in proof.links] == LINKS
     assert all(link["looked_at"] > 0 for link in proof.links)
-    assert proof.link("dataset")["looked_at"] == 1797 + 2  # each record, the root, the copy in the run
+    assert proof.link("dataset")["looked_at"] == 1797 + 3  # each record, root and salt, the copy in the run
 
 
 def test_all_versions_are_proved_together(linked: Project, lineage: Lineage) -> None:
