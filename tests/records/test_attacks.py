@@ -1,0 +1,32 @@
+"""A thousand attacks at random: no command comforts anybody wrongly after any of them, nor ends in a traceback."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from attacks import at_random, questions, target_of
+from baked import Project
+from command import Lineage
+from consent import Cycle
+
+SEED = 20261127
+
+
+@pytest.mark.parametrize("count", [15, pytest.param(1000, marks=pytest.mark.long)])
+def test_no_attack_makes_an_answer_comfort_wrongly(
+    count: int, project: Project, cycle: Cycle, lineage: Lineage, tmp_path: Path
+) -> None:
+    target = target_of(project, cycle.moment, tmp_path / "whole")
+    chance = random.Random(SEED)
+    before = {question.arguments: lineage.run(project, *question.arguments)[0] for question in questions(target)}
+    wrong = []
+    for number, (attack, question) in enumerate(at_random(target, chance, count)):
+        status, output, errors = lineage.run(project, *question.arguments)
+        told = f"{number}: {attack.what}: lineage {' '.join(question.arguments)}: {status} (seed {SEED})"
+        if question.is_wrong(attack, status, output) or "Traceback" in output + errors:
+            wrong.append(f"{told}\n{output[-1500:]}\n{errors[-500:]}")
+    assert not wrong, f"{len(wrong)} of {count}:\n" + "\n\n".join(wrong[:20])
+    after = {question.arguments: lineage.run(project, *question.arguments)[0] for question in questions(target)}
+    assert after == before
