@@ -1,7 +1,7 @@
 """Attacks at random on a project with two models, and what no command may answer after each.
 
-What may be answered is worked out here from what lay there before the attack, with YAML, JSON and SQL alone: none of the
-code under test is asked. Version 1 holds the subject OUT, version 2 does not; OUT opted out between the two.
+What may be answered is worked out here from what lay there before the attack, with YAML, JSON and SQL alone: none of
+the code under test is asked. Version 1 holds the subject OUT, version 2 does not; OUT opted out between the two.
 """
 
 from __future__ import annotations
