@@ -26,7 +26,9 @@ WEIGHTS = "models/model.safetensors"
 SALT = 'it\'s $(touch /tmp/pwned) `id` "x" ; & | $HOME'
 SALTED = f"data.sampling.salt={json.dumps(SALT)}"
 TOKEN = "token-of-the-owner-8f3a"
-ODD_NAMES = ('it"s.txt', "back\\slash.txt", "tab\there.txt", "new\nline.txt", "line\u2028separator.txt", "ümläut.txt")
+# beside the code of a stage, which the registered model holds too; and where MLflow, which takes no such names, gets none
+ODD_NAMES = ('traceable_digits/model/it"s.txt', "traceable_digits/model/ümläut.txt")
+ODDER_NAMES = ("docs/back\\slash.txt", "docs/tab\there.txt", "docs/new\nline.txt", "docs/line\u2028separator.txt")
 UNLISTED = 23  # the number of a patient whom the consent registry does not list
 
 
@@ -41,8 +43,8 @@ def sky(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with cloud(tmp_path_factory.mktemp("sky"), installed) as running:
         project = running.project
         (project.root / ".env").write_text(f"TOKEN={TOKEN}\n")  # Git ignores it
-        for name in ODD_NAMES:
-            (project.root / "traceable_digits" / "model" / name).write_text("read by nobody, and hashed\n")
+        for name in (*ODD_NAMES, *ODDER_NAMES):
+            (project.root / name).write_text("read by nobody, and packed\n")
         (project.root / ".dvc" / "config.local").write_text(
             f"['remote \"storage\"']\n    secret_access_key = {TOKEN}\n    access_key_id = x\n"
         )

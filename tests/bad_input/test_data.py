@@ -107,7 +107,7 @@ def test_what_dvc_should_version_is_not_in_dvc(workshop: Workshop) -> None:
         (["data=image_folder", "data.source.path=x", "data.live=[]"], "live and listing belong to the source"),
         (
             ["data=image_folder", "data.source.path=x", "+data.source.labels=1"],
-            "data.source.labels is not a setting; data.source has name, path, subject, table",
+            "data.source.labels is not a setting; data.source has name, path, splits, subject, table",
         ),
         (["data=cifar10", "data.source.sha256=abc"], "data.source.sha256: "),
         (["data=cifar10", "data.source.url='https://me:secret@host/x'"], "data.source.url: must hold no user"),
@@ -181,7 +181,10 @@ def write_raw(workshop: Workshop, digits: pa.Table, changes: list[dict[str, obje
         ([{"subject_id": "a\u2028b"}], "a subject_id with a NUL, a line break"),
         ([{"subject_id": ""}], "an empty subject_id"),
         ([{"subject_id": "Zoe\u0308"}], "a subject_id that is not in Unicode's form NFC"),
-        ([{"record_id": "a\x1b[2J"}], "a record_id with U+001B, which is invisible or no character is in the raw data"),
+        (
+            [{"record_id": "a\x1b[2J"}],
+            "a record_id with U+001B, which is invisible, a blank like others, or no character is in the raw data",
+        ),
         ([{"label": " 7"}], "a label with a NUL, a line break or blanks around it"),
     ],
 )
