@@ -26,7 +26,7 @@ WEIGHTS = "models/model.safetensors"
 SALT = 'it\'s $(touch /tmp/pwned) `id` "x" ; & | $HOME'
 SALTED = f"data.sampling.salt={json.dumps(SALT)}"
 TOKEN = "token-of-the-owner-8f3a"
-# beside the code of a stage, which the registered model holds too; and where MLflow, which takes no such names, gets none
+# in the package, which the registered model holds too; and beside it the names that MLflow does not take
 ODD_NAMES = ('traceable_digits/model/it"s.txt', "traceable_digits/model/ümläut.txt")
 ODDER_NAMES = ("docs/back\\slash.txt", "docs/tab\there.txt", "docs/new\nline.txt", "docs/line\u2028separator.txt")
 UNLISTED = 23  # the number of a patient whom the consent registry does not list

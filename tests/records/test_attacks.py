@@ -14,7 +14,7 @@ from consent import Cycle
 SEED = 20261127
 
 
-@pytest.mark.parametrize("count", [15, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [10, pytest.param(1000, marks=pytest.mark.long)])
 def test_no_attack_makes_an_answer_comfort_wrongly(
     count: int, project: Project, cycle: Cycle, lineage: Lineage, tmp_path: Path
 ) -> None:
