@@ -125,7 +125,7 @@ def test_a_table_of_records(workshop: Workshop, photos: Path, name: str, pack: o
         ),
         (
             "record_id,subject_id,label,path\nA,B\u200b,C,cat/IMG 000.JPG\n".encode(),
-            "a subject_id with U+200B, which is invisible or no character in line 2",
+            "a subject_id with U+200B, which is invisible, a blank like others, or no character in line 2",
         ),
         (b"\xff\xfe", "not UTF-8"),
     ],
