@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -145,7 +146,9 @@ def check(project: Project, lineage: Lineage, name: str) -> dict[str, str]:
 
 
 def test_a_repository_of_another_user(project: Project, lineage: Lineage) -> None:
-    project.environment["GIT_TEST_ASSUME_DIFFERENT_OWNER"] = "1"  # Git's own switch for its tests of this
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files to another user")
+    os.chown(project.root / ".git", 54321, 54321)
     found = json.loads(lineage.run(project, "doctor", "--json")[1])
     (wrong,) = [item for item in found if item["state"] == "wrong"]
     assert wrong["mend"] == f"git config --global --add safe.directory {project.root}"
