@@ -294,7 +294,7 @@ def project(request: pytest.FixtureRequest, examples: dict[str, Path]) -> Path:
 
 def test_every_stage_of_the_project_runs_a_module_of_its_name(root: Path, project: Path, package: str) -> None:
     for stage in read_pipeline(project).stages.values():
-        assert shlex.split(stage.cmd) == ["python", "-m", f"{package}.stages.{stage.module}"]
+        assert shlex.split(stage.cmd) == ["python", "-I", "scripts/stage.py", f"{package}.stages.{stage.module}"]
         assert (root / package / "stages" / f"{stage.module}.py").is_file()
         assert f"{package}/stages/{stage.module}.py" in stage.deps
 

@@ -51,4 +51,5 @@ def test_what_is_none(text: str) -> None:
 @given(st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.timezones()))
 def test_what_python_writes_is_read_back(moment: datetime) -> None:
     if moment.utcoffset() in (None, timedelta()) or (moment.utcoffset() or timedelta()).microseconds == 0:
-        assert read_moment(moment.isoformat()) == moment
+        # in UTC: Python takes no hour that a zone has twice for equal to one of another zone
+        assert read_moment(moment.isoformat()).astimezone(UTC) == moment.astimezone(UTC)

@@ -91,7 +91,7 @@ def show_exclusion(answer: Exclusion, *, as_json: bool) -> None:
         console.print(f"  {_safe(reason)}")
     alike = ""
     if answer.copies and answer.verdict == "PASSED":
-        alike = f" for these ids; but {len(answer.copies)} records with the same content are in under other ids"
+        alike = f" for these ids; records with the same content that are in under other ids: {len(answer.copies)}"
     told = f"[{COLOURS[answer.verdict]}]{answer.verdict}[/]{alike}"
     console.print(f"[bold]{_safe(', '.join(answer.ids))}[/] excluded: {told}")
     return None
