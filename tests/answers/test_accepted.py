@@ -73,7 +73,8 @@ def says(root: Path, documents: dict[str, Any], given: dict[str, str]) -> None:
     assert project["description"] == given["description"]
     assert project["authors"] == [{"name": given["author"]}]
     assert project.get("license") == (None if given["license"] == "proprietary" else given["license"])
-    places = {"uri": given["mlflow_tracking_uri"]} | dict.fromkeys(("experiment", "model_name"), given["project_slug"])
+    places = {"uri": given["mlflow_tracking_uri"], "candidate_branches": None}
+    places |= dict.fromkeys(("experiment", "model_name"), given["project_slug"])
     assert documents["conf/tracking/default.yaml"] == documents["params.yaml"]["tracking"] == places
     remote = given["dvc_remote_url"]
     anchored = remote if "://" in remote else str((root / Path(remote).expanduser()).resolve())
