@@ -136,7 +136,7 @@ def test_a_cached_training_registered_in_a_new_store(
     status, output = lineage.ask(project, "verify", CANDIDATE)
     assert status == 2
     assert f"{uri} does not answer" in output
-    assert "`lineage verify lineage.json` proves" in output
+    assert "`lineage verify lineage.json` and `lineage audit ... --without-mlflow` ask Git" in output
     assert lineage.verify(project, "lineage.json").not_passed == {}
 
 

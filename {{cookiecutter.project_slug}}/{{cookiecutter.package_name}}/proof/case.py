@@ -127,16 +127,23 @@ class Case:
             raise LineageError(
                 "no commit holds this model, so there is nothing to compare with. Commit after each `dvc repro`: what "
                 "was never committed cannot be proved.",
-                remedy=GONE.format(self.title),
+                remedy=self.gone,
             )
         return self.found_commit
 
+    @property
+    def gone(self) -> str:
+        """What to do about a model whose commit is nowhere to be found."""
+        return GONE.format(self.title)
+
     def require_committed(self) -> None:
-        """Raises NotCommittedError where the model lies here, in dvc.lock, and no commit holds it yet.
+        """Raises NotCommittedError where the model lies here, in dvc.lock, and no commit has held it yet.
 
         Raises LineageError where this clone may lack the commit that does.
         """
         self.history.require_complete()
+        if self.tagged_commit or self.found_commit:
+            return
         try:
             here = read_lock(self.evidence.root)
         except ProjectError:  # a merge conflict, say: then nothing is here

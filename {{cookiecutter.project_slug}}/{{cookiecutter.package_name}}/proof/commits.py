@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from ..errors import LineageError
 from ..lineage.chain import model_identity
 from ..lineage.facts import DATASET, join_versions, made_dataset
 from ..pipeline.dvcfile import PARAMS_FILE, Lock, locked_hash
@@ -81,7 +82,10 @@ def completed(history: History, commit: str) -> str:
 @cache
 def proves(history: History, commit: str) -> bool:
     """Whether the code and the parameters of the commit are those that its dvc.lock records."""
-    return not recompute_code(history, commit).faults and not recompute_params(history, commit).faults
+    try:
+        return not recompute_code(history, commit).faults and not recompute_params(history, commit).faults
+    except LineageError:  # a submodule, or objects that are not here: then this commit proves nothing
+        return False
 
 
 def data_version(history: History, md5: str) -> str | None:

@@ -12,7 +12,7 @@ from ...lineage.hashes import hash_bytes, hash_path
 from ...lineage.packages import LOCK, pins
 from ...pipeline.dvcfile import locked_hash, read_lock
 from ...settings.model import PRETRAINED
-from ..case import GONE, Case
+from ..case import Case
 from ..commits import holds_dataset, holds_model
 from ..history import LINEAGE
 from ..recompute import Tally, recompute_code, recompute_params
@@ -31,10 +31,9 @@ def result_commit(case: Case) -> Tally:
         case.require_committed()
         if commit:
             tally.equal(f"commit {commit[:12]}", None, "there", "the version")
-            tally.remedy = GONE.format(case.title)
         else:
             tally.fault("no commit holds this model. Commit after each `dvc repro`: what never was cannot be proved")
-            tally.remedy = GONE.format(case.title)
+        tally.remedy = "`lineage link` writes down the commit that holds it now" if case.found_commit else case.gone
         return tally
     tally.equal(f"commit {commit[:12]}", "there", "there")
     reachable = history.is_reachable(commit)
