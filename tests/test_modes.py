@@ -161,6 +161,8 @@ def test_a_project_in_a_subdirectory_of_a_larger_repository(baseline: Project, t
     project = Project(root, baseline.venv, baseline.environment)
     subprocess.run(["git", "init", "--quiet", str(outer)], check=True)
     subprocess.run(["git", "-C", str(outer), "symbolic-ref", "HEAD", "refs/heads/main"], check=True)
+    # the bake has seen no repository around it, so the remote has no ignore file of its own
+    (outer / ".gitignore").write_text("/teams/traceable-digits-dvc-remote\n")
     project.commit("Begin")
     project.compose("train=debug")
     project.dvc("repro")

@@ -90,7 +90,7 @@ def test_a_folder_that_is_read_only(workshop: Workshop) -> None:
 def tracked(baseline: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A clone of the baseline whose model is registered in a store of its own."""
     project = baseline.clone(tmp_path_factory.mktemp("tracked") / baseline.root.name)
-    project.compose("tracking.uri=sqlite:///own.db")
+    project.compose("tracking.uri=sqlite:///mlflow-own.db")
     project.dvc("repro")
     return project
 
@@ -100,12 +100,12 @@ def tracked(baseline: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
     ("mount", "sentence"),
     [
         (
-            read_only("own.db"),
-            "register: could not open a run at sqlite:///own.db: attempt to write a readonly database",
+            read_only("mlflow-own.db"),
+            "register: could not open a run at sqlite:///mlflow-own.db: attempt to write a readonly database",
         ),
         (
             read_only("mlartifacts"),
-            "register: could not store manifest.parquet at sqlite:///own.db: [Errno 30] Read-only",
+            "register: could not store manifest.parquet at sqlite:///mlflow-own.db: [Errno 30] Read-only",
         ),
         ("mount -t tmpfs -o size=1k tmpfs mlartifacts", "[Errno 28] No space left on device"),
     ],
@@ -120,7 +120,7 @@ def test_a_store_that_takes_nothing(tracked: Project, mount: str, sentence: str)
     assert not (tracked.root / "lineage.json").exists()
     tracked.dvc("repro")
     assert (tracked.lineage, tracked.lock) == before
-    assert len(tracked.store(f"sqlite:///{tracked.root}/own.db").versions()) == 1
+    assert len(tracked.store(f"sqlite:///{tracked.root}/mlflow-own.db").versions()) == 1
 
 
 @pytest.mark.usefixtures("photos")
