@@ -53,7 +53,9 @@ def _on_other_data(project: Project, document: dict[str, Any], split: str) -> No
     data = put(project, json.dumps(listing, sort_keys=True).encode(), ".dir")
     document["dataset"]["md5"] = data
     record = json.loads(project.object(document["training_run"]["md5"]).read_text())
-    record |= {"model_sha256": document["model"]["sha256"], "inputs": {**record["inputs"], DATASET: data}}
+    given = record["worked_with"]
+    record["worked_with"] = {**given, "deps": {**given["deps"], DATASET: data}}
+    record["model_sha256"] = document["model"]["sha256"]
     document["training_run"] = {**record, "md5": put(project, json.dumps(record).encode())}
     lock_edit(project, "train", DATASET, data.removesuffix(".dir"))
     lock_edit(project, "train", RECORD, document["training_run"]["md5"])
