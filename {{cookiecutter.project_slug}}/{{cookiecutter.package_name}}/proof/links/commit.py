@@ -191,9 +191,10 @@ def data_commit(case: Case) -> Tally:
     tally = Tally()
     tags = case.version.tags if case.version else {}
     commit = tags.get("data_git_commit_id") or case.commit
-    if case.history.resolve(commit) is None:
+    if not case.history.is_reachable(commit):
         case.history.require_complete()
-        tally.equal(f"commit {commit[:12]}", None, "there", "the version")
+        found = "in no ref" if case.history.resolve(commit) else None
+        tally.equal(f"commit {commit[:12]}", found, "there", "the version")
     compare_data_names(case, tally, {**tags, "data_git_commit_id": commit}, "the version")
     return tally
 
@@ -201,11 +202,11 @@ def data_commit(case: Case) -> Tally:
 def compare_data_names(case: Case, tally: Tally, tags: dict[str, str], where: str) -> None:
     """The data commit and the Git tags of the data that `tags` name must record this model's dataset version.
 
-    A commit that is gone is left out: it may have been amended, and not every run can be told.
+    A commit that no ref leads to is left out: it may have been amended or moved, and a run's parameter stays as it is.
     """
     md5 = locked_hash(case.lock["train"], "deps", DATASET) or ""
     commit = tags.get("data_git_commit_id")
-    if commit and case.history.resolve(commit) is not None:
+    if commit and case.history.is_reachable(commit):
         recorded = f"recorded at {commit[:12]}"
         there = recorded if holds_dataset(case.history, commit, md5) else "not there"
         tally.equal(f"dataset {md5}", there, recorded, where)
