@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from baked import Project
 from stages import PACKAGE, Workshop, workshop
 
 __all__ = ["workshop"]
@@ -44,6 +45,13 @@ def test_a_stage_believes_no_compiled_file(prepared: Workshop) -> None:
         assert "FORGED" not in prepared.run(stage)
     for folder in [*(prepared.root / PACKAGE).rglob("__pycache__"), prepared.root / "hydra_plugins" / "__pycache__"]:
         prepared.project.run("rm", "-r", str(folder))
+
+
+def test_what_is_installed_in_the_project_is_not_the_projects(installed: Project) -> None:
+    """`make setup` makes .venv in the project: its libraries, which have no source, are to be found."""
+    assert (installed.root / ".venv").is_dir()
+    find = "import sys; sys.path.insert(0, 'scripts'); import stage, pydantic, pyarrow; print(pydantic.__file__)"
+    assert str(installed.root / ".venv") in installed.run("python", "-I", "-c", find)
 
 
 def test_a_module_without_a_source_is_not_there(prepared: Workshop) -> None:

@@ -15,6 +15,8 @@ from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, PathFin
 from pathlib import Path
 
 ROOT = str(Path(__file__).resolve().parents[1])
+# the environment mostly lies in the project, as .venv: what is installed there is not the project's
+ENVIRONMENTS = [place for place in {sys.prefix, str(Path(sys.prefix).resolve())} if Path(place).is_relative_to(ROOT)]
 
 
 class FromSource(SourceFileLoader):
@@ -44,7 +46,9 @@ class Sources(MetaPathFinder):
 
 
 def _is_inside(folder):
-    return folder == ROOT or Path(folder).is_relative_to(ROOT)
+    """Whether a folder is the project's own."""
+    path = Path(folder)
+    return path.is_relative_to(ROOT) and not any(path.is_relative_to(place) for place in ENVIRONMENTS)
 
 
 def _is_installed(name):
