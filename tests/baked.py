@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +51,22 @@ class Project:
 
     def dvc(self, *arguments: str, code: int | None = 0) -> str:
         return self.run("dvc", *arguments, code=code)
+
+    @contextlib.contextmanager
+    def queue_workers(self, count: int) -> Iterator[None]:
+        """Workers of DVC's queue. They are ended with the block: one that misses DVC's own sign to stop waits for ever.
+
+        They inherit the output of `dvc queue start`, so nobody may wait for the end of that.
+        """
+        self.run("dvc", "queue", "start", "--jobs", str(count), stdout=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            for file in (self.root / ".dvc" / "tmp" / "exps" / "celery").glob("*.json"):
+                worker = json.loads(file.read_text())
+                if worker.get("returncode") is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(worker["pid"], signal.SIGKILL)
 
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments).strip()

@@ -341,8 +341,8 @@ def test_a_temporary_experiment_and_two_at_once(sky: Cloud, tmp_path: Path) -> N
     known = len(sky.jobs())
     overrides = [item for setting in quick(sky.tracking, "train.seed=choice(21,22)") for item in ("-S", setting)]
     project.dvc("exp", "run", "--queue", *overrides)
-    project.dvc("queue", "start", "--jobs", "2")
-    wait_for_queue(project)
+    with project.queue_workers(2):
+        wait_for_queue(project)
     jobs = [job for job in sky.jobs()[known:] if "TrainingJobName" in job]
     assert [job["TrainingJobStatus"] for job in jobs] == ["Completed", "Completed"]
     first, second = jobs

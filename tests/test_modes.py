@@ -118,11 +118,11 @@ def test_apply_and_branch_bring_the_experiment_and_nothing_reruns(temporary: Pro
 def test_two_queue_workers_make_two_runs_and_two_versions(temporary: Project) -> None:
     before = {run.info.run_id for run in temporary.store().runs("train")}
     temporary.dvc("exp", "run", "--queue", "-S", "train=debug", "-S", "train.lr=choice(0.03,0.001)")
-    temporary.dvc("queue", "start", "--jobs", "2")
-    tasks = [line.split()[0] for line in temporary.dvc("queue", "status").splitlines()[1:3]]
-    for task in tasks:
-        temporary.dvc("queue", "logs", "--follow", task, code=None)  # returns when the task has ended
-    wait_until(lambda: temporary.dvc("queue", "status").count("Success") == 2, temporary)
+    with temporary.queue_workers(2):
+        tasks = [line.split()[0] for line in temporary.dvc("queue", "status").splitlines()[1:3]]
+        for task in tasks:
+            temporary.dvc("queue", "logs", "--follow", task, code=None)  # returns when the task has ended
+        wait_until(lambda: temporary.dvc("queue", "status").count("Success") == 2, temporary)
     made = [run for run in temporary.store().runs("train") if run.info.run_id not in before]
     assert {run.data.params["train.lr"] for run in made} == {"0.03", "0.001"}
     assert_all_in_own_store(temporary, made)
