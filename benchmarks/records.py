@@ -127,7 +127,16 @@ class Dataset:
             for name in [subject(record % SUBJECTS)]
         ]
         folder = copy.root.parent / f"dataset-{number}"
-        description = dataset.Description([str(label) for label in range(10)], 8, 1, {}, {})
+        description = dataset.Description(
+            [str(label) for label in range(10)],
+            8,
+            1,
+            background="#000000",
+            further_pages="refuse",
+            split_by="hash",
+            records={},
+            subjects={},
+        )
         cache = copy.module("data.shard_cache").ShardCache(copy.root.parent / "shards")
         images = Images(copy.module("data.images"))
         sharding.write_dataset(

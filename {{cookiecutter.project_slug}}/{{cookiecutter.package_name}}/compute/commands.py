@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from ..errors import ProjectError
-from ..lineage.anchor import main_root
 from ..printable import printable
 from ..project import project_root
 
@@ -31,6 +30,7 @@ def jobs(
     if dry_run:
         _show_files(as_json=as_json)
         return
+    from ..lineage.anchor import main_root
     from . import aftercare
 
     main = main_root(project_root())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.parser import HeaderParser
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -17,8 +18,11 @@ def installed() -> dict[str, str]:
     """Version by package name of everything this Python can import, sorted by name."""
     found: dict[str, str] = {}
     for dist in distributions():
-        if dist.metadata["Name"]:
-            found.setdefault(canonicalize_name(dist.metadata["Name"]), dist.version)  # the first is the one imported
+        # `dist.metadata` parses the long descriptions too: 0.15 s for 250 packages, against 0.02 s
+        text = dist.read_text("METADATA") or dist.read_text("PKG-INFO") or ""
+        head = HeaderParser().parsestr(text.partition("\n\n")[0])
+        if head["Name"]:
+            found.setdefault(canonicalize_name(head["Name"]), head["Version"])  # the first is the one imported
     return dict(sorted(found.items()))
 
 
