@@ -37,7 +37,7 @@ IMAGES, IMAGE_SIZE, SHARD_SUBJECTS = 50_000, 32, 200  # of 10,000 subjects: abou
 REPEATS = 9
 SAMPLE = 50  # runs of which the usual way is measured
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
-STEP = timedelta(minutes=30)  # from one run to the next
+EACH = timedelta(days=10)  # from one dataset version to the next; its runs are spread over it
 PARAMS = {f"model.setting_{number:02}": f"value {number}" for number in range(25)}
 METRICS = {f"epoch_metric_{number:02}": float(number) for number in range(30)}
 
@@ -73,9 +73,10 @@ class Copy:
     def module(self, name):
         return importlib.import_module(f"{self.package}.{name}")
 
-    def git(self, *arguments):
+    def git(self, *arguments, **variables):
         command = ["git", "-c", "user.name=B", "-c", "user.email=b@example.org", *arguments]
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        env = {**os.environ, **variables}
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env).stdout.strip()
 
 
 # --- who is in which model -------------------------------------------------------------------------------------------
@@ -160,7 +161,8 @@ def commit_lock(copy, dataset, number):
     }
     Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": dataset.lock}))
     copy.git("add", "dvc.lock")
-    copy.git("commit", "--quiet", "--message", f"Model {number}")
+    made = (BEGIN + EACH * number).isoformat()  # audits hold the times of MLflow against those of commits
+    copy.git("commit", "--quiet", "--message", f"Model {number}", GIT_AUTHOR_DATE=made, GIT_COMMITTER_DATE=made)
     dataset.commit = copy.git("rev-parse", "HEAD")
 
 
@@ -230,19 +232,19 @@ class Filled:
             client.create_model_version(name, f"{client.get_run(run).info.artifact_uri}/model", run, tags=tags)
 
     def grow(self, runs):
-        """Copies runs until there are `runs`, spread over the dataset versions in their order, one every half hour."""
+        """Copies runs until there are `runs`, spread evenly over the dataset versions in their order."""
         artifacts = self.copy.root / "mlartifacts"
         each = runs // len(self.datasets)
         with sqlite3.connect("mlflow.db") as store:
             tables = {table: columns(store, table) for table in ("tags", "params", "metrics", "latest_metrics")}
             for number, first in enumerate(self.models):
                 for place in range(each):
-                    began = BEGIN + STEP * (number * each + place)
+                    began = BEGIN + EACH * number + EACH / each * place
                     run = first if place == 0 else hashlib.md5(f"{number} {place}".encode()).hexdigest()
                     if place >= max(1, self.runs // len(self.datasets)):
                         copy_run(store, tables, first, run)
                         shutil.copytree(artifacts / first, artifacts / run, copy_function=os.link)
-                    moments = (milliseconds(began), milliseconds(began + STEP / 2))
+                    moments = (milliseconds(began), milliseconds(began + EACH / each / 2))
                     store.execute("UPDATE runs SET start_time = ?, end_time = ? WHERE run_uuid = ?", (*moments, run))
                     store.execute("UPDATE model_versions SET creation_time = ? WHERE run_id = ?", (moments[1], run))
         store.close()
@@ -335,7 +337,7 @@ def ours(copy, stores, datasets):
 
 def excluded(copy, evidence, runs, uses):
     """Whether a subject is in nothing made since the moment from which on versions lack it."""
-    answer = copy.module("audit.exclusion").excluded(evidence, [WANTED], BEGIN + STEP * (runs // 2))
+    answer = copy.module("audit.exclusion").excluded(evidence, [WANTED], BEGIN + EACH * (DATASETS // 2))
     assert answer.verdict == "PASSED", answer.reasons[:3]
     assert answer.looked_at["made since"] == uses, answer.looked_at
 

@@ -32,7 +32,7 @@ def main():
     fill_conf_digest()
     remote = anchor_local_remote()
     make_repository()
-    notes = [keep_out_of_other_repositories(remote), look_around_the_store(), install_hook(), warn_of_letters()]
+    notes = [keep_out_of_other_repositories(remote), look_around_the_store(), *install_hooks(), warn_of_letters()]
     say_next_steps([note for note in notes if note])
 
 
@@ -158,14 +158,18 @@ def make_repository():
     )
 
 
-def install_hook():
-    """Copies scripts/post-commit to where Git looks for it, if nothing is there. Returns what to say if it is not done.
+def install_hooks():
+    """Copies scripts/post-commit to where Git looks for hooks, if nothing is there. Returns what to say if one is.
 
     Somebody's Git template may have put a hook or a folder of hooks there, or a link to a file of their own.
     """
+    said = dict.fromkeys(install_hook(name) for name in ("post-commit", "post-merge"))
+    return [text for text in said if text]
+
+
+def install_hook(name):
     by_hand = "Call scripts/post-commit from it, or run `lineage link` after each commit of dvc.lock."
-    found = git_says("rev-parse", "--git-path", "hooks/post-commit")
-    hook = Path(os.path.normpath(PROJECT / found))
+    hook = Path(os.path.normpath(PROJECT / git_says("rev-parse", "--git-path", f"hooks/{name}")))
     if not hook.parent.resolve().is_relative_to((PROJECT / ".git").resolve()):
         return f"Git looks for hooks in {hook.parent}, outside of this repository: none was installed. {by_hand}"
     if os.path.lexists(hook):

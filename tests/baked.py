@@ -202,3 +202,9 @@ class Store:
 def bake(folder: Path, **answers: str) -> Path:
     """Bakes the template into `folder` and returns the project's root."""
     return Path(cookiecutter(str(TEMPLATE), no_input=True, output_dir=str(folder), extra_context=answers))
+
+
+def remove_hooks(root: Path) -> None:
+    """Git's hooks taken out of a project: their work in the background would race with the tests."""
+    for name in ("post-commit", "post-merge"):
+        (root / ".git" / "hooks" / name).unlink()

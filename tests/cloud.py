@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 from aws_standin import faults
-from baked import Project, bake
+from baked import Project, bake, remove_hooks
 from servers import aws_standin, mlflow_server
 
 REGION = "eu-central-1"
@@ -103,7 +103,7 @@ def cloud(folder: Path, installed: Project) -> Iterator[Cloud]:
         for bucket in BUCKETS:
             client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         root = bake(folder, dvc_remote_url="s3://the-data/dvc")
-        (root / ".git" / "hooks" / "post-commit").unlink()  # its work in the background would race with the tests
+        remove_hooks(root)
         project = Project(root, installed.venv, environment)
         _watch_stages(project)
         with mlflow_server(project, folder / "mlflow.db", "s3://the-artifacts/mlflow") as uri:

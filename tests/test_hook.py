@@ -19,11 +19,14 @@ def fresh(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
 
 @pytest.fixture
 def hook(fresh: Project) -> Iterator[Path]:
-    """Where Git looks for it; empty."""
+    """Where Git looks for it; empty, as is the other one."""
     path = fresh.root / ".git" / "hooks" / "post-commit"
-    path.unlink(missing_ok=True)
+    both = (path, path.with_name("post-merge"))
+    for place in both:
+        place.unlink(missing_ok=True)
     yield path
-    path.unlink(missing_ok=True)
+    for place in both:
+        place.unlink(missing_ok=True)
 
 
 def script(project: Project) -> bytes:
@@ -32,7 +35,7 @@ def script(project: Project) -> bytes:
 
 def test_it_is_installed_once_and_brought_up_to_date(fresh: Project, hook: Path, lineage: Lineage) -> None:
     assert lineage(fresh, "link", "--install-hook") == ""
-    assert hook.read_bytes() == script(fresh)
+    assert hook.read_bytes() == hook.with_name("post-merge").read_bytes() == script(fresh)
     earlier = script(fresh)
     with (fresh.root / "scripts" / "post-commit").open("a") as file:
         file.write("# newer\n")

@@ -132,6 +132,35 @@ def test_a_merge_of_two_models_as_docs_merging_ends_it(project: Project, lineage
     assert (proof.status, proof.not_passed) == (0, {})
 
 
+def test_a_merge_without_conflict_is_looked_at_when_git_commits_it(project: Project, lineage: Lineage) -> None:
+    project.git("checkout", "--quiet", "-b", "feature", project.commit_of("First model"))
+    project.compose("data.fraction=0.5")
+    project.commit("Settings for later")
+    lineage(project, "link", "--install-hook")
+    said = project.run("git", "merge", "--no-edit", "main")  # the model of main, with settings that nothing ran with
+    assert "do not belong together" in said
+    assert "data.fraction" in said
+    found = result(project, lineage)
+    assert (found["state"], found["mend"].partition(" ")[0]) == ("wrong", "dvc")
+    assert (project.root / ".dvc" / "tmp" / "link.log").exists()
+
+
+def test_a_result_carried_elsewhere_by_cherry_pick_or_rebase_is_looked_at(project: Project, lineage: Lineage) -> None:
+    second = project.commit_of("Second model")
+    project.git("checkout", "--quiet", "-b", "feature", project.commit_of("First model"))
+    code = project.root / "traceable_digits" / "model" / "training.py"
+    code.write_text(code.read_text() + "\n# on this branch alone\n")
+    other = project.commit("Other code")
+    lineage(project, "link", "--install-hook")
+    assert "do not belong together" in project.run("git", "cherry-pick", second)
+    assert result(project, lineage)["state"] == "wrong"
+    project.git("checkout", "--quiet", "-B", "main", second)
+    assert "do not belong together" in project.run("git", "rebase", other)
+    assert result(project, lineage)["state"] == "wrong"
+    proof = lineage.verify(project, SECOND)  # the commit that it was made in was pushed, and is still whole
+    assert (proof.state, proof.not_passed) == ("PASS", {})
+
+
 def test_marks_of_a_conflict_are_called_so(project: Project, lineage: Lineage) -> None:
     lock = project.root / "dvc.lock"
     lock.write_text(f"<<<<<<< HEAD\n{lock.read_text()}=======\n>>>>>>> main\n")

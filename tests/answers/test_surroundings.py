@@ -128,9 +128,10 @@ def test_the_hooks_of_a_git_template_are_left_alone(bake: Run, run: Run, home: P
 def test_without_any_the_hook_is_ours(bake: Run, tmp_path: Path) -> None:
     assert "Note:" not in bake()
     root = tmp_path / "work" / SLUG
-    hook = root / ".git" / "hooks" / "post-commit"
-    assert hook.read_bytes() == (root / "scripts" / "post-commit").read_bytes()
-    assert hook.stat().st_mode & stat.S_IXUSR
+    for name in ("post-commit", "post-merge"):
+        hook = root / ".git" / "hooks" / name
+        assert hook.read_bytes() == (root / "scripts" / "post-commit").read_bytes()
+        assert hook.stat().st_mode & stat.S_IXUSR
 
 
 @pytest.mark.parametrize("kept_out", ["by nobody", "by the outer repository"])

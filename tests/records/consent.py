@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from baked import Project, bake
+from baked import Project, bake, remove_hooks
 from command import Lineage
 from damage import edit
 from filelock import FileLock
@@ -93,7 +93,7 @@ def run_cycle(shared: Path, installed: Project, lineage: Lineage) -> Cycle:
 
 def _run(project: Project, lineage: Lineage) -> dict[str, Any]:
     bake(project.root.parent)
-    (project.root / ".git" / "hooks" / "post-commit").unlink()  # its work in the background would race with the tests
+    remove_hooks(project.root)
     _make_source_odd(project)
     write_registry(project, everybody())
     # The salt is the project's id otherwise, and puts OUT first or last in one project of 160: with one neighbour.

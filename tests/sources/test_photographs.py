@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from baked import Project, bake
+from baked import Project, bake, remove_hooks
 from command import Lineage
 from photographs import photographs, put
 
@@ -20,7 +20,7 @@ def project(installed: Project, lineage: Lineage, tmp_path_factory: pytest.TempP
     folder = tmp_path_factory.mktemp("stranger")
     photos = put(folder / "photos", {**photographs(), "README.txt": b"no image"})
     project = Project(bake(folder), installed.venv, installed.environment)
-    (project.root / ".git" / "hooks" / "post-commit").unlink()  # its work in the background would race with the tests
+    remove_hooks(project.root)
     project.dvc("import-url", "--quiet", str(photos), "data/source")
     lineage(project, "compose", "data=dvc_folder", "train=debug")
     project.dvc("repro")

@@ -1,30 +1,34 @@
-"""Whether Git calls `lineage link` after commits, whoever else keeps hooks in this repository."""
+"""Whether Git calls `lineage link` after commits and merges, whoever else keeps hooks in this repository."""
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 
 from ..lineage.git import Repository
-from ..lineage.hook import SCRIPT, is_installed
+from ..lineage.hook import HOOKS, SCRIPT, is_installed
 from .finding import Finding
 
-NAME = "post-commit"
 PRE_COMMIT = "pre-commit.com"  # in every hook that pre-commit writes
 
 
 def check_hook(root: Path) -> Finding:
-    """Whether the hook is there and of this version, by itself or called from another one."""
+    """Whether the hooks are there and of this version, by themselves or called from others."""
     git = Repository(root)
-    found = git.run("rev-parse", "--git-path", f"hooks/{NAME}")
-    if found is None:
-        return Finding("hook", "unknown", "this is no Git repository, so nothing is called after commits.")
-    hook = (root / found).resolve()
-    if (is_installed(root) and os.access(hook, os.X_OK)) or _calls_ours(root, hook):
+    missing: list[Path] = []
+    for name in HOOKS:
+        found = git.run("rev-parse", "--git-path", f"hooks/{name}")
+        if found is None:
+            return Finding("hook", "unknown", "this is no Git repository, so nothing is called after commits.")
+        hook = (root / found).resolve()
+        if not is_installed(root, name) and not _calls_ours(root, hook):
+            missing.append(hook)
+    if not missing:
         return Finding("hook", "right", "commits that touch dvc.lock or lineage.json are linked in the background")
-    text = "Git does not call `lineage link` after commits, or calls an older one: results are linked when you call it."
-    return Finding("hook", "unknown", text, _mend(root, git, hook))
+    names = " and ".join(hook.name for hook in missing)
+    text = f"Git's hook {names} does not call `lineage link`, or an older one: results are linked when you call it."
+    mends = dict.fromkeys(_mend(root, git, hook) for hook in missing)
+    return Finding("hook", "unknown", text, " && ".join(mends))
 
 
 def _calls_ours(root: Path, hook: Path) -> bool:
@@ -35,7 +39,7 @@ def _calls_ours(root: Path, hook: Path) -> bool:
 
 def _behind(hook: Path) -> list[Path]:
     """The files that a hook of husky or of pre-commit runs."""
-    return [hook.parent.parent / NAME] if hook.parent.name == "_" else [hook.with_name(f"{NAME}.legacy")]
+    return [hook.parent.parent / hook.name] if hook.parent.name == "_" else [hook.with_name(f"{hook.name}.legacy")]
 
 
 def _mend(root: Path, git: Repository, hook: Path) -> str:
@@ -47,10 +51,11 @@ def _mend(root: Path, git: Repository, hook: Path) -> str:
         return "lineage link --install-hook"
     prefix = git.run("rev-parse", "--show-prefix") or ""  # hooks run at the top of the repository
     if PRE_COMMIT in text:  # it ends in `exec`, and runs a hook that was there before it
-        legacy = shlex.quote(str(hook.with_name(f"{NAME}.legacy")))
+        legacy = shlex.quote(str(hook.with_name(f"{hook.name}.legacy")))
         return f"cp {shlex.quote(str(root / SCRIPT))} {legacy} && chmod +x {legacy}"
     place = _behind(hook)[0] if hook.parent.name == "_" else hook
     called = shlex.quote(prefix + SCRIPT)
     line = f"[ ! -f {called} ] || sh {called}"  # the folder may serve other repositories as well
     quoted = shlex.quote(str(place))
-    return f"echo {shlex.quote(line)} >> {quoted} && chmod +x {quoted}"
+    begun = "" if place.exists() else f"echo '#!/bin/sh' > {quoted} && "
+    return f"{begun}echo {shlex.quote(line)} >> {quoted} && chmod +x {quoted}"

@@ -1,4 +1,4 @@
-"""Git's post-commit hook: the script scripts/post-commit, copied to where Git looks for it."""
+"""Git's hooks after a commit and after a merge: the script scripts/post-commit, copied to where Git looks for them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,24 @@ from pathlib import Path
 from .git import Repository
 
 SCRIPT = "scripts/post-commit"
+HOOKS = ("post-commit", "post-merge")  # Git calls the first for a commit, the second for a merge that it commits itself
 
 
 def install(root: Path) -> str:
-    """Makes Git link new results after commits that touch dvc.lock. Returns what a person should know, if anything.
+    """Makes Git link new results after commits and merges of dvc.lock. Returns what a person should know, if anything.
 
     Nothing that somebody else put there is replaced: neither a file, nor a link, nor a folder that other repositories
     share. Only an earlier version of the script is, as some commit has it.
     """
-    if is_installed(root):
+    said = dict.fromkeys(_install(root, name) for name in HOOKS)
+    return "\n".join(text for text in said if text)
+
+
+def _install(root: Path, name: str) -> str:
+    if is_installed(root, name):
         return ""
-    hook, by_hand = hook_path(root), f"Call {SCRIPT} from it, or run `lineage link` after each commit of dvc.lock."
+    by_hand = f"Call {SCRIPT} from it, or run `lineage link` after each commit of dvc.lock."
+    hook = hook_path(root, name)
     if hook is None:
         return "This is no Git repository, so there is no hook to install."
     if not _is_inside(hook.parent, root):
@@ -37,9 +44,9 @@ def install(root: Path) -> str:
     return ""
 
 
-def is_installed(root: Path) -> bool:
-    """Whether Git runs the script of this version of the project after commits."""
-    hook = hook_path(root)
+def is_installed(root: Path, name: str) -> bool:
+    """Whether the hook `name` is the script of this version of the project."""
+    hook = hook_path(root, name)
     return (
         hook is not None
         and hook.is_file()
@@ -48,9 +55,9 @@ def is_installed(root: Path) -> bool:
     )
 
 
-def hook_path(root: Path) -> Path | None:
-    """Where Git looks for the hook; None if there is no repository. Links are not followed."""
-    found = Repository(root).run("rev-parse", "--git-path", "hooks/post-commit")
+def hook_path(root: Path, name: str) -> Path | None:
+    """Where Git looks for the hook `name`; None if there is no repository. Links are not followed."""
+    found = Repository(root).run("rev-parse", "--git-path", f"hooks/{name}")
     return None if found is None else Path(os.path.normpath(root / found))
 
 
