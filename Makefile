@@ -30,7 +30,7 @@ lint: .venv-test ## Check style. The baked project's own checks are among the te
 	$(RUFF) check --config pyproject.toml $(SOURCES)
 	$(RUFF) format --check --config pyproject.toml $(SOURCES)
 
-lock: ## Write requirements.lock anew from requirements.in (needs uv).
+lock: ## Write requirements.lock from requirements.in (needs uv).
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header requirements.in -o requirements.lock
 
 .PHONY: .venv-test

@@ -1,6 +1,6 @@
 """Bakes a project with the default answers into demo/, runs its pipeline, commits, and prints what came out.
 
-Running it again goes on with the project that is there: nothing that is up to date runs anew.
+Running it again goes on with the project that is there: nothing that is up to date runs again.
 """
 
 from __future__ import annotations

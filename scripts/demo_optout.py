@@ -1,6 +1,6 @@
 """Somebody opts out: bakes a project into demo-optout/, trains with everybody, takes one patient out, and proves it.
 
-Running it again starts anew; only the environment is kept.
+Running it again starts over; only the environment is kept.
 """
 
 from __future__ import annotations

@@ -60,6 +60,37 @@ def answers(url: str) -> bool:
         return False
 
 
+class Quiet(BaseHTTPRequestHandler):
+    """A handler that prints nothing and gives every request to `answer`."""
+
+    def answer(self) -> None:
+        raise NotImplementedError
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815  likewise
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def forward(self, url: str, body: bytes) -> None:
+        """Sends the request on to `url`, and what that answers back."""
+        headers = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
+        try:
+            with urlopen(Request(url, body or None, headers, method=self.command)) as response:
+                status, data = response.status, response.read()
+        except HTTPError as error:
+            status, data = error.code, error.read()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
 @dataclass
 class Refusing:
     """A server that hands everything on to another one, but answers some requests with an error."""
@@ -90,30 +121,16 @@ def refusing(target: str) -> Iterator[Refusing]:
     """A running server in front of `target` that refuses what is ordered."""
     running = Refusing("")
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self.body()
             if running.is_gone:
                 self.close_connection = True
                 return
             if running.refuses(self.path, body):
                 self.send_error(running.status, "not now")
                 return
-            headers = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
-            try:
-                with urlopen(Request(target + self.path, body or None, headers, method=self.command)) as response:
-                    status, data = response.status, response.read()
-            except HTTPError as error:
-                status, data = error.code, error.read()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = answer  # noqa: N815  names that http.server looks for
-
-        def log_message(self, *_: object) -> None:
-            pass
+            self.forward(target + self.path, body)
 
     with served(Handler) as running.address:
         yield running
@@ -129,29 +146,14 @@ def fronting(
     get the status 404 or 401.
     """
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self.body()
             path = self.path.removeprefix(f"http://{NOWHERE}")  # a proxy is asked for whole addresses
             if not path.startswith(f"{prefix}/") or self.headers.get("Authorization", "") != authorization:
                 self.send_error(401 if path.startswith(f"{prefix}/") else 404)
                 return
-            headers = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
-            wanted = Request(target + path.removeprefix(prefix), body or None, headers, method=self.command)
-            try:
-                with urlopen(wanted) as response:
-                    status, data = response.status, response.read()
-            except HTTPError as error:
-                status, data = error.code, error.read()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = answer  # noqa: N815  names that http.server looks for
-
-        def log_message(self, *_: object) -> None:
-            pass
+            self.forward(target + path.removeprefix(prefix), body)
 
     context = None
     if certificates is not None:
@@ -209,9 +211,9 @@ def git_server(folder: Path, user: str, password: str) -> Iterator[str]:
     """The address of a Git host that serves the repositories in `folder` to one user."""
     wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self.body()
             if self.headers.get("Authorization") != wanted:
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Basic realm="git"')
@@ -241,11 +243,6 @@ def git_server(folder: Path, user: str, password: str) -> Iterator[str]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
-
-        do_GET = do_POST = answer  # noqa: N815  names that http.server looks for
-
-        def log_message(self, *_: object) -> None:
-            pass
 
     with served(Handler) as address:
         yield address

@@ -159,7 +159,7 @@ def test_who_revokes_is_in_no_job(sky: Cloud, tmp_path: Path) -> None:
 
 
 def run_stage(project: Project, stage: str, code: int | None = 0) -> str:
-    """Runs one stage anew, as DVC does."""
+    """Runs one stage again, as DVC does."""
     return project.dvc("repro", "--force", "--single-item", "--no-run-cache", stage, code=code)
 
 

@@ -70,7 +70,7 @@ def test_the_next_repro_is_as_if_nothing_had_happened(
 
     shutil.rmtree(
         sandbox.root / ".dvc" / "cache" / "runs", ignore_errors=True
-    )  # what the other victims' turns left: train runs anew
+    )  # what the other victims' turns left: train runs again
     sandbox.compose("train=debug", "train.seed=5")
     sandbox.dvc("repro")
     assert {

@@ -47,7 +47,7 @@ def test_what_is_not_committed_stays_pending(project: Project, lineage: Lineage)
     proof = lineage.verify(project, "models:/traceable-digits/2")
     assert proof.state == "INCONCLUSIVE"
     assert "not committed yet" in proof.not_passed["result commit"]
-    commit = project.commit("Second model, committed anew")
+    commit = project.commit("Second model, committed again")
     lineage(project, "link")
     tags = project.version_tags("2")
     assert (tags["lineage_status"], tags["result_git_commit_id"]) == ("linked", commit)

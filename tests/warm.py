@@ -1,4 +1,4 @@
-"""Runs `lineage` commands without importing everything anew: a fork of a process that has imported it already.
+"""Runs `lineage` commands without importing everything again: a fork of a process that has imported it already.
 
 Started with the project's Python. Each line of standard input is a JSON object with `cwd`, `arguments` and
 `environment`; each line of standard output the exit code, the output and the error output of that command.

@@ -60,6 +60,12 @@ def test_a_server_that_fails_for_good(request_: str, shop: Project, front: Refus
     assert not (shop.root / "lineage.json").exists()
 
 
+def findings(project: Project, lineage: Lineage) -> dict[str, tuple[str, str]]:
+    """What doctor says of the registry."""
+    found = json.loads(lineage.run(project, "doctor", "--json")[1])
+    return {item["check"]: (item["state"], item["text"]) for item in found if item["check"] in ("candidate", "models")}
+
+
 def test_it_goes_on_where_the_server_failed(shop: Project, front: Refusing, lineage: Lineage) -> None:
     """The version has its chain from the start; the alias of a registry that others use comes after the commit."""
     front.order("/model-versions/", times=2, status=503)
@@ -75,6 +81,10 @@ def test_it_goes_on_where_the_server_failed(shop: Project, front: Refusing, line
     front.order("", times=0)
     lineage(shop, "link")
     assert (len(store.versions()), store.candidate()) == (1, "1")
+    assert findings(shop, lineage) == {
+        "candidate": ("right", "models:/traceable-digits@candidate is version 1, the model of this checkout"),
+        "models": ("right", "MLflow has a version of each of the 1 that Git holds"),
+    }
     # the training run is in the store of another clone, which is not here; the version itself is as register made it
     proof = lineage.verify(shop, "models:/traceable-digits/1")
     assert not {"version", "registered artifact"} & proof.not_passed.keys()
@@ -118,3 +128,21 @@ def test_a_server_that_goes_while_a_stage_works(shop: Project, front: Refusing, 
     (run,) = [run for run in shop.store(front.address).runs("train") if run.info.status == "RUNNING"]
     assert f"run {run.info.run_id} of train, which was left open, is closed as KILLED" in lineage(shop, "jobs")
     assert shop.store(front.address).client.get_run(run.info.run_id).info.status == "KILLED"
+
+
+def test_doctor_asks_the_server_whose_model_the_alias_names(shop: Project, front: Refusing, lineage: Lineage) -> None:
+    store = shop.store(front.address)
+    client, versions = store.client, store.versions()
+    other = client.create_model_version("traceable-digits", versions[0].source, tags={"project_id": "another"})
+    client.set_registered_model_alias("traceable-digits", "candidate", other.version)
+    state, text = findings(shop, lineage)["candidate"]
+    assert (state, f"is version {other.version}, not the model of this checkout" in text) == ("unknown", True)
+    for version in versions:
+        client.delete_model_version("traceable-digits", version.version)
+    assert "MLflow has no version of" in findings(shop, lineage)["models"][1]
+    for part in ("/registered-models/alias", "/model-versions/search"):
+        front.order(part, times=FOR_GOOD)
+        assert ("unknown", True) in [
+            (state, "answers with 500" in text) for state, text in findings(shop, lineage).values()
+        ]
+    front.order("", times=0)

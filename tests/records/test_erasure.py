@@ -168,7 +168,7 @@ def test_two_erasures_from_one_dataset(project: Project, lineage: Lineage) -> No
 
 
 def test_who_comes_back_is_there_for_every_answer(cycle: Cycle, project: Project, lineage: Lineage) -> None:
-    """The pipeline makes the erased bytes again, under names that tombstones, and DVC's own notes, speak of."""
+    """The pipeline makes the erased bytes again, under names that tombstones, and DVC's own notes, know."""
     lineage(project, "erase", OUT, *YES)
     erased = {item["md5"] for item in tombstone(project)["objects"]}
     assert affected(lineage, project)[FIRST] == 1  # its data are gone, the model is not

@@ -1,4 +1,4 @@
-"""What cannot be told is INCONCLUSIVE, each time with its reason."""
+"""What is unknown is INCONCLUSIVE, each time with its reason."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_bytes_that_rot_where_the_file_looks_untouched(project: Project, install
     answer = excluded(project, STAYS)
     assert answer.verdict == "INCONCLUSIVE"
     assert f"the manifest of dataset {dataset(project, '2')} cannot be read" in answer.reasons
-    overwrite(path, data)  # which is a change, so it is hashed anew
+    overwrite(path, data)  # which is a change, so it is hashed again
     assert excluded(project).verdict == "PASSED"
 
 

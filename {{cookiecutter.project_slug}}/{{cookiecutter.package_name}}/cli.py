@@ -154,7 +154,7 @@ def verify(
     here: Annotated[bool, typer.Option("--here", help="With --reproduce: in this Python environment.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
 ) -> None:
-    """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 cannot be told, 3 erased."""
+    """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 unknown, 3 erased."""
     from .proof.case import Evidence
     from .proof.retired import retirement_of
     from .proof.show import show_verdicts
@@ -166,7 +166,7 @@ def verify(
         raise typer.BadParameter("name a model, or give --all")
     if here and not once_more:
         raise typer.BadParameter("--here says where --reproduce works: give both")
-    how: Remake = "no" if not once_more else "here" if here else "anew"
+    how: Remake = "no" if not once_more else "here" if here else "fresh"
     try:
         evidence = Evidence(project_root())
         named = {x: resolve(evidence, x).cases for x in models or []}
@@ -221,7 +221,7 @@ def restore(
     for path, md5 in done.hashes.items():
         print(f"{md5}  {path}")
     where = f" at {done.commit[:12]}" if done.commit else ""
-    print(f"restored to {to}{where}; every hash was computed anew.")
+    print(f"restored to {to}{where}; every hash was recomputed.")
 
 
 @app.command()
@@ -233,7 +233,7 @@ def reproduce(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
 ) -> None:
-    """Make a model anew and compare. Exit status: 0 bit-identical, 1 different, 2 it could not be made."""
+    """Rebuild a model and compare. Exit status: 0 bit-identical, 1 different, 2 it could not be rebuilt."""
     from .proof.case import Evidence
     from .proof.reproduce import reproduce_into
     from .proof.show import show_comparison

@@ -120,7 +120,7 @@ def _load(url: str, partial: Path) -> None:
         session.mount("http://", HTTPAdapter(max_retries=retry))
         session.mount("https://", HTTPAdapter(max_retries=retry))
         task, failures = progress.add_task("downloading", total=None), 0
-        most = _size(partial)  # a server without ranges begins anew each time: what it only repeats is nothing new
+        most = _size(partial)  # a server without ranges begins again each time: what it only repeats is nothing new
         while True:
             try:
                 _append(session, url, partial, progress, task)

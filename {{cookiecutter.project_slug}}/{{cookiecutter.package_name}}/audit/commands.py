@@ -1,4 +1,4 @@
-"""The commands `lineage audit ...`. Exit status: 0 for a good answer, 1 for a bad one, 2 where it cannot be told."""
+"""The commands `lineage audit ...`. Exit status: 0 for a good answer, 1 for a bad one, 2 where it is unknown."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def excluded(
     from .show import show_exclusion
 
     if alone and certificate is not None:
-        raise typer.BadParameter("a certificate speaks of MLflow too: leave out --without-mlflow")
+        raise typer.BadParameter("a certificate covers MLflow too: leave out --without-mlflow")
     with _conclusive():
         evidence = _evidence(alone=alone)
         answer = exclusion.excluded(evidence, _ids(ids, file), _moment(since))

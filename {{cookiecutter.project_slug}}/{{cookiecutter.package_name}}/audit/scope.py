@@ -2,7 +2,7 @@
 
 Versions come first, then runs, then what only Git holds; in every lifecycle stage, all pages, of every store that Git
 names. What a version rests on is what Git records; MLflow only claims it, and what it has forgotten counts as well.
-What cannot be told is written down with each, and an answer that depends on it is INCONCLUSIVE.
+What is unknown is written down with each, and an answer that depends on it is INCONCLUSIVE.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Literal
 
 @dataclass
 class Use:
-    """What its model rests on, when it was made, and what of this cannot be told."""
+    """What its model rests on, when it was made, and what of this is unknown."""
 
     kind: Literal["version", "run", "logged model", "model in Git"]
     name: str  # models:/NAME/NUMBER, the id of a run or a logged model, or what GitModel.title says
@@ -24,7 +24,7 @@ class Use:
     aliases: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     commit: str | None = None
-    unknown: list[str] = field(default_factory=list)  # why it cannot be told what it rests on
+    unknown: list[str] = field(default_factory=list)  # why it is unknown what it rests on
     left_no_model: bool = False
     root: str | None = None  # of the tree over the subjects, as MLflow claims it
     identity: str | None = None  # of its model, where Git holds that

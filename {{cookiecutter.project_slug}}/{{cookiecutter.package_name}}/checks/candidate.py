@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
+from ..errors import TrackerError
 from ..lineage.anchor import main_root
 from ..lineage.candidate import ALIAS, why_not_here
 from ..lineage.chain import model_identity
@@ -13,9 +12,7 @@ from ..lineage.tracking import SQLITE, absolute_uri
 from ..pipeline.dvcfile import PARAMS_FILE, read_lock
 from ..settings import load_settings
 from .finding import Finding
-
-VERSION = "SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?"
-IDENTITY = "SELECT value FROM model_version_tags WHERE name = ? AND version = ? AND key = 'model_identity'"
+from .registry import registry_at
 
 
 def check_candidate(root: Path) -> Finding:
@@ -23,18 +20,20 @@ def check_candidate(root: Path) -> Finding:
     tracking, lock = load_settings(root / PARAMS_FILE).tracking, read_lock(root)
     if "train" not in lock:
         return Finding(ALIAS, "right", "dvc.lock records no model yet")
-    if not tracking.uri.startswith(SQLITE):
-        return Finding(ALIAS, "right", f"`lineage verify models:/{tracking.model_name}@{ALIAS}` asks the registry")
-    path = Path(absolute_uri(tracking.uri, main_root(root)).removeprefix(SQLITE))
-    if not path.exists():
+    alias = f"models:/{tracking.model_name}@{ALIAS}"
+    registry = registry_at(absolute_uri(tracking.uri, main_root(root)))
+    if registry is None and tracking.uri.startswith(SQLITE):
         return Finding(ALIAS, "right", "the registry of this checkout holds no model yet")
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-        found = database.execute(VERSION, (tracking.model_name, ALIAS)).fetchone()
-        if found is None:
-            return Finding(ALIAS, "right", f"no version of {tracking.model_name} has the alias")
-        identity = database.execute(IDENTITY, (tracking.model_name, found[0])).fetchone()
-    named = f"models:/{tracking.model_name}@{ALIAS} is version {found[0]}"
-    if identity and identity[0] == model_identity(lock):
+    if registry is None:
+        return Finding(ALIAS, "unknown", "doctor does not ask this kind of registry", f"lineage verify {alias}")
+    try:
+        found = registry.named(tracking.model_name, ALIAS)
+    except TrackerError as error:
+        return Finding(ALIAS, "unknown", f"which model has the alias is unknown: {error}")
+    if found is None:
+        return Finding(ALIAS, "right", f"no version of {tracking.model_name} has the alias")
+    named = f"{alias} is version {found.version}"
+    if found.identity == model_identity(lock):
         return Finding(ALIAS, "right", f"{named}, the model of this checkout")
     if why_not := why_not_here(root, tracking):
         return Finding(ALIAS, "right", f"{named}, not the model of this checkout: {why_not}")

@@ -139,7 +139,7 @@ class Dispatch:
         return {**self._git, "credential": settings.credential, "secret": settings.secret}
 
     def _bring(self, report: str, job: str, outputs: Outputs) -> None:
-        """Writes what the job made to `outputs`, each hash computed anew. It must have worked with the same inputs."""
+        """Writes what the job made to `outputs`, each hash recomputed. It must have worked with the same inputs."""
         said = self.aws.read(report, MOST_BYTES)
         if said is None:
             raise DispatchError(f"job {job} left no report at {report}.")

@@ -48,7 +48,7 @@ def run(root: Path, ticket: Ticket) -> None:
     if ticket.secret:
         os.environ.update(aws.secret(ticket.secret))
     if ticket.install == "image" and (wrong := differences(root / LOCK)):
-        raise DispatchError(f"this image is not as {LOCK} says: {wrong[0]}. Build it anew from the Dockerfile.")
+        raise DispatchError(f"this image is not as {LOCK} says: {wrong[0]}. Build it again from the Dockerfile.")
     _configure_dvc(root, ticket)
     objects = Objects(root)
     # not `dvc pull` and `dvc push`: what S3 refuses is lost in what they say

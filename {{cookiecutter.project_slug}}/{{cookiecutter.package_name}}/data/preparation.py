@@ -171,7 +171,7 @@ def _given_splits(table: pa.Table) -> dict[str, str] | None:
         if given.setdefault(subject, split) != split:
             raise DataError(
                 f"the source has records of {subject!r} in {given[subject]} and in {split}: a subject is in one split. "
-                "Move them, or split anew with data.source.splits=pool."
+                "Move them, or split again with data.source.splits=pool."
             )
     return given
 
@@ -184,7 +184,7 @@ def _check_splits(rows: list[Row], classes: list[str], fraction: float, is_given
         if is_given and not any(row.split == split for row in rows):
             raise DataError(
                 f"the split {split!r} is empty: the source has no records in it that may be used. Bring some, or split "
-                "all anew by subject with data.source.splits=pool."
+                "all again by subject with data.source.splits=pool."
             )
         if not any(row.split == split for row in rows):
             raise DataError(

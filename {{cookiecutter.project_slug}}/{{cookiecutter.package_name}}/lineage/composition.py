@@ -147,7 +147,7 @@ def _preview(root: Path) -> str:
     except SettingsError as error:
         return f" {error}"
     shown = [f"{key}: {old} -> {new}" for key, (old, new) in changes.items() if key != "conf_digest"]
-    return f" Composing it anew would change {'; '.join(shown)}." if shown else " No value would change."
+    return f" Composing it again would change {'; '.join(shown)}." if shown else " No value would change."
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

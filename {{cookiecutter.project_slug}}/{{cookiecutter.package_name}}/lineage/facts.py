@@ -63,7 +63,7 @@ class Facts:
 
 
 def facts_at_start(execution: Execution) -> Facts:
-    """What is known before the work: whence the run starts, its inputs by hash, its parameters.
+    """What is known before the work: what the run starts from, its inputs by hash, its parameters.
 
     Raises LineageError if an input on disk is not what dvc.lock says its stage made.
     """
@@ -204,7 +204,7 @@ def recorded_params(execution: Execution, lock: dict[str, dict[str, Any]]) -> di
     """The settings that the stage and the stages upstream of it depend on, by dotted key, as dvc records them."""
     document = read_params(execution.root / PARAMS_FILE)
     upstream = reversed(execution.pipeline.upstream(execution.stage))
-    # upstream, what was run counts: params.yaml may have been composed anew since
+    # upstream, what was run counts: params.yaml may have been composed again since
     recorded = {key: value for stage in upstream for key, value in locked_params(lock.get(stage.name)).items()}
     return {**recorded, **{key: select(document, key) for key in execution.stage.params}}
 
@@ -219,7 +219,7 @@ def verified_content(execution: Execution, lock: dict[str, dict[str, Any]], path
         if recorded != content.md5:
             raise LineageError(
                 f"{path} is not what stage {producer.name} made (in dvc.lock {recorded}, on disk {content.md5}). "
-                f"`dvc repro` makes it anew; `dvc checkout {path}` brings the recorded one back."
+                f"`dvc repro` makes it again; `dvc checkout {path}` brings the recorded one back."
             )
     return content
 

@@ -12,7 +12,7 @@ DVCIGNORE = ".dvcignore"
 class Ignored:
     """The patterns of all .dvcignore files of a project.
 
-    `lists` holds the text of each by its path relative to the project; its patterns speak of the folder it lies in.
+    `lists` holds the text of each by its path relative to the project; its patterns apply to the folder it lies in.
     """
 
     def __init__(self, lists: Mapping[str, str]) -> None:

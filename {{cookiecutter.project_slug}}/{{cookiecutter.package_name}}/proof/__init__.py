@@ -1,1 +1,1 @@
-"""From a registered model back to what made it: found by hash, proved link by link, restored, made anew."""
+"""From a registered model back to what made it: found by hash, proved link by link, restored, rebuilt."""

@@ -163,8 +163,8 @@ class Case:
 
     @property
     def document(self) -> dict[str, Any]:
-        """lineage.json of the result commit. Raises LineageError unless it speaks of this model."""
+        """lineage.json of the result commit. Raises LineageError unless it is about this model."""
         document = self.history.document(self.commit)
         if document is None or document["model"].get("identity") != model_identity(self.lock):
-            raise LineageError(f"lineage.json at {self.commit[:12]} does not speak of this model.")
+            raise LineageError(f"lineage.json at {self.commit[:12]} is about another model.")
         return document

@@ -22,7 +22,7 @@ ID_COLUMNS = ("subject_id", "record_id")  # the order of the rows
 def compare_manifest(objects: Objects, md5: str) -> tuple[int, list[str]]:
     """How many rows the manifest of a dataset version has, and what differs between it and the shards.
 
-    The content of each record is hashed anew. Raises LineageError if an object cannot be had, DamageError if it holds
+    The content of each record is hashed again. Raises LineageError if an object cannot be had, DamageError if it holds
     other bytes.
     """
     import pyarrow as pa

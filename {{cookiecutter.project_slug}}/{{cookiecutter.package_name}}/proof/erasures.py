@@ -119,7 +119,7 @@ class Erasures:
     def of_object(self, md5: str) -> Erasure | None:
         """The erasure that took an object away for good; None if none did, or what came after it rests on the object.
 
-        Raises LineageError if it cannot be told what that rests on, or whether the object held anybody erased.
+        Raises LineageError if it is unknown what that rests on, or whether the object held anybody erased.
         """
         named = (erasure for erasure in self.all if md5 in erasure.objects and md5 not in self.used_again(erasure))
         return next((erasure for erasure in named if md5 in self._excuses.explained(erasure)), None)

@@ -33,7 +33,7 @@ class GitModel:
     stage: str
     entry: Entry
     datasets: set[str] = field(default_factory=set)
-    unknown: list[str] = field(default_factory=list)  # why it cannot be told what it rests on
+    unknown: list[str] = field(default_factory=list)  # why it is unknown what it rests on
     commits: list[str] = field(default_factory=list)  # that gave a file a content with it, oldest first
     first: datetime | None = None  # when the first of them was made, or dvc.lock here was written
 
@@ -181,7 +181,7 @@ class GitModels:
             self.uris.setdefault(str(uri), commit)
 
     def _add_stores_of_unregistered(self) -> None:
-        """Adds the stores of models that no lineage.json speaks of, by params.yaml of their first commit."""
+        """Adds the stores of models that no lineage.json names, by params.yaml of their first commit."""
         registered = {str(document["model"].get("identity")) for document in self.documents}
         for model in self.models.values():
             if model.identity not in registered and model.commits:

@@ -225,7 +225,7 @@ class Change:
 def _change(history: History, tags: dict[str, str], wanted: dict[str, Any], *, complete: bool) -> Change:
     linked = tags.get(RESULT)
     if not complete and linked and history.resolve(linked) is None:
-        return Change({}, [], "elsewhere")  # perhaps not fetched yet: that it is gone cannot be told from here
+        return Change({}, [], "elsewhere")  # perhaps not fetched yet: from here nobody knows that it is gone
     lost = not complete and linked is not None
     wanted = {**wanted, "lineage_status": "linked" if complete else "pending", **({LOST: linked} if lost else {})}
     put = {key: value for key, value in wanted.items() if value and tags.get(key) != value}

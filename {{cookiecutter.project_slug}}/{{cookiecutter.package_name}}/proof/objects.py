@@ -1,4 +1,4 @@
-"""DVC objects: where they lie, and their bytes, never handed on before their hash was computed anew."""
+"""DVC objects: where they lie, and their bytes, never handed on before their hash was recomputed."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ class Objects:
         data = cached.read_bytes()
         if hash_bytes(data, md5).md5 != _plain(md5):
             raise DamageError(
-                f"{cached} holds other bytes than its name promises. Delete it; `dvc repro` makes it anew."
+                f"{cached} holds other bytes than its name promises. Delete it; `dvc repro` makes it again."
             )
         self._put(md5, data)
 

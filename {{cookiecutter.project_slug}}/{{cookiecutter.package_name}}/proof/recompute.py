@@ -1,4 +1,4 @@
-"""What dvc.lock of a commit says of its code, its commands and its parameters, computed anew from the commit's tree."""
+"""What dvc.lock of a commit says of its code, its commands and its parameters, recomputed from the commit's tree."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Tally:
 
     looked_at: int = 0
     faults: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)  # what cannot be told
+    unknown: list[str] = field(default_factory=list)  # what is unknown
     erased: list[str] = field(default_factory=list)  # what could not be looked at because it was erased on purpose
     note: str = ""  # how far a PASS goes
     summary: str = ""  # in place of the first faults, where these have one cause

@@ -1,4 +1,4 @@
-"""Makes a model anew from its commit, in an environment from its lock, and compares what comes out, bit by bit."""
+"""Rebuilds a model from its commit, in an environment from its lock, and compares what comes out, bit by bit."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _compare_weights(evidence: Evidence, project: Path, result: Comparison) -> N
     after = load((project / MODEL).read_bytes())
     for name in sorted({*before, *after}):
         if name not in before or name not in after or before[name].shape != after[name].shape:
-            result.weights[name] = float("nan")  # there is no difference to speak of
+            result.weights[name] = float("nan")  # no difference can be stated
         elif not np.array_equal(before[name], after[name]):
             difference = before[name].astype(np.float64) - after[name].astype(np.float64)
             result.weights[name] = float(np.abs(difference).max())

@@ -1,7 +1,7 @@
 """Code, data and model of a commit, or the bytes of a hash alone, in a folder of their own. The workspace stays.
 
 Objects come from the cache where their bytes are right there, else from the DVC remote, and the hash of every file and
-folder is computed anew after it was written. What is not whole is not left under the name that was asked for.
+folder is recomputed after it was written. What is not whole is not left under the name that was asked for.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Restored:
 
     target: Path
     commit: str | None
-    hashes: dict[str, str]  # by path; each computed anew
+    hashes: dict[str, str]  # by path; each recomputed
 
 
 def require_empty(target: Path) -> None:
@@ -155,7 +155,7 @@ def restore_code(evidence: Evidence, commit: str, folder: Path) -> None:
 
 
 def restore_outputs(evidence: Evidence, commit: str, folder: Path, *, data_only: bool) -> dict[str, str]:
-    """Everything that DVC keeps for `commit`, put where it belongs. Returns the hash of each, computed anew."""
+    """Everything that DVC keeps for `commit`, put where it belongs. Returns the hash of each, recomputed."""
     pipeline, lock = evidence.history.pipeline(commit), evidence.history.lock(commit)
     chosen = pipeline.upstream(pipeline.stage("train")) if data_only else list(pipeline.stages.values())
     wanted = {out["path"]: out["md5"] for stage in chosen for out in kept_outs(stage, lock)}

@@ -174,7 +174,7 @@ class Store:
             return Path(self.client.download_artifacts(run_id, path)).read_bytes()
 
     def places(self, version: ModelVersion) -> tuple[str, str]:
-        """Whence the registry hands out a version, and where the model that the version points to is kept."""
+        """Where the registry hands a version out from, and where the model that the version points to is kept."""
         with self.asked(f"look up where {version.name} {version.version} is kept"):
             served = self.client.get_model_version_download_uri(version.name, version.version)
             model_id = version.source.removeprefix("models:/")

@@ -93,7 +93,7 @@ def _of_run(evidence: Evidence, run_id: str, run: Run) -> list[ModelVersion]:
 
 
 def scope_of(evidence: Evidence, cases: list[Case], *, every: bool) -> str:
-    """Which store and which project an answer speaks of, and with `every` what it therefore leaves out."""
+    """Which store and which project an answer is about, and with `every` what it therefore leaves out."""
     project = f"project {evidence.project_id}"
     if cases and all(case.version is None for case in cases):
         return f"Git and DVC, without MLflow, {project}"

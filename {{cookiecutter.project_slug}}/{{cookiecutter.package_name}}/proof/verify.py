@@ -16,7 +16,7 @@ from .links.run_record import run_record
 from .recompute import Tally
 from .remedies import REMEDIES
 
-Remake = Literal["no", "here", "anew"]
+Remake = Literal["no", "here", "fresh"]
 State = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERASED"]
 WORSE: tuple[State, ...] = ("PASS", "ERASED", "INCONCLUSIVE", "FAIL")
 SENTENCES: dict[State, str] = {
@@ -95,7 +95,7 @@ def not_in_mlflow(model: GitModel) -> Verdict:
 
 
 def exit_code(verdicts: list[Verdict]) -> int:
-    """0 if all pass, 1 if any fails, 2 if any cannot be told or there is nothing to tell of, 3 if any was erased."""
+    """0 if all pass, 1 if any fails, 2 if any is unknown or there is none, 3 if any was erased."""
     worst = max((verdict.state for verdict in verdicts), key=WORSE.index, default="INCONCLUSIVE")
     return {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2, "ERASED": 3}[worst]
 

@@ -86,7 +86,7 @@ class Whose:
 
     @cached_property
     def unregistered(self) -> dict[str, Origin]:
-        """The logged models that no version is made of and no lineage.json speaks of, by id."""
+        """The logged models that no version is made of and no lineage.json names, by id."""
         registered = {name for version in self._store.every for name in ID.findall(version.source or "")}
         left = self.logged_models.keys() - registered - self._git.by_id.keys()
         ours = [model_id for model_id in sorted(left) if not self._is_of_others(self.logged_models[model_id])]

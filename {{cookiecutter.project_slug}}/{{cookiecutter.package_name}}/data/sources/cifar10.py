@@ -140,5 +140,5 @@ def _records(batch: str, content: dict[bytes, Any], names: list[str]) -> list[di
 
 
 def _field(content: dict[Any, Any], name: str) -> Any:
-    """A field of a pickled file, whose keys are bytes in the official archive and text in some that were made anew."""
+    """A field of a pickled file, whose keys are bytes in the official archive and text in some that were made later."""
     return content[name.encode()] if name.encode() in content else content[name]

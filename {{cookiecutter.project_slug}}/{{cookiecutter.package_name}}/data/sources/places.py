@@ -114,7 +114,7 @@ class Folder:
 
 
 class Bucket:
-    """The objects below a prefix in S3. A mark is the ETag, which S3 makes anew whenever an object is written."""
+    """The objects below a prefix in S3. A mark is the ETag, which S3 makes again whenever an object is written."""
 
     def __init__(self, address: str) -> None:
         self.name = address

@@ -34,7 +34,7 @@ def compare_code_of_run(case: Case, record: dict[str, Any], tally: Tally) -> Non
 
 
 def compare_changed(case: Case, tags: dict[str, str], tally: Tally, run: str) -> None:
-    """What was changed when a run of another stage started. What Git does not hold as it ran cannot be told."""
+    """What was changed when a run of another stage started. What Git does not hold as it ran is unknown."""
     ran, left_out = changed_when_started(case, tags)
     tally.looked_at += len(ran)
     different = _differing(case, case.commit, ran)

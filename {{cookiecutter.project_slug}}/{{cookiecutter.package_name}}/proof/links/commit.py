@@ -1,4 +1,4 @@
-"""The links that Git holds: commits, and what is computed anew from the tree of the result commit."""
+"""The links that Git holds: commits, and what is recomputed from the tree of the result commit."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def result_commit(case: Case) -> Tally:
         pushed = history.is_pushed(commit)
         if pushed is None:
             raise LineageError(
-                f"{history.remote} has commits that this clone does not: whether {commit[:12]} is pushed cannot be "
-                f"told. `git fetch {history.remote}`, then ask again."
+                f"{history.remote} has commits that this clone does not: whether {commit[:12]} is pushed is "
+                f"unknown. `git fetch {history.remote}`, then ask again."
             )
         tally.looked_at += 1
         if not pushed:
@@ -76,7 +76,7 @@ def dvc_lock(case: Case) -> Tally:
 
 
 def code(case: Case) -> Tally:
-    """Commands and every dependency that Git tracks, computed anew from the commit's tree; what else training ran."""
+    """Commands and every dependency that Git tracks, recomputed from the commit's tree; what else training ran."""
     tally = recompute_code(case.history, case.commit)
     document = case.history.document(case.commit) or {}
     record = document.get("training_run") or {}

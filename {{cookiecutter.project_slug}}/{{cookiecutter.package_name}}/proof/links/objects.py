@@ -121,7 +121,7 @@ def dataset(case: Case) -> Tally:
     erased = case.evidence.erasures.of_dataset(md5)
     stated, computed = case.document["dataset"]["subjects"], subject_tree(case.evidence.objects, md5, erased)
     root = computed.root_in(md5)
-    tally.equal("the root over the subjects", stated["root"], root, "the manifest, computed anew")
+    tally.equal("the root over the subjects", stated["root"], root, "the manifest, recomputed")
     tally.equal("the salt of that root", stated["salt"], computed.salt, "the manifest")
     if erased:
         tally.erased.append(f"{len(erased.keys)} of {len(computed)} subjects, and the shards that they were in")
@@ -215,7 +215,7 @@ def _compare(tally: Tally, what: str, found: Hashed, md5: str, sha256: dict[str,
 
 
 def _known_sha256(case: Case) -> dict[str, str]:
-    """SHA-256 by MD5 of the objects that lineage.json speaks of: all but what was drawn or written beside the model."""
+    """SHA-256 by MD5 of the objects that lineage.json names: all but what was drawn or written beside the model."""
     document = case.document
     folders = [document[section] for section in ("dataset", "raw")]
     single = [document[section] for section in ("consent", "pretrained") if document.get(section)]

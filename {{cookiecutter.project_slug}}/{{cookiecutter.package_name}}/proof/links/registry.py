@@ -120,7 +120,7 @@ def artifact(case: Case) -> Tally:
     if handed_out.foreign and not tally.faults:
         raise LineageError(
             f"{handed_out.foreign[0]} of {case.version.source} was compiled by another Python than this one: what it "
-            "does cannot be told. Ask again with that Python, or delete the file."
+            "does is unknown. Ask again with that Python, or delete the file."
         )
     return tally
 
