@@ -35,7 +35,8 @@ def main():
     parser.add_argument("--datasets", type=int, default=10)
     options = parser.parse_args()
     os.chdir(options.project)
-    sys.path.insert(0, str(Path.cwd()))
+    sys.path.insert(0, str(Path.cwd() / "scripts"))
+    importlib.import_module("stage")  # the stages' own way to load the project: from its sources
     package = next(Path().glob("*/cli.py")).parent.name
     for name in HEAVY:
         importlib.import_module(name)

@@ -133,7 +133,8 @@ def test_a_server_that_goes_while_a_stage_works(shop: Project, front: Refusing, 
 def test_doctor_asks_the_server_whose_model_the_alias_names(shop: Project, front: Refusing, lineage: Lineage) -> None:
     store = shop.store(front.address)
     client, versions = store.client, store.versions()
-    other = client.create_model_version("traceable-digits", versions[0].source, tags={"project_id": "another"})
+    source, tags = versions[0].source, {"project_id": "another"}
+    other = client.create_model_version("traceable-digits", source, tags=tags, model_id=source.removeprefix("models:/"))
     client.set_registered_model_alias("traceable-digits", "candidate", other.version)
     state, text = findings(shop, lineage)["candidate"]
     assert (state, f"is version {other.version}, not the model of this checkout" in text) == ("unknown", True)

@@ -15,7 +15,7 @@ from .registry import registry_at
 
 
 def check_models(root: Path) -> Finding:
-    """Whether MLflow has a version of every model that Git holds: in `tracking.uri`, or in another file of this clone."""
+    """Whether MLflow has a version of every model that Git holds: at `tracking.uri`, or in a file of this clone."""
     from ..proof.git_models import GitModels
     from ..proof.history import History
 

@@ -94,7 +94,7 @@ class ServerRegistry:
             answer = None
         if isinstance(answer, dict) and status == MISSING and "error_code" in answer:
             return None
-        if not isinstance(answer, dict) or status != 200:  # noqa: PLR2004  HTTP's OK
+        if not isinstance(answer, dict) or status != 200:
             raise TrackerError(f"{strip_user(self._uri)} answers with {status} when asked for {question}.")
         return answer
 
