@@ -85,6 +85,11 @@ def test_a_model_that_mlflow_forgot_counts_by_its_dataset(
         proof = lineage.verify(project, "--all")
         assert proof.status == 2
         assert "Git holds it, and MLflow has no version of it" in proof.output
+        (chain,) = json.loads(lineage(project, "trace", dataset_of_first(project), "--json"))["models"]
+        assert chain["gaps"] == ["Git holds it, and sqlite:///mlflow.db has no version of it."]
+        assert chain["dataset"]["md5"] == dataset_of_first(project)
+        planned = json.loads(lineage(project, "erase", OUT, "--plan", "--json"))
+        assert [name.startswith("model ") for name in planned["models"]] == [True]
     if forget is change_store_and_lose_it:
         answer = excluded(project)
         assert answer.verdict == "INCONCLUSIVE"

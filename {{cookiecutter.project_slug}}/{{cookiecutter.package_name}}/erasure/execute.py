@@ -76,7 +76,8 @@ def plan(evidence: Evidence, ids: list[str]) -> Plan:
     holders, search = Holders(evidence, ids), Search(ids)
     found = find(evidence, holders, search)
     datasets = set(holders.datasets)
-    uses = [use for use in Scope(evidence).versions if use.datasets & datasets]
+    scope = Scope(evidence)
+    uses = [use for use in (*scope.versions, *scope.only_in_git) if use.datasets & datasets]
     models = [f"{use.name}{''.join(f' @{alias}' for alias in use.aliases)}" for use in uses]
     folders = {(holder.path.startswith(f"{DATASET}/"), holder.folder) for holder in holders.found}
     lost = [f"{'dataset version' if is_dataset else 'raw data'} {md5}" for is_dataset, md5 in sorted(folders)]

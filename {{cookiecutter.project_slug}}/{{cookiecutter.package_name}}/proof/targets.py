@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import LineageError, TrackerError
 from ..lineage.candidate import ALIAS
@@ -138,6 +139,23 @@ def not_in_mlflow(evidence: Evidence, cases: list[Case]) -> list[GitModel]:
         known |= {version.tags.get("model_identity") for version in store.versions}
     models = evidence.git_models.models.values()
     return [model for model in models if model.stage == "train" and model.identity not in known]
+
+
+def in_git_alone(evidence: Evidence, target: Target) -> list[Case]:
+    """The models of a hash, a run or a commit that a lineage.json of Git's history names, and MLflow does not have."""
+    wanted = target.asked if target.kind == "run" else target.hash
+    if any(case.version is None for case in target.cases):  # that is one, and MLflow was not asked
+        return []
+    try:
+        known = {version.tags.get("model_identity") for version in evidence.store.versions}
+    except TrackerError:
+        return []
+    found: dict[Any, Case] = {}
+    for document in evidence.git_models.documents:
+        identity = document["model"].get("identity")
+        if wanted and identity not in known and wanted in json.dumps(document):
+            found[identity] = Case(evidence, None, document)
+    return list(found.values())
 
 
 @cache

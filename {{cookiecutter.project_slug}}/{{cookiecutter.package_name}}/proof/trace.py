@@ -18,7 +18,7 @@ from ..settings import flatten
 from .case import Case, Evidence
 from .commits import data_version
 from .dataset import describe
-from .targets import Target
+from .targets import Target, in_git_alone
 
 T = TypeVar("T")
 MACHINE = ("device", "accelerator", "processor", "python", "torch", "threads")
@@ -32,8 +32,17 @@ def trace(evidence: Evidence, target: Target) -> dict[str, Any]:
         "hash": target.hash,
         "commit": _commit(evidence, target.commit),
         "scope": {"tracking_uri": evidence.store.shown_uri, "project_id": evidence.project_id},
-        "models": [chain_of(_known_to_mlflow(case)) for case in (*target.cases, *target.related)],
+        "models": [
+            *(chain_of(_known_to_mlflow(case)) for case in (*target.cases, *target.related)),
+            *(_forgotten(case) for case in in_git_alone(evidence, target)),
+        ],
     }
+
+
+def _forgotten(case: Case) -> dict[str, Any]:
+    chain = chain_of(case)
+    chain["gaps"] = [f"Git holds it, and {case.evidence.store.shown_uri} has no version of it.", *chain["gaps"]]
+    return chain
 
 
 def _known_to_mlflow(case: Case) -> Case:
