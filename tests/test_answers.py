@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import yaml
 from baked import Project
 from command import Lineage
 from damage import SECOND, shards
@@ -97,3 +98,79 @@ def test_who_did_what_and_which_alias_stand_in_the_chain(linked: Project, lineag
     run = client.get_model_version("traceable-digits", "2").tags["register_run_id"]
     page = Path(client.download_artifacts(run, "lineage/traceable-digits-2.html"))
     assert "candidate" in page.read_text()
+
+
+def test_what_an_alias_points_to_is_looked_at_though_it_was_retired(project: Project, lineage: Lineage) -> None:
+    client = project.store().client
+    client.set_registered_model_alias("traceable-digits", "candidate", "1")
+    lineage(project, "retire", SECOND, "--reason", "a trial")
+    project.git("add", "retired")
+    project.git("commit", "--quiet", "--message", "Retired")
+    assert "1 of 1 models proved, 1 retired" in lineage(project, "verify", "--all")
+    client.set_registered_model_alias("traceable-digits", "candidate", "2")
+    assert "2 of 2 models proved" in lineage(project, "verify", "--all")
+
+
+def test_objects_of_an_earlier_model_are_sent_by_the_command_that_is_named(project: Project, lineage: Lineage) -> None:
+    lock = yaml.safe_load(project.git("show", f"{project.commit_of('First model')}:dvc.lock"))
+    (model,) = (out["md5"] for out in lock["stages"]["train"]["outs"] if out["path"] == "models/model.safetensors")
+    project.object(model).unlink()
+    output = lineage(project, "verify", FIRST, code=1)
+    assert "`lineage data push --all-commits` sends them" in last_line(output)
+    assert lineage.ask(project, "data", "push")[0] == 0
+    assert not project.object(model).exists()
+    assert lineage.ask(project, "data", "push", "--all-commits")[0] == 0
+    assert lineage.verify(project, FIRST).state == "PASS"
+
+
+def test_a_remote_that_is_not_there_may_never_have_been_pushed_to(project: Project, lineage: Lineage) -> None:
+    project.remote.rename(project.remote.with_name("away"))
+    status, output = lineage.ask(project, "verify", SECOND)
+    assert status == 2
+    assert f"the DVC remote {project.remote} is not there: nothing was pushed yet, or it is not mounted" in output
+    assert "`lineage data push` if nothing was pushed yet" in last_line(output)
+
+
+def test_a_version_that_was_deleted_is_registered_again_as_the_answer_says(project: Project, lineage: Lineage) -> None:
+    client = project.store().client
+    client.delete_registered_model_alias("traceable-digits", "candidate")
+    client.delete_model_version("traceable-digits", "2")
+    status, output = lineage.ask(project, "verify", "--all")
+    assert status == 2
+    commands = last_line(output).split("`")[1::2]
+    assert commands[0].startswith(f"git checkout -b again-{project.commit_of('Second model')[:12]} ")
+    commands[-2] = commands[-2].replace("git commit", "git commit --quiet --message again")
+    for command in commands[:-1]:
+        project.run("sh", "-c", command)
+    project.git("push", "--quiet", "origin", "HEAD")
+    lineage(project, "link")
+    assert "2 of 2 models proved" in lineage(project, "verify", "--all")
+
+
+def test_a_commit_that_no_branch_leads_to_any_more_is_named(project: Project, lineage: Lineage) -> None:
+    second = project.commit_of("Second model")
+    project.git("reset", "--quiet", "--hard", "HEAD~1")
+    project.git("push", "--quiet", "--force", "origin", "main")
+    lineage(project, "link")
+    output = lineage(project, "verify", SECOND, code=1)
+    assert f"commit {second[:12]} holds this model, and no branch or tag leads to it any more" in output
+    (command,) = last_line(output).split("`")[1:2]
+    project.run("sh", "-c", command.partition(" && ")[0])
+    project.git("push", "--quiet", "origin", f"keep-{second[:8]}")
+    lineage(project, "link")
+    assert lineage.verify(project, SECOND).state == "PASS"
+
+
+def test_settings_that_differ_are_named_by_themselves(project: Project, lineage: Lineage) -> None:
+    """And once, where several stages depend on one file; the mend is that of doctor."""
+    path, code = project.root / "params.yaml", project.root / "traceable_digits" / "model" / "training.py"
+    path.write_text(path.read_text().replace("lr: 0.02", "lr: 0.05"))
+    code.write_text(code.read_text() + "\n# other\n")
+    project.git("commit", "--quiet", "--all", "--amend", "--no-edit")
+    project.git("push", "--quiet", "--force", "origin", "main")
+    output = lineage(project, "verify", "lineage.json", code=1)
+    assert "train.lr in params.yaml is 0.05, dvc.lock says 0.02" in output
+    assert output.count("training.py in the commit is") + output.count("traceable_digits/model in the commit is") <= 1
+    found = json.loads(lineage.run(project, "doctor", "--json")[1])
+    mend = next(item["mend"] for item in found if item["check"] == "last result")
+    assert f"`{mend}`" in last_line(output)

@@ -40,12 +40,24 @@ def test_only_the_default_branch_moves_it_or_those_that_are_named(project: Proje
     assert project.store().candidate() == "2"
 
 
+def test_who_sets_it_by_hand_before_the_commit_has_the_last_word(project: Project, lineage: Lineage) -> None:
+    project.compose("train=debug", "train.seed=9")
+    assert "the alias candidate points to it" in project.dvc("repro")
+    point_to(project, "1")
+    found = doctor(project, lineage)
+    assert (found["state"], found["mend"]) == ("unknown", "git add --all && git commit")
+    project.commit("Third model")
+    assert "alias" not in lineage(project, "link")
+    assert project.store().candidate() == "1"
+
+
 def test_link_moves_it_once_for_each_result_and_never_back(project: Project, lineage: Lineage) -> None:
     point_to(project, "1")  # somebody went back, on purpose
     assert "alias" not in lineage(project, "link")
     assert project.store().candidate() == "1"
     assert doctor(project, lineage)["state"] == "unknown"
-    project.store().client.delete_registered_model_tag(MODEL, "candidate_commit")
+    for tag in ("candidate_commit", "candidate_identity"):
+        project.store().client.delete_registered_model_tag(MODEL, tag)
     assert "the alias candidate points to models:/traceable-digits/2 now" in lineage(project, "link")
     assert project.store().candidate() == "2"
     # a checkout that lags behind

@@ -87,7 +87,7 @@ def another_package(project: Project) -> None:
         (relative_remote, "DVC remote", "relative", "dvc remote modify --local storage url"),
         (remote_out_of_reach, "DVC remote", "out of reach", "dvc remote modify --local storage url"),
         (temporary_remote, "DVC remote", "will be deleted", "dvc remote modify --local storage url"),
-        (empty_remote, "objects", "are not in", "dvc push"),
+        (empty_remote, "objects", "are not in", "lineage data push"),
         (no_remote, "DVC remote", "there is none", "dvc remote add --default"),
         (silent_server, "MLflow", "does not answer", "lineage compose tracking.uri="),
         (another_package, "environment", "torch is", "make setup"),
@@ -234,6 +234,6 @@ def test_objects_of_earlier_models_that_gc_took_are_missed(project: Project, lin
     assert check(project, lineage, "objects")["state"] == "right"
     project.dvc("gc", "--workspace", "--cloud", "--force")
     found = check(project, lineage, "objects")
-    assert (found["state"], found["mend"]) == ("wrong", "dvc push --all-commits")
+    assert (found["state"], found["mend"]) == ("wrong", "lineage data push --all-commits")
     assert "1 earlier models" in found["text"]
     assert "models:/traceable-digits/1" in found["text"]

@@ -88,12 +88,16 @@ def test_nothing_is_left_and_the_rest_is_proved(cycle: Cycle, project: Project, 
     assert (proof.status, proof.state) == (3, "ERASED")
     assert {link["name"] for link in proof.links if link["state"] != "PASS"} <= {"DVC remote", "dataset"}
     assert "request 17" in proof.link("DVC remote")["text"]
+    assert "all objects but " in proof.link("DVC remote")["text"]
+    assert "rows and images were not compared" in proof.link("dataset")["text"]
+    assert "each image has its SHA-256" not in proof.output
     proof = lineage.verify(project, SECOND)  # never held them; it was made from the same raw data
     assert (proof.status, proof.state) == (0, "PASS")
     assert "request 17" in proof.link("DVC remote")["text"]
     _, output = lineage.ask(project, "audit", "subject", OUT)
     assert FIRST in output
     assert SECOND not in output
+    assert "records that were erased; how many is not known any more" in output
     asked = ("audit", "excluded", OUT, "--since", cycle.moment)
     lineage(project, *asked, "--certificate", "c")
     assert "HOLDS: PASSED" in project.run("python", "scripts/check_certificate.py", "c.json")
@@ -339,12 +343,15 @@ def test_where_else_they_are_named(project: Project, lineage: Lineage) -> None:
     project.git("commit", "--quiet", "--no-verify", "--message", f"Without {OUT}")
     project.dvc("remote", "add", "--quiet", "--local", "backup", str(project.root.parent / "backup"))
 
+    project.git("tag", f"about-{OUT}")
+
     status, output = lineage.ask(project, "erase", OUT, *YES)
     assert status == 2
     for what in (
+        f"the Git ref refs/tags/about-{OUT}",
         "list.csv",
         "stashed.csv",
-        "the message of a commit",
+        f"the message of commit {project.git('rev-parse', '--short', 'HEAD')}, in Git's history",
         "mine.txt",
         f"{OUT}.txt",
         "joined",

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -195,6 +196,15 @@ def run_that_says_register(project: Project) -> None:
     end(project, add_run(project, dataset(project, "1"), "register", dvc_run_md5="0" * 32))
 
 
+def run_that_says_register_of_nothing(project: Project) -> None:
+    end(project, add_run(project, dataset(project, "1"), "register"))
+
+
+def run_that_says_register_of_the_second(project: Project) -> None:
+    record = project.version_tags("2")["dvc_run_md5"]
+    end(project, add_run(project, dataset(project, "1"), "register", dvc_run_md5=record))
+
+
 BY_HAND: dict[str, Callable[[Project], None]] = {
     "version under another name": under_another_name,
     "copy of a version": as_copy,
@@ -206,6 +216,8 @@ BY_HAND: dict[str, Callable[[Project], None]] = {
     "run without marks": run_without_marks,
     "run of another project": run_of_another_project,
     "run that says register": run_that_says_register,
+    "run that says register, of nothing": run_that_says_register_of_nothing,
+    "run that says register, of another model": run_that_says_register_of_the_second,
 }
 
 
@@ -217,6 +229,62 @@ def test_what_was_registered_by_hand_counts(
     answer = excluded(project)
     assert answer.verdict == "FAILED", answer.reasons
     assert f"{OUT} is in " in answer.reasons
+
+
+def item(path: str, md5: str) -> dict[str, str]:
+    return {"path": path, "hash": "md5", "md5": md5}
+
+
+RESULT = item("models/tuned.bin", "d" * 32)
+OWN_STAGES: dict[str, tuple[str, str, list[str], str]] = {  # the file, the stage, what it reads, the verdict
+    "in a folder of its own": ("dvc.lock", "tune", ["../data/processed"], "FAILED"),
+    "of a copy": ("dvc.lock", "tune", ["data/frozen"], "FAILED"),
+    "of all data": ("dvc.lock", "tune", ["data"], "INCONCLUSIVE"),
+    "evaluate, which leaves a model": ("dvc.lock", "evaluate", ["data/processed"], "FAILED"),
+    "train, with a copy beside its data": ("dvc.lock", "train", ["data/processed", "data/frozen"], "FAILED"),
+    "of another pipeline": ("tools/dvc.lock", "tune", ["../data/processed"], "INCONCLUSIVE"),
+}
+
+
+@pytest.mark.parametrize(("file", "stage", "reads", "verdict"), OWN_STAGES.values(), ids=OWN_STAGES)
+def test_a_result_of_a_stage_of_ones_own_counts_however_it_names_the_dataset(
+    file: str, stage: str, reads: list[str], verdict: str, project: Project, excluded: Ask
+) -> None:
+    first, second = dataset(project, "1"), dataset(project, "2")
+    project.git("checkout", "--quiet", "-b", "tuned")
+    path = project.root / file
+    document = yaml.safe_load(path.read_text()) if path.exists() else {"schema": "2.0", "stages": {}}
+    hashes = {"data": "e" * 32 + ".dir", "data/processed": second if stage == "train" else first}
+    entry = {"cmd": "tune", "deps": [item(dep, hashes.get(dep, first)) for dep in reads], "outs": [RESULT]}
+    document["stages"][stage] = entry
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    project.git("add", file)
+    project.git("commit", "--quiet", "--message", "Tuned")
+    project.git("checkout", "--quiet", "main")
+    answer = excluded(project)
+    assert (answer.verdict, answer.reasons != "") == (verdict, True)
+
+
+def test_what_only_the_git_remote_has_is_not_taken_for_nothing(project: Project, excluded: Ask, tmp_path: Path) -> None:
+    origin, other = tmp_path / "origin.git", tmp_path / "other"
+    project.run("git", "init", "--quiet", "--bare", str(origin))
+    project.git("remote", "add", "origin", str(origin))
+    project.git("push", "--quiet", "origin", "main")
+    assert excluded(project).verdict == "PASSED"
+    project.run("git", "clone", "--quiet", "--branch", "main", str(origin), str(other))
+    for command in (
+        "commit --quiet --allow-empty --message x",
+        "push --quiet origin HEAD:feature HEAD:refs/exps/ab/cd/e",
+    ):
+        project.run("git", "-C", str(other), *command.split())
+    answer = excluded(project)
+    assert answer.verdict == "INCONCLUSIVE"
+    assert "this clone lacks refs/exps/ab/cd/e, refs/heads/feature of origin" in answer.reasons
+    project.run("sh", "-c", answer.reasons.split("`")[1])
+    assert excluded(project).verdict == "PASSED"
+    origin.rename(tmp_path / "away.git")
+    assert "whether origin has commits that this clone does not: " in excluded(project).reasons
 
 
 def test_what_cannot_be_placed_is_named(project: Project, excluded: Ask) -> None:

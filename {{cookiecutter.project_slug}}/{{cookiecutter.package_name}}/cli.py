@@ -171,12 +171,12 @@ def verify(
         evidence = Evidence(project_root())
         named = {x: resolve(evidence, x).cases for x in models or []}
         cases = all_versions(evidence) if every else [case for found in named.values() for case in found]
-        retired = [found for case in cases if every and (found := retirement_of(case))]
+        retired = [found for case in cases if every and (found := retirement_of(case, unless_named=True))]
         absent = not_in_mlflow(evidence, cases) if every else []
         cases = [case for case in cases if case.title not in {one.model for one in retired}]
         verdicts = [verify(case, rehash=rehash, reproduce=how) for case in cases]
         verdicts += [nothing_to_prove(x) for x, found in named.items() if not found]
-        verdicts += [not_there(model) for model in absent]
+        verdicts += [not_there(evidence.history, model) for model in absent]
         scope = scope_of(evidence, cases, every=every)
     except Exception as error:  # status 1 would say that something was disproved
         known = isinstance(error, ProjectError)

@@ -7,6 +7,7 @@ What is unknown is written down with each, and an answer that depends on it is I
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from ..errors import LineageError
 from ..lineage.facts import DATASET, MODEL
 from ..lineage.tracking import source_tags
 from ..pipeline.dvcfile import Pipeline, locked_hash, read_pipeline
+from ..printable import some
 from ..proof.case import Case, Evidence
 from ..proof.git_models import GitModel
 from ..proof.locks import Entry
@@ -67,11 +69,27 @@ class Scope:
         """Which stores and which project: what others have there was not looked at."""
         return f"{self.stores.title}, project {self.evidence.project_id}"
 
-    @property
+    @cached_property
     def unknown(self) -> list[str]:
         """What may hold more of this project and was not looked at."""
-        shallow = "this clone is shallow: models of older commits are not known. `git fetch --unshallow` brings them"
-        return [*self.stores.not_asked, *self.git.unreadable, *([shallow] if self.evidence.history.is_shallow else [])]
+        return [*self.stores.not_asked, *self.git.unreadable, *self._not_here, *self.git.elsewhere]
+
+    @property
+    def _not_here(self) -> Iterator[str]:
+        """What this clone lacks of the history."""
+        history = self.evidence.history
+        if history.is_shallow:
+            yield "this clone is shallow: models of older commits are not known. `git fetch --unshallow` brings them"
+        if history.remote:
+            try:
+                refs = history.not_fetched
+            except LineageError as error:
+                yield f"whether {history.remote} has commits that this clone does not: {error}"
+                return
+            if refs:
+                fetch = f"git fetch {history.remote} '+refs/heads/*:refs/remotes/{history.remote}/*' --tags"
+                exps = " '+refs/exps/*:refs/exps/*'" * any(ref.startswith("refs/exps/") for ref in refs)
+                yield f"this clone lacks {some(refs)} of {history.remote}. `{fetch}{exps}` brings them"
 
     @cached_property
     def uses(self) -> list[Use]:
@@ -265,7 +283,7 @@ class Scope:
         """A run that is marked as this project's; None if its stage does not work with records."""
         tags, logged = run.data.tags, _inputs(run)  # each is asked once: there are thousands of runs
         stage = tags.get("dvc_stage") or "no stage"
-        if stage == BY_HASH and self._is_known(tags):
+        if stage == BY_HASH and self._is_known(tags, logged):
             return None
         use = _use_of_run(run, stage)
         use.root = tags.get("subjects_root")
@@ -309,14 +327,19 @@ class Scope:
             )
         return use
 
-    def _is_known(self, tags: dict[str, str]) -> bool:
-        """Whether a run of `register` handled a model that is looked at anyway."""
-        record = tags.get("dvc_run_md5")
-        return record is None or record in self.git.by_run_record or record in self._registered_records
+    def _is_known(self, tags: dict[str, str], logged: set[str]) -> bool:
+        """Whether a run of `register` handled a model that is looked at anyway, and read no other dataset."""
+        record, read = tags.get("dvc_run_md5"), {*logged, *filter(None, [tags.get("dvc_data_md5")])}
+        model = self.git.by_run_record.get(record) if record else None
+        return bool(record) and read <= {*(model.datasets if model else ()), *self._registered_records.get(record, ())}
 
     @cached_property
-    def _registered_records(self) -> set[str]:
-        return {version.tags.get("dvc_run_md5", "") for store in self.stores.asked for version in store.versions}
+    def _registered_records(self) -> dict[str | None, set[str]]:
+        """The dataset versions of the registered versions, by the hash of their models/run.json."""
+        found: dict[str | None, set[str]] = {}
+        for version in (version for store in self.stores.asked for version in store.versions):
+            found.setdefault(version.tags.get("dvc_run_md5"), set()).add(version.tags.get("dvc_data_md5", ""))
+        return found
 
     def _is_without_records(self, name: str) -> bool:
         """Whether dvc.yaml has this stage and gives it no records."""

@@ -20,7 +20,7 @@ from rich.table import Table
 from ..printable import printable
 from ..proof.show import WIDTH
 from .exclusion import Exclusion
-from .manifests import Record
+from .manifests import ERASED, Record
 from .questions import AffectedAnswer, SubjectAnswer
 from .use import Use
 
@@ -49,10 +49,12 @@ def show_subject(answer: SubjectAnswer, *, as_json: bool) -> None:
     console = _console()
     if answer.uses:
         _print_table(_table_of_uses(answer.uses))
-    by_dataset = Counter((record.dataset, record.subject_id) for record in answer.records)
-    for (dataset, subject_id), count in sorted(by_dataset.items()):
-        named = [r.record_id for r in answer.records if (r.dataset, r.subject_id) == (dataset, subject_id)]
-        console.print(f"dataset {dataset}  {_safe(subject_id)}  {count} records: {_safe(', '.join(named))}")
+    for dataset, subject_id in sorted({(record.dataset, record.subject_id) for record in answer.records}):
+        found = [one for one in answer.records if (one.dataset, one.subject_id) == (dataset, subject_id)]
+        told = f"{len(found)} records: {', '.join(one.record_id for one in found)}"
+        if all(one.content_sha256 == ERASED for one in found):
+            told = "records that were erased; how many is not known any more"
+        console.print(f"dataset {dataset}  {_safe(subject_id)}  {_safe(told)}")
     kinds = Counter(use.kind for use in answer.uses)
     console.print(
         f"[bold]{_safe(', '.join(answer.ids))}[/]: in {kinds['version']} of {answer.looked_at['versions']} versions, "

@@ -8,6 +8,7 @@ from ..errors import TrackerError
 from ..lineage.anchor import main_root
 from ..lineage.candidate import ALIAS, why_not_here
 from ..lineage.chain import model_identity
+from ..lineage.git import Repository
 from ..lineage.tracking import SQLITE, absolute_uri
 from ..pipeline.dvcfile import PARAMS_FILE, read_lock
 from ..settings import load_settings
@@ -37,5 +38,12 @@ def check_candidate(root: Path) -> Finding:
         return Finding(ALIAS, "right", f"{named}, the model of this checkout")
     if why_not := why_not_here(root, tracking):
         return Finding(ALIAS, "right", f"{named}, not the model of this checkout: {why_not}")
-    text = f"{named}, not the model of this checkout. Once that is committed, `lineage link` moves the alias, once."
+    if not _is_committed(root):
+        text = f"{named}, not the model of this checkout. Once that is committed, `lineage link` moves the alias."
+        return Finding(ALIAS, "unknown", text, "git add --all && git commit")
+    text = f"{named}, not the model of this checkout. `lineage link` moves the alias, once for each result."
     return Finding(ALIAS, "unknown", text, "lineage link")
+
+
+def _is_committed(root: Path) -> bool:
+    return Repository(root).run("diff", "--quiet", "HEAD", "--", "dvc.lock") is not None

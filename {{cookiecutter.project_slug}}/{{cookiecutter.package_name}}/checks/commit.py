@@ -32,15 +32,15 @@ def check_conflict(root: Path) -> Finding | None:
     what, command = found[0] if found else ("conflict", "")
     where = list(dict.fromkeys([*paths, *marked]))
     touched = [name for name in WRITTEN_BY_RUNS if name in where]
+    proceed = f"{command} --continue" if command and what != "merge" else "git commit"
     back = f" `{command} --abort` goes back to before it." if command else ""
     if not where:
         text = f"a {what} is going on, all its conflicts are resolved. Before you end it: `dvc repro`.{back}"
-        proceed = "git commit" if what == "merge" else f"{command} --continue"
         return Finding("merge", "unknown", text, f"dvc repro && git add {' '.join(WRITTEN_BY_RUNS)} && {proceed}")
     text = (
         f"a {what} is in conflict in {some(where)}: until it is ended, nothing else can be said of this checkout. "
         f"Take {', '.join(WRITTEN_BY_RUNS)} whole from one side (HEAD, as below, or the other), resolve the rest, then "
-        f"`dvc repro`, `git add --all`, `git commit`: docs/merging.md.{back}"
+        f"`dvc repro`, `git add --all`, `{proceed}`: docs/merging.md.{back}"
     )
     return Finding("merge", "wrong", text, _whole(git) if touched else "git status")
 

@@ -37,8 +37,7 @@ def check_pushed(root: Path) -> Finding:
     erased = frozenset(md5 for md5 in missing if evidence and evidence.erasures.of_object(md5))
     if missing := missing - erased:
         text = f"{len(missing)} of {len(objects.known)} objects that dvc.lock records are not in {remote.url}."
-        has_listings = not any(md5.endswith(".dir") for md5 in missing)  # then `dvc push` takes the files to be there
-        return Finding("objects", "wrong", text, "lineage data push" if has_listings else "dvc push")
+        return Finding("objects", "wrong", text, "lineage data push")
     if lost := _lost_of_earlier(root, remote):
         return lost
     if objects.unlisted:
@@ -77,7 +76,7 @@ def _lost_of_earlier(root: Path, remote: Remote) -> Finding | None:
         f"{len(gone)} objects of {len(models)} earlier models are not in {remote.url} ({some(models)}): they cannot be "
         "restored or proved. Where a cache has them still, there:"
     )
-    return Finding("objects", "wrong", text, "dvc push --all-commits")
+    return Finding("objects", "wrong", text, "lineage data push --all-commits")
 
 
 def _named_objects(data: bytes | None) -> dict[str, str]:
@@ -119,5 +118,6 @@ def _ask_dvc(root: Path) -> Finding:
         return Finding("objects", "wrong", f"the remote is out of reach: {last}", "dvc status --cloud -v")
     new = [path for path, state in json.loads(done.stdout or "{}").items() if state == "new"]
     if new:
-        return Finding("objects", "wrong", f"{len(new)} outputs are not in the remote: {some(new)}.", "dvc push")
+        text = f"{len(new)} outputs are not in the remote: {some(new)}."
+        return Finding("objects", "wrong", text, "lineage data push")
     return Finding("objects", "right", "all that dvc.lock records are in the remote")

@@ -86,9 +86,13 @@ def _in_git(evidence: Evidence, search: Search) -> Iterator[str]:
                 continue
             if hit:
                 yield f"{path} ({blob[:12]}), {advice}{MAYBE * (hit is Hit.MAYBE)}"
-    messages = "\n".join(git.must("log", "--all", "--reflog", "--format=%B"))
-    if hit := search.in_text(messages):
-        yield f"the message of a commit, {advice}{MAYBE * (hit is Hit.MAYBE)}"
+    for ref in git.lines("for-each-ref", "--format=%(refname)"):
+        if hit := search.in_text(ref):
+            yield f"the Git ref {ref}: rename or delete it, in every clone and remote{MAYBE * (hit is Hit.MAYBE)}"
+    for message in (git.run("log", "--all", "--reflog", "-z", "--format=%h %B") or "").split("\0"):
+        commit, _, text = message.partition(" ")
+        if hit := search.in_text(text):
+            yield f"the message of commit {commit}, {advice}{MAYBE * (hit is Hit.MAYBE)}"
 
 
 def _in_data(search: Search, name: str, data: bytes) -> Hit:

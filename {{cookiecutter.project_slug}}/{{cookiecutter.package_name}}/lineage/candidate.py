@@ -10,7 +10,8 @@ from .git import Repository
 from .tracking import SQLITE
 
 ALIAS = "candidate"
-MOVED_FOR = "candidate_commit"  # a tag of the registered model: the commit whose result the alias was last moved for
+# tags of the registered model: the commit, and the model identity, that the alias was last moved for
+MOVED_FOR, MOVED_TO = "candidate_commit", "candidate_identity"
 
 
 def why_not_here(root: Path, tracking: Tracking) -> str:

@@ -112,12 +112,17 @@ def build_chain(root: Path, settings: Settings, pipeline: Pipeline, lock: Lock) 
             f"dvc.lock records another {', '.join(wrong[:3])} of train than {RUN_RECORD} says that it worked with. "
             "Run `dvc repro --force train`."
         )
+    weights = _recorded(root, lock, "train", "outs", MODEL)
+    if weights.sha256 != record["model_sha256"]:
+        raise LineageError(
+            f"{MODEL} is not the model that the training run of {RUN_RECORD} made. Run `dvc repro --force train`."
+        )
     made = [out["path"] for out in lock["train"]["outs"] if out["path"] != MODEL]
     return Chain(
         project_id=settings.project_id,
         identity=model_identity(lock),
         contents={
-            MODEL: _recorded(root, lock, "train", "outs", MODEL),
+            MODEL: weights,
             RUN_RECORD: _recorded(root, lock, "train", "outs", RUN_RECORD),
             DATASET: dataset,
             RAW: _recorded(root, lock, "preprocess", "deps", RAW),

@@ -18,7 +18,7 @@ from ..pipeline.outputs import Inputs
 from ..settings import Settings
 from .anchor import experiment_variables, main_root
 from .bytecode import ForeignBytecodeError, is_compiled_from_source
-from .candidate import ALIAS, is_shared, why_not_here
+from .candidate import ALIAS, MOVED_TO, is_shared, why_not_here
 from .chain import Chain, build_chain
 from .facts import MODEL, system_user
 from .git import Repository
@@ -57,6 +57,7 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, run: dict[s
         why_not = _why_not_yet(root, settings)
         if not why_not:
             tracker.client.set_registered_model_alias(version.name, ALIAS, version.version)
+            tracker.client.set_registered_model_tag(version.name, MOVED_TO, chain.identity)
     lineage_file.write_text(chain.to_json(tracker.shown_uri, version, artifact), encoding="utf-8", newline="\n")
     uri = f"models:/{version.name}/{version.version}"
     pointed = f"was not moved: {why_not}" if why_not else "points to it"
@@ -68,7 +69,7 @@ def _why_not_yet(root: Path, settings: Settings) -> str:
     if experiment := experiment_variables(root).get(DVC_EXP_NAME):
         return f"{experiment} is an experiment"
     if why_not := why_not_here(root, settings.tracking):
-        return f"{why_not} (tracking.candidate_branches)" if "candidate_branches" not in why_not else why_not
+        return f"{why_not} (tracking.candidate_branches)" if "default branch" in why_not else why_not
     if is_shared(settings.tracking):
         return "others use this registry, so `lineage link` moves it when the result is committed"
     return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..lineage.candidate import ALIAS, MOVED_FOR, why_not_here
+from ..lineage.candidate import ALIAS, MOVED_FOR, MOVED_TO, why_not_here
 from ..lineage.chain import model_identity
 from ..pipeline.dvcfile import PARAMS_FILE
 from ..settings import load_settings
@@ -29,8 +29,9 @@ def move_candidate(evidence: Evidence) -> str:
         return ""
     version, pointed = mine[0].version, store.version_by_alias(name, ALIAS)
     with store.asked(f"move the alias {ALIAS} of {name}"):
-        before = store.client.get_registered_model(name).tags.get(MOVED_FOR)
-        if before == commit:
+        moved = store.client.get_registered_model(name).tags
+        before = moved.get(MOVED_FOR)
+        if before == commit or moved.get(MOVED_TO) == identity:
             return ""
         newest = before or (pointed and pointed.tags.get("result_git_commit_id"))
         if newest and str(pointed and pointed.version) != str(version):
@@ -39,6 +40,7 @@ def move_candidate(evidence: Evidence) -> str:
             if history.git.run("merge-base", "--is-ancestor", newest, "HEAD") is None:
                 return f"the alias {ALIAS} stays: it is of {newest[:12]}, which this branch does not hold."
         store.client.set_registered_model_tag(name, MOVED_FOR, commit)
+        store.client.set_registered_model_tag(name, MOVED_TO, identity)
         if pointed is not None and str(pointed.version) == str(version):
             return ""
         store.client.set_registered_model_alias(name, ALIAS, str(version))

@@ -20,13 +20,16 @@ app = typer.Typer(
 
 
 @app.command()
-def push(as_json: Annotated[bool, typer.Option("--json", help="What was done, as JSON.")] = False) -> None:
+def push(
+    every: Annotated[bool, typer.Option("--all-commits", help="Also what any dvc.lock in Git records.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="What was done, as JSON.")] = False,
+) -> None:
     """Bring the DVC remote all that dvc.lock records, each object looked up. Exit status 1 if one cannot be had."""
     from .case import Evidence
     from .data_push import push as push_all
     from .show import show_pushed
 
-    done = push_all(Evidence(project_root()))
+    done = push_all(Evidence(project_root()), every=every)
     show_pushed(done, as_json=as_json)
     sys.exit(bool(done.lacking))
 

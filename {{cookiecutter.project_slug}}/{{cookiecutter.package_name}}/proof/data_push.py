@@ -14,6 +14,7 @@ from ..lineage.remote import Remote
 from ..pipeline.dvcfile import PARAMS_FILE, Lock, Pipeline, kept_outs, read_lock, read_pipeline
 from ..settings import load_settings
 from .case import Evidence
+from .history import DVC_LOCK
 
 
 @dataclass(kw_only=True)
@@ -34,8 +35,10 @@ class Pushed:
         self.objects, self.sent = self.objects + looked_at, self.sent + sent
 
 
-def push(evidence: Evidence) -> Pushed:
+def push(evidence: Evidence, *, every: bool = False) -> Pushed:
     """Sends what dvc.lock here and the .dvc files of the last commit record, as far as the remote lacks it.
+
+    With `every` also what any earlier dvc.lock in Git records.
 
     What was erased, and nothing has been made of since, is left out, whatever the cache holds. Raises LineageError if
     there is no remote or it cannot be asked.
@@ -46,8 +49,14 @@ def push(evidence: Evidence) -> Pushed:
     require_hidden(evidence.root, load_settings(evidence.root / PARAMS_FILE))
     make_folder(remote)
     done = Pushed(dvc_remote=remote.url)
-    outs = recorded_outs(read_pipeline(evidence.root), read_lock(evidence.root))
-    for path, md5 in (outs | evidence.history.added("HEAD")).items():
+    outs = [*recorded_outs(read_pipeline(evidence.root), read_lock(evidence.root)).items()]
+    outs += evidence.history.added("HEAD").items()
+    if every:
+        states = {state.blob: state.commit for state in evidence.history.states if state.path == DVC_LOCK}
+        for commit in states.values():
+            outs += recorded_outs(evidence.history.pipeline(commit), evidence.history.lock(commit)).items()
+            outs += evidence.history.added(commit).items()
+    for path, md5 in dict.fromkeys(outs):
         try:
             done.send(evidence, path, md5)
         except LineageError as error:

@@ -19,8 +19,9 @@ from typing import Any
 from ..lineage.facts import DATASET, MODEL
 from ..lineage.hashes import sha256_of_json
 from ..pipeline.dvcfile import PARAMS_FILE, locked_hash
+from ..settings import read_params
 from .history import DVC_LOCK, History
-from .locks import OURS, Entry, Locks, rests_on, uri_of
+from .locks import Entry, Locks, is_ours, rests_on, uri_of
 
 HASH = re.compile(rb"[0-9a-f]{32}")
 
@@ -64,7 +65,9 @@ class GitModels:
             str, str
         ] = {}  # stores that dvc.lock or lineage.json names, each with the commit that does first
         self.unreadable: list[str] = []
+        self._others: dict[str, GitModel] = {}  # results of stages of one's own that seem to read no records
         self._read()
+        self._add_copies()
         self._add_stores_of_unregistered()
 
     @cached_property
@@ -99,6 +102,20 @@ class GitModels:
                     found.setdefault(str(name), model)
         return found
 
+    @cached_property
+    def elsewhere(self) -> list[str]:
+        """Another dvc.lock that names this project or a dataset version of it: what it records is not looked at."""
+        project_id = str(read_params(self._root / PARAMS_FILE)["project_id"])
+        wanted = re.compile("|".join(map(re.escape, [project_id, *sorted(self.made)])).encode())
+        found: dict[str, str] = {}
+        for state in self._history.other_locks:
+            if wanted.search(self._history.blob(state.blob) or b""):
+                found.setdefault(state.path, state.commit)
+        return [
+            f"{path} (at {commit[:12]}) names records of this project, and only its own dvc.lock is looked at"
+            for path, commit in found.items()
+        ]
+
     def _read(self) -> None:
         torn: list[tuple[str, bytes]] = []
         hashes: set[bytes] = set()
@@ -132,7 +149,7 @@ class GitModels:
 
     def _place(self, identities: Iterable[str], commit: str | None, when: datetime) -> None:
         for identity in identities:
-            model = self.models[identity]
+            model = self.models.get(identity) or self._others[identity]
             model.first = model.first or when
             if commit and commit not in model.commits:
                 model.commits.append(commit)
@@ -146,17 +163,25 @@ class GitModels:
         for name, entry in entries:
             if name == "preprocess":
                 self.made |= {str(out.get("md5")) for out in entry.get("outs") or [] if out.get("path") == DATASET}
-            elif name == "register":
+            if name == "register":
                 self._name_store(uri_of(entry), commit)
-            elif name not in OURS:
+            if not is_ours(name, entry):
                 datasets, unknown = rests_on(name, entry, entries)
-                if name == "train" or datasets or unknown:
-                    identity = sha256_of_json(entry)
-                    model = self.models.setdefault(identity, GitModel(identity, name, entry))
-                    model.entry, model.unknown = entry, unknown  # lineage.json may have been first, and says less
-                    model.datasets |= datasets
-                    found.append(identity)
+                kept = self.models if name == "train" or datasets or unknown else self._others
+                identity = sha256_of_json(entry)
+                model = kept.setdefault(identity, GitModel(identity, name, entry))
+                model.entry, model.unknown = entry, unknown  # lineage.json may have been first, and says less
+                model.datasets |= datasets
+                found.append(identity)
         return found
+
+    def _add_copies(self) -> None:
+        """A dataset version is one under whatever name it lies: what was given its bytes was made from it."""
+        for identity, model in {**self._others, **self.models}.items():
+            hashes = {str(dep.get("md5")) for dep in model.entry.get("deps") or []}
+            if copies := hashes & self.made:
+                model.datasets |= copies
+                self.models[identity] = model
 
     def _document(self, data: bytes, commit: str) -> list[str] | None:
         """The identity of the model of a lineage.json; None if it cannot be read."""

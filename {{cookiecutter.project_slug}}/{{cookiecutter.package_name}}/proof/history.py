@@ -318,6 +318,26 @@ class History:
         return frozenset(self.git.must("rev-list", *here)) if here else frozenset()
 
     @cached_property
+    def not_fetched(self) -> list[str]:
+        """The branches, tags and experiments of the remote whose commits are not here. Asks the remote."""
+        return sorted(ref for ref, tip in self._remote_tips.items() if not self.resolve(tip))
+
+    @cached_property
+    def other_locks(self) -> list[State]:
+        """Every state of a dvc.lock that is not this project's own: of another pipeline, or where it lay before."""
+        command = ("log", "--all", "HEAD", "--full-history", "-m", "--raw", "--no-abbrev", "--no-renames")
+        found: dict[str, State] = {}
+        commit = ""
+        for line in self.git.lines(*command, "--format=%H", "--", f":(top,glob)**/{DVC_LOCK}"):
+            if not line.startswith(":"):
+                commit = line or commit
+                continue
+            meta, _, path = line.partition("\t")
+            if path != f"{self.prefix}{DVC_LOCK}" and (blob := meta.split()[3]).strip("0"):
+                found.setdefault(blob, State(commit, path, blob))
+        return list(found.values())
+
+    @cached_property
     def knows_all_tips(self) -> bool:
         """Whether every branch and tag of the remote was fetched. Experiments are fetched by name only."""
         tips = (commit for ref, commit in self._remote_tips.items() if not ref.startswith("refs/exps/"))

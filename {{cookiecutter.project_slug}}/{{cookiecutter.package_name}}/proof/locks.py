@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import Any
 
@@ -15,8 +16,11 @@ STAGE = re.compile(rb"^  (?=\S)", re.MULTILINE)
 NAME = re.compile(rb"([\w@.-]+):\n")
 SHALLOW = re.compile(rb"^(?! {4}).", re.MULTILINE)  # in an entry, such a line is not as DVC writes it
 ODD_BREAK = re.compile(rb"\r|\xc2\x85|\xe2\x80[\xa8\xa9]")  # these end lines to YAML
+OUTS = re.compile(rb"^    outs:\n((?: {4}.*\n?)*)", re.MULTILINE)
+PATH = re.compile(rb"^    - path: (.+)$", re.MULTILINE)
 URI = re.compile(rb"^ {6,}uri: (.+)$", re.MULTILINE)
-OURS = ("preprocess", "evaluate", "register")  # they leave no model
+# what the stages that leave no model leave; with more outputs they count like a stage of one's own
+OURS = {"preprocess": (DATASET,), "evaluate": (), "register": ("lineage.json",)}
 NO_RECORDS = (".checks/", "metrics/", "plots/")  # what these hold comes from models, and no record is in it
 
 Entry = dict[str, Any]
@@ -42,9 +46,10 @@ class Locks:
         for name, part in zip(names, parts[1:], strict=True):
             assert name is not None
             stage = name[1].decode()
-            if stage == "evaluate":
+            is_usual = _is_usual(stage, part)
+            if is_usual and stage == "evaluate":
                 continue
-            if stage == "register":
+            if is_usual and stage == "register":
                 if uri := URI.search(part):
                     found.append((stage, {"uri": uri[1].decode(errors="replace").strip().strip("'\"")}))
                 continue
@@ -55,6 +60,21 @@ class Locks:
                 return whole(data)
             found += entries
         return found
+
+
+def _is_usual(stage: str, part: bytes) -> bool:
+    outs = OUTS.search(part)
+    paths = PATH.findall(outs[1]) if outs else []
+    return stage in OURS and all(_leaves_no_model(stage, path.decode(errors="replace")) for path in paths)
+
+
+def is_ours(stage: str, entry: Entry) -> bool:
+    """Whether a stage of the template has left just what it leaves, and no model."""
+    return stage in OURS and all(_leaves_no_model(stage, str(out.get("path"))) for out in entry.get("outs") or [])
+
+
+def _leaves_no_model(stage: str, path: str) -> bool:
+    return path in OURS[stage] or path.startswith(NO_RECORDS)
 
 
 def whole(data: bytes) -> Entries | None:
@@ -87,13 +107,15 @@ def uri_of(entry: Entry) -> str | None:
 def rests_on(name: str, entry: Entry, entries: Entries) -> tuple[set[str], list[str]]:
     """The dataset versions that a stage works with, itself or by what other stages of one's own made of them."""
     makers = {
-        str(out.get("path")): other for stage, other in entries if stage not in OURS for out in other.get("outs") or []
+        _place(out): other for stage, other in entries if not is_ours(stage, other) for out in other.get("outs") or []
     }
     datasets, unknown, seen, waiting = set[str](), list[str](), set[str](), [entry]
     while waiting:
         for dep in waiting.pop().get("deps") or []:
-            path, md5 = str(dep.get("path")), str(dep.get("md5"))
-            if path == DATASET or path.startswith(f"{DATASET}/"):
+            path, md5 = _place(dep), str(dep.get("md5"))
+            if path == "." or any(kept.startswith(f"{path}/") for kept in (DATASET, RAW)):
+                unknown.append(f"it reads {path}, a folder that dataset versions lie in")
+            elif path == DATASET or path.startswith(f"{DATASET}/"):
                 if path == DATASET:
                     datasets.add(md5)
                 else:
@@ -107,3 +129,11 @@ def rests_on(name: str, entry: Entry, entries: Entries) -> tuple[set[str], list[
     if name == "train" and not datasets and not unknown:
         unknown.append("its entry in dvc.lock names no dataset version")
     return datasets, list(dict.fromkeys(unknown))
+
+
+def _place(item: Entry) -> str:
+    """The path of a dependency or output; with `wdir` it is written relative to that, and leads out of it again."""
+    path = posixpath.normpath(str(item.get("path")))
+    while path.startswith("../"):
+        path = path[3:]
+    return path

@@ -153,7 +153,11 @@ class Objects:
             info = self._remote.fs.info(self._remote.oid_to_path(md5))
         except FileNotFoundError:
             if self._remote.fs.protocol == "local" and not Path(self._remote.path).is_dir():
-                raise LineageError(f"the DVC remote {self._remote.path} is not there. Is it mounted?") from None
+                place = Path(self._remote.path).parents[1]
+                raise LineageError(
+                    f"the DVC remote {place} is not there: nothing was pushed yet, or it is not mounted.",
+                    remedy="`lineage data push` if nothing was pushed yet, or mount it",
+                ) from None
             return Held(md5, None)
         except Exception as error:  # whatever a remote raises: their classes have nothing in common
             raise LineageError(f"{self.url(md5)} cannot be looked up: {reason_of(error)}") from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..pipeline.dvcfile import PARAMS_FILE, Lock, Pipeline, Stage, locked_hash
-from ..settings import select
+from ..settings import flatten, select
 from .history import History
 
 
@@ -20,6 +20,7 @@ class Tally:
     unknown: list[str] = field(default_factory=list)  # what is unknown
     erased: list[str] = field(default_factory=list)  # what could not be looked at because it was erased on purpose
     note: str = ""  # how far a PASS goes
+    meaning: str = ""  # what was looked at and holds, where that is less than the link promises
     summary: str = ""  # in place of the first faults, where these have one cause
     remedy: str = ""  # what to do now about the faults
 
@@ -68,6 +69,7 @@ def recompute_code(history: History, commit: str, *, only: Container[str] | None
             else:
                 found = history.md5(commit, dep) or by_hand.get(dep)
                 tally.equal(f"{dep} in the commit", found, recorded)
+    tally.faults = list(dict.fromkeys(tally.faults))  # stages that share a file share the fault
     if not tally.looked_at and only is None:
         tally.faults.append("dvc.yaml in the commit defines no stage train")
     return tally
@@ -88,8 +90,18 @@ def recompute_params(history: History, commit: str, *, only: Container[str] | No
         tally.equal(f"the params of stage {stage.name} in dvc.yaml", sorted(stage.params), recorded)
         for path, values in files.items():
             for key, value in values.items():
-                tally.equal(f"{key} in {path}", _value(history.params(commit, path), key), value)
+                _compare_values(tally, key, path, _value(history.params(commit, path), key), value)
     return tally
+
+
+def _compare_values(tally: Tally, key: str, path: str, here: Any, there: Any) -> None:
+    """Counts one comparison. Where groups of settings differ, the settings are named and not the groups."""
+    tally.looked_at += 1
+    before, after = flatten({key: here}), flatten({key: there})
+    for name in dict.fromkeys([*before, *after] if here != there else []):
+        found, recorded = (values.get(name, "absent") for values in (before, after))
+        if found != recorded:
+            tally.faults.append(f"{name} in {path} is {_shown(found)}, dvc.lock says {_shown(recorded)}")
 
 
 def _value(document: dict[str, Any], key: str) -> Any:

@@ -1,9 +1,15 @@
 """What to do now about a link of the chain that failed, where the check itself knows nothing better."""
 
+from __future__ import annotations
+
+from ..errors import ProjectError
+from .case import Case
+from .together import last_result, mend_of
+
 CHANGED_IN_MLFLOW = (
     "MLflow was changed after the model was registered. `lineage verify lineage.json` in a checkout of its result "
-    "commit shows whether Git and DVC still prove the model; if so, delete the version in MLflow and register it again "
-    "with `dvc repro --force --single-item register`"
+    "commit shows whether Git and DVC still prove the model; if so, delete the version in MLflow, and on a branch at "
+    "that commit `dvc repro --force --single-item register`, `git add --all && git commit`, `lineage link`"
 )
 OF_TWO_STATES = (
     "the commit holds parts of two states. `dvc repro`, then `git add --all && git commit`, makes one whose parts "
@@ -31,3 +37,14 @@ REMEDIES = {
     "`dvc repro`, and commit",
     "registered artifact": CHANGED_IN_MLFLOW,
 }
+
+
+def remedy_of(link: str, case: Case) -> str:
+    """What to do about a failed link. Where the last result here is not whole, the command that makes it so."""
+    remedy = REMEDIES.get(link, "")
+    if remedy != OF_TWO_STATES:
+        return remedy
+    try:
+        return f"`{mend_of(case.history)}`" if case.commit == last_result(case.history) else remedy
+    except ProjectError:
+        return remedy

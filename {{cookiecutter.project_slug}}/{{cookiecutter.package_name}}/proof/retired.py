@@ -30,14 +30,24 @@ class Retirement:
     at: str
 
 
-def retirement_of(case: Case) -> Retirement | None:
-    """The retirement of a version that HEAD holds; None without one. One that is not committed yet does not count."""
+def retirement_of(case: Case, *, unless_named: bool = False) -> Retirement | None:
+    """The retirement of a version that HEAD holds; None without one. One that is not committed yet does not count.
+
+    With `unless_named` none where an alias points to the version by now: what people load by an alias has to be proved.
+    """
     try:
         document = json.loads(case.history.read("HEAD", _path(case)) or b"")
         found = Retirement(**document)
-        return found if (found.model, found.identity) == (case.title, case.identity) and found.reason else None
+        is_of_it = (found.model, found.identity) == (case.title, case.identity) and found.reason
     except (ValueError, TypeError, LineageError):  # none there, or none that can be read: then nothing is retired
         return None
+    return found if is_of_it and not (unless_named and _aliases(case)) else None
+
+
+def _aliases(case: Case) -> tuple[str, ...]:
+    if case.version is None:
+        return ()
+    return tuple(case.evidence.store.aliases(case.version.name).get(str(case.version.version), ()))
 
 
 def retire(case: Case, reason: str) -> Path:
@@ -52,8 +62,7 @@ def retire(case: Case, reason: str) -> Path:
         raise LineageError("only a version in MLflow can be retired: models:/NAME/NUMBER.")
     if (before := retirement_of(case)) is not None:
         raise ProjectError(f"{case.title} was retired before, {before.at} by {before.by}: {before.reason}")
-    aliases = case.evidence.store.aliases(case.version.name).get(str(case.version.version), ())
-    if aliases:  # what people load by an alias has to be proved
+    if aliases := _aliases(case):
         raise ProjectError(
             f"{case.title} is what the alias {aliases[0]} points to. Point that at another version, then retire this."
         )

@@ -33,7 +33,7 @@ def show_verdicts(
 ) -> None:
     """Prints what `lineage verify` found; `scope` says which models it looked for, `retired` which it left out.
 
-    The last line says what to do now, where anything is to be done.
+    The last lines say what to do now, where that is known.
     """
     retired = retired or []
     if as_json:
@@ -106,7 +106,8 @@ def show_trace(document: dict[str, Any], *, as_json: bool) -> None:
 
     console = Console(highlight=False, width=WIDTH)
     if document["kind"] != "model version":
-        console.print(f"{document['kind']} {escape(document['asked'])}: {_commit(document['commit'])}")
+        first = f": {_commit(document['commit'])}" if document["commit"] or not document["models"] else ""
+        console.print(f"{document['kind']} {escape(document['asked'])}{first}")
     for model in document["models"]:
         with console.capture() as drawn:  # a tree fills or cuts its lines; a hash must stay whole
             console.print(_tree(model))

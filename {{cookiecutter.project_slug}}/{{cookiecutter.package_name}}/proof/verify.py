@@ -9,12 +9,14 @@ from typing import Literal
 
 from ..errors import DamageError, ProjectError
 from .case import Case
+from .commits import completed
 from .git_models import GitModel
+from .history import History
 from .links import commit, logged, moments, objects, registry
 from .links.reproduction import reproduction
 from .links.run_record import run_record
 from .recompute import Tally
-from .remedies import REMEDIES
+from .remedies import remedy_of
 
 Remake = Literal["no", "here", "fresh"]
 State = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERASED"]
@@ -85,13 +87,17 @@ def nothing_to_prove(asked: str) -> Verdict:
     return Verdict(asked, (link,))
 
 
-def not_in_mlflow(model: GitModel) -> Verdict:
+def not_in_mlflow(history: History, model: GitModel) -> Verdict:
     """The answer for a model that Git holds and MLflow does not: nobody can say what became of its version."""
     text = (
         "Git holds it, and MLflow has no version of it. It was never registered, or its version was deleted, or it is "
-        f"in another store. `git checkout {model.commits[0][:12] if model.commits else 'HEAD'}` leads to it."
+        "in another store."
     )
-    return Verdict(model.title, (Link("version", "INCONCLUSIVE", text, 1),))
+    again = "`dvc repro --force --single-item register`, `git add --all && git commit`, `lineage link`"
+    if model.commits:
+        commit = completed(history, model.commits[0])[:12]
+        again = f"`git checkout -b again-{commit} {commit} && dvc checkout`, {again}"
+    return Verdict(model.title, (Link("version", "INCONCLUSIVE", text, 1, remedy=f"to register it again: {again}"),))
 
 
 def exit_code(verdicts: list[Verdict]) -> int:
@@ -128,7 +134,7 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
     try:
         tally = check(case)
     except DamageError as error:
-        return Link(name, "FAIL", str(error), 0, (str(error),), error.remedy or REMEDIES.get(name, ""))
+        return Link(name, "FAIL", str(error), 0, (str(error),), error.remedy or remedy_of(name, case))
     except ProjectError as error:
         return Link(name, "INCONCLUSIVE", str(error), 0, remedy=error.remedy)
     except Exception as error:  # damage has no end of forms: what cannot be read proves nothing, and the rest goes on
@@ -136,7 +142,7 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
     if tally.faults:
         more = f" (and {len(tally.faults) - SHOWN} more)" if len(tally.faults) > SHOWN else ""
         listed = f"{len(tally.faults)} of {tally.looked_at}: {'; '.join(tally.faults[:SHOWN])}{more}."
-        remedy = tally.remedy or REMEDIES.get(name, "")
+        remedy = tally.remedy or remedy_of(name, case)
         return Link(name, "FAIL", tally.summary or listed, tally.looked_at, tuple(tally.faults), remedy)
     if tally.unknown:
         more = f" (and {len(tally.unknown) - SHOWN} more)" if len(tally.unknown) > SHOWN else ""
@@ -144,12 +150,12 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
         return Link(name, "INCONCLUSIVE", text, tally.looked_at, tuple(tally.unknown), tally.remedy)
     if tally.erased:
         more = f" (and {len(tally.erased) - SHOWN} more)" if len(tally.erased) > SHOWN else ""
-        counted = f"{tally.looked_at} of {tally.looked_at} {MEANING[name]}{tally.note}"
+        counted = f"{tally.looked_at} of {tally.looked_at} {tally.meaning or MEANING[name]}{tally.note}"
         text = f"{counted}; erased on purpose: {'; '.join(tally.erased[:SHOWN])}{more}."
         return Link(name, "ERASED", text, tally.looked_at, tuple(tally.erased))
     if not tally.looked_at and name != "DVC cache":  # an empty cache is no fault
         return Link(name, "INCONCLUSIVE", "nothing was there to look at.", 0)
-    text = f"{tally.looked_at} of {tally.looked_at} {MEANING[name]}{tally.note}."
+    text = f"{tally.looked_at} of {tally.looked_at} {tally.meaning or MEANING[name]}{tally.note}."
     return Link(name, "PASS", text, tally.looked_at)
 
 
@@ -159,7 +165,7 @@ MEANING = {
     "parameters in MLflow": "of the runs of train and evaluate are those of dvc.lock",
     "metrics in MLflow": "are those that the stages wrote",
     "other runs": "statements of the runs of preprocess, evaluate and register agree with lineage.json and the commit",
-    "result commit": "conditions hold: it exists, a ref leads to it, with a Git remote it is pushed",
+    "result commit": "conditions hold: it exists, a ref leads to it, and where there is a Git remote it is pushed",
     "dvc.lock": "entries of train are this model",
     "code": "commands, declarations, dependencies and what else training loaded: the commit has the hashes recorded",
     "parameters": "in params.yaml of the commit are those of dvc.lock",

@@ -113,6 +113,10 @@ def read_params(path: Path) -> dict[str, Any]:
         line = text.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"{path} is not valid YAML: line {line} is not UTF-8. Save it as UTF-8.") from None
     except yaml.YAMLError as error:
+        if "\n<<<<<<< " in f"\n{text.decode()}":
+            raise SettingsError(
+                f"{path} holds the marks of a merge conflict. `lineage doctor` says how to end it."
+            ) from None
         raise SettingsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
         raise SettingsError(f"{path} holds no settings. `lineage compose` makes it from conf/.")

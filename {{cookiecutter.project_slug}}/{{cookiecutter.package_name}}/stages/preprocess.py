@@ -52,7 +52,9 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
         print("the splits are those of the source: data.split is not used.")
     found = find_duplicates(pq.read_table(processed / MANIFEST))
     if data.duplicates == "refuse" and found.groups:
-        raise DataError(f"{found}. Remove all but one, or keep them in one split with data.duplicates=together.")
+        is_fixed = description.split_by == "source"
+        or_else = "" if is_fixed else ", or keep them in one split with data.duplicates=together"
+        raise DataError(f"{found}. Remove all but one{or_else}.")
     if data.duplicates == "together" and found.across_splits:
         print(f"brought into one split: {found}.")
         rmtree(processed)

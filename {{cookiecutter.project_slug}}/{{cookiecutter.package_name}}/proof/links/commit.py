@@ -32,7 +32,9 @@ def result_commit(case: Case) -> Tally:
         if commit:
             tally.equal(f"commit {commit[:12]}", None, "there", "the version")
         else:
-            tally.fault("no commit holds this model. Commit after each `dvc repro`: what never was cannot be proved")
+            _say_who_holds_it(case, tally)
+        if tally.remedy:
+            return tally
         tally.remedy = "`lineage link` writes down the commit that holds it now" if case.found_commit else case.gone
         return tally
     tally.equal(f"commit {commit[:12]}", "there", "there")
@@ -55,6 +57,17 @@ def result_commit(case: Case) -> Tally:
             push = "git push" if history.is_permanent(commit) else f"dvc exp push {history.remote} EXPERIMENT"
             tally.remedy = f"`{push}`: until then nobody else can follow the chain"
     return tally
+
+
+def _say_who_holds_it(case: Case, tally: Tally) -> None:
+    """A commit that was amended, rebased or dropped holds the model as long as the reflog does, and can be kept."""
+    model = case.evidence.git_models.models.get(case.identity)
+    held = next((commit for commit in (model.commits if model else []) if case.history.resolve(commit)), None)
+    if held is None:
+        tally.fault("no commit holds this model. Commit after each `dvc repro`: what never was cannot be proved")
+        return
+    tally.fault(f"commit {held[:12]} holds this model, and no branch or tag leads to it any more")
+    tally.remedy = f"`git branch keep-{held[:8]} {held[:12]} && lineage link` keeps the commit, before Git removes it"
 
 
 def dvc_lock(case: Case) -> Tally:

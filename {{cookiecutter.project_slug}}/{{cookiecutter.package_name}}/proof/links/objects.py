@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from ...lineage.chain import SCORES
 from ...lineage.facts import DATASET, MODEL, RAW
 from ...lineage.hashes import Hashed, hash_bytes, listing
-from ...pipeline.dvcfile import kept_outs, locked_hash
+from ...pipeline.dvcfile import kept_outs, locked_hash, read_lock
 from ...printable import some
 from ...settings import flatten
 from ..case import Case
+from ..commits import holds_model
 from ..dataset import compare_manifest, subject_tree
 from ..erasures import FOLDER, Erasure
 from ..history import LINEAGE
@@ -75,11 +76,9 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
         else:
             tally.equal(what, f"{held.size} bytes", f"{size if size is not None else held.size} bytes")
     if lost:
-        tally.remedy = (
-            "`lineage data push` in a clone whose cache has them, or a backup of the remote, brings them back"
-        )
+        tally.remedy = f"`{_push(case)}` in a clone whose cache has them, or a backup of the remote, brings them back"
     elif waiting:
-        tally.remedy = "`lineage data push` sends them"
+        tally.remedy = f"`{_push(case)}` sends them"
     there = [md5 for md5, held in objects.held(wanted).items() if held.size is not None and held.is_file]
     # listings are small, and everything else is found through them: always read
     read = [md5 for md5 in there if rehash or md5.endswith(".dir") or objects.hash_cached(md5) is None]
@@ -94,6 +93,8 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
         tally.summary = _absent(objects.remote_url, len(wanted), waiting, lost)
     if len(there) < len(wanted) and case.evidence.erasures.refused:
         tally.note += f"; {'; '.join(case.evidence.erasures.refused)}"
+    if gone:
+        tally.meaning = f"checks hold: all objects but {len(gone)} that were erased are there with their sizes"
     if case.evidence.erasures.of_dataset(_dataset(case)):
         tally.erased += gone
     elif gone:  # of raw data that it shares with others: the data it was trained on are whole
@@ -124,6 +125,10 @@ def dataset(case: Case) -> Tally:
     tally.equal("the root over the subjects", stated["root"], root, "the manifest, recomputed")
     tally.equal("the salt of that root", stated["salt"], computed.salt, "the manifest")
     if erased:
+        tally.meaning = (
+            "checks hold: the root and the salt are those of what is left of the manifest; rows and images were not "
+            "compared"
+        )
         tally.erased.append(f"{len(erased.keys)} of {len(computed)} subjects, and the shards that they were in")
         return tally
     rows, faults = compare_manifest(case.evidence.objects, md5)
@@ -161,6 +166,12 @@ def _objects(case: Case) -> Iterator[tuple[str, str, int | None]]:
         yield md5, f"{path}/", None
         for name, file in case.evidence.objects.listing(md5).items():
             yield file, f"{path}/{name}", sizes.get(file)
+
+
+def _push(case: Case) -> str:
+    """The command that sends the objects of this model: those of the checkout, or those of every commit."""
+    is_here = holds_model(read_lock(case.evidence.root), case.identity)
+    return "lineage data push" if is_here else "lineage data push --all-commits"
 
 
 def _absent(remote: str, count: int, waiting: list[str], lost: list[str]) -> str:
