@@ -35,6 +35,29 @@ CHANGES = {
         "parameters in MLflow",
         [f"UPDATE params SET value = '9' WHERE key = 'train.lr' AND {OF_STAGE.format('evaluate')}"],
     ),
+    "a score in the run of training": (
+        "metrics in MLflow",
+        [
+            "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) "
+            "SELECT 'test_accuracy', 1.0, timestamp, step, is_nan, run_uuid FROM latest_metrics "
+            "WHERE run_uuid = '{run}' LIMIT 1"
+        ],
+    ),
+    "a parameter of the registered model": (
+        "parameters in MLflow",
+        ["UPDATE logged_model_params SET param_value = '500' WHERE param_key = 'train.epochs'"],
+    ),
+    "weights that the run did not start from": (
+        "training run",
+        ["INSERT INTO tags (key, value, run_uuid) VALUES ('pretrained_sha256', 'x', '{run}')"],
+    ),
+    "weights that the version did not start from": (
+        "version",
+        [
+            "INSERT INTO model_version_tags (key, value, name, version) "
+            "VALUES ('pretrained_url', 'http://x', 'traceable-digits', 2)"
+        ],
+    ),
     "another dataset of another kind": (
         "training run",
         [

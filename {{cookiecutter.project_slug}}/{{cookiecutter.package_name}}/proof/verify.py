@@ -174,7 +174,6 @@ MEANING = {
     "environment": "checks hold: the lock is the commit's, and what was installed is the lock's",
     "data commit": "records hold this dataset version",
     "metrics": "are those that evaluate wrote",
-    "DVC remote": "checks hold: objects are there with their sizes",
     "DVC cache": "checks hold: the objects that the cache holds have the right content",
     "dataset": "checks hold: each row of the manifest is in the shards, each image has its SHA-256",
     "registered artifact": "files are those that register made",

@@ -22,7 +22,7 @@ from .commit import compare_data_names
 from .registry import compare_dataset_inputs
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import LoggedModel, Run
 
     from ..store import Store
 
@@ -40,7 +40,19 @@ def parameters(case: Case) -> Tally:
     runs = [run for _, run in runs_after(case, "evaluate")]
     if runs and not any(_has_params(case, run, "evaluate") for run in runs):
         _compare_params(case, runs[-1], "evaluate", tally)
+    if case.version is not None:
+        expected, model = _expected_params(case, case.history.pipeline(case.commit).stage("train")), _logged_model(case)
+        for key, value in sorted((model.params or {}).items()):
+            tally.equal(f"{key} of {case.version.source}", value, expected.get(key))
     return tally
+
+
+def _logged_model(case: Case) -> LoggedModel:
+    """What MLflow keeps of the registered files, beside the version."""
+    assert case.version is not None
+    store = case.evidence.store
+    with store.asked("look up the registered model"):
+        return store.client.get_logged_model(case.version.source.removeprefix("models:/"))
 
 
 def metrics(case: Case) -> Tally:
@@ -48,6 +60,10 @@ def metrics(case: Case) -> Tally:
     tally = Tally()
     run, unknown = training_run(case), set[str]()
     unknown |= _compare_metrics(case, store_of_training(case), run, "train", tally)
+    scores, _ = _reported(case, case.history.pipeline(case.commit).stage("evaluate"))
+    for key in sorted(unknown & {*scores}):  # nobody but evaluate logs them, and in a run of its own
+        tally.equal(f"{key} of run {run.info.run_id}", run.data.metrics[key], scores[key], "the stage evaluate")
+    unknown -= {*scores}
     made = [(store, run) for store, run in runs_after(case, "evaluate") if _has_params(case, run, "evaluate")]
     tallies = [Tally() for _ in made]
     for one, (store, run) in zip(tallies, made, strict=True):
@@ -186,9 +202,7 @@ def _compare_logged_model(case: Case, tally: Tally) -> set[str]:
     """Scores that stand beside the registered model itself."""
     if case.version is None:
         return set()
-    store = case.evidence.store
-    with store.asked("look up the registered model"):
-        logged = store.client.get_logged_model(case.version.source.removeprefix("models:/")).metrics or []
+    logged = _logged_model(case).metrics or []
     final, _ = _reported(case, case.history.pipeline(case.commit).stage("evaluate"))
     for metric in logged:
         if metric.key in final:

@@ -93,8 +93,8 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
         tally.summary = _absent(objects.remote_url, len(wanted), waiting, lost)
     if len(there) < len(wanted) and case.evidence.erasures.refused:
         tally.note += f"; {'; '.join(case.evidence.erasures.refused)}"
-    if gone:
-        tally.meaning = f"checks hold: all objects but {len(gone)} that were erased are there with their sizes"
+    but = f" but {len(gone)} that were erased" if gone else ""
+    tally.meaning = f"checks hold: all objects{but} are in {objects.remote_url} with their sizes"
     if case.evidence.erasures.of_dataset(_dataset(case)):
         tally.erased += gone
     elif gone:  # of raw data that it shares with others: the data it was trained on are whole

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ...errors import LineageError
-from ...lineage.facts import RUN_RECORD
+from ...lineage.facts import NAMES, RUN_RECORD
 from ...lineage.hashes import hash_bytes
 from ...pipeline.dvcfile import locked_hash
 from ..case import Case
@@ -19,6 +20,7 @@ from .commit import compare_data_names
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+HASHES = {"pretrained_url", *(name for names in NAMES.values() for name in names if name)}
 LINKED_LATER = ("data_git_commit_id", "data_version")  # `lineage link` may know better than the run did
 
 
@@ -36,9 +38,17 @@ def version(case: Case) -> Tally:
     training = document["training_run"].get("run_id")
     elsewhere = training is None or case.evidence.store.run(training) is None
     tally.equal("its run", found.run_id, found.tags.get("register_run_id") if elsewhere else training, LINEAGE)
-    for tag, value in _expected_tags(document).items():
+    expected = _expected_tags(document)
+    for tag, value in expected.items():
         tally.equal(f"its tag {tag}", found.tags.get(tag), value, LINEAGE)
+    _compare_more_tags(found.tags, expected, tally)
     return tally
+
+
+def _compare_more_tags(tags: dict[str, str], expected: Iterable[str], tally: Tally) -> None:
+    """Nothing may be named by hash, or as where weights came from, that the chain does not have."""
+    for tag in sorted((HASHES - {*expected}) & {*tags}):
+        tally.equal(f"its tag {tag}", tags[tag], None, LINEAGE)
 
 
 def training_run(case: Case) -> Tally:
@@ -65,6 +75,7 @@ def training_run(case: Case) -> Tally:
         hashes |= {"sagemaker_job_name": record["job"]["name"], "sagemaker_job_arn": record["job"]["arn"]}
     for tag, value in hashes.items():
         tally.equal(f"its tag {tag}", run.data.tags.get(tag), value, LINEAGE)
+    _compare_more_tags(run.data.tags, {*hashes, "environment_md5", "artifact_sha256"}, tally)
     linked = run.data.tags.get("result_git_commit_id")
     if linked is not None:
         if case.history.resolve(linked) is None:
