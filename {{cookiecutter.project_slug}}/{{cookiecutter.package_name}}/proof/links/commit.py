@@ -32,7 +32,9 @@ def result_commit(case: Case) -> Tally:
         if commit:
             tally.equal(f"commit {commit[:12]}", None, "there", "the version")
         else:
-            tally.fault("no commit holds this model. Commit after each `dvc repro`: what never was cannot be proved")
+            tally.fault(
+                "no commit holds this model. Commit after each `dvc repro`: what was never committed cannot be proved"
+            )
         tally.remedy = "`lineage link` writes down the commit that holds it now" if case.found_commit else case.gone
         return tally
     tally.equal(f"commit {commit[:12]}", "there", "there")
@@ -46,8 +48,8 @@ def result_commit(case: Case) -> Tally:
         pushed = history.is_pushed(commit)
         if pushed is None:
             raise LineageError(
-                f"{history.remote} has commits that this clone does not: whether {commit[:12]} is pushed is "
-                f"unknown. `git fetch {history.remote}`, then ask again."
+                f"{history.remote} has commits that this clone does not: it is not known whether "
+                f"{commit[:12]} is pushed. `git fetch {history.remote}`, then ask again."
             )
         tally.looked_at += 1
         if not pushed:

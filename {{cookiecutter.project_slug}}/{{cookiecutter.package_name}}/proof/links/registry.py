@@ -119,8 +119,8 @@ def artifact(case: Case) -> Tally:
     tally.equal(f"the weights of {case.version.source}", weights, [document["model"]["sha256"]], LINEAGE)
     if handed_out.foreign and not tally.faults:
         raise LineageError(
-            f"{handed_out.foreign[0]} of {case.version.source} was compiled by another Python than this one: what it "
-            "does is unknown. Ask again with that Python, or delete the file."
+            f"{handed_out.foreign[0]} of {case.version.source} was compiled by another Python than this one: it "
+            "cannot be checked. Ask again with that Python, or delete the file."
         )
     return tally
 
