@@ -167,7 +167,7 @@ def folder(url):
     try:
         path = (Path.cwd() / Path(url).expanduser()).resolve()
     except RuntimeError:  # ~somebody
-        return f"dvc_remote_url {url!r} begins with the home of nobody here: answer the whole path."
+        return f"dvc_remote_url {url!r} names a home folder that does not exist here: answer the whole path."
     if path.is_relative_to(Path.cwd()):
         return f"dvc_remote_url {url!r} lies inside the project, where Git would take it in: answer ../dvc-remote."
     if path.is_file():

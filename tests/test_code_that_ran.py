@@ -62,7 +62,7 @@ def test_code_that_was_changed_and_put_back(half: Project, lineage: Lineage, tmp
     assert set(proof.not_passed) == {"code", "other runs"}
     for name in (RUNNER, REGISTRY, BESIDE):
         assert f"{name} in the commit is" in proof.not_passed["code"]
-    assert f"{PAGES} was another when run" in proof.not_passed["other runs"]
+    assert f"{PAGES} had other content when run" in proof.not_passed["other runs"]
     assert "README.md in the commit" not in proof.output
     assert RUNNER in lineage(project, "trace", "models:/traceable-digits/3")
     without_mlflow = lineage.verify(project, "lineage.json")

@@ -167,7 +167,7 @@ def test_an_audit_cannot_tell_what_the_weights_have_seen(trained: Trained, linea
         assert damaged.sql(f"DELETE FROM {table} WHERE key = 'pretrained_sha256'") == 1
     status, output, _ = lineage.run(damaged, *question, "--json")
     assert (status, json.loads(output)["verdict"]) == (2, "INCONCLUSIVE")
-    assert "from other weights says Git" in " ".join(json.loads(output)["reasons"])
+    assert "Git says it started from other weights" in " ".join(json.loads(output)["reasons"])
 
 
 def _subjects(project: Project, number: str) -> set[str]:

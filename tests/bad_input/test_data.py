@@ -47,7 +47,7 @@ def test_a_folder_that_is_not_there_or_is_none(workshop: Workshop, tmp_path: Pat
     assert f"{workshop.root / 'no' / 'where'} does not exist" in workshop.refusal("listing")
     configure(workshop, "~nobody-of-this-name/photos")
     for stage in ("config", "listing"):
-        assert "'~nobody-of-this-name/photos' begins with the home of nobody here" in workshop.refusal(stage)
+        assert "'~nobody-of-this-name/photos' names a home folder that does not exist here" in workshop.refusal(stage)
 
 
 def test_links_that_lead_nowhere_or_in_a_circle(workshop: Workshop, tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_who_comes_back_is_there_for_every_answer(cycle: Cycle, project: Project
     assert set(proof.not_passed) == {"DVC remote"}
     assert "it was erased, and dvc.lock of" in proof.not_passed["DVC remote"]
     assert objects_finding(lineage, project)["mend"] == "lineage data push"
-    assert "4 of them since now" in lineage(project, "data", "push")
+    assert "4 of them sent now" in lineage(project, "data", "push")
     assert {md5 for md5 in erased if project.object(md5).exists()} == erased
     proof = lineage.verify(project, FIRST)
     assert (proof.status, proof.state) == (0, "PASS")

@@ -96,11 +96,11 @@ INCONCLUSIVE: dict[str, tuple[Callable[[Project], object], str]] = {
     ),
     "tag of a version": (
         lambda project: tag_version(project, "dvc_data_md5", UNKNOWN),
-        f"models:/traceable-digits/2: it was trained on {UNKNOWN} says MLflow, on {{second}} says Git",
+        f"models:/traceable-digits/2: MLflow says it was trained on {UNKNOWN}, Git says on {{second}}",
     ),
     "no tag of a version": (
         lambda project: project.store().client.delete_model_version_tag(NAME, "2", "dvc_data_md5"),
-        "models:/traceable-digits/2: it was trained on None says MLflow, on {second} says Git",
+        "models:/traceable-digits/2: MLflow says it was trained on None, Git says on {second}",
     ),
     "tag of a run": (
         lambda project: tag_run(project, "dvc_data_md5", UNKNOWN),

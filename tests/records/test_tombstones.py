@@ -197,15 +197,15 @@ def test_the_truth_is_one(erased: Project, lineage: Lineage) -> None:
     assert status == 3
     assert "1 of 1 models proved but for records that were erased on purpose" in output
     assert lineage.verify(erased, SECOND).state == "PASS"
-    assert "there is no more of what it was made from" in lineage.verify(erased, SECOND).link("DVC remote")["text"]
+    assert "part of its raw data was erased" in lineage.verify(erased, SECOND).link("DVC remote")["text"]
     assert "1 of 2 models proved, 1 of 2 proved but for records" in lineage.ask(erased, "verify", "--all")[1]
 
 
 def test_raw_data_of_somebody_in_no_dataset(project: Project, lineage: Lineage) -> None:
-    """Nothing can show that the erased records were theirs: the tombstone's word alone is no proof."""
+    """Nothing can show that the erased records were theirs: only the tombstone says so, and that is no proof."""
     write_registry(project, everybody())
     lineage(project, "erase", UNLISTED, "--execute", "--yes")
     for version in (FIRST, SECOND):
         link = lineage.verify(project, version).link("DVC remote")
         assert link["state"] == "INCONCLUSIVE"
-        assert "the tombstone's word alone" in link["text"]
+        assert "only the tombstone says so" in link["text"]

@@ -117,7 +117,7 @@ def test_a_column_of_splits_is_asked_about_and_kept(workshop: Workshop, photos: 
     )
     put(photos, {"table.csv": table.encode()})
     configure(workshop, photos, "data.source.table=table.csv")
-    assert "the table table.csv has a column split. data.source.splits says" in workshop.refusal("listing")
+    assert "the table table.csv has a column split. Choose with data.source.splits:" in workshop.refusal("listing")
     configure(workshop, photos, "data.source.table=table.csv", "data.source.splits=keep")
     fetch(workshop)
     assert all(record["split"] == str(record["path"]).split("/")[0] for record in workshop.records())

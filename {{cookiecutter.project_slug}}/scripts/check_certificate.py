@@ -258,7 +258,7 @@ def question(certificate, now):
     require(
         moment <= now + LATE, f"it was written in the future: {certificate['moment']}, and now is {now.isoformat()}"
     )
-    require(since <= moment, "it was written before the moment that it covers")
+    require(since <= moment, "it is dated before its own `since`")
     return subjects, since
 
 

@@ -556,9 +556,9 @@ ACTS = {
     f"/* /* */ ' */ {SELECT} --'": "databases read in different ways",
     f"{SELECT} WHERE subject_id = $$'$$; DROP TABLE consents; -- '": "databases read in different ways",
     f"/*! DROP */ {SELECT}": "databases read in different ways",
-    f"{SELECT} --1; DROP": "a remark begins with -- and a blank",
-    f"{SELECT} WHERE subject_id = 'x": "has a quote or a remark that does not end",
-    f"{SELECT} /* x": "has a quote or a remark that does not end",
+    f"{SELECT} --1; DROP": "a comment needs a space after --",
+    f"{SELECT} WHERE subject_id = 'x": "has an unclosed quote or comment",
+    f"{SELECT} /* x": "has an unclosed quote or comment",
     f"WITH gone AS (DELETE FROM consents RETURNING *) {SELECT}": "has the word DELETE",  # noqa: S608
     "SELECT * INTO more FROM consents": "has the word INTO",
     "SELECT * FROM consents INTO OUTFILE '/tmp/more'": "has the word INTO",

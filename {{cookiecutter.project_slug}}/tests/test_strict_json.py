@@ -23,7 +23,7 @@ def test_what_json_writes_is_read_back(value: object) -> None:
     [
         ('{"a": 1, "a": 1}', "'a' is there twice"),
         ('[{"b": {"a": 1, "\\u0061": 2}}]', "'a' is there twice"),
-        ('"\\ud800"', "half of a character"),
+        ('"\\ud800"', "lone surrogate"),
         ("[" * 100_000, "too deeply"),
         ("[1.0]", "no number"),
         ("[NaN]", "no number"),

@@ -24,7 +24,7 @@ def parse(data: bytes, *, whole_numbers: bool = False) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except UnicodeEncodeError:
-        raise ValueError("it holds a half of a character") from None
+        raise ValueError("it holds an invalid Unicode character (lone surrogate)") from None
     return found
 
 

@@ -163,7 +163,7 @@ def fault_of_form(document: dict[str, Any]) -> str | None:
         Certificate.model_validate(document)
         sha256_of_json(document)
     except UnicodeEncodeError:
-        return "it holds a half of a character"
+        return "it holds an invalid Unicode character (lone surrogate)"
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "it"

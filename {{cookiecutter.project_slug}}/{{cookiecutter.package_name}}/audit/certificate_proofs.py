@@ -35,7 +35,7 @@ def _faults_of_moments(certificate: Certificate, now: datetime) -> Iterator[str]
     if moment > now + LATE:
         yield f"it was written in the future, at {moment.isoformat()}; now is {now.isoformat(timespec='seconds')}"
     if since > moment:
-        yield "it was written before the moment that it covers"
+        yield "it is dated before its own `since`"
     for use in [*certificate.models, *certificate.without_model]:
         moments = [made for made in (use.started, use.ended, use.registered, use.committed) if made]
         if (use.ended or use.registered or use.committed) and max(moments) < since:

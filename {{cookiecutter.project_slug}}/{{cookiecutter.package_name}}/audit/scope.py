@@ -157,7 +157,7 @@ class Scope:
         return found
 
     def count_equal_weights(self, manifests: Manifests) -> None:
-        """Adds the dataset versions of models with the very weights of another, where training has seen other records.
+        """Adds the dataset versions of models with the same weights as another, where training has seen other records.
 
         Weights that are equal although it has are not what their entry says: nobody can tell which data they come from.
         Where only the test split differs, equal weights are what a training gives.
@@ -252,14 +252,14 @@ class Scope:
             use.commit, entry = self._proving(version, model)
             recorded = locked_hash(entry, "deps", DATASET)
             if locked_hash(entry, "deps", PRETRAINED) and not any(tag in version.tags for tag in ANCESTORS):
-                use.unknown.append("it started from other weights says Git, from none says MLflow")
+                use.unknown.append("Git says it started from other weights, MLflow says from none")
         except LineageError as error:
             use.unknown.append(f"no commit proves what it was trained on ({error})")
             recorded = None
         else:
             use.datasets |= {recorded} if recorded else set()
             if recorded != claimed:
-                use.unknown.append(f"it was trained on {claimed} says MLflow, on {recorded} says Git")
+                use.unknown.append(f"MLflow says it was trained on {claimed}, Git says on {recorded}")
         if found := self.run(str(version.tags.get("training_run_id"))):
             self._add_training(use, found[1])
         return use

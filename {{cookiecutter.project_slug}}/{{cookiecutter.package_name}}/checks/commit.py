@@ -57,7 +57,10 @@ def check_commit(root: Path) -> Finding:
     history = History(root)
     commit = last_result(history)
     if staged := _half_staged(git):
-        text = f"not committed yet, and `git commit` without --all would leave out {some(staged)}, so prove no model."
+        text = (
+            f"not committed yet, and `git commit` without --all would leave out {some(staged)}: that commit would "
+            "prove no model."
+        )
         return Finding("last result", "unknown", text, f"git add {' '.join(staged)}")
     if commit is None or not history.lock(commit):
         return Finding("last result", "right", "no commit holds one yet")

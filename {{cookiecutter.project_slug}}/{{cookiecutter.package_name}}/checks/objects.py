@@ -42,7 +42,8 @@ def check_pushed(root: Path) -> Finding:
         return lost
     if objects.unlisted:
         text = (
-            f"the contents of {some(objects.unlisted)} are neither in the cache nor in the remote, so nobody can say."
+            f"the contents of {some(objects.unlisted)} are neither in the cache nor in the remote, so they "
+            "could not be checked."
         )
         return Finding("objects", "unknown", text, "dvc pull")
     text = f"all {len(objects.known)} that dvc.lock records are in the remote"

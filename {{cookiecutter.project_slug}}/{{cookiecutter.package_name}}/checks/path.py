@@ -40,5 +40,5 @@ def distrust(root: Path) -> Finding | None:
     if DUBIOUS not in refusal:
         return None
     place = next((above for above in (root, *root.parents) if (above / ".git").exists()), root).resolve()
-    text = f"{place} belongs to another user, so Git says nothing of it. If you trust who wrote it:"
+    text = f"{place} belongs to another user, so Git refuses to read it. If you trust its owner:"
     return Finding("Git", "wrong", text, f"git config --global --add safe.directory {shlex.quote(str(place))}")

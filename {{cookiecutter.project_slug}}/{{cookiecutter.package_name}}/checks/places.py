@@ -15,6 +15,6 @@ def check_places(root: Path) -> Finding:
     found = exposed_places(root, load_settings(root / PARAMS_FILE))
     if not found:
         return Finding("data and Git", "right", "no Git repository takes in what holds data")
-    more = f" So it is with {', '.join(place.what for place in found[1:])}." if found[1:] else ""
+    more = f" The same holds for {', '.join(place.what for place in found[1:])}." if found[1:] else ""
     text = f"{found[0].text}{more}"
     return Finding("data and Git", "wrong", text, found[0].mend)

@@ -36,7 +36,7 @@ def jobs(
     main = main_root(project_root())
     if forget:
         if not aftercare.forget(main, forget):
-            raise ProjectError(f"there is no note {forget!r} that nobody follows. `lineage jobs` lists them.")
+            raise ProjectError(f"no open job or run is called {forget!r}. `lineage jobs` lists them.")
         print(f"{printable(forget)} is forgotten.")
         return
     found = aftercare.look_after(main, stop=stop)

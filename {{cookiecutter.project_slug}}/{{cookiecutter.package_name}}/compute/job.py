@@ -1,4 +1,4 @@
-"""Inside a job: brings the inputs by hash, runs the very stage, puts the outputs into the DVC remote, and reports.
+"""Inside a job: brings the inputs by hash, runs the stage, puts the outputs into the DVC remote, and reports.
 
 Started by launch.py, in the folder of the unpacked project. Needs no Git.
 """

@@ -29,7 +29,7 @@ def read_snapshot(path: Path) -> dict[str, str]:
     except (ValueError, csv.Error):  # wrong encoding, no header, another number of columns
         header, rows, statuses = [], [], {}
     if header != COLUMNS or not statuses or len(statuses) < len(rows):
-        raise DataError(f"{path} is no snapshot of the consent registry. `dvc repro` makes it again.")
+        raise DataError(f"{path} is no snapshot of the consent registry. `dvc repro` recreates it.")
     return statuses
 
 

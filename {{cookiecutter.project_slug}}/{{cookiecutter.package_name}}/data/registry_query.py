@@ -46,12 +46,12 @@ def check_query(query: str) -> None:
 def _fault(query: str) -> str | None:
     found = [(str(token.lastgroup), token[0]) for token in _TOKEN.finditer(query)]
     if any(kind == "open" for kind, _ in found):
-        return "has a quote or a remark that does not end"
+        return "has an unclosed quote or comment"
     for kind, text in found:
         if _is_ambiguous(kind, text):
             return f"has {text[:40]!r}, which databases read in different ways"
         if kind == "remark" and text.startswith("--") and text[2:3].strip():
-            return f"has {text[:40]!r}: a remark begins with -- and a blank"
+            return f"has {text[:40]!r}: a comment needs a space after --"
     said = [(kind, text) for kind, text in found if kind != "remark" and text.strip()]
     while said and said[-1][0] == "end":
         said.pop()

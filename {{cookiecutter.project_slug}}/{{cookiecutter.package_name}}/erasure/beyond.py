@@ -132,7 +132,7 @@ def _beside_dvc(evidence: Evidence, search: Search) -> Iterator[str]:
     for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
         try:
             if path.is_file() and search.in_path(path) is Hit.SURE:
-                yield f"{path}, a note of DVC's: delete {folder}, DVC makes it again"
+                yield f"{path}, a note of DVC's: delete {folder}, DVC recreates it"
                 return
         except UnsearchableError:
             continue

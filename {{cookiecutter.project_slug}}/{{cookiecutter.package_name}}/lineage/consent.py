@@ -54,5 +54,6 @@ def _refuse_to_ask_nobody(root: Path) -> None:
     if (committed_params(root).get("privacy") or {}).get("name") == "registry":
         raise ConsentError(
             f"the last commit asks a consent registry, {PARAMS_FILE} does not any more, so everybody's records would "
-            "be used. Compose with privacy=registry, or set it in conf/config.yaml; if it is meant, commit first."
+            "be used. Compose with privacy=registry, or set it in conf/config.yaml; to stop asking on purpose, commit "
+            "params.yaml first."
         )

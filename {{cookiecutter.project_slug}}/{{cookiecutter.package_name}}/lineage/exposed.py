@@ -82,7 +82,7 @@ def _exposed(what: str, path: Path) -> Exposed | None:
     if top is None:  # no repository, or a bare one, or the inside of .git
         refusal = git.refusal("rev-parse", "--show-toplevel") or ""
         if DUBIOUS in refusal:
-            raise LineageError(f"whether Git would take in {what} {path} is unknown: {refusal}")
+            raise LineageError(f"could not check whether Git would add {what} {path}: {refusal}")
         return None
     repository = Path(top).resolve()
     tracked = (git.run("ls-files", "-z", "--", str(path)) or "").split("\0")

@@ -219,7 +219,7 @@ def verified_content(execution: Execution, lock: dict[str, dict[str, Any]], path
         if recorded != content.md5:
             raise LineageError(
                 f"{path} is not what stage {producer.name} made (in dvc.lock {recorded}, on disk {content.md5}). "
-                f"`dvc repro` makes it again; `dvc checkout {path}` brings the recorded one back."
+                f"`dvc repro` recreates it; `dvc checkout {path}` brings the recorded one back."
             )
     return content
 

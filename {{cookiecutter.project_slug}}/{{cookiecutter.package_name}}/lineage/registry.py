@@ -48,7 +48,7 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, run: dict[s
     chain = build_chain(root, settings, read_pipeline(root), read_lock(root))
     tracker = Tracker(settings.tracking, main)
     # two experiments that share a cached training would both find no version and both make one
-    with FileLock(main / ".dvc" / "tmp" / "register.lock"), tracker.saying("register the model"):
+    with FileLock(main / ".dvc" / "tmp" / "register.lock"), tracker.asked("register the model"):
         version = _find_version(tracker, settings.tracking.model_name, chain.project_id, chain.identity)
         made = version is None
         if version is None:

@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -93,7 +93,26 @@ def wait_for_answer(uri: str, shown_uri: str) -> None:
             time.sleep(PAUSE)  # between two questions
 
 
-class Tracker:
+class OneStore:
+    """What is asked of one MLflow store, which messages call `shown_uri`."""
+
+    shown_uri: str
+
+    @contextmanager
+    def asked(self, what: str) -> Iterator[None]:
+        """Turns MLflow's and the network's errors into a TrackerError that says what was tried, and at which store."""
+        try:
+            yield
+        except ProjectError:
+            raise
+        # whatever a store, its driver or its object storage raises: their classes have nothing in common
+        except Exception as error:
+            said = _of_database(error) or error
+            reason = (str(said).strip() or type(said).__name__).splitlines()[0][:300]
+            raise TrackerError(f"could not {what} at {self.shown_uri}: {reason}") from error
+
+
+class Tracker(OneStore):
     """A thin layer over MLflow's client: one experiment of one store.
 
     Raises TrackerError where the store cannot be reached or is not usable; the message names the store.
@@ -108,9 +127,9 @@ class Tracker:
         folder.mkdir(parents=True, exist_ok=True)
         # two stages that start at once would both create the tables, or the experiment
         with FileLock(folder / "tracking.lock"):
-            with self.saying("open the store"):
+            with self.asked("open the store"):
                 self.client = self._open()
-            with self.saying(f"open experiment {settings.experiment!r}"):
+            with self.asked(f"open experiment {settings.experiment!r}"):
                 self.experiment_id = self._experiment()
 
     def _open(self) -> MlflowClient:
@@ -153,7 +172,7 @@ class Tracker:
 
     def start(self, name: str, tags: dict[str, str]) -> str:
         """Opens a run and returns its id."""
-        with self.saying("open a run"):
+        with self.asked("open a run"):
             return str(self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id)
 
     def params(self, run_id: str, tree: dict[str, Any]) -> None:
@@ -166,14 +185,14 @@ class Tracker:
             raise TrackerError(
                 f"the value of {long[0]} is longer than the {PARAM_LENGTH} characters that MLflow keeps."
             )
-        with self.saying("log parameters"):
+        with self.asked("log parameters"):
             for first in range(0, len(params), PARAM_BATCH):
                 self.client.log_batch(run_id, params=params[first : first + PARAM_BATCH])
 
     def tags(self, run_id: str, tags: dict[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        with self.saying("set tags"):
+        with self.asked("set tags"):
             self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def metrics(self, run_id: str, values: dict[str, float], step: int | None) -> None:
@@ -181,15 +200,15 @@ class Tracker:
 
         now = int(time.time() * 1000)
         metrics = [Metric(key, float(value), now, step or 0) for key, value in values.items()]
-        with self.saying("log metrics"):
+        with self.asked("log metrics"):
             self.client.log_batch(run_id, metrics=metrics)
 
     def artifact(self, run_id: str, path: Path, folder: str | None = None) -> None:
-        with self.saying(f"store {path.name}"):
+        with self.asked(f"store {path.name}"):
             self.client.log_artifact(run_id, str(path), folder)
 
     def text(self, run_id: str, text: str, name: str) -> None:
-        with self.saying(f"store {name}"):
+        with self.asked(f"store {name}"):
             self.client.log_text(run_id, text, name)
 
     def dataset(self, run_id: str, name: str, digest: str, source: str, context: str) -> None:
@@ -197,12 +216,12 @@ class Tracker:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         dataset = Dataset(name=name, digest=digest, source_type="dvc", source=source)
-        with self.saying("log the dataset"):
+        with self.asked("log the dataset"):
             self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
 
     def end(self, run_id: str, status: str) -> None:
         """Closes a run; `status` is FINISHED, FAILED or KILLED."""
-        with self.saying("close the run"):
+        with self.asked("close the run"):
             self.client.set_terminated(run_id, status)
 
     def has_run(self, run_id: str | None) -> bool:
@@ -211,7 +230,7 @@ class Tracker:
             return False
         from mlflow.exceptions import MlflowException
 
-        with self.saying("look up a run"):
+        with self.asked("look up a run"):
             try:
                 self.client.get_run(run_id)
             except MlflowException as error:
@@ -228,10 +247,6 @@ class Tracker:
         """Raises TrackerError within seconds if its server has gone."""
         require_answer(self.uri, ELSEWHERE)
 
-    def saying(self, what: str) -> AbstractContextManager[None]:
-        """Turns MLflow's and the network's errors into a TrackerError that says what was tried, and where."""
-        return saying(what, self.shown_uri)
-
 
 def quiet() -> None:
     """Keeps MLflow from writing about itself, and from waiting in silence for minutes. Before it is imported."""
@@ -245,20 +260,6 @@ def quiet() -> None:
     logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
     # with a traceback, what is raised as well, and told in a sentence
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-
-
-@contextmanager
-def saying(what: str, uri: str) -> Iterator[None]:
-    """Turns MLflow's and the network's errors into a TrackerError that says what was tried, and at which store."""
-    try:
-        yield
-    except ProjectError:
-        raise
-    # whatever a store, its driver or its object storage raises: their classes have nothing in common
-    except Exception as error:
-        said = _of_database(error) or error
-        reason = (str(said).strip() or type(said).__name__).splitlines()[0][:300]
-        raise TrackerError(f"could not {what} at {uri}: {reason}") from error
 
 
 def _of_database(error: BaseException | None) -> object:

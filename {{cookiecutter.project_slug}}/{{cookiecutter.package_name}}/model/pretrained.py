@@ -16,7 +16,7 @@ from ..errors import DataError
 def start_from(network: nn.Module, path: Path) -> str:
     """Puts the weights of a .pth file into `network`, which must have `start_from`. Returns the file's SHA-256.
 
-    It is that of the very bytes that were loaded. Raises DataError if they are not weights of this network.
+    It is that of exactly the bytes that were loaded. Raises DataError if they are not weights of this network.
     """
     data = path.read_bytes()
     try:

@@ -126,7 +126,7 @@ class Blobs:
         found, kind, data = parts[0].decode(), parts[1].decode(), process.stdout.read(int(parts[2]))
         process.stdout.read(1)
         if object_name(kind, data, found) != found or (NAME.fullmatch(name) and name != found):
-            raise DamageError(f"Git's object {name} holds other bytes than its name promises. `git fsck` says more.")
+            raise DamageError(f"Git's object {name} does not match its hash. `git fsck` says more.")
         return kind, data
 
     @cached_property

@@ -3,8 +3,8 @@
 erasures/<id>/tombstone.json   what was erased, and for each dataset version the Merkle root it had
 erasures/<id>/manifests.dvc    the manifests without the rows of who was erased, kept by DVC
 
-A subject may consent again: then the pipeline makes the very bytes again, under the very names. A tombstone excuses
-what is missing only until a later commit, or the dvc.lock that lies here, rests on it.
+A subject may consent again: then the pipeline recreates exactly the same bytes, under the same names. A tombstone
+excuses what is missing only until a later commit, or the dvc.lock that lies here, rests on it.
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 RESULT, DATA, LOST = "result_git_commit_id", "data_git_commit_id", "lost_git_commit_id"
-LIVE = {"RUNNING", "SCHEDULED"}
 
 
 @dataclass

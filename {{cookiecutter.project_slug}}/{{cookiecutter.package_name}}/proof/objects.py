@@ -294,9 +294,7 @@ class Objects:
             raise LineageError(f"object {md5} is not in the cache here. Where it is, `lineage data push` brings it.")
         data = cached.read_bytes()
         if hash_bytes(data, md5).md5 != _plain(md5):
-            raise DamageError(
-                f"{cached} holds other bytes than its name promises. Delete it; `dvc repro` makes it again."
-            )
+            raise DamageError(f"{cached} does not match its hash. Delete it; `dvc repro` recreates it.")
         self._put(md5, data)
 
     def _put(self, md5: str, data: bytes) -> None:

@@ -168,7 +168,7 @@ def _compare_circumstances(evidence: Evidence, case: Case, project: Path, python
             raise LineageError("the training was not logged")
         text = evidence.store_at(record["tracking_uri"]).artifact(run_id, "packages.txt").decode()
     except LineageError as error:
-        result.unknown.append(f"the packages of the first making ({error})")
+        result.unknown.append(f"the packages of the original training ({error})")
         return
     listed = subprocess.run([str(python), "-c", PACKAGES], capture_output=True, text=True, check=True).stdout
     then, now = _versions(text), _versions(listed)

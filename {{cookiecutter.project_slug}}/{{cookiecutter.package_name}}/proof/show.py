@@ -222,7 +222,7 @@ def show_pushed(done: Pushed, *, as_json: bool) -> None:
 
 
 def _print_sent(done: Pushed) -> None:
-    print(f"{done.objects} objects are in the DVC remote {done.dvc_remote}, {done.sent} of them since now.")
+    print(f"{done.objects} objects are in the DVC remote {done.dvc_remote}, {done.sent} of them sent now.")
     for what in done.erased:
         print(f"left out: {what}")
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TrackerError
 from ..lineage.git import strip_user
-from ..lineage.tracking import SQLITE, absolute_uri, quiet, require_answer, saying
+from ..lineage.tracking import SQLITE, OneStore, absolute_uri, quiet, require_answer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,7 +25,7 @@ HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
 WITHOUT = "`lineage verify lineage.json` and `lineage audit ... --without-mlflow` ask Git and DVC alone."
 
 
-class Store:
+class Store(OneStore):
     """One MLflow store. Raises TrackerError where it cannot be reached; what it does not hold is None or missing."""
 
     def __init__(self, uri: str, main: Path, project_id: str) -> None:
@@ -47,10 +46,6 @@ class Store:
             mlflow.set_tracking_uri(self.uri)
             mlflow.set_registry_uri(self.uri)
             return mlflow.MlflowClient(self.uri, self.uri)
-
-    def asked(self, what: str) -> AbstractContextManager[None]:
-        """Turns MLflow's errors into a TrackerError that says what was asked, and where."""
-        return saying(what, self.shown_uri)
 
     @cached_property
     def every(self) -> list[ModelVersion]:

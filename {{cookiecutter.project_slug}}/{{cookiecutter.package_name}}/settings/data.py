@@ -84,7 +84,9 @@ def folder_at(path: str, root: Path) -> Path:
     try:
         return Path(os.path.normpath(root / Path(path).expanduser()))
     except RuntimeError:  # ~somebody
-        raise DataError(f"data.source.path {path!r} begins with the home of nobody here. Set the whole path.") from None
+        raise DataError(
+            f"data.source.path {path!r} names a home folder that does not exist here. Set the whole path."
+        ) from None
 
 
 class Image(Section):
@@ -133,7 +135,7 @@ class Data(Section):
 
     @property
     def is_versioned(self) -> bool:
-        """Whether DVC versions the very files that the source consists of."""
+        """Whether DVC versions the files themselves that the source consists of."""
         return isinstance(self.source, ImageFolderSource) and self.listing == self.source.path
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""consent: reads the consent registry afresh, and keeps the status of every subject that it lists."""
+"""consent: reads the consent registry again, and keeps the status of every subject that it lists."""
 
 from __future__ import annotations
 

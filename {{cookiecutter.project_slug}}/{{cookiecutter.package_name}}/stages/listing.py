@@ -1,4 +1,4 @@
-"""listing: looks at the files of the source afresh, and keeps a hash over them that changes when they do."""
+"""listing: looks at the files of the source again, and keeps a hash over them that changes when they do."""
 
 from __future__ import annotations
 

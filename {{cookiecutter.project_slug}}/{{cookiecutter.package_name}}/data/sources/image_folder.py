@@ -38,10 +38,10 @@ AT_ONCE = 64  # images in memory
 SHOWN = 3  # that a message names
 CLASSES_SHOWN = 20
 FOLDERS_MEAN = (
-    "data.source.splits says what is meant: keep takes them as the splits, pool passes them over and splits all by "
-    "subject, ignore takes them for folders like all others"
+    "Choose with data.source.splits: keep uses them as splits, pool ignores them and splits by subject, ignore treats "
+    "them as ordinary folders"
 )
-COLUMN_MEANS = "data.source.splits says what is meant: keep takes it as the splits, pool and ignore leave it alone"
+COLUMN_MEANS = "Choose with data.source.splits: keep uses it as the splits, pool and ignore leave it alone"
 
 
 @dataclass(frozen=True, order=True)

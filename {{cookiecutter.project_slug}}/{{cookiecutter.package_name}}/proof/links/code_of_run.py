@@ -38,7 +38,7 @@ def compare_changed(case: Case, tags: dict[str, str], tally: Tally, run: str) ->
     ran, left_out = changed_when_started(case, tags)
     tally.looked_at += len(ran)
     different = _differing(case, case.commit, ran)
-    tally.unknown.extend(f"{path} was another when {run} started" for path in different)
+    tally.unknown.extend(f"{path} had other content when {run} started" for path in different)
     tally.unknown.extend(f"{sentence} ({run})" for sentence in left_out)
 
 

@@ -48,8 +48,8 @@ def result_commit(case: Case) -> Tally:
         pushed = history.is_pushed(commit)
         if pushed is None:
             raise LineageError(
-                f"{history.remote} has commits that this clone does not: whether {commit[:12]} is pushed is "
-                f"unknown. `git fetch {history.remote}`, then ask again."
+                f"{history.remote} has commits that this clone does not: it is not known whether "
+                f"{commit[:12]} is pushed. `git fetch {history.remote}`, then ask again."
             )
         tally.looked_at += 1
         if not pushed:
@@ -64,7 +64,9 @@ def _say_who_holds_it(case: Case, tally: Tally) -> None:
     model = case.evidence.git_models.models.get(case.identity)
     held = next((commit for commit in (model.commits if model else []) if case.history.resolve(commit)), None)
     if held is None:
-        tally.fault("no commit holds this model. Commit after each `dvc repro`: what never was cannot be proved")
+        tally.fault(
+            "no commit holds this model. Commit after each `dvc repro`: what was never committed cannot be proved"
+        )
         return
     tally.fault(f"commit {held[:12]} holds this model, and no branch or tag leads to it any more")
     tally.remedy = f"`git branch keep-{held[:8]} {held[:12]} && lineage link` keeps the commit, before Git removes it"

@@ -59,8 +59,8 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
         elif held.size is None and (stated := case.evidence.erasures.stated(md5)):
             if f"{path}/".startswith(f"{RAW}/") and not stated.datasets:
                 tally.unknown.append(
-                    f"{path}, {stated.title}: no dataset version shows that anybody erased was in it, so this rests on "
-                    "the tombstone's word alone"
+                    f"{path}, {stated.title}: no dataset version shows that anybody erased was in it, so only "
+                    "the tombstone says so"
                 )
             else:
                 tally.fault(
@@ -98,9 +98,7 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
     if case.evidence.erasures.of_dataset(_dataset(case)):
         tally.erased += gone
     elif gone:  # of raw data that it shares with others: the data it was trained on are whole
-        tally.note += (
-            f"; its dataset version is whole, but there is no more of what it was made from: {'; '.join(gone)}"
-        )
+        tally.note += f"; its dataset version is whole, but part of its raw data was erased: {'; '.join(gone)}"
     return _with_note_of_erased(case, there, tally)
 
 

@@ -15,6 +15,7 @@ from ..case import Case
 from ..commits import holds_model
 from ..history import LINEAGE
 from ..recompute import Tally
+from ..stage_runs import store_of_training
 from .commit import compare_data_names
 
 if TYPE_CHECKING:
@@ -56,10 +57,8 @@ def training_run(case: Case) -> Tally:
     tally = Tally()
     document = case.document
     record = document["training_run"]
-    run_id = record.get("run_id")
-    if run_id is None:
-        raise LineageError("the model was trained without a tracker: no run was ever logged.")
-    run = case.evidence.store_at(record["tracking_uri"]).run(run_id)
+    store, run_id = store_of_training(case), record["run_id"]
+    run = store.run(run_id)
     tally.equal(f"run {run_id}", "there" if run else None, "there", "lineage.json")
     if run is None:
         return tally
@@ -85,7 +84,7 @@ def training_run(case: Case) -> Tally:
     compare_dataset_inputs(case, run, "training", tally)
     compare_data_names(case, tally, run.data.tags, "the run")
     for path, md5 in _logged_files(case):
-        content = hash_bytes(case.evidence.store_at(record["tracking_uri"]).artifact(run_id, path), path)
+        content = hash_bytes(store.artifact(run_id, path), path)
         tally.equal(f"its artifact {path}", f"MD5 {content.md5}", f"MD5 {md5}")
     return tally
 
@@ -130,8 +129,8 @@ def artifact(case: Case) -> Tally:
     tally.equal(f"the weights of {case.version.source}", weights, [document["model"]["sha256"]], LINEAGE)
     if handed_out.foreign and not tally.faults:
         raise LineageError(
-            f"{handed_out.foreign[0]} of {case.version.source} was compiled by another Python than this one: what it "
-            "does is unknown. Ask again with that Python, or delete the file."
+            f"{handed_out.foreign[0]} of {case.version.source} was compiled by another Python than this one: it "
+            "cannot be checked. Ask again with that Python, or delete the file."
         )
     return tally
 

@@ -97,7 +97,7 @@ def _look_for_twins(case: Case, tally: Tally) -> None:
             known = "which has other records to train on" if mine and others else "some of whose records were erased"
             tally.unknown.append(
                 f"commit {commit[:12]} says that the same weights come from dataset {other}, {known}. "
-                "Which is true only making them once more can show: `lineage verify --reproduce`"
+                "Only training again shows which is true: `lineage verify --reproduce`"
             )
 
 
