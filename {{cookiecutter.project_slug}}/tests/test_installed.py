@@ -8,11 +8,14 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from project import doctor
 from project.lineage import facts
 from project.lineage.installed import NOT_COMPARED, changed_since, compare_all
+from project.proof.links.commit import environment
 
 
 @pytest.fixture
@@ -185,3 +188,13 @@ def test_doctor_and_the_run_say_whether_the_files_were_compared(
     assert recorded.keys() == ({"environment_differs"} if names is None else {"environment_md5", *names})
     assert (NOT_COMPARED in finding.text) == (state == "unknown")
     assert (mend in capsys.readouterr().err) == (state == "wrong" or not mend)
+
+
+@pytest.mark.parametrize("started", [{}, {"packages_sha256": "abc"}])
+def test_verify_says_where_nobody_compared(started: dict[str, str]) -> None:
+    history = SimpleNamespace(read=lambda *_: b"", md5=lambda *_: "m")
+    document = {"training_run": {"started_from": started}, "environment": {"md5": "m"}}
+    case: Any = SimpleNamespace(document=document, history=history, commit="c", version=None)
+    tally = environment(case)
+    assert tally.faults == []
+    assert (NOT_COMPARED in tally.note) == (not started)
