@@ -23,6 +23,7 @@ from .errors import ProjectError
 from .lineage.anchor import main_root
 from .lineage.composition import CONF, is_fresh
 from .lineage.git import WRITTEN_BY_RUNS, Repository
+from .lineage.installed import NOT_COMPARED, changed_since, packages_folder, stamp_file
 from .lineage.packages import LOCK, differences
 from .lineage.remote import Remote
 from .pipeline.dvcfile import PARAMS_FILE, read_pipeline
@@ -74,9 +75,16 @@ def check_python(_: Path) -> Finding:
 
 def check_environment(root: Path) -> Finding:
     found = differences(root / LOCK)
-    if not found:
-        return Finding("environment", "right", f"as {LOCK} says")
-    return Finding("environment", "wrong", f"{len(found)} packages are not as locked: {some(found)}.", "make setup")
+    if found:
+        return Finding("environment", "wrong", f"{len(found)} packages are not as locked: {some(found)}.", "make setup")
+    packages, changed = changed_since(packages_folder(), stamp_file())
+    if changed:
+        text = f"{len(changed)} installed files are not what their packages brought: {some(changed)}."
+        return Finding("environment", "wrong", text, "rm -r .venv && make setup")
+    if packages is None:
+        text = f"its versions are those of {LOCK}; {NOT_COMPARED}."
+        return Finding("environment", "unknown", text, "lineage doctor --environment")
+    return Finding("environment", "right", f"as {LOCK} says")
 
 
 def check_activation(_: Path) -> Finding:

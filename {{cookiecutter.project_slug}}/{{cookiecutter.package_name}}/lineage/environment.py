@@ -17,7 +17,9 @@ def show_environment(root: Path) -> int:
     lock = root / LOCK
     if not lock.exists():
         raise ProjectError(f"{lock} is missing. `git checkout {LOCK}` brings it back.")
-    compared = compare_all(packages_folder(), stamp_file(), set(locked(lock)))
+    # this code is imported from the project that the environment was made for, which may be another clone of it
+    projects = (root, Path(__file__).parents[2])
+    compared = compare_all(packages_folder(), stamp_file(), set(locked(lock)), projects)
     forged = [path.relative_to(root).as_posix() for path in _compiled(root) if not _is_true(path)]
     for line in compared.wrong[:SHOWN]:
         print(line)

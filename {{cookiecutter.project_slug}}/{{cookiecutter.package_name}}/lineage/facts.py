@@ -21,7 +21,7 @@ from .anchor import experiment_variables, main_root
 from .code import RUN_FROM, changed_code, cut, is_code
 from .git import Repository
 from .hashes import Content, hash_path
-from .installed import changed_since, packages_folder, stamp_file
+from .installed import NOT_COMPARED, changed_since, packages_folder, stamp_file
 from .packages import LOCK, differences
 
 RAW = "data/raw"
@@ -80,6 +80,8 @@ def facts_at_start(execution: Execution) -> Facts:
     _add_upstream_hashes(facts, execution, lock)
     if LOCK in execution.stage.deps and not execution.is_sent_away:
         facts.tags.update(environment_facts(execution.root))
+        if not {"packages_sha256", "environment_differs"} & facts.tags.keys():
+            print(f"warning: {NOT_COMPARED}. `lineage doctor --environment` compares them.", file=sys.stderr)
     facts.tags.update(data_commit_facts(execution, facts.tags.get("dvc_data_md5")))
     return facts
 
@@ -99,12 +101,13 @@ def environment_facts(root: Path, kept: dict[str, str] | None = None) -> dict[st
     `kept` are the torch packages of a job's image, by version, that take the place of those in the lock.
     """
     packages, changed = changed_since(packages_folder(), stamp_file())
-    wrong = [*differences(root / LOCK, kept=bool(kept)), *changed]
+    wrong = [*(others := differences(root / LOCK, kept=bool(kept))), *changed]
     if not wrong:
         named = {"environment_kept": ", ".join(f"{name} {version}" for name, version in kept.items())} if kept else {}
         compared = {"packages_sha256": packages} if packages else {}
         return {"environment_md5": hash_path(root / LOCK).md5, **compared, **named}
-    print(f"warning: this environment is not as {LOCK} says ({wrong[0]}, ...). `make setup` mends it.", file=sys.stderr)
+    mend = "make setup" if others else "rm -r .venv && make setup"  # what was edited would not be installed again
+    print(f"warning: this environment is not as {LOCK} says ({wrong[0]}, ...). `{mend}` mends it.", file=sys.stderr)
     return {"environment_differs": "\n".join(wrong)[:5000]}
 
 

@@ -9,6 +9,7 @@ from ...errors import LineageError
 from ...lineage.chain import model_parameters
 from ...lineage.facts import CONSENT, DATA_TAGS, DATASET, MODEL, RAW, RUN_RECORD, made_dataset
 from ...lineage.hashes import hash_bytes, hash_path
+from ...lineage.installed import NOT_COMPARED
 from ...lineage.packages import LOCK, pins
 from ...pipeline.dvcfile import locked_hash, read_lock
 from ...settings.model import PRETRAINED
@@ -174,8 +175,10 @@ def environment(case: Case) -> Tally:
     tally.equal(LOCK, document["environment"]["md5"], case.history.md5(case.commit, LOCK), "the commit")
     differs = record.get("started_from", {}).get("environment_differs")
     tally.equal("the environment", differs, None, LOCK)
+    compared = "" if "packages_sha256" in record.get("started_from", {}) else f"; {NOT_COMPARED}"
+    tally.note = compared
     if case.version is None or record.get("run_id") is None:
-        tally.note = " as the run saw it; the list of packages is in MLflow, which was not asked"
+        tally.note = f" as the run saw it; the list of packages is in MLflow, which was not asked{compared}"
         return tally
     logged = case.evidence.store_at(record["tracking_uri"]).artifact(record["run_id"], "packages.txt")
     stated, found = record.get("packages_sha256"), hash_bytes(logged, "packages.txt").sha256
@@ -189,7 +192,7 @@ def environment(case: Case) -> Tally:
         tally.equal(f"package {name} in packages.txt of run {record['run_id']}", packages.get(name), version, "the job")
     if kept:
         named = ", ".join(f"{name} {version}" for name, version in kept.items())
-        tally.note = f"; torch and what belongs to it are the image's, not the lock's: {named}"
+        tally.note = f"; torch and what belongs to it are the image's, not the lock's: {named}{compared}"
     for name, locked in pins(text.decode(), record.get("machine", {}).get("markers")).items():
         if kept and belongs_to_torch(name):
             continue
