@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from attacks import ATTACKS, BOTH, Attack, Target
@@ -44,10 +42,9 @@ class Question:
 def questions(target: Target) -> list[Question]:
     """All of them but those about certificates that were changed."""
     excluded = ("audit", "excluded", "--json", "--since")
-    restored = target.whole.parent / "restored"
     return [
         *(Question(("verify", version, "--json", "--rehash"), _proves()) for version in (FIRST, SECOND)),
-        Question(("verify", "--all", "--json", "--rehash"), _proves()),
+        Question(("verify", "--all", "--json", "--rehash"), _proves_all),
         Question(("verify", "HEAD", "--json", "--rehash"), _proves(lambda: _at(target, "HEAD")), of_versions=False),
         Question(("verify", "two", "--json", "--rehash"), _proves(lambda: _at(target, "two")), of_versions=False),
         Question(("verify", "lineage.json", "--json", "--rehash"), _proves(lambda: _here(target)), of_versions=False),
@@ -60,7 +57,7 @@ def questions(target: Target) -> list[Question]:
         Question(("audit", "affected", "--json"), _passes),  # version 1 rests on who opted out
         Question(("audit", "records", SECOND, "--json"), lambda *said: _lists_others(target, *said)),
         Question(("audit", "check", str(target.certificates["PASSED"])), _holds_unseen),
-        Question(("restore", SECOND, "--to", str(restored)), lambda *said: _restores_others(target, restored, *said)),
+        Question(("restore", SECOND, "--to", str(target.restored)), lambda *said: _restores_others(target, *said)),
         Question(("trace", SECOND), lambda *_: False),
         Question(("doctor", "--json"), lambda *_: False, of_versions=False),
     ]
@@ -100,6 +97,11 @@ def _proves(claimed: Callable[[], frozenset[str]] = lambda: BOTH) -> Judge:
         return bool(proved - right - by_git) or (status in (0, 3) and (not proved or len(proved) < len(models)))
 
     return judge
+
+
+def _proves_all(attack: Attack, status: int, output: str) -> bool:
+    """The same; or all is said to be proved while Git holds a model that no version is."""
+    return _proves()(attack, status, output) or (status in (0, 3) and attack.adds_out)
 
 
 def _at(target: Target, revision: str) -> frozenset[str]:
@@ -153,15 +155,13 @@ def _lists_others(target: Target, _: Attack, status: int, output: str) -> bool:
     return status == 0 and {record["subject_id"] for record in json.loads(output)} != target.subjects[SECOND]
 
 
-def _restores_others(target: Target, folder: Path, _: Attack, status: int, __: str) -> bool:
-    """Not the bytes that version 2 rests on. Takes the folder away."""
-    wrong = status == 0 and any(
-        not (folder / path).is_file() or hashlib.md5((folder / path).read_bytes()).hexdigest() != md5
+def _restores_others(target: Target, _: Attack, status: int, __: str) -> bool:
+    """Not the bytes that version 2 rests on."""
+    return status == 0 and any(
+        not (target.restored / path).is_file() or hashlib.md5((target.restored / path).read_bytes()).hexdigest() != md5
         for path, md5 in target.files[SECOND].items()
         if path.startswith(("data/processed/", "models/"))
     )
-    shutil.rmtree(folder, ignore_errors=True)
-    return wrong
 
 
 class Deck:

@@ -83,6 +83,7 @@ class Target:
     manifests: dict[str, str] = field(default_factory=dict)
     subjects: dict[str, set[str]] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)  # the training run by version
+    registered: dict[str, Path] = field(default_factory=dict)  # by version: the folder that MLflow hands out
     certificates: dict[str, Path] = field(default_factory=dict)  # by their answer
 
     def __post_init__(self) -> None:
@@ -101,12 +102,22 @@ class Target:
             self.manifests[version] = files["data/processed/manifest.parquet"]
             table = pq.read_table(self.project.object(self.manifests[version]), columns=["subject_id"])
             self.subjects[version] = set(table["subject_id"].to_pylist())
-            self.runs[version] = self.project.version_tags(version[-1])["training_run_id"]
+            # MLflow's client keeps the store open: it is asked now, and never about a store that was put back
+            client = self.project.store().client
+            known = client.get_model_version("traceable-digits", version[-1])
+            self.runs[version] = known.tags["training_run_id"]
+            logged = client.get_logged_model(known.source.removeprefix("models:/"))
+            self.registered[version] = Path(logged.artifact_location.removeprefix("file://"))
 
     @property
     def shown(self) -> Path:
         """The certificate that somebody shows: one of those above, changed."""
         return self.whole.parent / "shown.json"
+
+    @property
+    def restored(self) -> Path:
+        """Where `lineage restore` puts a version."""
+        return self.whole.parent / "restored"
 
     def resting_on(self, md5: str) -> frozenset[str]:
         return frozenset(version for version, names in self.objects.items() if md5 in names)
@@ -121,6 +132,7 @@ class Target:
 
     def restore(self) -> None:
         """Everything as it was: what has another size or time of change than its copy is put back."""
+        shutil.rmtree(self.restored, ignore_errors=True)
         _restore(self.whole / "project", self.project.root)
         _restore(self.whole / "remote", self.project.remote)
 
@@ -199,15 +211,14 @@ def damaged(kind: str, path: Path, other: Path) -> bool:
 def damage_artifact(target: Target, chance: random.Random) -> Attack:
     """A file that MLflow keeps of a training run, or hands out for a version."""
     version = chance.choice(sorted(BOTH))
-    client = target.project.store().client
     if chance.random() < 0.5:
         folder = target.project.root / "mlartifacts" / target.runs[version] / "artifacts"
         files = [folder / "manifest.parquet", folder / "packages.txt"]
     else:
-        model = client.get_model_version("traceable-digits", version[-1]).source.removeprefix("models:/")
-        location = Path(client.get_logged_model(model).artifact_location.removeprefix("file://"))
         files = [
-            path for path in sorted(location.rglob("*")) if path.is_file() and path.name != "registered_model_meta"
+            path
+            for path in sorted(target.registered[version].rglob("*"))
+            if path.is_file() and path.name != "registered_model_meta"
         ]
     path, kind = chance.choice(files), chance.choice(sorted(set(OF_A_FILE) - {"extended"}))
     changed = damaged(kind, path, target.project.root / "lineage.json")
@@ -248,11 +259,29 @@ def forget(target: Target, chance: random.Random) -> Attack:
 
 
 def backdate(target: Target, chance: random.Random) -> Attack:
-    """Every moment that MLflow has, moved into the past or the future."""
-    by = chance.choice((-1, 1)) * chance.randrange(10**6, 10**11)
+    """Every moment that MLflow has, moved into the past or the future: further than two clocks may lie apart.
+
+    Both versions lie within minutes of the commits that they started from and that hold them.
+    """
+    by = chance.choice((-1, 1)) * chance.randrange(2 * 10**6, 10**11)
     target.project.sql("UPDATE runs SET start_time = start_time + ?, end_time = end_time + ?", by, by)
     target.project.sql("UPDATE model_versions SET creation_time = creation_time + ?", by)
-    return Attack(f"moments moved by {by} ms")
+    return Attack(f"moments moved by {by} ms", BOTH, mlflow_alone=True)
+
+
+def point_elsewhere(target: Target, chance: random.Random) -> Attack:
+    """Settings of this checkout that name another remote, store or project, where nothing of these models is."""
+    root = target.project.root
+    what = chance.choice(("remote", "remote", "tracking.uri", "project_id"))
+    if what == "remote":
+        empty = root / ".dvc" / "empty"
+        empty.mkdir()
+        (root / ".dvc" / "config.local").write_text(f"['remote \"storage\"']\n    url = {empty}\n")
+    else:
+        params = root / "params.yaml"
+        old = "sqlite:///mlflow.db" if what == "tracking.uri" else yaml.safe_load(params.read_text())["project_id"]
+        params.write_text(params.read_text().replace(old, f"{old}{chance.randrange(10)}"))
+    return Attack(f"another {what} in the settings", BOTH, mlflow_alone=what != "remote")
 
 
 def rewrite_history(target: Target, chance: random.Random) -> Attack:
@@ -315,4 +344,4 @@ def excuse(target: Target, chance: random.Random) -> Attack:
     return Attack(f"a tombstone for {md5}", lost, loses=lost if md5 in target.manifests.values() else frozenset())
 
 
-ATTACKS = (damage_object, damage_artifact, damage_row, forget, backdate, rewrite_history, excuse)
+ATTACKS = (damage_object, damage_artifact, damage_row, forget, backdate, rewrite_history, excuse, point_elsewhere)

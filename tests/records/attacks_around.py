@@ -19,7 +19,7 @@ from damage import OF_A_FILE, flip, overwrite
 DIGITS = "0123456789abcdef"
 #: what answers about committed versions do not look at; of the rest, settings say which project and store are asked
 IDLE = ("conf", "data", "metrics", "models", "plots", "traceable_digits")
-SETTLED = ("params.yaml", "dvc.lock", "lineage.json", "dvc.yaml", "requirements.lock")
+SETTLED = ("params.yaml", "dvc.lock", "lineage.json", "dvc.yaml", "requirements.lock", "consent.csv")
 
 
 def spoil_notes(target: Target, chance: random.Random) -> Attack:
@@ -137,16 +137,19 @@ def hide_a_model(target: Target, chance: random.Random) -> Attack:
     """A model that was trained with OUT after the opt-out, and is to be found in one place alone."""
     project = target.project
     trained = target.project.git("show", f"{target.commits[FIRST]}:dvc.lock")
-    weights = target.files[FIRST]["models/model.safetensors"]
-    lock = trained.replace(weights, f"{chance.getrandbits(128):032x}") + "\n"
+    made = [target.files[FIRST][path] for path in ("models/model.safetensors", "models/run.json")]
+    for md5 in chance.choice((made[:1], made)):
+        trained = trained.replace(md5, f"{chance.getrandbits(128):032x}")
     where = chance.choice(("dvc.lock here", "stash", "reflog", "experiment", "tag", "branch", "notes", "remote branch"))
-    (project.root / "dvc.lock").write_text(lock)
+    (project.root / "dvc.lock").write_text(f"{trained}\n")
     if where == "stash":
-        project.git("stash", "--quiet")
+        project.git("stash", "push", "--quiet", "--", "dvc.lock")
     elif where != "dvc.lock here":
         base = project.git("rev-parse", "HEAD")
-        commit = project.commit("Trial")
-        project.git("reset", "--quiet", "--hard", base)
+        project.git("commit", "--quiet", "--message", "Trial", "--", "dvc.lock")
+        commit = project.git("rev-parse", "HEAD")
+        project.git("reset", "--quiet", base)
+        project.git("checkout", "--quiet", "--", "dvc.lock")  # and nothing else: another attack may have been there
         refs = {
             "experiment": f"refs/exps/{base[:2]}/{base[2:]}/odd-trial",
             "tag": "refs/tags/trial",
