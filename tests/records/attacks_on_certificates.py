@@ -101,15 +101,16 @@ def _holder(document: Document, path: tuple[Any, ...]) -> Any:
 
 
 def _a_digit(other: Document, _: Document, chance: random.Random) -> tuple[str, frozenset[str]]:
-    leaves = [path for path in _leaves(other) if path[0] not in ("tools", "moment", "digest")]
+    # what was asked since another moment is another question, which may have this answer by right: see _since
+    left_out = ("tools", "moment", "digest")
+    leaves = [path for path in _leaves(other) if path[0] not in left_out and path != ("question", "since")]
     path = chance.choice(leaves)
     holder, value = _holder(other, path), _holder(other, path)[path[-1]]
     if isinstance(value, int):
         holder[path[-1]] = value + chance.choice((-1, 1))
     else:
         holder[path[-1]] = one_digit(value or "", chance)
-    # a question with another moment may have the same answer, by right
-    by = frozenset() if path == ("question", "since") else frozenset({REPOSITORY})
+    by = frozenset({REPOSITORY})
     proved = path[0] == "datasets" and path[2] in ("root", "salt", "md5", "subjects", "proofs")
     return "/".join(map(str, path)), by | {OFFLINE} if proved or path[:2] == ("question", "subjects") else by
 
