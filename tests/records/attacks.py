@@ -1,26 +1,29 @@
-"""Attacks at random on a project with two models, and what no command may answer after each.
+"""Attacks at random on what a project with two models rests on, and what each of them disproves.
 
-What may be answered is worked out here from what lay there before the attack, with YAML, JSON and SQL alone: none of
-the code under test is asked. Version 1 holds the subject OUT, version 2 does not; OUT opted out between the two.
+What may be answered is worked out here from what lay there before the attack, with Git, YAML, JSON and SQL alone: none
+of the code under test is asked. Version 1 holds the subject OUT, version 2 does not; OUT opted out between the two.
+Attacks on what lies around them: attacks_around.py; on certificates: attacks_on_certificates.py.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import shutil
 import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import yaml
 from baked import Project
-from consent import FIRST, LONG_AGO, OUT, SECOND, STAYS
+from command import Lineage
+from consent import FIRST, LONG_AGO, OUT, SECOND, UNLISTED
 from damage import OF_A_FILE
 
 BOTH = frozenset({FIRST, SECOND})
@@ -43,11 +46,26 @@ ROWS = (
 
 @dataclass(frozen=True)
 class Attack:
-    """What was done, and the versions that can no longer be proved."""
+    """What was done, and what may no longer be answered."""
 
     what: str
-    disproves: frozenset[str] = frozenset()
+    disproves: frozenset[str] = frozenset()  # versions that can no longer be proved
+    mlflow_alone: bool = False  # whether nothing but MLflow shows that: Git and DVC prove what they did
     loses: frozenset[str] = frozenset()  # versions whose manifest nobody has any more
+    adds_out: bool = False  # whether Git now holds a model with OUT in it that is younger than the opt-out
+    harmless: bool = False  # whether answers about the two versions are to be what they were
+    forged: frozenset[str] = frozenset()  # who must refuse the certificate that is shown
+
+    def __add__(self, other: Attack) -> Attack:
+        """Both, the other one last."""
+        return Attack(
+            f"{self.what}, and {other.what}",
+            self.disproves | other.disproves,
+            self.mlflow_alone and not other.disproves,
+            self.loses | other.loses,
+            self.adds_out or other.adds_out,
+            self.harmless and other.harmless,
+        )
 
 
 @dataclass
@@ -57,45 +75,111 @@ class Target:
     project: Project
     moment: str  # of the opt-out
     whole: Path  # a copy, to put everything back from
+    commits: dict[str, str] = field(default_factory=dict)  # by version
+    locks: dict[str, dict[str, Any]] = field(default_factory=dict)  # by version: the stages of dvc.lock
+    documents: dict[str, dict[str, Any]] = field(default_factory=dict)  # by version: lineage.json
     objects: dict[str, set[str]] = field(default_factory=dict)  # by version: the DVC objects it rests on
+    files: dict[str, dict[str, str]] = field(default_factory=dict)  # by version: hash by path of what DVC keeps
     manifests: dict[str, str] = field(default_factory=dict)
+    subjects: dict[str, set[str]] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)  # the training run by version
+    registered: dict[str, Path] = field(default_factory=dict)  # by version: the folder that MLflow hands out
+    certificates: dict[str, Path] = field(default_factory=dict)  # by their answer
 
     def __post_init__(self) -> None:
         for version, subject in ((FIRST, "Everybody"), (SECOND, "Opt-out")):
-            commit = self.project.commit_of(subject)
-            lock = yaml.safe_load(self.project.git("show", f"{commit}:dvc.lock"))["stages"]
-            names = {out["md5"] for stage in STAGES for out in lock[stage]["outs"]}
-            for listing in [name for name in names if name.endswith(".dir")]:
-                for entry in self.project.listing(listing):
-                    names.add(entry["md5"])
-                    if entry["relpath"] == "manifest.parquet":
-                        self.manifests[version] = entry["md5"]
-            self.objects[version] = names
-            self.runs[version] = self.project.version_tags(version[-1])["training_run_id"]
+            commit = self.commits[version] = self.project.commit_of(subject)
+            lock = self.locks[version] = yaml.safe_load(self.project.git("show", f"{commit}:dvc.lock"))["stages"]
+            self.documents[version] = json.loads(self.project.git("show", f"{commit}:lineage.json"))
+            files = self.files[version] = {
+                out["path"]: out["md5"] for stage in STAGES for out in lock[stage]["outs"] if out["path"]
+            }
+            self.objects[version] = set(files.values())
+            for path, listing in [(path, md5) for path, md5 in files.items() if md5.endswith(".dir")]:
+                del files[path]
+                files |= {f"{path}/{entry['relpath']}": entry["md5"] for entry in self.project.listing(listing)}
+            self.objects[version] |= set(files.values())
+            self.manifests[version] = files["data/processed/manifest.parquet"]
+            table = pq.read_table(self.project.object(self.manifests[version]), columns=["subject_id"])
+            self.subjects[version] = set(table["subject_id"].to_pylist())
+            # MLflow's client keeps the store open: it is asked now, and never about a store that was put back
+            client = self.project.store().client
+            known = client.get_model_version("traceable-digits", version[-1])
+            self.runs[version] = known.tags["training_run_id"]
+            logged = client.get_logged_model(known.source.removeprefix("models:/"))
+            self.registered[version] = Path(logged.artifact_location.removeprefix("file://"))
+
+    @property
+    def shown(self) -> Path:
+        """The certificate that somebody shows: one of those above, changed."""
+        return self.whole.parent / "shown.json"
+
+    @property
+    def restored(self) -> Path:
+        """Where `lineage restore` puts a version."""
+        return self.whole.parent / "restored"
 
     def resting_on(self, md5: str) -> frozenset[str]:
         return frozenset(version for version, names in self.objects.items() if md5 in names)
 
+    def held_by(self, lock: str) -> frozenset[str]:
+        """The versions whose training is that of a dvc.lock."""
+        try:
+            trained = yaml.safe_load(lock)["stages"]["train"]
+        except (yaml.YAMLError, LookupError, TypeError, ValueError):
+            return frozenset()
+        return frozenset(version for version in self.locks if self.locks[version]["train"] == trained)
+
     def restore(self) -> None:
-        """Everything as it was, but for what is not looked at: links keep their targets, files their times."""
-        for name in (".git", ".dvc", "mlartifacts", "mlflow.db", "lineage.json", "dvc.lock", "params.yaml", "erasures"):
-            _replace(self.whole / "project" / name, self.project.root / name)
-        _replace(self.whole / "remote", self.project.remote)
+        """Everything as it was: what has another size or time of change than its copy is put back."""
+        shutil.rmtree(self.restored, ignore_errors=True)
+        _restore(self.whole / "project", self.project.root)
+        _restore(self.whole / "remote", self.project.remote)
 
 
-def _replace(source: Path, target: Path) -> None:
-    subprocess.run(["rm", "-rf", str(target)], check=True)
-    if source.exists():
-        subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True)
+def _restore(source: Path, target: Path) -> None:
+    """Makes `target` what the folder `source` is. Looking at all files costs a tenth of copying them."""
+    there = {entry.name: entry for entry in os.scandir(target)} if target.is_dir() and not target.is_symlink() else None
+    if there is None:
+        target.unlink(missing_ok=True)
+        target.mkdir()
+    wanted = {entry.name: entry for entry in os.scandir(source)}
+    for name in set(there or ()) - set(wanted):
+        _remove(target / name)
+    for name, entry in wanted.items():
+        if entry.is_dir(follow_symlinks=False):
+            _restore(Path(entry.path), target / name)
+        elif not (there and name in there and _state(entry) == _state(there[name])):
+            _remove(target / name)
+            shutil.copy2(entry.path, target / name, follow_symlinks=False)
 
 
-def target_of(project: Project, moment: str, whole: Path) -> Target:
-    """A target, with a copy of all of it in `whole`."""
+def _state(entry: os.DirEntry[str]) -> tuple[int, ...]:
+    state = entry.stat(follow_symlinks=False)
+    return state.st_mode, state.st_size, state.st_mtime_ns
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def target_of(project: Project, lineage: Lineage, moment: str, folder: Path) -> Target:
+    """A target, with a copy of all of it in `folder`; its run-cache is in the remote, and there are certificates."""
+    project.dvc("push", "--quiet", "--run-cache")
+    folder.mkdir()
+    asked = {"PASSED": (0, moment, OUT), "FAILED": (1, LONG_AGO, OUT), "INCONCLUSIVE": (2, moment, OUT, UNLISTED)}
+    certificates = {answer: folder / f"{answer.lower()}.json" for answer in asked}
+    for answer, (code, since, *ids) in asked.items():
+        written = ("--since", since, "--certificate", str(certificates[answer]))
+        lineage(project, "audit", "excluded", *ids, *written, code=code)
+    whole = folder / "whole"
     whole.mkdir()
     shutil.copytree(project.root, whole / "project", symlinks=True)
     shutil.copytree(project.remote, whole / "remote")
-    return Target(project, moment, whole)
+    return Target(project, moment, whole, certificates=certificates)
 
 
 def damage_object(target: Target, chance: random.Random) -> Attack:
@@ -109,15 +193,16 @@ def damage_object(target: Target, chance: random.Random) -> Attack:
     for place in ("remote", "cache") if where == "both" else (where,):
         path, source = path_of[place](md5), target.project.object(other)
         if path.exists():
-            changed |= _damaged(kind, path, source)
+            changed |= damaged(kind, path, source)
     # an empty place in the cache is no fault: it may be emptied at any time
     harmless = not changed or (where == "cache" and kind in ("deleted", "made a folder"))
     disproved = frozenset() if harmless else target.resting_on(md5)
     lost = disproved if where == "both" and md5 in target.manifests.values() else frozenset()
-    return Attack(f"object {md5} of {where} {kind}", disproved, lost)
+    return Attack(f"object {md5} of {where} {kind}", disproved, loses=lost)
 
 
-def _damaged(kind: str, path: Path, other: Path) -> bool:
+def damaged(kind: str, path: Path, other: Path) -> bool:
+    """Damages a file. Whether it now is another."""
     before = path.read_bytes()
     OF_A_FILE[kind](path, other)
     return not path.is_file() or path.read_bytes() != before
@@ -126,19 +211,18 @@ def _damaged(kind: str, path: Path, other: Path) -> bool:
 def damage_artifact(target: Target, chance: random.Random) -> Attack:
     """A file that MLflow keeps of a training run, or hands out for a version."""
     version = chance.choice(sorted(BOTH))
-    client = target.project.store().client
     if chance.random() < 0.5:
         folder = target.project.root / "mlartifacts" / target.runs[version] / "artifacts"
         files = [folder / "manifest.parquet", folder / "packages.txt"]
     else:
-        model = client.get_model_version("traceable-digits", version[-1]).source.removeprefix("models:/")
-        location = Path(client.get_logged_model(model).artifact_location.removeprefix("file://"))
         files = [
-            path for path in sorted(location.rglob("*")) if path.is_file() and path.name != "registered_model_meta"
+            path
+            for path in sorted(target.registered[version].rglob("*"))
+            if path.is_file() and path.name != "registered_model_meta"
         ]
     path, kind = chance.choice(files), chance.choice(sorted(set(OF_A_FILE) - {"extended"}))
-    changed = _damaged(kind, path, target.project.root / "lineage.json")
-    return Attack(f"{path} {kind}", frozenset({version}) if changed else frozenset())
+    changed = damaged(kind, path, target.project.root / "lineage.json")
+    return Attack(f"{path} {kind}", frozenset({version}) if changed else frozenset(), mlflow_alone=True)
 
 
 def damage_row(target: Target, chance: random.Random) -> Attack:
@@ -152,7 +236,7 @@ def damage_row(target: Target, chance: random.Random) -> Attack:
     value = "value + 1" if table == "latest_metrics" else "'FAILED'" if column == "status" else f"{column} || 'x'"
     changed = target.project.sql(f"UPDATE {table} SET {column} = {value} WHERE rowid = ?", chance.choice(rows))
     assert changed == 1
-    return Attack(f"{table}.{column} of {version}", frozenset({version}))
+    return Attack(f"{table}.{column} of {version}", frozenset({version}), mlflow_alone=True)
 
 
 def forget(target: Target, chance: random.Random) -> Attack:
@@ -170,15 +254,34 @@ def forget(target: Target, chance: random.Random) -> Attack:
     else:
         change = "status = 'FAILED'" if "failed" in what else "lifecycle_stage = 'deleted'"
         target.project.sql(f"UPDATE runs SET {change}")
-    return Attack(f"{what} forgotten ({version})", frozenset({version}) if what == "the version" else BOTH)
+    disproved = frozenset({version}) if what == "the version" else BOTH
+    return Attack(f"{what} forgotten ({version})", disproved, mlflow_alone=True)
 
 
 def backdate(target: Target, chance: random.Random) -> Attack:
-    """Every moment that MLflow has, moved into the past or the future."""
-    by = chance.choice((-1, 1)) * chance.randrange(10**6, 10**11)
+    """Every moment that MLflow has, moved into the past or the future: further than two clocks may lie apart.
+
+    Both versions lie within minutes of the commits that they started from and that hold them.
+    """
+    by = chance.choice((-1, 1)) * chance.randrange(2 * 10**6, 10**11)
     target.project.sql("UPDATE runs SET start_time = start_time + ?, end_time = end_time + ?", by, by)
     target.project.sql("UPDATE model_versions SET creation_time = creation_time + ?", by)
-    return Attack(f"moments moved by {by} ms")
+    return Attack(f"moments moved by {by} ms", BOTH, mlflow_alone=True)
+
+
+def point_elsewhere(target: Target, chance: random.Random) -> Attack:
+    """Settings of this checkout that name another remote, store or project, where nothing of these models is."""
+    root = target.project.root
+    what = chance.choice(("remote", "remote", "tracking.uri", "project_id"))
+    if what == "remote":
+        empty = root / ".dvc" / "empty"
+        empty.mkdir()
+        (root / ".dvc" / "config.local").write_text(f"['remote \"storage\"']\n    url = {empty}\n")
+    else:
+        params = root / "params.yaml"
+        old = "sqlite:///mlflow.db" if what == "tracking.uri" else yaml.safe_load(params.read_text())["project_id"]
+        params.write_text(params.read_text().replace(old, f"{old}{chance.randrange(10)}"))
+    return Attack(f"another {what} in the settings", BOTH, mlflow_alone=what != "remote")
 
 
 def rewrite_history(target: Target, chance: random.Random) -> Attack:
@@ -207,17 +310,6 @@ def _one_digit_more(text: str, what: str, chance: random.Random) -> str:
     at = text.index("md5", chance.randrange(len(text) // 2))
     digit = next(index for index in range(at + 5, len(text)) if text[index] in "0123456789abcdef")
     return text[:digit] + ("0" if text[digit] != "0" else "1") + text[digit + 1 :]
-
-
-def spoil_notes(target: Target, chance: random.Random) -> Attack:
-    """What answers keep from one time to the next: it may speed them up, and must not make them wrong."""
-    kept = target.project.root / ".dvc" / "tmp" / "kept"
-    notes = [path for path in sorted(kept.rglob("*")) if path.is_file()]
-    if not notes:
-        return Attack("no notes")
-    path = chance.choice(notes)
-    _damaged(chance.choice(sorted(OF_A_FILE)), path, target.project.root / "dvc.lock")
-    return Attack(f"notes {path.name} spoiled")
 
 
 def excuse(target: Target, chance: random.Random) -> Attack:
@@ -249,65 +341,7 @@ def excuse(target: Target, chance: random.Random) -> Attack:
     for path in (target.project.object(md5), target.project.cached(md5)):
         path.unlink(missing_ok=True)
     lost = target.resting_on(md5)
-    return Attack(f"a tombstone for {md5}", lost, lost if md5 in target.manifests.values() else frozenset())
+    return Attack(f"a tombstone for {md5}", lost, loses=lost if md5 in target.manifests.values() else frozenset())
 
 
-ATTACKS = (
-    damage_object,
-    damage_object,
-    damage_artifact,
-    damage_row,
-    forget,
-    backdate,
-    rewrite_history,
-    spoil_notes,
-    excuse,
-)
-
-
-@dataclass(frozen=True)
-class Question:
-    """A command, and whether an answer after an attack comforts wrongly."""
-
-    arguments: tuple[str, ...]
-    is_wrong: Callable[[Attack, int, str], bool]
-
-
-def questions(target: Target) -> list[Question]:
-    """Every command that answers something about these models."""
-
-    def proves(*versions: str) -> Callable[[Attack, int, str], bool]:
-        return lambda attack, status, _: status in (0, 3) and bool(attack.disproves & set(versions))
-
-    def passes(_: Attack, status: int, __: str) -> bool:
-        return status == 0
-
-    def forgets(_: Attack, status: int, output: str) -> bool:
-        return status == 0 and FIRST not in {use["name"] for use in json.loads(output)["uses"]}
-
-    def passes_unseen(attack: Attack, status: int, _: str) -> bool:
-        return status == 0 and SECOND in attack.loses
-
-    excluded = ("audit", "excluded", "--json", "--since")
-    return [
-        *(Question(("verify", version, "--json", "--rehash"), proves(version)) for version in (FIRST, SECOND)),
-        Question(("verify", "--all", "--json", "--rehash"), proves(FIRST, SECOND)),
-        Question((*excluded, LONG_AGO, OUT), passes),  # version 1 holds them, since then
-        Question((*excluded, LONG_AGO, STAYS), passes),
-        Question((*excluded, target.moment, OUT), passes_unseen),
-        Question(("audit", "subject", OUT, "--json"), forgets),
-        Question(("audit", "affected", "--json"), passes),  # version 1 rests on who opted out
-        Question(("trace", SECOND), lambda *_: False),
-        Question(("doctor", "--json"), lambda *_: False),
-    ]
-
-
-def at_random(target: Target, chance: random.Random, count: int) -> Iterator[tuple[Attack, Question]]:
-    """`count` attacks, each with one question about it; before the next, all is as it was."""
-    asked: list[Any] = []
-    for _ in range(count):
-        attack = chance.choice(ATTACKS)(target, chance)
-        if not asked:  # each question comes round, in an order of chance
-            asked = chance.sample(questions(target), len(questions(target)))
-        yield attack, asked.pop()
-        target.restore()
+ATTACKS = (damage_object, damage_artifact, damage_row, forget, backdate, rewrite_history, excuse, point_elsewhere)

@@ -9,7 +9,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from consent import (
     STAYS,
     Cycle,
 )
+from damage import WEIGHTS
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +233,19 @@ def test_a_certificate_holds_after_later_runs_and_not_after_damage(
     status, output = lineage.ask(project, "audit", "check", str(certificate))
     assert status == 1
     assert 'answer: the certificate says "PASSED", now "INCONCLUSIVE"' in output
+
+
+def test_a_certificate_holds_after_a_later_model(project: Project, lineage: Lineage, certificate: Path) -> None:
+    """Of the same dataset version, committed, and not registered yet: nothing of it was there at that moment."""
+    lock = project.root / "dvc.lock"
+    later = datetime.fromisoformat(json.loads(certificate.read_text())["moment"]) + timedelta(seconds=2)
+    made = [project.out("train", path) for path in (WEIGHTS, "models/run.json")]
+    lock.write_text(lock.read_text().replace(made[0], "0" * 32).replace(made[1], "1" * 32))
+    project.environment["GIT_COMMITTER_DATE"] = later.isoformat()
+    project.commit("Third model")
+    del project.environment["GIT_COMMITTER_DATE"]
+    output = lineage(project, "audit", "check", str(certificate))
+    assert output.endswith("holds: this repository says the same.\n")
 
 
 def forged_by_salt(document: dict[str, Any], subject: str) -> dict[str, Any]:

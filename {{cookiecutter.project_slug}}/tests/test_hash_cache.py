@@ -115,3 +115,11 @@ def test_without_a_home_notes_last_as_long_as_the_process(tmp_path: Path, monkey
     hash_cache._key.cache_clear()
     assert signature("a", "b") == signature("a", "b") != signature("ab", "")
     hash_cache._key.cache_clear()
+
+
+def test_notes_that_cannot_be_written_stop_nobody(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle(monkeypatch)
+    (tmp_path / "kept").mkdir()
+    assert looks(tmp_path / "kept", file) == sha256(b"one")
+    assert looks(file / "kept", file) == sha256(b"one")
+    assert sorted(tmp_path.iterdir()) == [file, tmp_path / "kept"]

@@ -56,14 +56,20 @@ class HashCache:
         return known
 
     def save(self, *, others: bool = False) -> None:
-        """Keeps what was asked for; what was kept before and not asked for only if `others` are to stay."""
+        """Keeps what was asked for; what was kept before and not asked for only if `others` are to stay.
+
+        Where nothing can be written, the next one hashes again: no answer is worse for it.
+        """
         keep = {**self._kept, **self._asked} if others else self._asked
         if keep == self._kept:
             return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         partial = self._file.with_name(f"{self._file.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps(keep))
-        partial.replace(self._file)
+        with suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps(keep))
+            partial.replace(self._file)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
     def _known(self, key: str, noted: object) -> str | None:
         """The hash of a note; None if there is none that this user has signed."""

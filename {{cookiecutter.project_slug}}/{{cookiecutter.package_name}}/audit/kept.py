@@ -8,6 +8,7 @@ changed; whoever reads a part of it compares the checksums of the pages that thi
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from ..hash_cache import HashCache, signature
@@ -45,12 +46,13 @@ class Kept:
         self._agree.add(dataset)
 
     def save(self) -> None:
-        """Writes down what was checked, for the audits to come."""
+        """Writes down what was checked, for the audits to come, if it can be written."""
         self._hashes.save(others=True)  # the next audit may ask for other dataset versions
         if self._agree != self._before:
-            self._folder.mkdir(parents=True, exist_ok=True)
             signed = {dataset: signature(AGREES, dataset) for dataset in sorted(self._agree)}
-            write_whole(self._agreeing, json.dumps(signed, indent=1))
+            with suppress(OSError):  # where nothing can be written, the next audit checks again
+                self._folder.mkdir(parents=True, exist_ok=True)
+                write_whole(self._agreeing, json.dumps(signed, indent=1))
 
     def _read(self) -> set[str]:
         try:

@@ -129,13 +129,14 @@ def affected(evidence: Evidence) -> AffectedAnswer:
 
 
 def denominators(scope: Scope, uses: Sequence[Use], manifests: Manifests) -> dict[str, int]:
-    """How much was looked at."""
+    """How much was looked at, of these uses alone: what came after a certificate is none of its matter."""
     kinds = Counter(use.kind for use in uses)
+    models = {use.identity for use in uses} & set(scope.git.models)
     return {
         "versions": kinds["version"],
         "runs": kinds["run"],
         "logged models": kinds["logged model"],
-        "models in Git": len(scope.git.models),
+        "models in Git": len(models),
         "models in Git alone": kinds["model in Git"],
         "stores": len(scope.stores.asked),
         "dataset versions": len(manifests.usable) + len(manifests.faults),
