@@ -26,7 +26,7 @@ def check_hook(root: Path) -> Finding:
     if not missing:
         return Finding("hook", "right", "commits that touch dvc.lock or lineage.json are linked in the background")
     names = " and ".join(hook.name for hook in missing)
-    text = f"Git's hook {names} does not call `lineage link`, or an older one: results are linked when you call it."
+    text = f"Git's hooks ({names}) do not call `lineage link`, or an older one: results are linked when you call it."
     mends = dict.fromkeys(_mend(root, git, hook) for hook in missing)
     return Finding("hook", "unknown", text, " && ".join(mends))
 

@@ -162,7 +162,7 @@ def _prove(name: str, check: Callable[[Case], Tally], case: Case) -> Link:
 MEANING = {
     "version": "properties and tags are those of lineage.json",
     "training run": "properties and tags are those of lineage.json",
-    "parameters in MLflow": "of the runs of train and evaluate are those of dvc.lock",
+    "parameters in MLflow": "of the runs of train and evaluate, and of the registered model, are those of dvc.lock",
     "metrics in MLflow": "are those that the stages wrote",
     "other runs": "statements of the runs of preprocess, evaluate and register agree with lineage.json and the commit",
     "result commit": "conditions hold: it exists, a ref leads to it, and where there is a Git remote it is pushed",
