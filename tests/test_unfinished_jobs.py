@@ -20,16 +20,19 @@ from aws_standin.container import can_run
 from baked import Project
 from cloud import REGION, settings
 from command import Lineage
+from damage import edit
 from servers import aws_standin, mlflow_server
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
-IDLE, SHOUTING, DONE = (f"registry.example/{name}:1" for name in ("idle", "shouting", "done"))
+IDLE, SHOUTING, DONE, WAITING = (f"registry.example/{name}:1" for name in ("idle", "shouting", "done", "waiting"))
 SCRIPTS = {
     IDLE: "exec sleep 600",
+    WAITING: "until [ -e GO ]; do sleep 0.2; done",
     SHOUTING: r"printf 'OSCgo\n'; printf 'OSCwhy' > /opt/ml/output/message; exit 1",
-    DONE: "exit 0",
+    DONE: "touch /opt/ml/input/sm_training.env; exit 0",  # a file that a Training job's own script asks for
 }
 OSC = r"\033]0;owned\007\033[2J"  # as printf has it: another title for the window, and an empty screen
+TRAINING = ("train=debug", "train.seed=5", "train.weight_decay=1e-5")  # as that of the model that is there
 EXPIRED = '{"__type": "ExpiredTokenException", "message": "The security token included in the request is expired"}'
 
 
@@ -113,7 +116,8 @@ def account(linked: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     images = {image: folder / f"image-{number}" for number, image in enumerate(SCRIPTS)}
     for image, place in images.items():
         place.mkdir()
-        (place / "python3").write_text(f"#!/bin/sh\n{SCRIPTS[image].replace('OSC', OSC)}\n")
+        script = SCRIPTS[image].replace("OSC", OSC).replace("GO", str(folder / "go"))
+        (place / "python3").write_text(f"#!/bin/sh\n{script}\n")
         (place / "python3").chmod(0o755)
     with aws_standin(folder, images) as endpoint:
         project = linked.copy(folder)
@@ -126,6 +130,12 @@ def account(linked: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         client.create_bucket(Bucket="the-jobs", CreateBucketConfiguration={"LocationConstraint": REGION})
         with mlflow_server(project, folder / "mlflow.db") as tracking:
             yield Account(folder, endpoint, tracking, project)
+
+
+@pytest.fixture(autouse=True)
+def no_orders_left(account: Account) -> Iterator[None]:
+    yield
+    faults.forget(account.state)
 
 
 def findings(lineage: Lineage, project: Project) -> dict[str, dict[str, str]]:
@@ -215,6 +225,138 @@ def test_a_report_that_is_none(account: Account) -> None:
     assert "the outs in the report of job" in output
     assert "Traceback" not in output
     assert account.notes() == []
+
+
+Entry = dict[str, Any]
+
+
+def answer(account: Account, entry: Entry) -> None:
+    """Lets the next job's report hold this entry, whatever the job did."""
+    body = json.dumps({"entry": entry, "job": {}})
+    faults.order(account.state, r"GET /the-jobs/.*/reports/.*", status="200 OK", body=body)
+
+
+def results(project: Project) -> dict[str, bytes]:
+    """What stages made and recorded, by path."""
+    places = [project.root / "dvc.lock", project.root / "lineage.json"]
+    places += [
+        path for name in ("data/processed", "models", "metrics", "plots") for path in (project.root / name).rglob("*")
+    ]
+    return {path.relative_to(project.root).as_posix(): path.read_bytes() for path in places if path.is_file()}
+
+
+def other_command(entry: Entry) -> None:
+    entry["cmd"] += " --quick"
+
+
+def other_setting(entry: Entry) -> None:
+    entry["params"]["params.yaml"]["evaluate"]["batch_size"] = 128
+
+
+def one_setting_less(entry: Entry) -> None:
+    del entry["params"]["params.yaml"]["evaluate"]["threads"]
+
+
+def other_input(entry: Entry) -> None:
+    entry["deps"][0]["md5"] = f"{'0' * 32}.dir"
+
+
+def other_code(entry: Entry) -> None:
+    next(dep for dep in entry["deps"] if dep["path"] == "traceable_digits/model")["md5"] = f"{'0' * 32}.dir"
+
+
+def one_input_less(entry: Entry) -> None:
+    del entry["deps"][1]
+
+
+def one_output_less(entry: Entry) -> None:
+    del entry["outs"][0]
+
+
+def folder_for_a_file(entry: Entry) -> None:
+    entry["outs"][0]["md5"] += ".dir"
+
+
+OTHER_REPORTS: dict[Callable[[Entry], None], str] = {
+    other_command: "worked with another its command",
+    other_setting: "worked with another evaluate.batch_size (it was 256)",
+    one_setting_less: "worked with another evaluate.threads (it was 1)",
+    other_input: "worked with another data/processed",
+    other_code: "worked with another traceable_digits/model",
+    one_input_less: "worked with another models/model.safetensors",
+    one_output_less: "does not report metrics/test.json, which dvc.yaml declares",
+    folder_for_a_file: "brought a folder for metrics/test.json",
+}
+
+
+@pytest.mark.parametrize(("change", "said"), OTHER_REPORTS.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_a_report_of_something_else_than_was_asked(
+    change: Callable[[Entry], None], said: str, account: Account
+) -> None:
+    account.compose(DONE)
+    entry = account.project.lock["evaluate"]
+    change(entry)
+    answer(account, entry)
+    before = results(account.project)
+    output = account.project.dvc("repro", "--force", "--single-item", "evaluate", code=255)
+    assert said in output
+    assert "Traceback" not in output
+    assert results(account.project) == before
+    assert account.run_status() == "FAILED"
+    assert account.notes() == []
+
+
+def test_a_file_in_the_place_of_the_dataset(account: Account) -> None:
+    account.compose(DONE)
+    entry = account.project.lock["preprocess"]
+    entry["outs"][0]["md5"] = entry["outs"][0]["md5"].removesuffix(".dir")
+    answer(account, entry)
+    before = results(account.project)
+    output = account.project.dvc("repro", "--force", "--single-item", "preprocess", code=255)
+    assert "brought a file for data/processed" in output
+    assert results(account.project) == before
+
+
+def test_the_report_of_an_earlier_training(account: Account) -> None:
+    """Everything in it is right, but for the run: it is not the one that was opened for this job."""
+    account.project.compose(*settings(account.tracking, image=f"'{DONE}'"), *TRAINING)
+    entry = account.project.lock["train"]
+    entry["params"]["params.yaml"]["train"]["weight_decay"] = 1e-05  # a text to YAML 1.1, a number to jobs
+    answer(account, entry)
+    before = results(account.project)
+    output = account.project.dvc("repro", "--force", "--single-item", "train", code=255)
+    assert "brought the record of another run" in output, output
+    assert results(account.project) == before
+
+
+def test_a_report_with_something_that_nobody_asked_for(account: Account) -> None:
+    """It is not fetched, and not recorded."""
+    account.compose(DONE)
+    entry = account.project.lock["evaluate"]
+    account.project.dvc("push", "--quiet")
+    for path in ("lineage.json", "scripts/stage.py", "../beside.txt"):
+        entry["outs"].append({**entry["outs"][0], "path": path})
+    answer(account, entry)
+    before = results(account.project), (account.project.root / "scripts" / "stage.py").read_bytes()
+    account.project.dvc("repro", "--force", "--single-item", "evaluate")
+    assert (results(account.project), (account.project.root / "scripts" / "stage.py").read_bytes()) == before
+    assert not (account.project.root.parent / "beside.txt").exists()
+
+
+def test_a_setting_that_changes_here_while_the_job_works(account: Account) -> None:
+    """dvc would record the new one for what the job made with the old one."""
+    account.compose(WAITING)
+    project, go = account.project, account.state / "go"
+    answer(account, project.lock["evaluate"])
+    before, params = results(project), project.root / "params.yaml"
+    with account.going_on() as (process, _):
+        edit(params, "batch_size: 256", "batch_size: 128")()
+        go.touch()
+        output = process.communicate(timeout=300)[0]
+        go.unlink()
+    assert process.returncode != 0
+    assert "evaluate.batch_size (256 -> 128) changed while it worked" in output
+    assert results(project) == before
 
 
 def test_what_would_leave_the_machine(account: Account, lineage: Lineage) -> None:
