@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.util
 import marshal
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from baked import Project
+from baked import Project, bake
 from stages import PACKAGE, Workshop, workshop
 
 __all__ = ["workshop"]
 
+PACKAGE_FILE = "filelock/_api.py"
 FORGED = "print('FORGED', flush=True)\nraise SystemExit('FORGED')\n"
 
 
@@ -90,3 +93,52 @@ def test_variables_of_python_change_nothing(prepared: Workshop, tmp_path: Path) 
     }
     assert os.environ.get("PYTHONPATH") != str(tmp_path)
     assert "FORGED" not in prepared.run("preprocess", **foreign)
+
+
+@pytest.fixture
+def other(installed: Project, tmp_path: Path) -> tuple[Project, Path]:
+    """A project in an environment that may be damaged: one package of its own, the others are those of `installed`."""
+    root = bake(tmp_path)
+    installed.run("python", "-m", "venv", "--without-pip", str(tmp_path / "venv"))
+    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (others,) = installed.venv.glob("lib/python*/site-packages")
+    for found in (others / "filelock", *others.glob("filelock-*.dist-info")):
+        shutil.copytree(found, site / found.name, ignore=shutil.ignore_patterns("__pycache__"))
+    return Project(root, tmp_path / "venv", {**installed.environment, "PYTHONPATH": str(others)}), site
+
+
+def same_size_and_time(path: Path) -> None:
+    stat, text = path.stat(), path.read_bytes()
+    path.write_bytes(text.replace(b"import", b"Import", 1))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (path.stat().st_size, path.read_bytes() == text) == (stat.st_size, False)
+
+
+DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "edited": ("filelock/_api.py is not what was installed", lambda site: same_size_and_time(site / PACKAGE_FILE)),
+    "removed": ("filelock/_api.py is missing", lambda site: (site / PACKAGE_FILE).unlink()),
+    "a .pth more": ("evil.pth belongs to no package", lambda site: (site / "evil.pth").write_text("import os\n")),
+    "sitecustomize": ("sitecustomize.py belongs to", lambda site: (site / "sitecustomize.py").write_text("x = 1\n")),
+}
+DOCTOR = ("python", "-m", f"{PACKAGE}.cli", "doctor", "--environment")
+
+
+@pytest.mark.parametrize(("said", "damage"), DAMAGE.values(), ids=DAMAGE)
+def test_doctor_reads_every_installed_file(
+    said: str, damage: Callable[[Path], object], other: tuple[Project, Path]
+) -> None:
+    project, site = other
+    assert "installed files are what their packages brought" in project.run(*DOCTOR)
+    damage(site)
+    output = project.run(*DOCTOR, code=1)
+    assert said in output
+    assert "installed files are wrong: rm -r .venv && make setup" in output
+
+
+def test_doctor_reads_every_compiled_file_of_the_project(other: tuple[Project, Path]) -> None:
+    import sys
+
+    project, tag = other[0], str(sys.implementation.cache_tag)
+    forge(project.root / PACKAGE / "evaluation.py", tag)
+    said = f"{PACKAGE}/__pycache__/evaluation.{tag}.pyc is not compiled from its source"
+    assert said in project.run(*DOCTOR, code=1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aws_standin.container import Container, can_run
 from baked import Project
 from servers import mlflow_server
 
@@ -106,3 +108,23 @@ def test_without_callbacks_the_model_is_registered_and_its_chain_written(sandbox
     assert model.artifact_location.startswith((sandbox.root / "mlartifacts").as_uri())
     assert "run_id" not in sandbox.lineage["training_run"]
     assert sandbox.lineage["model"]["version"] == str(version.version)
+
+
+@pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
+def test_a_job_registers_nothing(linked: Project, tmp_path: Path) -> None:
+    """Where the folder and the variable are those of a job, whoever has set them."""
+    inside = linked.copy(tmp_path / "work")
+    ticket = {"stage": "register", "package": "traceable_digits", "inputs": {}, "outputs": [], "remote": {}}
+    ticket["run"] = {"run_id": inside.store().runs("register")[-1].info.run_id}
+    ticket |= {"report": "", "install": "image", "git": None, "secret": None}
+    container = Container(tmp_path, grace=1)
+    container.write("/opt/ml/ticket.json", ticket)
+    environment = {**os.environ, **inside.environment, "PIPELINE_TICKET": "/opt/ml/ticket.json"}
+    inside.sql("UPDATE experiments SET artifact_location = replace(artifact_location, ?, '/opt/ml')", str(tmp_path))
+    environment["PATH"] = os.pathsep.join([str(inside.venv / "bin"), os.environ["PATH"]])
+    before = inside.store().versions()
+    command = f"cd /opt/ml/work/{inside.root.name} && exec dvc repro --force --single-item register"
+    output = "".join(container.run(["sh", "-c", command], environment))
+    assert container.code == 255, output
+    assert "this is a job: it cannot ask who has consented, so nothing is registered from there" in output, output
+    assert inside.store().versions() == before
