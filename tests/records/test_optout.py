@@ -242,6 +242,14 @@ def test_preprocess_alone_does_not_go_past_a_changed_registry(guarded: Project) 
     write_registry(guarded, without(OUT))
 
 
+def test_a_revocation_in_other_letters_is_said(project: Project) -> None:
+    write_registry(project, {**without(OUT), STAYS.lower(): "revoked"})
+    output = project.dvc("repro", "preprocess")
+    assert "warning: 1 active ids differ from a revoked one in upper and lower case alone" in output
+    assert STAYS.lower() not in output
+    assert "Revoked, and without a record here: 1." in output
+
+
 EDITS = {
     "revoked": (f'"{OUT}","revoked"', f'"{OUT}","active"', "the consent of 1 subjects"),
     "unlisted": (f'"{STAYS}","active"', f'"{STAYS}","active"\n"{UNLISTED}","active"', "the consent of 1 subjects"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..data.consent import ACTIVE, write_snapshot
+from ..data.consent import ACTIVE, active, write_snapshot
 from ..lineage.consent import read_now
 from ..pipeline.outputs import Inputs, Outputs
 from ..pipeline.runner import Report, run
@@ -12,8 +12,14 @@ from ..settings import Settings
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     statuses = read_now(settings)
     write_snapshot(outputs["data/consent.csv"], statuses.items())
-    active = sum(status == ACTIVE for status in statuses.values())
-    print(f"consent registry: {active} of {len(statuses)} subjects are {ACTIVE}.")
+    used = active(statuses)
+    print(f"consent registry: {len(used)} of {len(statuses)} subjects are {ACTIVE}.")
+    revoked = {subject.casefold() for subject in statuses.keys() - used}
+    if alike := sum(subject.casefold() in revoked for subject in used):  # without ids: logs are kept for years
+        print(
+            f"warning: {alike} active ids differ from a revoked one in upper and lower case alone. They count as other "
+            "people: if they are the same, correct the registry."
+        )
 
 
 if __name__ == "__main__":

@@ -33,9 +33,11 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
         consented = active(statuses)
         counts = left_out(table, statuses, consented)
         report.metrics(counts)
+        absent = statuses.keys() - consented - {*table["subject_id"].to_pylist()}
         print(
             f"left out: {counts['left_out_records']} of {table.num_rows} records; subjects revoked: "
-            f"{counts['left_out_subjects_revoked']}, not in the registry: {counts['left_out_subjects_unlisted']}."
+            f"{counts['left_out_subjects_revoked']}, not in the registry: {counts['left_out_subjects_unlisted']}. "
+            f"Revoked, and without a record here: {len(absent)}."
         )
     processed = outputs["data/processed"]
     write = partial(_write, processed, table, settings, consented, report.cache)
