@@ -344,6 +344,7 @@ def test_where_else_they_are_named(project: Project, lineage: Lineage) -> None:
     project.dvc("remote", "add", "--quiet", "--local", "backup", str(project.root.parent / "backup"))
 
     project.git("tag", f"about-{OUT}")
+    named = project.git("rev-parse", "--short", "HEAD")
 
     status, output = lineage.ask(project, "erase", OUT, *YES)
     assert status == 2
@@ -351,7 +352,7 @@ def test_where_else_they_are_named(project: Project, lineage: Lineage) -> None:
         f"the Git ref refs/tags/about-{OUT}",
         "list.csv",
         "stashed.csv",
-        f"the message of commit {project.git('rev-parse', '--short', 'HEAD')}, in Git's history",
+        f"the message of commit {named}, in Git's history",
         "mine.txt",
         f"{OUT}.txt",
         "joined",
