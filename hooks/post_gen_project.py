@@ -159,7 +159,7 @@ def make_repository():
 
 
 def install_hooks():
-    """Copies scripts/post-commit to where Git looks for hooks, if nothing is there. Returns what to say if one is.
+    """Copies scripts/post-commit to where Git looks for hooks, if nothing is there. Returns what to say where one is.
 
     Somebody's Git template may have put a hook or a folder of hooks there, or a link to a file of their own.
     """

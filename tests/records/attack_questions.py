@@ -110,7 +110,7 @@ def _at(target: Target, revision: str) -> frozenset[str]:
 
 
 def _here(target: Target) -> frozenset[str]:
-    """The versions that lineage.json here speaks of, word by word."""
+    """The versions whose text is that of lineage.json here, word by word."""
     try:
         document = json.loads((target.project.root / "lineage.json").read_bytes())
     except (OSError, ValueError):

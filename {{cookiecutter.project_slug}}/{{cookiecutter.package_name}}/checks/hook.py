@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from ..lineage.git import Repository
-from ..lineage.hook import HOOKS, SCRIPT, is_installed
+from ..lineage.hook import HOOKS, SCRIPT, hook_path, is_installed
 from .finding import Finding
 
 PRE_COMMIT = "pre-commit.com"  # in every hook that pre-commit writes
@@ -14,20 +14,18 @@ PRE_COMMIT = "pre-commit.com"  # in every hook that pre-commit writes
 
 def check_hook(root: Path) -> Finding:
     """Whether the hooks are there and of this version, by themselves or called from others."""
-    git = Repository(root)
     missing: list[Path] = []
     for name in HOOKS:
-        found = git.run("rev-parse", "--git-path", f"hooks/{name}")
-        if found is None:
+        place = hook_path(root, name)
+        if place is None:
             return Finding("hook", "unknown", "this is no Git repository, so nothing is called after commits.")
-        hook = (root / found).resolve()
-        if not is_installed(root, name) and not _calls_ours(root, hook):
-            missing.append(hook)
+        if not is_installed(root, name) and not _calls_ours(root, place.resolve()):
+            missing.append(place.resolve())
     if not missing:
         return Finding("hook", "right", "commits that touch dvc.lock or lineage.json are linked in the background")
     names = " and ".join(hook.name for hook in missing)
     text = f"Git's hooks ({names}) do not call `lineage link`, or an older one: results are linked when you call it."
-    mends = dict.fromkeys(_mend(root, git, hook) for hook in missing)
+    mends = dict.fromkeys(_mend(root, Repository(root), hook) for hook in missing)
     return Finding("hook", "unknown", text, " && ".join(mends))
 
 

@@ -17,9 +17,9 @@ from ..pipeline.dvcfile import PARAMS_FILE
 from ..printable import some
 from ..settings import load_settings
 from .finding import Finding
+from .registry import PATIENCE, REST
 
-BY_NAME = "/api/2.0/mlflow/experiments/get-by-name"
-PATIENCE = 10  # seconds: it has to look into its tables
+BY_NAME = f"{REST}/experiments/get-by-name"
 HERE = "lineage compose tracking.uri=sqlite:///mlflow.db"
 
 

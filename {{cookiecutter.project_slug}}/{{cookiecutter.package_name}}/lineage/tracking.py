@@ -64,7 +64,7 @@ def _create_whole(path: Path) -> None:
 
 
 def require_answer(uri: str, advice: str) -> None:
-    """Raises TrackerError if no server answers: MLflow would ask for minutes, each time again. Any answer will do.
+    """Raises TrackerError if no server answers: MLflow would ask for minutes, each time. Any answer will do.
 
     Databases and ARNs are not asked. `advice` ends the message.
     """

@@ -105,6 +105,8 @@ class GitModels:
     @cached_property
     def elsewhere(self) -> list[str]:
         """Another dvc.lock that names this project or a dataset version of it: what it records is not looked at."""
+        if not self._history.other_locks:
+            return []
         project_id = str(read_params(self._root / PARAMS_FILE)["project_id"])
         wanted = re.compile("|".join(map(re.escape, [project_id, *sorted(self.made)])).encode())
         found: dict[str, str] = {}

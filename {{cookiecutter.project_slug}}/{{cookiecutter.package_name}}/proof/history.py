@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
@@ -100,16 +101,8 @@ class History:
             return []
         files = (DVC_LOCK, "*.dvc", LINEAGE)
         command = ("log", *refs, "--full-history", "-m", "--raw", "--no-abbrev", "--no-renames", "--relative")
-        found: dict[State, None] = {}
-        commit = ""
-        for line in self.git.must(*command, "--format=%H", "--", *files):
-            if not line.startswith(":"):
-                commit = line or commit
-                continue
-            meta, _, path = line.partition("\t")
-            blob = meta.split()[3]
-            if blob.strip("0"):  # all zeros: removed
-                found[State(commit, path, blob)] = None
+        changes = _changes(self.git.must(*command, "--format=%H", "--", *files))
+        found = dict.fromkeys(State(commit, path, blob) for commit, path, blob in changes)
         return list(reversed(found))
 
     @cached_property
@@ -123,16 +116,11 @@ class History:
         command = ("log", "--full-history", "-m", "--raw", "--no-abbrev", "--no-renames", "--relative")
         limits = ("--format=%H %ct", "--", DVC_LOCK, LINEAGE)
         lines = self.git.run(*command, "--all", "--reflog", "HEAD", *limits)  # fails where a reflog names what is gone
+        known = self.git.must(*command, "--all", "HEAD", *limits) if lines is None else lines.splitlines()
         found: list[tuple[int, State]] = []
-        commit, moment = "", 0
-        for line in self.git.must(*command, "--all", "HEAD", *limits) if lines is None else lines.splitlines():
-            if not line.startswith(":"):
-                commit, moment = (line.split()[0], int(line.split()[1])) if line else (commit, moment)
-                continue
-            meta, _, path = line.partition("\t")
-            blob = meta.split()[3]
-            if blob.strip("0"):
-                found.append((moment, State(commit, path, blob)))
+        for head, path, blob in _changes(known):
+            commit, moment = head.split()
+            found.append((int(moment), State(commit, path, blob)))
         return sorted(found, key=lambda item: item[0])
 
     @cached_property
@@ -327,13 +315,9 @@ class History:
         """Every state of a dvc.lock that is not this project's own: of another pipeline, or where it lay before."""
         command = ("log", "--all", "HEAD", "--full-history", "-m", "--raw", "--no-abbrev", "--no-renames")
         found: dict[str, State] = {}
-        commit = ""
-        for line in self.git.lines(*command, "--format=%H", "--", f":(top,glob)**/{DVC_LOCK}"):
-            if not line.startswith(":"):
-                commit = line or commit
-                continue
-            meta, _, path = line.partition("\t")
-            if path != f"{self.prefix}{DVC_LOCK}" and (blob := meta.split()[3]).strip("0"):
+        lines = self.git.lines(*command, "--format=%H", "--", f":(top,glob)**/{DVC_LOCK}")
+        for commit, path, blob in _changes(lines):
+            if path != f"{self.prefix}{DVC_LOCK}":
                 found.setdefault(blob, State(commit, path, blob))
         return list(found.values())
 
@@ -342,6 +326,19 @@ class History:
         """Whether every branch and tag of the remote was fetched. Experiments are fetched by name only."""
         tips = (commit for ref, commit in self._remote_tips.items() if not ref.startswith("refs/exps/"))
         return all(self.resolve(tip) for tip in tips)
+
+
+def _changes(lines: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """What `git log --raw` prints: the line of the commit, then path and new blob of each file that was not removed."""
+    head = ""
+    for line in lines:
+        if not line.startswith(":"):
+            head = line or head
+            continue
+        meta, _, path = line.partition("\t")
+        blob = meta.split()[3]
+        if blob.strip("0"):  # all zeros: removed
+            yield head, path, blob
 
 
 @cache
