@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -67,6 +68,13 @@ class Project:
                 if worker.get("returncode") is None:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(worker["pid"], signal.SIGKILL)
+
+    def mend_dvc(self) -> None:
+        """What doctor advises after dvc was ended: that may have been while it wrote its notes."""
+        findings = json.loads(self.run("lineage", "doctor", "--json", code=None))
+        notes = next(finding for finding in findings if finding["check"] == "DVC")
+        if notes["state"] == "wrong":
+            self.run(*shlex.split(notes["mend"]))
 
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments).strip()

@@ -321,11 +321,13 @@ def test_a_job_that_does_not_come_to_its_end(way: str, sky: Cloud, tmp_path: Pat
             member.send_signal(signal.SIGINT)  # as a terminal does: to the whole group
         output = process.communicate(timeout=300)[0]
         assert f"job {name} is asked to stop" in output
+        project.mend_dvc()
     else:
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         for member in family:
             member.kill()
         process.communicate(timeout=300)
+        project.mend_dvc()
         project.compose(*quick(sky.tracking, "train.seed=31"))
         output = project.dvc("repro", "--single-item", "train")
         assert f"job {name} of an earlier train, which nobody waits for, is asked to stop" in output

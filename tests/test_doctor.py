@@ -103,6 +103,20 @@ def test_what_is_wrong_is_named_with_its_mend(
     assert found["mend"].startswith(mend)
 
 
+def test_notes_of_dvc_that_are_cut_off(sandbox: Project) -> None:
+    """As an end of dvc while it writes them leaves them: it never writes them again itself."""
+    notes = sandbox.root / ".dvc" / "tmp" / "rwlock"
+    notes.parent.mkdir(exist_ok=True)
+    notes.write_text("")
+    assert "Unable to read RWLock-file" in sandbox.dvc("repro", "config", code=255)
+    found = finding(sandbox, "DVC")
+    assert found["state"] == "wrong"
+    assert "refuses every stage" in found["text"]
+    sandbox.mend_dvc()
+    assert finding(sandbox, "DVC")["state"] == "right"
+    sandbox.dvc("repro", "config")
+
+
 def test_an_unactivated_environment_is_found(sandbox: Project) -> None:
     bare = Project(sandbox.root, Path("/nonexistent"), sandbox.environment)
     output = bare.run(str(sandbox.venv / "bin" / "lineage"), "doctor", "--json", code=1)

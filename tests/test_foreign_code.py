@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from baked import Project, bake
+from command import Lineage
 from stages import PACKAGE, Workshop, workshop
 
 __all__ = ["workshop"]
@@ -95,21 +96,27 @@ def test_variables_of_python_change_nothing(prepared: Workshop, tmp_path: Path) 
     assert "FORGED" not in prepared.run("preprocess", **foreign)
 
 
+def sites(installed: Project, folder: Path) -> tuple[Path, Path]:
+    """Where packages lie in a new environment with one package, which may be damaged, and in that of `installed`."""
+    installed.run("python", "-m", "venv", "--without-pip", str(folder / "venv"))
+    (site,) = (folder / "venv").glob("lib/python*/site-packages")
+    (others,) = installed.venv.glob("lib/python*/site-packages")
+    for found in (others / "filelock", *others.glob("filelock-*.dist-info")):
+        shutil.copytree(found, site / found.name, ignore=shutil.ignore_patterns("__pycache__"))
+    return site, others
+
+
 @pytest.fixture
 def other(installed: Project, tmp_path: Path) -> tuple[Project, Path]:
     """A project in an environment that may be damaged: one package of its own, the others are those of `installed`."""
     root = bake(tmp_path)
-    installed.run("python", "-m", "venv", "--without-pip", str(tmp_path / "venv"))
-    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
-    (others,) = installed.venv.glob("lib/python*/site-packages")
-    for found in (others / "filelock", *others.glob("filelock-*.dist-info")):
-        shutil.copytree(found, site / found.name, ignore=shutil.ignore_patterns("__pycache__"))
+    site, others = sites(installed, tmp_path)
     return Project(root, tmp_path / "venv", {**installed.environment, "PYTHONPATH": str(others)}), site
 
 
-def same_size_and_time(path: Path) -> None:
+def same_size_and_time(path: Path, old: bytes = b"import", new: bytes = b"Import") -> None:
     stat, text = path.stat(), path.read_bytes()
-    path.write_bytes(text.replace(b"import", b"Import", 1))
+    path.write_bytes(text.replace(old, new, 1))
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert (path.stat().st_size, path.read_bytes() == text) == (stat.st_size, False)
 
@@ -142,3 +149,27 @@ def test_doctor_reads_every_compiled_file_of_the_project(other: tuple[Project, P
     forge(project.root / PACKAGE / "evaluation.py", tag)
     said = f"{PACKAGE}/__pycache__/evaluation.{tag}.pyc is not compiled from its source"
     assert said in project.run(*DOCTOR, code=1)
+
+
+def test_a_model_of_an_environment_that_was_edited_is_not_proved(
+    installed: Project, project: Project, lineage: Lineage, tmp_path: Path
+) -> None:
+    """Edited after all files had been compared, and run by every stage."""
+    site, others = sites(installed, tmp_path)
+    (site / "others.pth").write_text(f"{others}\n")
+    project.venv = tmp_path / "venv"
+    project.environment["PATH"] = os.pathsep.join(map(str, [site.parents[2] / "bin", others.parents[2] / "bin"]))
+    project.environment["PATH"] += os.pathsep + os.environ["PATH"]
+    assert "others.pth belongs to no package" in project.run(*DOCTOR, code=1)
+    same_size_and_time(site / "filelock" / "version.py", b"version", b"Version")
+    project.compose("train=debug", "train.seed=8")
+    assert "warning: this environment is not as requirements.lock says" in project.dvc("repro")
+    project.commit("Third model")
+    project.dvc("push", "--quiet")
+    project.git("push", "--quiet", "origin", "main")
+    project.run("python", "-m", f"{PACKAGE}.cli", "link")
+    proof = lineage.verify(project, "models:/traceable-digits/3")
+    assert (proof.state, list(proof.not_passed)) == ("FAIL", ["environment"])
+    said = " ".join(map(str, proof.link("environment").values()))
+    assert "filelock/version.py was changed since it was installed" in said
+    assert "others.pth belongs to no package" in said

@@ -66,6 +66,7 @@ def test_the_next_repro_is_as_if_nothing_had_happened(
     finally:
         if stage.is_running():
             stage.kill()
+    sandbox.mend_dvc()
     assert not (sandbox.root / "models" / "model.safetensors").exists()
 
     shutil.rmtree(

@@ -95,6 +95,7 @@ class Account:
             for member in family(process):
                 member.kill()
             process.wait()
+            self.project.mend_dvc()
 
     def is_followed(self, process: subprocess.Popen[str]) -> bool:
         """Whether the launcher knows the job's name."""

@@ -89,6 +89,7 @@ def test_nothing_is_left_and_the_rest_is_proved(cycle: Cycle, project: Project, 
     assert {link["name"] for link in proof.links if link["state"] != "PASS"} <= {"DVC remote", "dataset"}
     assert "request 17" in proof.link("DVC remote")["text"]
     assert "all objects but " in proof.link("DVC remote")["text"]
+    assert "that data/raw/subjects.csv held who was erased, only the tombstone says" in proof.link("DVC remote")["text"]
     assert "rows and images were not compared" in proof.link("dataset")["text"]
     assert "each image has its SHA-256" not in proof.output
     proof = lineage.verify(project, SECOND)  # never held them; it was made from the same raw data

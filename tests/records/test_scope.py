@@ -205,6 +205,16 @@ def run_that_says_register_of_the_second(project: Project) -> None:
     end(project, add_run(project, dataset(project, "1"), "register", dvc_run_md5=record))
 
 
+def version_by_a_run_record_of_two(project: Project) -> None:
+    """Another entry of train is given the record of the first one's run, and is the later one in Git."""
+    record, lock = project.version_tags("1")["dvc_run_md5"], project.root / "dvc.lock"
+    lock.write_text(lock.read_text().replace(project.version_tags("2")["dvc_run_md5"], record))
+    project.commit("Forge")
+    client = project.store().client
+    client.create_registered_model("prod")
+    client.create_model_version("prod", "s3://elsewhere/model", tags={"dvc_run_md5": record})
+
+
 BY_HAND: dict[str, Callable[[Project], None]] = {
     "version under another name": under_another_name,
     "copy of a version": as_copy,
@@ -218,6 +228,7 @@ BY_HAND: dict[str, Callable[[Project], None]] = {
     "run that says register": run_that_says_register,
     "run that says register, of nothing": run_that_says_register_of_nothing,
     "run that says register, of another model": run_that_says_register_of_the_second,
+    "version by a run record of two": version_by_a_run_record_of_two,
 }
 
 
@@ -229,6 +240,8 @@ def test_what_was_registered_by_hand_counts(
     answer = excluded(project)
     assert answer.verdict == "FAILED", answer.reasons
     assert f"{OUT} is in " in answer.reasons
+    if register is version_by_a_run_record_of_two:
+        assert f"{OUT} is in models:/prod/1" in answer.reasons
 
 
 def item(path: str, md5: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from project import doctor
 from project.lineage import facts
-from project.lineage.installed import NOT_COMPARED, changed_since, compare_all
+from project.lineage.installed import NOT_COMPARED, Noted, changed_since, compare_all
 from project.proof.links.commit import environment
 
 
@@ -94,7 +94,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize(("name", "damage"), DAMAGE.items(), ids=DAMAGE)
 def test_what_was_edited_added_or_removed_is_named(
-    name: str, damage: Callable[[Path], object], site: Path, tmp_path: Path
+    name: str, damage: Callable[[Path], object], site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stamp = tmp_path / "stamp"
     compare_all(site, stamp, {"thing"})
@@ -102,10 +102,32 @@ def test_what_was_edited_added_or_removed_is_named(
     digest, quick = changed_since(site, stamp)
     assert digest is None
     assert [line.split()[0] for line in quick] == [name.strip()]
+    assert_doctor_says_so(stamp, quick, monkeypatch)
     assert [line.split()[0] for line in compare_all(site, stamp, {"thing"}).wrong] == [name.strip()]
     # not forgotten: until it is mended, each stage hears of it
     assert changed_since(site, stamp)[0] is None
     assert [line.split()[0] for line in changed_since(site, stamp)[1]] == [name.strip()]
+
+
+def assert_doctor_says_so(stamp: Path, wrong: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes by what the last comparison found."""
+    monkeypatch.setattr(doctor, "stamp_file", lambda: stamp)
+    monkeypatch.setattr(doctor, "differences", lambda *_: [])
+    finding = doctor.check_environment(stamp.parent)
+    assert (finding.state, finding.mend) == ("wrong", "rm -r .venv && make setup")
+    assert wrong[0] in finding.text
+
+
+def test_what_was_put_back_is_right_again(site: Path, tmp_path: Path) -> None:
+    stamp = tmp_path / "stamp"
+    compared = compare_all(site, stamp, {"thing"})
+    put(site, "thing/more.py")
+    assert changed_since(site, stamp)[0] is None
+    (site / "thing" / "more.py").unlink()
+    assert changed_since(site, stamp) == (compared.sha256, [])
+    noted = Noted.read(stamp)
+    assert noted is not None
+    assert (noted.sha256, noted.wrong, noted.changed) == (compared.sha256, [], [])
 
 
 def test_a_file_that_two_packages_bring_is_that_of_either(site: Path, tmp_path: Path) -> None:
@@ -179,8 +201,10 @@ def test_doctor_and_the_run_say_whether_the_files_were_compared(
     state: str, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer, mend, names = FOUND[state]
+    noted = Noted(answer[0] or "", "2026-11-28T06:00:00+00:00", [], answer[1]) if state != "unknown" else None
+    monkeypatch.setattr(doctor.Noted, "read", lambda _: noted)
+    monkeypatch.setattr(facts, "changed_since", lambda *_: answer)
     for module in (doctor, facts):
-        monkeypatch.setattr(module, "changed_since", lambda *_: answer)
         monkeypatch.setattr(module, "differences", lambda *_, **__: [])
     finding = doctor.check_environment(root)
     assert (finding.state, finding.mend or "") == (state, mend)

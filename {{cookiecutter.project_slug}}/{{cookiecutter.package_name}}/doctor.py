@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .checks.candidate import check_candidate
 from .checks.commit import check_commit, check_conflict
+from .checks.dvc_notes import check_dvc_notes
 from .checks.finding import Finding
 from .checks.hook import check_hook
 from .checks.jobs import check_jobs
@@ -23,7 +24,7 @@ from .errors import ProjectError
 from .lineage.anchor import main_root
 from .lineage.composition import CONF, is_fresh
 from .lineage.git import WRITTEN_BY_RUNS, Repository
-from .lineage.installed import NOT_COMPARED, changed_since, packages_folder, stamp_file
+from .lineage.installed import NOT_COMPARED, Noted, settings_fault, stamp_file
 from .lineage.packages import LOCK, differences
 from .lineage.remote import Remote
 from .pipeline.dvcfile import PARAMS_FILE, read_pipeline
@@ -51,6 +52,7 @@ def examine(root: Path) -> list[Finding]:
         check_candidate,
         check_models,
         check_hook,
+        check_dvc_notes,
         check_jobs,
     ]
     conflict = distrust(root) or check_conflict(root)
@@ -77,14 +79,16 @@ def check_environment(root: Path) -> Finding:
     found = differences(root / LOCK)
     if found:
         return Finding("environment", "wrong", f"{len(found)} packages are not as locked: {some(found)}.", "make setup")
-    packages, changed = changed_since(packages_folder(), stamp_file())
-    if changed:
-        text = f"{len(changed)} installed files are not what their packages brought: {some(changed)}."
+    noted = Noted.read(stamp_file())
+    wrong = [*settings_fault(stamp_file()), *((*noted.wrong, *noted.changed) if noted else ())]
+    if wrong:
+        text = f"{len(wrong)} installed files are not what their packages brought: {some(wrong)}."
         return Finding("environment", "wrong", text, "rm -r .venv && make setup")
-    if packages is None:
+    if noted is None:
         text = f"its versions are those of {LOCK}; {NOT_COMPARED}."
         return Finding("environment", "unknown", text, "lineage doctor --environment")
-    return Finding("environment", "right", f"as {LOCK} says")
+    text = f"its versions are those of {LOCK}; all of its files were compared on {noted.moment[:10]}"
+    return Finding("environment", "right", f"{text}, and their state before each stage since")
 
 
 def check_activation(_: Path) -> Finding:

@@ -294,7 +294,8 @@ class Scope:
             if not use.datasets and self._is_without_records(stage):
                 return None
         if record := tags.get("dvc_run_md5"):
-            self._add_git(use, self.git.by_run_record.get(record))
+            for model in self.git.by_run_record.get(record, []):
+                self._add_git(use, model)
         if (base := tags.get(BASE)) or use.committed:
             committed = use.committed if stage == "train" else None
             bases = (base, *self._bases(use))
@@ -330,8 +331,10 @@ class Scope:
     def _is_known(self, tags: dict[str, str], logged: set[str]) -> bool:
         """Whether a run of `register` handled a model that is looked at anyway, and read no other dataset."""
         record, read = tags.get("dvc_run_md5"), {*logged, *filter(None, [tags.get("dvc_data_md5")])}
-        model = self.git.by_run_record.get(record) if record else None
-        return bool(record) and read <= {*(model.datasets if model else ()), *self._registered_records.get(record, ())}
+        if not record:
+            return False
+        known = set().union(*(model.datasets for model in self.git.by_run_record.get(record, [])))
+        return read <= known | self._registered_records.get(record, set())
 
     @cached_property
     def _registered_records(self) -> dict[str | None, set[str]]:

@@ -16,7 +16,8 @@ import sys
 import sysconfig
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,6 +60,25 @@ class File(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Noted:
+    """What the comparisons of this environment have found so far: the first line of the stamp."""
+
+    sha256: str  # over the packages
+    moment: str  # of the comparison of all bytes, ISO 8601
+    wrong: list[str]  # by that comparison
+    changed: list[str]  # since then, as the last stage found it
+
+    @classmethod
+    def read(cls, stamp: Path) -> Noted | None:
+        """None where nobody has compared, or a version of this file that kept less did."""
+        try:
+            with stamp.open(encoding="utf-8") as file:
+                return cls(**json.loads(file.readline()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+
+@dataclass(frozen=True)
 class Compared:
     """The answer: how many files of packages were read, a sentence for each that is wrong, and the hash over all."""
 
@@ -97,9 +117,8 @@ def compare_all(site: Path, stamp: Path, locked: set[str], projects: Iterable[Pa
     lines = sorted(f"{file.path} {file.sha256}" for file in files if file.package in locked and _is_of_wheel(file.path))
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     kept = {path: [state, found[path]] for path, state in states.items()}
-    _keep(stamp, {"sha256": digest, "wrong": wrong, "code": kept})
-    wrong = [*_settings_fault(stamp), *wrong]
-    return Compared(len(allowed), wrong, digest)
+    _keep(stamp, Noted(digest, datetime.now(UTC).isoformat(timespec="seconds"), wrong, []), kept)
+    return Compared(len(allowed), [*settings_fault(stamp), *wrong], digest)
 
 
 def changed_since(site: Path, stamp: Path) -> tuple[str | None, list[str]]:
@@ -107,20 +126,18 @@ def changed_since(site: Path, stamp: Path) -> tuple[str | None, list[str]]:
 
     The hash is None where nobody has compared all bytes, or something is wrong.
     """
-    wrong = _settings_fault(stamp)
-    try:
-        kept = json.loads(stamp.read_text(encoding="utf-8"))
-        code: dict[str, list[Any]] = kept["code"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):  # a version before this one kept less
-        return None, wrong
-    wrong += kept["wrong"]
-    changed, touched = _compare_states(site, code)
-    wrong += [f"{path} was changed since it was installed" for path in changed]
-    wrong += [line for line in _foreign(site, set(code)) if line not in wrong]
-    if touched:
+    noted = Noted.read(stamp)
+    if noted is None:
+        return None, settings_fault(stamp)
+    code: dict[str, list[Any]] = json.loads(stamp.read_text(encoding="utf-8").partition("\n")[2])
+    edited, touched = _compare_states(site, code)
+    changed = [f"{path} was changed since it was installed" for path in edited]
+    changed += [line for line in _foreign(site, set(code)) if line not in noted.wrong]
+    if touched or changed != noted.changed:
         with suppress(OSError):  # whoever may not write here reads them again the next time
-            _keep(stamp, {**kept, "code": {**code, **touched}})
-    return (None if wrong else str(kept["sha256"])), wrong
+            _keep(stamp, replace(noted, changed=changed), {**code, **touched})
+    wrong = [*settings_fault(stamp), *noted.wrong, *changed]
+    return (None if wrong else noted.sha256), wrong
 
 
 def _compare_states(site: Path, code: dict[str, list[Any]]) -> tuple[list[str], dict[str, list[Any]]]:
@@ -141,9 +158,9 @@ def _compare_states(site: Path, code: dict[str, list[Any]]) -> tuple[list[str], 
     return changed, touched
 
 
-def _keep(stamp: Path, document: dict[str, Any]) -> None:
+def _keep(stamp: Path, noted: Noted, code: dict[str, list[Any]]) -> None:
     partial = stamp.with_name(f"{stamp.name}.{os.getpid()}")  # stages may run side by side
-    partial.write_text(json.dumps(document), encoding="utf-8")
+    partial.write_text(f"{json.dumps(asdict(noted))}\n{json.dumps(code)}", encoding="utf-8")
     partial.replace(stamp)
 
 
@@ -238,7 +255,7 @@ def _harmless(site: Path, own: Collection[Path]) -> Iterator[str]:
         yield patch.name
 
 
-def _settings_fault(stamp: Path) -> list[str]:
+def settings_fault(stamp: Path) -> list[str]:
     """What the environment's pyvenv.cfg, beside the stamp, lets in that nobody compares."""
     try:
         lines = stamp.with_name("pyvenv.cfg").read_text(encoding="utf-8").splitlines()

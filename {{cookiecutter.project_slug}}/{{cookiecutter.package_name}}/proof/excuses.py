@@ -128,7 +128,10 @@ class Excuses:
 
     @cache  # noqa: B019
     def _of_raw(self, datasets: frozenset[str]) -> set[str]:
-        """The files of the raw data that these dataset versions were made from, as dvc.lock of some commit says."""
+        """The files of the raw data that these dataset versions were made from, as dvc.lock of some commit says.
+
+        The records of the erased came from there. Of further files the tombstone alone says that they held them.
+        """
         commits = {state.commit for state in self._history.states}
         stages = [self._history.lock(commit).get("preprocess") for commit in commits]
         raws = {locked_hash(stage, "deps", RAW) for stage in stages if locked_hash(stage, "outs", DATASET) in datasets}

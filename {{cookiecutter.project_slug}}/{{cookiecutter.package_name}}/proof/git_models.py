@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..lineage.facts import DATASET, MODEL
+from ..lineage.facts import DATASET, MODEL, RUN_RECORD
 from ..lineage.hashes import sha256_of_json
 from ..pipeline.dvcfile import PARAMS_FILE, locked_hash
 from ..settings import read_params
@@ -71,10 +71,13 @@ class GitModels:
         self._add_stores_of_unregistered()
 
     @cached_property
-    def by_run_record(self) -> dict[str, GitModel]:
-        """The models by the hash of their models/run.json, which no two trainings have in common."""
-        found = {model.out("models/run.json"): model for model in self.models.values()}
-        return {md5: model for md5, model in found.items() if md5}
+    def by_run_record(self) -> dict[str, list[GitModel]]:
+        """The models by the hash of their models/run.json. No two trainings share one: where two do, both count."""
+        found: dict[str, list[GitModel]] = {}
+        for model in self.models.values():
+            if md5 := model.out(RUN_RECORD):
+                found.setdefault(md5, []).append(model)
+        return found
 
     @cached_property
     def by_weights(self) -> dict[str, list[GitModel]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -177,11 +177,10 @@ class Whose:
 
     def _of_run(self, run: Run) -> Origin:
         datasets = self.read_by(run)
-        model = self._git.by_run_record.get(run.data.tags.get("dvc_run_md5", ""))
-        datasets |= model.datasets if model else set()
-        return Origin(
-            datasets, [] if datasets else [f"its run {run.info.run_id} does not say which records it read"], model
-        )
+        models = self._git.by_run_record.get(run.data.tags.get("dvc_run_md5", ""), [])
+        datasets |= {md5 for model in models for md5 in model.datasets}
+        unknown = [] if datasets else [f"its run {run.info.run_id} does not say which records it read"]
+        return Origin(datasets, unknown, models[0] if models else None)
 
     def _is_of_others(self, logged: LoggedModel) -> bool:
         """Whether another project's run logged a model, one that has read nothing of this project."""
@@ -198,12 +197,11 @@ class Whose:
 
     def _by_tags(self, tags: dict[str, str]) -> Origin | None:
         """What the tags of a version name of this project: a model, a run record, weights, a dataset version."""
-        model = self._git.models.get(tags.get("model_identity", "")) or self._git.by_run_record.get(
-            tags.get("dvc_run_md5", "")
-        )
-        datasets = set(model.datasets) if model else set()
-        for tag in ("dvc_model_md5", "model_sha256"):
-            datasets |= {md5 for other in self._git.by_weights.get(tags.get(tag, ""), []) for md5 in other.datasets}
+        named = self._git.models.get(tags.get("model_identity", ""))
+        models = [named] if named else self._git.by_run_record.get(tags.get("dvc_run_md5", ""), [])
+        model = models[0] if models else None
+        alike = [self._git.by_weights.get(tags.get(tag, ""), []) for tag in ("dvc_model_md5", "model_sha256")]
+        datasets = {md5 for other in chain(models, *alike) for md5 in other.datasets}
         datasets |= {tags.get("dvc_data_md5", "")} & self.datasets
         return Origin(datasets, [], model) if datasets or model else None
 

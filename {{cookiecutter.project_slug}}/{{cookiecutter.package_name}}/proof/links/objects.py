@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from ...data.raw import RECORDS
 from ...lineage.chain import SCORES
 from ...lineage.facts import DATASET, MODEL, RAW
 from ...lineage.hashes import Hashed, hash_bytes, listing
@@ -44,6 +45,7 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
     objects = case.evidence.objects
     wanted = {md5: (path, sizes) for md5, path, sizes in _objects(case)}
     gone: list[str] = []  # absent, as an erasure explains
+    unshown: list[str] = []  # of these, the ones that only the tombstone says held somebody erased
     waiting: list[str] = []  # absent, in the cache here
     lost: list[str] = []  # absent, not in the cache either
     for md5, held in objects.held(wanted).items():
@@ -52,6 +54,8 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
         erasure = _excuse(case, path, md5) if held.size is None else None
         if erasure is not None:
             gone.append(f"{path}, {erasure.title}")
+            if f"{path}/".startswith(f"{RAW}/") and path != f"{RAW}/{RECORDS}":
+                unshown.append(path)
         elif held.size is None and (what_rests := _used_again(case, md5)):
             tally.fault(
                 f"{what} is absent: it was erased, and {what_rests} rests on it again (`lineage data push` sends it)"
@@ -93,6 +97,8 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
         tally.summary = _absent(objects.remote_url, len(wanted), waiting, lost)
     if len(there) < len(wanted) and case.evidence.erasures.refused:
         tally.note += f"; {'; '.join(case.evidence.erasures.refused)}"
+    if unshown:
+        tally.note += f"; that {some(unshown)} held who was erased, only the tombstone says"
     but = f" but {len(gone)} that were erased" if gone else ""
     tally.meaning = f"checks hold: all objects{but} are in {objects.remote_url} with their sizes"
     if case.evidence.erasures.of_dataset(_dataset(case)):
