@@ -157,18 +157,18 @@ class Project:
             origin = folder / "origin.git"
             shutil.copytree(self.git("remote", "get-url", "origin"), origin)
             copy.git("remote", "set-url", "origin", str(origin))
-        with contextlib.closing(sqlite3.connect(copy.root / "mlflow.db")) as store:
-            # MLflow keeps the places of artifacts as absolute paths
-            for table, column in (
-                ("experiments", "artifact_location"),
-                ("runs", "artifact_uri"),
-                ("logged_models", "artifact_location"),
-                ("model_versions", "storage_location"),
-            ):
-                move = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
-                store.execute(move, (str(self.root), str(copy.root)))
-            store.commit()
+        copy.artifacts_were_at(self.root)
         return copy
+
+    def artifacts_were_at(self, former: Path) -> None:
+        """Tells the embedded store that its artifacts were moved here: MLflow keeps their places as absolute paths."""
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("logged_models", "artifact_location"),
+            ("model_versions", "storage_location"),
+        ):
+            self.sql(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", str(former), str(self.root))
 
     def clone(self, folder: Path) -> Project:
         """A second clone with the same remote, its data pulled, and a store of its own."""

@@ -244,6 +244,20 @@ def test_a_place_that_tools_cannot_read_is_named(project: Project, lineage: Line
         assert (found["state"], why in found["text"]) == (state, True)
 
 
+@pytest.mark.parametrize("way", ["removed", "sparse"])
+def test_without_dvc_lock_nothing_is_called_right(way: str, project: Project, lineage: Lineage) -> None:
+    if way == "removed":
+        (project.root / "dvc.lock").unlink()
+    else:
+        project.git("status")  # what Git has not looked at it leaves there
+        project.git("sparse-checkout", "set", "--no-cone", "/*", "!/dvc.lock")
+    found = check(project, lineage, "objects")
+    assert found["state"] == "wrong"
+    assert "dvc.lock is in the last commit and not here" in lineage(project, "data", "push", code=1)
+    project.run(*found["mend"].split())
+    assert check(project, lineage, "objects")["state"] == "right"
+
+
 def test_objects_of_earlier_models_that_gc_took_are_missed(project: Project, lineage: Lineage) -> None:
     assert check(project, lineage, "objects")["state"] == "right"
     project.dvc("gc", "--workspace", "--cloud", "--force")

@@ -94,6 +94,7 @@ def run_cycle(shared: Path, installed: Project, lineage: Lineage) -> Cycle:
 def _run(project: Project, lineage: Lineage) -> dict[str, Any]:
     bake(project.root.parent)
     remove_hooks(project.root)
+    _keep_remote_beside(project)
     _make_source_odd(project)
     write_registry(project, everybody())
     # The salt is the project's id otherwise, and puts OUT first or last in one project of 160: with one neighbour.
@@ -108,6 +109,15 @@ def _run(project: Project, lineage: Lineage) -> dict[str, Any]:
     shards["second"] = shards_of(project)
     finish(project, "Opt-out", lineage)
     return {"moment": moment, "first": first, "second": second, "affected": affected, "shards": shards}
+
+
+def _keep_remote_beside(project: Project) -> None:
+    """The committed address of the DVC remote is relative: for every copy of the project, that of its own remote."""
+    config, remote = project.root / ".dvc" / "config", project.root.parent / "dvc-remote"
+    config.write_text(config.read_text().replace(str(project.remote), "../../dvc-remote"))
+    config.with_name("config.local").write_text(f"['remote \"storage\"']\n    url = {remote}\n")
+    project.git("commit", "--quiet", "--all", "--amend", "--no-edit")
+    del project.remote
 
 
 def _make_source_odd(project: Project) -> None:

@@ -248,6 +248,24 @@ def test_a_certificate_holds_after_a_later_model(project: Project, lineage: Line
     assert output.endswith("holds: this repository says the same.\n")
 
 
+def test_a_certificate_does_not_hold_for_now_where_a_commit_is_of_the_future(
+    project: Project, lineage: Lineage, certificate: Path, tmp_path: Path
+) -> None:
+    """A date that is yet to come does not say that the model is not there."""
+    lock, run = project.root / "dvc.lock", "models/run.json"
+    project.git("checkout", "--quiet", "-b", "ahead", project.commit_of("Everybody"))
+    lock.write_text(lock.read_text().replace(project.out("train", run), "1" * 32))
+    project.environment["GIT_COMMITTER_DATE"] = (datetime.now(UTC) + timedelta(days=400)).isoformat()
+    project.commit("The clock is ahead")
+    del project.environment["GIT_COMMITTER_DATE"]
+    project.git("checkout", "--quiet", "main")
+    document = json.loads(certificate.read_text())
+    document["moment"] = datetime.now(UTC).replace(microsecond=0).isoformat()
+    (tmp_path / "now.json").write_text(json.dumps(sealed(document)))
+    output = lineage(project, "audit", "check", str(tmp_path / "now.json"), code=1)
+    assert 'answer: the certificate says "PASSED", now "FAILED"' in output
+
+
 def forged_by_salt(document: dict[str, Any], subject: str) -> dict[str, Any]:
     """What a holder can try: another salt moves anybody between the two leaves that a certificate shows."""
     forged = copy.deepcopy(document)
@@ -350,3 +368,14 @@ def test_a_week_is_no_date(cycle: Cycle, lineage: Lineage, since: str) -> None:
 def test_an_id_with_something_unseen_is_not_asked_for(cycle: Cycle, lineage: Lineage, filler: str) -> None:
     status, output = lineage.ask(cycle.project, "audit", "excluded", f"PAT-{filler}00023", "--since", cycle.moment)
     assert (status, f"U+{ord(filler):04X}" in output) == (2, True)
+
+
+@pytest.mark.parametrize("subject", ["PAT-\u200d00023", "\u200dPAT", "PAT\u200d", "ب\u200cA"], ids=ascii)
+def test_a_joiner_between_latin_letters_is_refused_offline(
+    cycle: Cycle, certificate: Path, tmp_path: Path, subject: str
+) -> None:
+    document = json.loads(certificate.read_text())
+    document["question"]["subjects"] = [subject]
+    (tmp_path / "joined.json").write_text(json.dumps(sealed(document)))
+    ((status, output),) = offline(cycle.project, tmp_path / "joined.json")
+    assert (status, "can be no id" in output) == (1, True)

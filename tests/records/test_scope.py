@@ -363,6 +363,60 @@ def test_a_backdated_model_is_not_believed(project: Project, excluded: Ask, line
     assert f"{STAYS} is in {SECOND}, and nothing but MLflow" in answer.reasons
 
 
+@pytest.mark.parametrize("date", ["@99999999999999 +0000", "no date at all"])
+def test_a_commit_with_an_odd_date_stops_no_answer(
+    date: str, project: Project, excluded: Ask, lineage: Lineage
+) -> None:
+    project.git("checkout", "--quiet", "-b", "odd")
+    with (project.root / "dvc.lock").open("a") as lock:
+        lock.write("# x\n")
+    project.commit("Odd")
+    header = project.git("cat-file", "commit", "HEAD")
+    committer = next(line for line in header.splitlines() if line.startswith("committer "))
+    odd = f"{committer.rpartition('>')[0]}> {date.removeprefix('@')}"
+    (project.root / "odd").write_text(header.replace(committer, odd) + "\n")
+    commit = project.git("hash-object", "-t", "commit", "-w", "--literally", "odd")
+    (project.root / "odd").unlink()
+    project.git("update-ref", "refs/heads/odd", commit)
+    project.git("checkout", "--quiet", "main")
+    assert excluded(project, STAYS).verdict == "FAILED"
+    assert excluded(project).verdict == "PASSED"
+    assert "Traceback" not in lineage.ask(project, "trace", "odd")[1]
+    assert lineage.verify(project, SECOND).state == "PASS"
+
+
+def test_each_worktree_of_a_bare_repository_is_asked(
+    project: Project, excluded: Ask, lineage: Lineage, tmp_path: Path
+) -> None:
+    """There the worktrees have a store each: the main one has no project to keep one for all."""
+    bare = Project(tmp_path / "bare.git", project.venv, project.environment)
+    project.git("clone", "--quiet", "--bare", str(project.root), str(bare.root))
+    bare.git("remote", "remove", "origin")
+    trees = {}
+    for name, start in (("first", "main"), ("other", project.commit_of("Everybody"))):
+        trees[name] = tree = Project(tmp_path / name, project.venv, project.environment)
+        bare.git("worktree", "add", "--quiet", "-b", name, str(tree.root), start)
+        shutil.copy(project.root / ".dvc" / "config.local", tree.root / ".dvc")
+    for name in ("mlflow.db", "mlartifacts"):
+        (project.root / name).rename(trees["first"].root / name)
+    trees["first"].artifacts_were_at(project.root)
+    assert excluded(trees["first"]).verdict == "PASSED"
+    trees["other"].dvc("pull", "--quiet")
+    shutil.copy(project.root / "consent.csv", trees["other"].root)
+    client = trees["other"].store().client  # makes the tables
+    experiment = client.create_experiment(project.params["tracking"]["experiment"])
+    tags = {"project_id": project.params["project_id"], "dvc_stage": "train", "dvc_run_md5": "2" * 32}
+    run = client.create_run(experiment, tags={**tags, "dvc_data_md5": dataset(trees["first"], "1")})
+    client.set_terminated(run.info.run_id)
+    answer = excluded(trees["first"])
+    assert answer.verdict == "FAILED"
+    assert f"{OUT} is in run {run.info.run_id}" in answer.reasons
+    (found,) = (
+        each for each in json.loads(lineage.run(trees["other"], "doctor", "--json")[1]) if each["check"] == "MLflow"
+    )
+    assert (found["state"], "git worktree remove" in found["text"]) == ("unknown", True)
+
+
 def test_a_run_of_the_future_is_not_left_out(project: Project, excluded: Ask) -> None:
     assert project.sql(f"UPDATE model_versions SET creation_time = creation_time + {YEAR} WHERE version = 1") == 1
     assert excluded(project).verdict == "FAILED"

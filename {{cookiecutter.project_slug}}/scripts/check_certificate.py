@@ -54,7 +54,7 @@ UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
     "\u2800\ufffc\ufffd\U00013441\U00013442\U00016fe4\U0001d159]"
 )
-JOINERS = "\u200c\u200d"  # some scripts need them
+JOINERS = "\u200c\u200d"  # some scripts need them, between their own letters
 
 
 class RefusedError(Exception):
@@ -201,8 +201,10 @@ def is_commit(value, nothing=True):
 def check_id(text):
     """An id that looks like another, or is another way of writing it, proves nothing about the other."""
     require(text and text == text.strip() and text == unicodedata.normalize("NFC", text), f"{text!r} can be no id")
-    for char in text:
-        seen = (char.isprintable() or char in JOINERS) and not UNSEEN.match(char)
+    for place, char in enumerate(text):
+        around = text[max(place - 1, 0) : place] + text[place + 1 : place + 2]
+        joins = char in JOINERS and len(around) == 2 and not any(map(str.isascii, around))
+        seen = (char.isprintable() or joins) and not UNSEEN.match(char)
         require(seen, f"{text!r} can be no id: U+{ord(char):04X} is invisible, a blank like others, or no character")
 
 

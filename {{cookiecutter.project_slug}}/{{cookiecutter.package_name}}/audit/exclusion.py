@@ -50,7 +50,7 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
     if since > now:
         raise ProjectError(f"{since.isoformat()} lies in the future: nothing was made after it.")
     scope = Scope(evidence)
-    then = [use for use in scope.uses if until is None or _was_begun(use, until)]
+    then = [use for use in scope.uses if until is None or not _was_begun_between(use, until, datetime.now(UTC))]
     since_then, before = list[Use](), list[Use]()
     for use in then:
         (since_then if use.is_after(since) or _is_unsettled(use) else before).append(use)
@@ -126,10 +126,10 @@ def _look_up(manifests: Manifests, ids: Sequence[str], datasets: list[str]) -> _
     return _LookedUp(records, copies, len(there) - len(missed), missed)
 
 
-def _was_begun(use: Use, until: datetime) -> bool:
-    """Whether it was there at that moment, by MLflow or by Git."""
+def _was_begun_between(use: Use, until: datetime, now: datetime) -> bool:
+    """Whether it came after the moment `until`, by MLflow and by Git. A moment that is yet to come dates nothing."""
     moments = [*use.moments, *([use.committed] if use.committed else [])]
-    return not moments or min(moments) <= until
+    return bool(moments) and until < min(moments) <= now
 
 
 def _is_unsettled(use: Use) -> bool:

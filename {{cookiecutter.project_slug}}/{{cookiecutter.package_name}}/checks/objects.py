@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..lineage.git import Repository
 from ..lineage.remote import Remote, Storage
 from ..pipeline.dvcfile import read_lock, read_pipeline
 from ..printable import some
@@ -15,11 +16,15 @@ from .finding import Finding
 if TYPE_CHECKING:
     from ..proof.case import Evidence
 
+DVC_LOCK = "dvc.lock"
 EARLIER = 100  # models before the present one whose objects are looked up, the newest ones
 KEPT_BY_DVC = ("model", "training_run", "dataset", "raw", "consent", "pretrained")  # in lineage.json
 
 
 def check_pushed(root: Path) -> Finding:
+    if mend := Repository(root).how_to_bring(DVC_LOCK):
+        text = f"{DVC_LOCK} is in the last commit and not here: nothing can be looked up."
+        return Finding("objects", "wrong", text, mend)
     storage, remote = Storage(root), Remote.of(root)
     if remote is None:
         return Finding("objects", "unknown", "no remote to look in")
@@ -94,8 +99,8 @@ def _named_objects(data: bytes | None) -> dict[str, str]:
 
 def _evidence_of_erasures(root: Path) -> Evidence | None:
     """What says whether something was erased on purpose; None where nothing ever was. It imports all of `proof`."""
-    if not any((root / "erasures").glob("*/tombstone.json")):
-        return None
+    if not Repository(root).lines("log", "--all", "HEAD", "--max-count=1", "--format=%H", "--", "erasures"):
+        return None  # on no branch
     from ..proof.case import Evidence
 
     return Evidence(root)

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..lineage.anchor import main_root
+from ..lineage.git import Repository
 from ..lineage.tracking import SQLITE, absolute_uri, local_path
 from ..pipeline.dvcfile import PARAMS_FILE
 from ..printable import some
@@ -33,8 +34,24 @@ def check_tracking(root: Path) -> Finding:
     if uri.startswith(("http://", "https://")):
         return check_server(uri, tracking.experiment)
     if uri.startswith(SQLITE):
-        return _check_sqlite(absolute_uri(uri, main_root(root)).removeprefix(SQLITE), tracking.experiment)
+        main = main_root(root)
+        found = _check_sqlite(absolute_uri(uri, main).removeprefix(SQLITE), tracking.experiment)
+        if found.state == "right" and absolute_uri(uri, main) != uri and _may_be_removed(root, main):
+            text = (
+                f"{found.text} lies in a worktree, because the main one has no project: `git worktree remove` would "
+                "delete it. Keep runs elsewhere:"
+            )
+            return Finding(
+                "MLflow", "unknown", text, "lineage compose tracking.uri=sqlite:////a/lasting/folder/mlflow.db"
+            )
+        return found
     return Finding("MLflow", "unknown", f"{uri} is only known to answer when a stage runs")
+
+
+def _may_be_removed(root: Path, main: Path) -> bool:
+    """Whether what belongs to the main project lies in a linked worktree."""
+    git = Repository(root)
+    return main == root.resolve() and git.run("rev-parse", "--git-dir") != git.run("rev-parse", "--git-common-dir")
 
 
 def check_server(uri: str, experiment: str = "") -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from ..errors import LineageError
 from ..lineage.facts import CONSENT, DATASET, RAW
 from ..lineage.git import strip_user
+from ..lineage.remote import Remote, place_of_url
 from ..lineage.tracking import SQLITE, absolute_uri
 from ..pipeline.dvcfile import PARAMS_FILE
 from ..proof.blobs import SUBMODULE, Blobs
@@ -18,6 +20,8 @@ from ..settings import load_settings
 from .search import CODE, NO_TEXT, Search, UnsearchableError
 from .spellings import Hit
 
+CONFIG = ".dvc/config"
+URL = re.compile(r"^\s*url\s*=\s*(\S.*?)\s*$", re.MULTILINE)
 AT_ONCE = 200  # files of Git in memory
 MAYBE = " (perhaps: it may mean something else)"
 OWN = (RAW, DATASET, FOLDER, ".dvc", "mlartifacts", "mlruns")  # copies.py looks into these
@@ -32,6 +36,8 @@ def find(evidence: Evidence, search: Search) -> Iterator[str]:
         yield f"the MLflow store {strip_user(uri)}, which an earlier commit names, was not looked into"
     for name, url in evidence.objects.other_remotes.items():
         yield f"the DVC remote {name} ({strip_user(url)}) was not looked into: only the default one is"
+    for url, where in _earlier_remotes(evidence).items():
+        yield f"the DVC remote {strip_user(url)}, which .dvc/config {where} names, was not looked into"
 
 
 def _other_stores(evidence: Evidence) -> list[str]:
@@ -40,6 +46,21 @@ def _other_stores(evidence: Evidence) -> list[str]:
     tracking = (evidence.history.params(commit, PARAMS_FILE).get("tracking") or {} for commit in commits)
     found = {str(each["uri"]) for each in tracking if isinstance(each, dict) and each.get("uri")}
     return sorted(uri for uri in found if absolute_uri(uri, evidence.main) != evidence.store.uri)
+
+
+def _earlier_remotes(evidence: Evidence) -> dict[str, str]:
+    """The addresses of remotes that .dvc/config ever had and DVC does not use now, each with where it is named."""
+    config, remote, history = evidence.root / CONFIG, Remote.of(evidence.root), evidence.history
+    used = {place_of_url(url, config.parent) for url in evidence.objects.other_remotes.values()}
+    used |= {str(remote.folder or remote.url.rstrip("/"))} if remote else set()
+    contents = {"here": config.read_bytes()}
+    for commit in history.commits_changing(CONFIG):
+        contents[f"of {commit[:12]}"] = history.read(commit, CONFIG) or b""
+    found: dict[str, str] = {}
+    for where, data in contents.items():
+        for url in URL.findall(data.decode(errors="replace")):
+            found.setdefault(place_of_url(url, config.parent), where)
+    return {url: where for url, where in found.items() if url not in used}
 
 
 def in_database(evidence: Evidence, search: Search) -> list[str]:

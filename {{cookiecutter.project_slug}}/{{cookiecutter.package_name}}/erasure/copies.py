@@ -13,6 +13,7 @@ from typing import Any
 from ..audit.logged import NAME
 from ..errors import LineageError, TrackerError
 from ..lineage.facts import DATASET, RAW
+from ..lineage.remote import cache_folder, object_path
 from ..lineage.tracking import local_path
 from ..proof.case import Evidence
 from ..proof.erasures import FOLDER
@@ -98,11 +99,10 @@ def _folders(evidence: Evidence) -> dict[Path, str]:
         own: "notes of DVC and of stages, logs of experiments, what is kept between executions",
         evidence.objects.cache_folder / "runs": "the run cache of DVC",
     }
-    prefix = evidence.history.prefix
-    for line in evidence.history.git.lines("worktree", "list", "--porcelain"):
-        if line.startswith("worktree "):
-            tree = Path(line.removeprefix("worktree ")) / prefix
-            folders |= {tree / RAW: RAW, tree / DATASET: DATASET, tree / FOLDER: "what is left of manifests"}
+    for tree in (evidence.root, *evidence.history.worktrees):
+        folders |= {tree / RAW: RAW, tree / DATASET: DATASET, tree / FOLDER: "what is left of manifests"}
+    for tree in evidence.history.worktrees:
+        folders |= {tree / ".dvc" / "tmp": folders[own], cache_folder(tree) / "runs": "the run cache of DVC"}
     return folders
 
 
@@ -118,9 +118,10 @@ def _should_be_in_remote(evidence: Evidence, holder: Holder) -> bool:
 
 
 def _of_object(evidence: Evidence, holder: Holder) -> Iterator[Copy]:
-    cached = evidence.objects.cached(holder.md5)
-    if cached is not None:
-        yield Copy("file", str(cached), holder.path)
+    caches = [evidence.objects.cache_folder, *map(cache_folder, evidence.history.worktrees)]
+    for cached in dict.fromkeys(object_path(folder, holder.md5) for folder in caches):
+        if cached.is_file():
+            yield Copy("file", str(cached), holder.path)
     place = evidence.objects.remote_path(holder.md5)
     for version, until in _versions(evidence, place):
         yield Copy("remote", place, holder.path, version, until)

@@ -127,6 +127,13 @@ class Repository:
         """The commit checked out; None before the first one."""
         return self.run("rev-parse", "--verify", "--quiet", "HEAD")
 
+    def how_to_bring(self, path: str) -> str | None:
+        """The command that brings a file of the last commit that is not here; None if it is, or the commit has none."""
+        if (self.folder / path).exists() or self.run("cat-file", "-e", f"HEAD:./{path}") is None:
+            return None
+        is_left_out = self.lines("ls-files", "-t", "--", path) == [f"S {path}"]  # of a sparse checkout
+        return "git sparse-checkout disable" if is_left_out else f"git checkout HEAD -- {path}"
+
     def branch(self) -> str | None:
         """The branch checked out; None if HEAD is detached."""
         return self.run("symbolic-ref", "--short", "--quiet", "HEAD")

@@ -88,6 +88,13 @@ class Storage:
         return None
 
 
+def place_of_url(url: str, folder: Path) -> str:
+    """The address of a remote, comparable with others: a local one is relative to the folder of DVC's configuration."""
+    if "://" in url and not url.startswith("file://"):
+        return url.rstrip("/")
+    return str(folder.joinpath(Path(url.removeprefix("file://")).expanduser()).resolve())
+
+
 def object_path(folder: Path, md5: str) -> Path:
     """Where DVC keeps an object in a cache or local remote."""
     return folder / "files" / "md5" / md5[:2] / md5[2:]

@@ -38,10 +38,19 @@ class Evidence:
         self.project_id = str(params["project_id"])
         self.history = History(root)
         self.objects = Objects(root)
-        self.erasures = Erasures(root, self.history, self.objects)
+        self.erasures = Erasures(root, self.history, self.objects, self._logged_roots)
         self.asks_mlflow = True  # audits can do without
         self._stores: dict[str, Store] = {}
         self.store = self.store_at(str(params["tracking"]["uri"]))
+
+    def _logged_roots(self, dataset: str) -> set[str]:
+        """The Merkle roots that the runs of a dataset version have logged; none where MLflow is not asked or silent."""
+        try:
+            runs = self.store.runs.values() if self.asks_mlflow else ()
+        except ProjectError:
+            return set()
+        tags = [run.data.tags for run in runs if run.data.tags.get("dvc_data_md5") == dataset]
+        return {each["subjects_root"] for each in tags if "subjects_root" in each}
 
     @cached_property
     def git_models(self) -> GitModels:

@@ -46,6 +46,8 @@ def push(evidence: Evidence, *, every: bool = False) -> Pushed:
     remote = Remote.of(evidence.root)
     if remote is None:
         raise LineageError("this project has no DVC remote. `dvc remote add --default storage URL` names one.")
+    if mend := evidence.history.git.how_to_bring(DVC_LOCK):
+        raise LineageError(f"{DVC_LOCK} is in the last commit and not here: nobody knows what to send. `{mend}`.")
     require_hidden(evidence.root, load_settings(evidence.root / PARAMS_FILE))
     make_folder(remote)
     done = Pushed(dvc_remote=remote.url)

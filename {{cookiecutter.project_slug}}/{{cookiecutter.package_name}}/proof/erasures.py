@@ -9,7 +9,7 @@ excuses what is missing only until a later commit, or the dvc.lock that lies her
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from ..lineage.facts import RAW, made_dataset
 from ..pipeline.dvcfile import Lock, locked_hash, read_lock
 from ..printable import printable
 from .excuses import Excuses
-from .history import PERMANENT, History
+from .history import PERMANENT, History, moment_of_commit
 from .objects import Objects
 from .tombstones import LIMIT, parse
 
@@ -81,10 +81,14 @@ class Erasure:
 class Erasures:
     """All erasures that a branch or tag has a tombstone of, oldest first. `refused`: what is no tombstone."""
 
-    def __init__(self, root: Path, history: History, objects: Objects) -> None:
+    def __init__(
+        self, root: Path, history: History, objects: Objects, logged_roots: Callable[[str], set[str]] = lambda _: set()
+    ) -> None:
+        """`logged_roots` are those that runs have logged for a dataset version."""
         self._root = root
         self._history = history
         self._objects = objects
+        self._logged_roots = logged_roots
         self._excuses = Excuses(self, history, objects)
         self.refused: list[str] = []
 
@@ -97,7 +101,7 @@ class Erasures:
         commit = when = ""
         for line in self._history.git.must(*command, pattern):
             if not line.endswith(TOMBSTONE):
-                commit, when = line.split() if line else (commit, when)
+                commit, _, when = line.partition(" ") if line else (commit, "", when)
                 continue
             folder = line.split("/")[-2]
             try:
@@ -105,7 +109,7 @@ class Erasures:
                 if contents.setdefault(folder, data) != data:
                     found.pop(folder, None)
                     raise DamageError("two commits brought it with different contents")
-                found.setdefault(folder, _read(commit, float(when), data, folder))
+                found.setdefault(folder, _read(commit, moment_of_commit(when), data, folder))
             except DamageError as error:
                 self.refused.append(f"{FOLDER}/{folder}/{TOMBSTONE} explains nothing: {error}")
         return sorted(found.values(), key=lambda erasure: (erasure.moment, erasure.id))
@@ -195,23 +199,26 @@ class Erasures:
 
     def _left_of(self, md5: str) -> ErasedDataset | None:
         found = [erasure.datasets[md5] for erasure in self.all if md5 in erasure.datasets]
-        roots = {each.root for each in found}
-        if found and (registered := self.registered_root(md5)) is not None and roots != {registered}:
+        if not found:
+            return None
+        roots, known = {each.root for each in found}, self.known_roots(md5)
+        if len(known) > 1:
+            raise DamageError(f"lineage.json of several commits name {len(known)} Merkle roots of dataset {md5}.")
+        if not known:
+            raise DamageError(f"nothing but its tombstone says which Merkle root dataset {md5} had.")
+        if roots != known:
             raise DamageError(
-                f"the tombstone of dataset {md5} names another Merkle root than lineage.json, {registered}."
+                f"the tombstone of dataset {md5} names another Merkle root than was recorded, {next(iter(known))}."
             )
-        if len(roots) > 1:
-            raise DamageError(f"the tombstones of dataset {md5} name {len(roots)} Merkle roots.")
-        return found[-1] if found else None
+        return found[-1]
 
     @cache  # noqa: B019
-    def registered_root(self, md5: str) -> str | None:
-        """The root over the subjects that register wrote down, in any commit."""
-        for commit in self._history.commits_holding(md5):
-            dataset = (self._history.document(commit) or {}).get("dataset") or {}
-            if dataset.get("md5") == md5:
-                return str(dataset["subjects"]["root"])
-        return None
+    def known_roots(self, md5: str) -> frozenset[str]:
+        """The roots over the subjects that register wrote down, in any commit; else those that runs have logged.
+
+        One dataset version has one root: of several, nobody can tell which is true.
+        """
+        return frozenset(self._history.subject_roots(md5) or self._logged_roots(md5))
 
 
 def _raw(lock: Lock) -> str | None:
@@ -219,7 +226,7 @@ def _raw(lock: Lock) -> str | None:
     return locked_hash(lock.get("preprocess"), "deps", RAW)
 
 
-def _read(commit: str, committed: float, data: bytes, folder: str) -> Erasure:
+def _read(commit: str, committed: int, data: bytes, folder: str) -> Erasure:
     document = parse(data, folder)
     datasets = {
         item.md5: ErasedDataset(item.md5, item.root, item.salt, frozenset(item.keys), item.redacted)

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ..data.dataset import MANIFEST, SHARDS
+from ..data.raw import RECORDS
 from ..errors import DamageError, LineageError
 from ..lineage.facts import DATASET, RAW, made_dataset
 from ..pipeline.dvcfile import locked_hash
@@ -40,7 +41,7 @@ class Excuses:
         of_data = {file for md5 in proved for file in self._of_dataset(erasure, md5)}
         others = [each for each in self._erasures.all if each is not erasure]
         left = {each.datasets[md5].redacted for each in others for md5 in proved if md5 in each.datasets}
-        found = (of_data - self._of_strangers(erasure)) | self._of_raw(frozenset(proved)) | left
+        found = (of_data - self._of_strangers(erasure)) | self._of_raw(erasure, proved) | left
         return frozenset((found & erasure.objects.keys()) - self._outputs)
 
     @cache  # noqa: B019
@@ -50,7 +51,7 @@ class Excuses:
         What was left of the manifest may have been erased in its turn; then a later tombstone shows it.
         """
         stated, faults = erasure.datasets[md5], list[LineageError]()
-        if self._erasures.registered_root(md5) not in (None, stated.root):
+        if self._erasures.known_roots(md5) != {stated.root}:
             return False
         for other in reversed(self._erasures.all):
             later = other.datasets.get(md5)
@@ -126,16 +127,39 @@ class Excuses:
         others = {made_dataset(self._history.lock(commit)) for commit in commits} - erased - {None}
         return {file for md5 in others for file in self._files(str(md5))}
 
-    @cache  # noqa: B019
-    def _of_raw(self, datasets: frozenset[str]) -> set[str]:
-        """The files of the raw data that these dataset versions were made from, as dvc.lock of some commit says.
+    def _of_raw(self, erasure: Erasure, datasets: list[str]) -> set[str]:
+        """The files of the raw data that these dataset versions were made from. The records of the erased were there.
 
-        The records of the erased came from there. Of further files the tombstone alone says that they held them.
+        Of further files only tombstones say that they held them. There must not be more of these than were erased.
         """
+        explained = set[str]()
+        for raw in self._raw_of(frozenset(datasets)):
+            records, further = self._raw_files(raw)
+            named, keys = set[str](), set[str]()
+            for each in self._erasures.all:
+                made = [md5 for md5 in each.datasets if raw in self._raw_of(frozenset([md5]))]
+                if any(self.held_erased(each, md5) for md5 in made):
+                    named |= further & each.objects.keys()
+                    keys |= {key for md5 in made for key in each.datasets[md5].keys}
+            explained |= records | (further if len(named) <= len(keys) else set())
+        return explained
+
+    @cache  # noqa: B019
+    def _raw_of(self, datasets: frozenset[str]) -> frozenset[str]:
+        """The raw data that dataset versions were made from, as dvc.lock of some commit says."""
         commits = {state.commit for state in self._history.states}
         stages = [self._history.lock(commit).get("preprocess") for commit in commits]
-        raws = {locked_hash(stage, "deps", RAW) for stage in stages if locked_hash(stage, "outs", DATASET) in datasets}
-        return {file for md5 in raws if md5 for file in self._files(md5)}
+        raws = (locked_hash(stage, "deps", RAW) for stage in stages if locked_hash(stage, "outs", DATASET) in datasets)
+        return frozenset(md5 for md5 in raws if md5)
+
+    def _raw_files(self, md5: str) -> tuple[set[str], set[str]]:
+        """The table of the records, and the files beside it."""
+        try:
+            listing = self._objects.listing(md5) if md5.endswith(".dir") else {RECORDS: md5}
+        except LineageError:
+            return set(), set()
+        records = {file for path, file in listing.items() if path == RECORDS}
+        return records, set(listing.values()) - records
 
     @property
     def _outputs(self) -> set[str]:

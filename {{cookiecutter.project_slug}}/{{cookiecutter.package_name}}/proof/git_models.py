@@ -141,15 +141,17 @@ class GitModels:
         for where, data in torn:  # of a conflict that was committed, each side is in its own commit
             if set(HASH.findall(data)) - hashes:
                 self.unreadable.append(f"{where} cannot be read, and names what no other commit does")
-        self._read_here()
+        self._read_uncommitted(self._root, "dvc.lock here")
+        for place in self._history.worktrees:
+            self._read_uncommitted(place, f"{DVC_LOCK} in the worktree {place}")
 
-    def _read_here(self) -> None:
-        path = self._root / DVC_LOCK
+    def _read_uncommitted(self, folder: Path, name: str) -> None:
+        path = folder / DVC_LOCK
         with suppress(OSError):
             data = path.read_bytes()
-            known = self._lock(data, "dvc.lock here")
+            known = self._lock(data, name)
             if known is None:
-                self.unreadable.append("dvc.lock here cannot be read")
+                self.unreadable.append(f"{name} cannot be read")
             self._place(known or [], None, datetime.fromtimestamp(path.stat().st_mtime, UTC))
 
     def _place(self, identities: Iterable[str], commit: str | None, when: datetime) -> None:

@@ -23,8 +23,17 @@ from .blobs import SUBMODULE, Blobs, Entry
 COMMIT = re.compile(r"[0-9a-f]{40}")
 DVC_LOCK = "dvc.lock"
 LINEAGE = "lineage.json"
+NEVER = 253_370_764_800  # the year 9999: later than any clock, and a time still
 PERMANENT = ("--branches", "--tags", "--remotes")  # where commits stay; experiments' refs go when these are removed
 EVERYWHERE = ("--exclude=refs/replace/*", "--all", "HEAD")  # what a replacement holds was never committed
+
+
+def moment_of_commit(text: str) -> int:
+    """A commit's time as Git prints it, in seconds since 1970. What is no time is later than any: it dates nothing."""
+    try:
+        return min(int(text), NEVER) if int(text) > 0 else NEVER  # Git prints 0 for what it cannot read
+    except ValueError:
+        return NEVER
 
 
 @dataclass(frozen=True)
@@ -119,8 +128,8 @@ class History:
         known = self.git.must(*command, "--all", "HEAD", *limits) if lines is None else lines.splitlines()
         found: list[tuple[int, State]] = []
         for head, path, blob in _changes(known):
-            commit, moment = head.split()
-            found.append((int(moment), State(commit, path, blob)))
+            commit, _, moment = head.partition(" ")
+            found.append((moment_of_commit(moment), State(commit, path, blob)))
         return sorted(found, key=lambda item: item[0])
 
     @cached_property
@@ -128,10 +137,18 @@ class History:
         """When each commit here was made, by its committer: seconds since 1970, in UTC."""
         command = ("rev-list", "--timestamp", "--all", "HEAD", "--")
         lines = self.git.run("rev-list", "--timestamp", "--all", "--reflog", "HEAD", "--") or self.git.run(*command)
-        pairs = (line.split() for line in (lines or "").splitlines())
-        return {commit: int(moment) for moment, commit in pairs}
+        pairs = (line.rpartition(" ") for line in (lines or "").splitlines())
+        return {commit: moment_of_commit(moment) for moment, _, commit in pairs}
 
     @cache  # noqa: B019  lives as long as one command
+    def subject_roots(self, dataset: str) -> frozenset[str]:
+        """The Merkle roots that any lineage.json, of the reflog too, names for a dataset version."""
+        states = (*self.states, *(state for _, state in self.witnessed))
+        blobs = {state.blob for state in states if state.path == LINEAGE}
+        found = (_dataset_of(self.blob(blob)) for blob in blobs if dataset.encode() in self.blob(blob))
+        return frozenset(str((each.get("subjects") or {}).get("root")) for each in found if each.get("md5") == dataset)
+
+    @cache  # noqa: B019
     def commits_holding(self, text: str, *, path: str | None = None) -> tuple[str, ...]:
         """The commits that gave dvc.lock or a .dvc file (or `path` alone) a content with `text`, best first."""
         wanted = text.encode()
@@ -275,6 +292,14 @@ class History:
         return next((commit for ref, commit in found if ref.count("/") == 4 and ref.endswith(f"/{name}")), None)
 
     @cached_property
+    def worktrees(self) -> list[Path]:
+        """The project in the other worktrees of the repository, whether or not it is there."""
+        lines = self.git.lines("worktree", "list", "--porcelain")
+        places = [Path(line.removeprefix("worktree ")) / self.prefix for line in lines if line.startswith("worktree ")]
+        here = self.git.folder.resolve()
+        return [place for place in places if place.resolve() != here]
+
+    @cached_property
     def remote(self) -> str | None:
         """The Git remote that the project is pushed to; None without one."""
         remotes = self.git.lines("remote")
@@ -286,6 +311,10 @@ class History:
         kinds = ("refs/heads/*", "refs/tags/*", "refs/exps/*")
         lines = self.git.must("ls-remote", "--quiet", str(self.remote), *kinds)
         return {ref: commit for commit, _, ref in (line.partition("\t") for line in lines)}
+
+    def commits_changing(self, path: str) -> list[str]:
+        """The commits of any ref that gave a file of the project another content."""
+        return self.git.lines("log", "--all", "HEAD", "--full-history", "-m", "--format=%H", "--", path)
 
     def tag_on_remote(self, tag: str) -> bool:
         """Whether the remote has a tag of this name. Asks the remote."""
@@ -339,6 +368,16 @@ def _changes(lines: Iterable[str]) -> Iterator[tuple[str, str, str]]:
         blob = meta.split()[3]
         if blob.strip("0"):  # all zeros: removed
             yield head, path, blob
+
+
+def _dataset_of(data: bytes) -> dict[str, Any]:
+    """The section `dataset` of a lineage.json; empty if it cannot be read."""
+    try:
+        document = parse(data)
+    except ValueError:
+        return {}
+    dataset = document.get("dataset") if isinstance(document, dict) else None
+    return dataset if isinstance(dataset, dict) else {}
 
 
 @cache

@@ -29,6 +29,7 @@ class Store(OneStore):
     """One MLflow store. Raises TrackerError where it cannot be reached; what it does not hold is None or missing."""
 
     def __init__(self, uri: str, main: Path, project_id: str) -> None:
+        self.given_uri = uri
         self.uri = absolute_uri(uri, main)
         self.shown_uri = strip_user(uri)
         self.project_id = project_id

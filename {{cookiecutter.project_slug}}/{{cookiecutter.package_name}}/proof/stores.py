@@ -40,6 +40,17 @@ class Stores:
                     f"the MLflow store {strip_user(uri)}, which {where} names, was not asked: {fault}"
                 )
 
+        self._ask_other_worktrees()
+
+    def _ask_other_worktrees(self) -> None:
+        """Where the main worktree has no project, as in a bare repository, each one keeps a store of its own."""
+        uri = self._evidence.store.given_uri
+        for place in self._evidence.history.worktrees:
+            other = absolute_uri(uri, place)
+            is_there = other.startswith(SQLITE) and Path(other.removeprefix(SQLITE)).is_file()
+            if is_there and other not in {store.uri for store in self.asked} and (fault := self._ask(other)):
+                self.not_asked.append(f"the MLflow store {other} of another worktree was not asked: {fault}")
+
     @property
     def title(self) -> str:
         """What was asked, for the scope of an answer."""

@@ -61,10 +61,9 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
                 f"{what} is absent: it was erased, and {what_rests} rests on it again (`lineage data push` sends it)"
             )
         elif held.size is None and (stated := case.evidence.erasures.stated(md5)):
-            if f"{path}/".startswith(f"{RAW}/") and not stated.datasets:
+            if f"{path}/".startswith(f"{RAW}/") and (not stated.datasets or path != f"{RAW}/{RECORDS}"):
                 tally.unknown.append(
-                    f"{path}, {stated.title}: no dataset version shows that anybody erased was in it, so only "
-                    "the tombstone says so"
+                    f"{path}, {stated.title}: nothing shows that anybody erased was in it, only the tombstone says so"
                 )
             else:
                 tally.fault(
