@@ -10,7 +10,7 @@ import pytest
 from auditing import Ask, dataset
 from baked import Project
 from command import Lineage
-from consent import OUT, SECOND, STAYS, Cycle, everybody, finish, without, write_registry
+from consent import FIRST, OUT, SECOND, STAYS, Cycle, everybody, finish, without, write_registry
 from damage import edit
 
 # Takes the dataset version DATASET for one that held nobody but who is left, and somebody who never was; deletes the
@@ -163,3 +163,16 @@ def test_an_erasure_looks_where_else_dvc_keeps_things(
     project.commit("The remote has moved")
     output = lineage(project, "erase", OUT, "--execute", "--yes", "--reason", "request 20", code=2)
     assert f"the DVC remote {tmp_path / 'dvc-remote'}, which .dvc/config of " in output
+
+
+def test_a_cache_that_holds_what_was_erased_elsewhere_is_named(
+    project: Project, lineage: Lineage, tmp_path: Path
+) -> None:
+    other = Project(tmp_path / "other", project.venv, project.environment)
+    shutil.copytree(project.root, other.root, symlinks=True)
+    lineage(project, "erase", OUT, "--execute", "--yes", "--reason", "request 21")
+    other.git("pull", "--quiet", str(project.root), "main")
+    other.artifacts_were_at(project.root)
+    shutil.rmtree(other.root / ".dvc" / "tmp")
+    said = lineage.verify(other, FIRST).link("DVC remote")["text"]
+    assert "objects of its dataset version were erased, and the cache here has them still" in said

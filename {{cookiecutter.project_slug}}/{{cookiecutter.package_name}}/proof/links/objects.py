@@ -102,8 +102,15 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
     tally.meaning = f"checks hold: all objects{but} are in {objects.remote_url} with their sizes"
     if case.evidence.erasures.of_dataset(_dataset(case)):
         tally.erased += gone
-    elif gone:  # of raw data that it shares with others: the data it was trained on are whole
-        tally.note += f"; its dataset version is whole, but part of its raw data was erased: {'; '.join(gone)}"
+    else:  # the data it was trained on are whole
+        of_data = [what for what in gone if what.startswith(f"{DATASET}/")]
+        if of_data:
+            tally.note += (
+                f"; {len(of_data)} objects of its dataset version were erased, and the cache here has them still "
+                f"(`lineage erase ID... --plan` finds them): {some(of_data)}"
+            )
+        if of_raw := [what for what in gone if what not in of_data]:  # that it shares with others
+            tally.note += f"; its dataset version is whole, but part of its raw data was erased: {'; '.join(of_raw)}"
     return _with_note_of_erased(case, there, tally)
 
 
