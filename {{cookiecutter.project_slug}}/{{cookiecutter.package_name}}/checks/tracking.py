@@ -50,8 +50,8 @@ def check_tracking(root: Path) -> Finding:
 
 def _may_be_removed(root: Path, main: Path) -> bool:
     """Whether what belongs to the main project lies in a linked worktree."""
-    git = Repository(root)
-    return main == root.resolve() and git.run("rev-parse", "--git-dir") != git.run("rev-parse", "--git-common-dir")
+    places = Repository(root).lines("rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir")
+    return main == root.resolve() and len(set(places)) > 1
 
 
 def check_server(uri: str, experiment: str = "") -> Finding:

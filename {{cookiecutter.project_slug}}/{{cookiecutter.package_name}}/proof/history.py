@@ -293,11 +293,11 @@ class History:
 
     @cached_property
     def worktrees(self) -> list[Path]:
-        """The project in the other worktrees of the repository, whether or not it is there."""
+        """The folder of the project in the other worktrees of the repository, where there is one."""
         lines = self.git.lines("worktree", "list", "--porcelain")
         places = [Path(line.removeprefix("worktree ")) / self.prefix for line in lines if line.startswith("worktree ")]
         here = self.git.folder.resolve()
-        return [place for place in places if place.resolve() != here]
+        return [place for place in places if place.is_dir() and place.resolve() != here]
 
     @cached_property
     def remote(self) -> str | None:
