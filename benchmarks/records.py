@@ -31,6 +31,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import yaml
+
 RECORDS, SUBJECTS, DATASETS = 100_000, 10_000, 10
 MANY_RECORDS, MANY_SUBJECTS = 1_000_000, 100_000
 IMAGES, IMAGE_SIZE, SHARD_SUBJECTS = 50_000, 32, 200  # of 10,000 subjects: about 50 shards
@@ -159,8 +161,14 @@ def commit_lock(copy, dataset, number):
         "preprocess": {"cmd": "preprocess", "outs": [out]},
         "train": {"cmd": "train", "deps": [out], "outs": [model, run]},
     }
-    Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": dataset.lock}))
-    copy.git("add", "dvc.lock")
+    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": dataset.lock}, sort_keys=False))
+    document = {
+        "model": {"identity": copy.module("lineage.chain").model_identity(dataset.lock), "md5": model["md5"]},
+        "training_run": {"tracking_uri": "sqlite:///mlflow.db"},
+        "dataset": {"md5": dataset.md5},
+    }
+    Path("lineage.json").write_text(json.dumps(document))
+    copy.git("add", "dvc.lock", "lineage.json")
     made = (BEGIN + EACH * number).isoformat()  # audits hold the times of MLflow against those of commits
     copy.git("commit", "--quiet", "--message", f"Model {number}", GIT_AUTHOR_DATE=made, GIT_COMMITTER_DATE=made)
     dataset.commit = copy.git("rev-parse", "HEAD")
