@@ -45,12 +45,13 @@ def excluded(evidence: Evidence, ids: Sequence[str], since: datetime, until: dat
     What was begun after `until` is left out: so an earlier answer can be found again. Both have a zone. Raises
     ProjectError if MLflow or Git cannot be asked, or `since` lies in the future.
     """
-    now = until or datetime.now(UTC)
+    clock = datetime.now(UTC)
+    now = until or clock
     since = since.replace(microsecond=since.microsecond // 1000 * 1000)  # as MLflow cuts its moments, never later
     if since > now:
         raise ProjectError(f"{since.isoformat()} lies in the future: nothing was made after it.")
     scope = Scope(evidence)
-    then = [use for use in scope.uses if until is None or not _was_begun_between(use, until, datetime.now(UTC))]
+    then = [use for use in scope.uses if until is None or not _was_begun_between(use, until, clock)]
     since_then, before = list[Use](), list[Use]()
     for use in then:
         (since_then if use.is_after(since) or _is_unsettled(use) else before).append(use)

@@ -11,9 +11,8 @@ from ..data.consent import read_snapshot
 from ..errors import ProjectError
 from ..lineage.consent import read_now
 from ..lineage.facts import CONSENT
-from ..pipeline.dvcfile import PARAMS_FILE, locked_hash
+from ..pipeline.dvcfile import DVC_LOCK, PARAMS_FILE, locked_hash
 from ..proof.case import Evidence
-from ..proof.history import DVC_LOCK
 from ..settings import load_settings
 
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..lineage.git import Repository
 from ..lineage.remote import Remote, Storage
-from ..pipeline.dvcfile import read_lock, read_pipeline
+from ..pipeline.dvcfile import DVC_LOCK, read_lock, read_pipeline
 from ..printable import some
 from .finding import Finding
 
 if TYPE_CHECKING:
     from ..proof.case import Evidence
 
-DVC_LOCK = "dvc.lock"
 EARLIER = 100  # models before the present one whose objects are looked up, the newest ones
 KEPT_BY_DVC = ("model", "training_run", "dataset", "raw", "consent", "pretrained")  # in lineage.json
 

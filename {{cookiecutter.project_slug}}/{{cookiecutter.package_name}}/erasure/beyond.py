@@ -53,7 +53,7 @@ def _earlier_remotes(evidence: Evidence) -> dict[str, str]:
     config, remote, history = evidence.root / CONFIG, Remote.of(evidence.root), evidence.history
     used = {place_of_url(url, config.parent) for url in evidence.objects.other_remotes.values()}
     used |= {str(remote.folder or remote.url.rstrip("/"))} if remote else set()
-    contents = {"here": config.read_bytes()}
+    contents = {"here": config.read_bytes() if config.is_file() else b""}
     for commit in history.commits_changing(CONFIG):
         contents[f"of {commit[:12]}"] = history.read(commit, CONFIG) or b""
     found: dict[str, str] = {}

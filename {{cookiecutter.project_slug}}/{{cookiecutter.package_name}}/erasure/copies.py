@@ -62,15 +62,17 @@ class Found:
 def find(evidence: Evidence, holders: Holders, search: Search) -> Found:
     """Every copy that this project knows of. Raises LineageError if a place cannot be asked."""
     found = Found()
+    trees = {tree: cache_folder(tree) for tree in evidence.history.worktrees}
+    caches = [evidence.objects.cache_folder, *trees.values()]
     for holder in {h.md5: h for h in holders.found}.values():
-        found.copies += _of_object(evidence, holder)
+        found.copies += _of_object(evidence, holder, caches)
     for holder in holders.found:
         if _should_be_in_remote(evidence, holder):
             found.missing.append(holder)
             found.unknown.append(
                 f"{holder.path} ({holder.md5}) was pushed and is not in the remote: nobody knows where that copy is"
             )
-    for folder, what in _folders(evidence).items():
+    for folder, what in _folders(evidence, trees).items():
         for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
             if not path.is_file() or path.suffix in CODE or path.is_relative_to(notes_folder(evidence)):
                 continue
@@ -92,17 +94,17 @@ def notes_folder(evidence: Evidence) -> Path:
     return evidence.main / ".dvc" / "tmp" / "erasures"
 
 
-def _folders(evidence: Evidence) -> dict[Path, str]:
-    """Where the project itself writes what may name a subject, here and in the other worktrees."""
+def _folders(evidence: Evidence, trees: dict[Path, Path]) -> dict[Path, str]:
+    """Where the project itself writes what may name a subject, here and in the other worktrees, given with caches."""
     own = evidence.main / ".dvc" / "tmp"
     folders = {
         own: "notes of DVC and of stages, logs of experiments, what is kept between executions",
         evidence.objects.cache_folder / "runs": "the run cache of DVC",
     }
-    for tree in (evidence.root, *evidence.history.worktrees):
+    for tree in (evidence.root, *trees):
         folders |= {tree / RAW: RAW, tree / DATASET: DATASET, tree / FOLDER: "what is left of manifests"}
-    for tree in evidence.history.worktrees:
-        folders |= {tree / ".dvc" / "tmp": folders[own], cache_folder(tree) / "runs": "the run cache of DVC"}
+    for tree, cache in trees.items():
+        folders |= {tree / ".dvc" / "tmp": folders[own], cache / "runs": "the run cache of DVC"}
     return folders
 
 
@@ -117,8 +119,7 @@ def _should_be_in_remote(evidence: Evidence, holder: Holder) -> bool:
     return evidence.erasures.named(holder.md5) is None
 
 
-def _of_object(evidence: Evidence, holder: Holder) -> Iterator[Copy]:
-    caches = [evidence.objects.cache_folder, *map(cache_folder, evidence.history.worktrees)]
+def _of_object(evidence: Evidence, holder: Holder, caches: list[Path]) -> Iterator[Copy]:
     for cached in dict.fromkeys(object_path(folder, holder.md5) for folder in caches):
         if cached.is_file():
             yield Copy("file", str(cached), holder.path)

@@ -22,7 +22,7 @@ def main_root(folder: Path) -> Path:
     """
     here = folder.resolve()
     git = Repository(here)
-    top, listed = git.run("rev-parse", "--show-toplevel"), git.lines("worktree", "list", "--porcelain")
+    top, listed = git.run("rev-parse", "--show-toplevel"), git.worktrees()
     owner = _owner_of_experiment(here)
     if owner is not None:
         # the experiment is a copy of the whole repository, of which the project may be a folder
@@ -31,7 +31,7 @@ def main_root(folder: Path) -> Path:
         return main_root(main if (main / "dvc.yaml").exists() else owner)
     if top is None or not listed:
         return here
-    main = Path(listed[0].removeprefix("worktree ")) / here.relative_to(Path(top).resolve())
+    main = listed[0] / here.relative_to(Path(top).resolve())
     # no project there: the main repository is bare, or a submodule's
     return main if (main / "dvc.yaml").exists() else here
 

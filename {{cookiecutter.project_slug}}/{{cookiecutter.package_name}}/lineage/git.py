@@ -127,6 +127,11 @@ class Repository:
         """The commit checked out; None before the first one."""
         return self.run("rev-parse", "--verify", "--quiet", "HEAD")
 
+    def worktrees(self) -> list[Path]:
+        """The folders of all worktrees of the repository, the main one first."""
+        lines = self.lines("worktree", "list", "--porcelain")
+        return [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
+
     def how_to_bring(self, path: str) -> str | None:
         """The command that brings a file of the last commit that is not here; None if it is, or the commit has none."""
         if (self.folder / path).exists() or self.run("cat-file", "-e", f"HEAD:./{path}") is None:

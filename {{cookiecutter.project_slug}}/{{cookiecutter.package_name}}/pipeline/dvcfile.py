@@ -13,6 +13,7 @@ from .templating import unroll
 from .yaml12 import parse_yaml
 
 PARAMS_FILE = "params.yaml"
+DVC_LOCK = "dvc.lock"
 Lock = dict[str, dict[str, Any]]  # the entries of dvc.lock by stage
 
 
@@ -89,7 +90,7 @@ def read_lock(root: Path) -> Lock:
     dvc writes an entry when its stage has ended: inside a running stage the entries upstream are fresh, its own and
     those downstream are of the previous run.
     """
-    path = root / "dvc.lock"
+    path = root / DVC_LOCK
     return (_load(path).get("stages") or {}) if path.exists() else {}
 
 

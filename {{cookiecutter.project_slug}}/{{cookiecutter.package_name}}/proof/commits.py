@@ -9,8 +9,8 @@ from typing import Any
 from ..errors import LineageError
 from ..lineage.chain import model_identity
 from ..lineage.facts import DATASET, join_versions, made_dataset
-from ..pipeline.dvcfile import PARAMS_FILE, Lock, locked_hash
-from .history import DVC_LOCK, LINEAGE, History
+from ..pipeline.dvcfile import DVC_LOCK, PARAMS_FILE, Lock, locked_hash
+from .history import LINEAGE, History
 from .recompute import recompute_code, recompute_params
 
 LATER = 30  # commits after one that is not whole, which are asked whether they complete it

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from ..errors import LineageError
 from ..lineage.exposed import require_hidden
 from ..lineage.remote import Remote
-from ..pipeline.dvcfile import PARAMS_FILE, Lock, Pipeline, kept_outs, read_lock, read_pipeline
+from ..pipeline.dvcfile import DVC_LOCK, PARAMS_FILE, Lock, Pipeline, kept_outs, read_lock, read_pipeline
 from ..settings import load_settings
 from .case import Evidence
-from .history import DVC_LOCK
 
 
 @dataclass(kw_only=True)

@@ -8,11 +8,11 @@ from ..errors import LineageError
 from ..lineage.exposed import require_hidden
 from ..lineage.facts import DATA_TAGS, made_dataset
 from ..lineage.remote import Remote
-from ..pipeline.dvcfile import PARAMS_FILE, Stage, locked_hash, read_lock
+from ..pipeline.dvcfile import DVC_LOCK, PARAMS_FILE, Stage, locked_hash, read_lock
 from ..settings import load_settings
 from .case import Evidence
 from .data_push import Pushed, make_folder, recorded_outs
-from .history import DVC_LOCK, History
+from .history import History
 
 
 @dataclass(kw_only=True)

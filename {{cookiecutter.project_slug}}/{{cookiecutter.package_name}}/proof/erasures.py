@@ -81,9 +81,7 @@ class Erasure:
 class Erasures:
     """All erasures that a branch or tag has a tombstone of, oldest first. `refused`: what is no tombstone."""
 
-    def __init__(
-        self, root: Path, history: History, objects: Objects, logged_roots: Callable[[str], set[str]] = lambda _: set()
-    ) -> None:
+    def __init__(self, root: Path, history: History, objects: Objects, logged_roots: Callable[[str], set[str]]) -> None:
         """`logged_roots` are those that runs have logged for a dataset version."""
         self._root = root
         self._history = history

@@ -125,7 +125,7 @@ class Excuses:
         before = set(self._history.git.must("rev-list", erasure.commit))
         commits = {state.commit for state in self._history.states} & before
         others = {made_dataset(self._history.lock(commit)) for commit in commits} - erased - {None}
-        return {file for md5 in others for file in self._files(str(md5))}
+        return {file for md5 in others for file in self._listing(str(md5)).values()}
 
     def _of_raw(self, erasure: Erasure, datasets: list[str]) -> set[str]:
         """The files of the raw data that these dataset versions were made from. The records of the erased were there.
@@ -154,10 +154,7 @@ class Excuses:
 
     def _raw_files(self, md5: str) -> tuple[set[str], set[str]]:
         """The table of the records, and the files beside it."""
-        try:
-            listing = self._objects.listing(md5) if md5.endswith(".dir") else {RECORDS: md5}
-        except LineageError:
-            return set(), set()
+        listing = self._listing(md5)
         records = {file for path, file in listing.items() if path == RECORDS}
         return records, set(listing.values()) - records
 
@@ -171,10 +168,11 @@ class Excuses:
                 found |= {item["md5"] for item in items if item.get("md5") and item["path"] != RAW}
         return found
 
-    def _files(self, md5: str) -> set[str]:
+    def _listing(self, md5: str) -> dict[str, str]:
+        """The files of a folder by path, none if they cannot be had; raw data may be the table alone."""
         if not md5.endswith(".dir"):
-            return {md5}
+            return {RECORDS: md5}
         try:
-            return set(self._objects.listing(md5).values())
+            return self._objects.listing(md5)
         except LineageError:
-            return set()
+            return {}

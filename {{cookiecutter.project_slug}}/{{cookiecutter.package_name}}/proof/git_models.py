@@ -18,9 +18,9 @@ from typing import Any
 
 from ..lineage.facts import DATASET, MODEL, RUN_RECORD
 from ..lineage.hashes import sha256_of_json
-from ..pipeline.dvcfile import PARAMS_FILE, locked_hash
+from ..pipeline.dvcfile import DVC_LOCK, PARAMS_FILE, locked_hash
 from ..settings import read_params
-from .history import DVC_LOCK, History
+from .history import History
 from .locks import Entry, Locks, is_ours, rests_on, uri_of
 
 HASH = re.compile(rb"[0-9a-f]{32}")

@@ -15,13 +15,12 @@ from ..errors import LineageError
 from ..lineage.git import Repository
 from ..lineage.hashes import Hashed, hash_bytes, md5_of_listing
 from ..lineage.ignore import DVCIGNORE, Ignored
-from ..pipeline.dvcfile import PARAMS_FILE, Lock, Pipeline, parse_pipeline
+from ..pipeline.dvcfile import DVC_LOCK, PARAMS_FILE, Lock, Pipeline, parse_pipeline
 from ..pipeline.yaml12 import parse_yaml
 from ..strict_json import parse
 from .blobs import SUBMODULE, Blobs, Entry
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-DVC_LOCK = "dvc.lock"
 LINEAGE = "lineage.json"
 NEVER = 253_370_764_800  # the year 9999: later than any clock, and a time still
 PERMANENT = ("--branches", "--tags", "--remotes")  # where commits stay; experiments' refs go when these are removed
@@ -31,9 +30,10 @@ EVERYWHERE = ("--exclude=refs/replace/*", "--all", "HEAD")  # what a replacement
 def moment_of_commit(text: str) -> int:
     """A commit's time as Git prints it, in seconds since 1970. What is no time is later than any: it dates nothing."""
     try:
-        return min(int(text), NEVER) if int(text) > 0 else NEVER  # Git prints 0 for what it cannot read
+        moment = int(text)
     except ValueError:
         return NEVER
+    return min(moment, NEVER) if moment > 0 else NEVER  # Git prints 0 for what it cannot read
 
 
 @dataclass(frozen=True)
@@ -294,8 +294,7 @@ class History:
     @cached_property
     def worktrees(self) -> list[Path]:
         """The folder of the project in the other worktrees of the repository, where there is one."""
-        lines = self.git.lines("worktree", "list", "--porcelain")
-        places = [Path(line.removeprefix("worktree ")) / self.prefix for line in lines if line.startswith("worktree ")]
+        places = [tree / self.prefix for tree in self.git.worktrees()]
         here = self.git.folder.resolve()
         return [place for place in places if place.is_dir() and place.resolve() != here]
 

@@ -12,11 +12,11 @@ from filelock import FileLock
 from ..errors import LineageError
 from ..lineage.chain import model_identity
 from ..lineage.facts import DATA_TAGS, RUN_RECORD, join_versions, made_dataset
-from ..pipeline.dvcfile import locked_hash
+from ..pipeline.dvcfile import DVC_LOCK, locked_hash
 from .alias import move_candidate
 from .case import Case, Evidence
 from .commits import best_result_commit, completed, data_version, holds_dataset, holds_model, proves
-from .history import DVC_LOCK, History
+from .history import History
 from .page import render
 from .targets import Target
 from .trace import trace

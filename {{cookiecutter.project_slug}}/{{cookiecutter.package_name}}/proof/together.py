@@ -12,8 +12,8 @@ from ..errors import LineageError
 from ..lineage.chain import model_identity
 from ..lineage.composition import CONF
 from ..lineage.git import WRITTEN_BY_RUNS
-from ..pipeline.dvcfile import PARAMS_FILE, locked_hash
-from .history import DVC_LOCK, LINEAGE, History
+from ..pipeline.dvcfile import DVC_LOCK, PARAMS_FILE, locked_hash
+from .history import LINEAGE, History
 from .recompute import recompute_code, recompute_params
 
 LOOKED_BACK = 50  # commits of settings alone between HEAD and the last result

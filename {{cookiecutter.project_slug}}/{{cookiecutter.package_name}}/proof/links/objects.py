@@ -54,14 +54,13 @@ def remote_objects(case: Case, *, rehash: bool) -> Tally:
         erasure = _excuse(case, path, md5) if held.size is None else None
         if erasure is not None:
             gone.append(f"{path}, {erasure.title}")
-            if f"{path}/".startswith(f"{RAW}/") and path != f"{RAW}/{RECORDS}":
-                unshown.append(path)
+            unshown += [path] if _is_beside_records(path) else []
         elif held.size is None and (what_rests := _used_again(case, md5)):
             tally.fault(
                 f"{what} is absent: it was erased, and {what_rests} rests on it again (`lineage data push` sends it)"
             )
         elif held.size is None and (stated := case.evidence.erasures.stated(md5)):
-            if f"{path}/".startswith(f"{RAW}/") and (not stated.datasets or path != f"{RAW}/{RECORDS}"):
+            if _is_raw(path) and (not stated.datasets or _is_beside_records(path)):
                 tally.unknown.append(
                     f"{path}, {stated.title}: nothing shows that anybody erased was in it, only the tombstone says so"
                 )
@@ -192,6 +191,15 @@ def _absent(remote: str, count: int, waiting: list[str], lost: list[str]) -> str
     if lost:
         parts.append(f"{len(lost)} are in neither ({some(lost)})")
     return f"{len(waiting) + len(lost)} of {count} objects are not in {remote}: {'; '.join(parts)}."
+
+
+def _is_raw(path: str) -> bool:
+    return f"{path}/".startswith(f"{RAW}/")
+
+
+def _is_beside_records(path: str) -> bool:
+    """Whether it is raw data of which nothing but a tombstone can say whom it held."""
+    return _is_raw(path) and path != f"{RAW}/{RECORDS}"
 
 
 def _dataset(case: Case) -> str:

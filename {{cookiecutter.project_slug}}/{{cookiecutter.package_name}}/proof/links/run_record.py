@@ -12,12 +12,12 @@ from typing import Any
 from ...data.dataset import MANIFEST
 from ...errors import LineageError
 from ...lineage.facts import DATASET, MODEL, RUN_RECORD
-from ...pipeline.dvcfile import Lock, locked_hash
+from ...pipeline.dvcfile import DVC_LOCK, Lock, locked_hash
 from ...pipeline.given import differences
 from ...settings import flatten
 from ..case import Case
 from ..dataset import describe
-from ..history import DVC_LOCK, LINEAGE
+from ..history import LINEAGE
 from ..recompute import Tally
 
 SCORES, EPOCHS = "metrics/train.json", "plots/training.csv"
