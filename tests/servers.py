@@ -96,19 +96,18 @@ class Refusing:
     """A server that hands everything on to another one, but answers some requests with an error."""
 
     address: str
-    part: str = ""  # of the path, or of the body, of the requests that it refuses
+    part: str = ""  # of the path of the requests that it refuses
     times: int = 0  # that it still refuses one
     status: int = 500
+    body: str = ""  # a part of the body of the requests that it refuses
     refused: list[str] = field(default_factory=list)
-
-    in_body: bool = False
     is_gone: bool = False  # it hangs up on everybody
 
-    def order(self, part: str, times: int, status: int = 500, *, in_body: bool = False) -> None:
-        self.part, self.times, self.status, self.in_body, self.refused = part, times, status, in_body, []
+    def order(self, part: str, times: int, status: int = 500, *, body: str = "") -> None:
+        self.part, self.times, self.status, self.body, self.refused = part, times, status, body, []
 
     def refuses(self, path: str, body: bytes) -> bool:
-        if self.part not in (body.decode(errors="replace") if self.in_body else path):
+        if self.part not in path or self.body not in body.decode(errors="replace"):
             return False
         if len(self.refused) >= self.times:
             return False
