@@ -92,9 +92,9 @@ def test_it_goes_on_where_the_server_failed(shop: Project, front: Refusing, line
 
 def test_metrics_that_a_server_did_not_take_at_once_are_all_there(shop: Project, front: Refusing) -> None:
     shop.compose(f"tracking.uri={front.address}", "train=debug", "train.epochs=2")
-    shop.environment["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    impatient = Project(shop.root, shop.venv, {**shop.environment, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"})
     front.order("/runs/log-batch", times=1, body="train_loss")
-    output = shop.dvc("repro")
+    output = impatient.dvc("repro")
     assert len(front.refused) == 1
     assert "warning: could not log metrics" in output
     store = shop.store(front.address)
@@ -112,7 +112,8 @@ def test_a_server_that_goes_while_a_stage_works(shop: Project, front: Refusing, 
         notes = shop.root / ".dvc" / "tmp" / "unfinished"
         deadline = time.monotonic() + 600
         while not any("run" in json.loads(path.read_text()) for path in notes.glob("train-*.json")):
-            assert process.poll() is None and time.monotonic() < deadline
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
             time.sleep(0.2)  # between two looks at the condition
         front.is_gone = True
         os.killpg(process.pid, signal.SIGINT)
