@@ -107,7 +107,7 @@ class Refusing:
         self.part, self.times, self.status, self.body, self.refused = part, times, status, body, []
 
     def refuses(self, path: str, body: bytes) -> bool:
-        if self.part not in path or self.body not in body.decode(errors="replace"):
+        if self.part not in path or self.body.encode() not in body:
             return False
         if len(self.refused) >= self.times:
             return False
