@@ -37,13 +37,13 @@ def main():
     os.chdir(options.project)
     sys.path.insert(0, str(Path.cwd() / "scripts"))
     importlib.import_module("stage")  # the stages' own way to load the project: from its sources
-    package = next(Path().glob("*/cli.py")).parent.name
+    package = next(Path().glob("*/stages/train.py")).parents[1].name
     for name in HEAVY:
         importlib.import_module(name)
     for number in range(options.versions):
         dataset = number * options.datasets // options.versions
         first = number == 0 or dataset != (number - 1) * options.datasets // options.versions
-        compose(package, f"data.fraction={0.3 + dataset / 100}", f"train.seed={number}", "train=debug")
+        compose(f"data.fraction={0.3 + dataset / 100}", f"train.seed={number}", "train=debug")
         stages = ["config", "fetch"] * (number == 0) + ["config", "preprocess"] * first
         for stage in dict.fromkeys(["config", *stages, "train", "evaluate", "register"]):
             run_stage(package, stage)
@@ -53,8 +53,8 @@ def main():
     subprocess.run([Path(sys.executable).parent / "dvc", "push", "--quiet", "--all-commits"], check=True)
 
 
-def compose(package, *overrides):
-    composition = importlib.import_module(f"{package}.lineage.composition")
+def compose(*overrides):
+    composition = importlib.import_module("lineage.chain.composition")
     composition.compose_params(Path.cwd(), list(overrides))
 
 
@@ -65,7 +65,7 @@ def run_stage(package, stage):
         code = 1
         try:
             module = importlib.import_module(f"{package}.stages.{stage}")
-            runner = importlib.import_module(f"{package}.pipeline.runner")
+            runner = importlib.import_module("lineage.pipeline.runner")
             os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
             runner.run(module.__file__, module.work)
             from dvc.repo import Repo

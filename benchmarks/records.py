@@ -65,7 +65,7 @@ class Copy:
 
     def __init__(self, project, folder):
         self.root = folder / project.name
-        self.package = next(project.glob("*/cli.py")).parent.name
+        self.package = next(project.glob("*/stages/train.py")).parents[1].name
         leave = shutil.ignore_patterns(".venv", "mlartifacts", "mlflow.db", "cache", "tmp", "hooks")
         shutil.copytree(project, self.root, ignore=leave)
         (self.root / ".dvc" / "config.local").write_text(f"['remote \"storage\"']\n    url = {folder}/dvc-remote\n")
@@ -73,7 +73,8 @@ class Copy:
         sys.path.insert(0, str(self.root))
 
     def module(self, name):
-        return importlib.import_module(f"{self.package}.{name}")
+        """One of the framework's."""
+        return importlib.import_module(f"lineage.{name}")
 
     def git(self, *arguments, **variables):
         command = ["git", "-c", "user.name=B", "-c", "user.email=b@example.org", *arguments]
@@ -109,7 +110,7 @@ class Dataset:
 
     def __init__(self, copy, number, files, logged):
         """`files` are those of the dataset version, by path; `logged` what each run logs beside the manifest."""
-        hashes = copy.module("lineage.hashes")
+        hashes = copy.module("dvc.hashes")
         listing = {path: keep(copy, file) for path, file in files.items()}
         self.md5 = hashes.md5_of_listing(listing)
         place(copy, self.md5).write_bytes(hashes.listing(listing))
@@ -122,7 +123,7 @@ class Dataset:
         import pyarrow.csv
         import pyarrow.parquet
 
-        sharding, dataset, selection = (copy.module(f"data.{name}") for name in ("sharding", "dataset", "selection"))
+        sharding, dataset, selection = (copy.module(f"records.{name}") for name in ("sharding", "dataset", "selection"))
         rows = [
             dataset.Row(name, f"SCAN-{record:07d}", selection.split_of(name, 0.8, 0.1, "s"), str(record % 10))
             for record in range(RECORDS)
@@ -140,8 +141,8 @@ class Dataset:
             records={},
             subjects={},
         )
-        cache = copy.module("data.shard_cache").ShardCache(copy.root.parent / "shards")
-        images = Images(copy.module("data.images"))
+        cache = copy.module("records.shard_cache").ShardCache(copy.root.parent / "shards")
+        images = Images(copy.module("records.images"))
         sharding.write_dataset(
             folder, rows, images, description, subjects=1024, salt="s", subject_salt="s", cache=cache
         )
@@ -197,7 +198,7 @@ class Filled:
         self.copy, self.datasets, self.runs = copy, datasets, 0
         settings = copy.module("settings").load_settings(Path("params.yaml"))
         self.project_id = settings.project_id
-        self.tracker = copy.module("lineage.tracking").Tracker(settings.tracking, copy.root)
+        self.tracker = copy.module("tracking.tracker").Tracker(settings.tracking, copy.root)
         self.models = [self.first_run(dataset) for dataset in datasets]
         self.register(settings.tracking.model_name)
 
@@ -216,7 +217,7 @@ class Filled:
         tracker.metrics(run, METRICS, 1)
         source = {"path": "data/processed", "md5": dataset.md5}
         tracker.dataset(run, "digits", dataset.md5, json.dumps(source), "training")
-        artifacts = self.copy.module("lineage.tracking").local_path(tracker.client.get_run(run).info.artifact_uri)
+        artifacts = self.copy.module("tracking.tracker").local_path(tracker.client.get_run(run).info.artifact_uri)
         artifacts.mkdir(parents=True)
         for path in dataset.logged:
             os.link(path, artifacts / path.name)
@@ -225,7 +226,7 @@ class Filled:
 
     def register(self, name):
         """A model version for each dataset version."""
-        chain = self.copy.module("lineage.chain")
+        chain = self.copy.module("chain.document")
         client = self.tracker.client
         client.create_registered_model(name, tags={"project_id": self.project_id})
         for dataset, run in zip(self.datasets, self.models, strict=True):
@@ -315,7 +316,7 @@ def listed(copy, runs):
     """The store after it has listed its runs and versions."""
     clock = Clock()
     evidence = copy.module("proof.case").Evidence(copy.root)
-    _ = evidence.objects._cache, evidence.objects.remote_or_none  # opens DVC
+    _ = evidence.places.cache, evidence.places.remote_or_none  # opens DVC
     opening = clock.lap()
     _ = evidence.store.runs, evidence.store.versions, evidence.store.neighbours
     print(f"{runs} runs: opening Git and DVC {opening:.2f} s, the store's listing {clock.lap():.2f} s", flush=True)
@@ -336,7 +337,7 @@ def ours(copy, stores, datasets):
                 for name in ("cold", "warm"):
                     evidence = copy.module("proof.case").Evidence(copy.root)
                     evidence.store = store
-                    _ = evidence.objects._cache, evidence.objects.remote_or_none
+                    _ = evidence.places.cache, evidence.places.remote_or_none
                     clock = Clock()
                     question(copy, evidence, runs, (runs + len(datasets)) // 2)
                     times[runs].setdefault(f"{title}, {name}", []).append(clock.lap())
@@ -362,11 +363,11 @@ def held(copy, evidence, runs, uses):
 ONE_SUBJECT = """
 import json, sys, time
 from pathlib import Path
-from {package}.audit import questions
-from {package}.proof.case import Evidence
+from lineage.audit import questions
+from lineage.proof.case import Evidence
 import duckdb, pyarrow.parquet
 evidence = Evidence(Path.cwd())
-_ = evidence.objects._cache, evidence.objects.remote_or_none
+_ = evidence.places.cache, evidence.places.remote_or_none
 _ = evidence.store.runs, evidence.store.versions, evidence.store.neighbours
 before, start = time.process_time(), time.monotonic()
 answer = questions.subject(evidence, sys.argv[1:])
@@ -374,7 +375,7 @@ seconds = [time.process_time() - before, time.monotonic() - start]
 assert not answer.unknown, answer.unknown[:3]
 # the peak of getrusage would count the process that started this one
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-found = len({{record.dataset for record in answer.records}})
+found = len({record.dataset for record in answer.records})
 print(json.dumps([*seconds, time.process_time(), peak, found, len(answer.records)]))
 """
 
@@ -396,7 +397,7 @@ def large(copy, options):
         for _ in range(3):
             if name == "cold":
                 shutil.rmtree(kept, ignore_errors=True)
-            command = [sys.executable, "-c", ONE_SUBJECT.format(package=copy.package), wanted]
+            command = [sys.executable, "-c", ONE_SUBJECT, wanted]
             output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             *figures, found, records = json.loads(output.splitlines()[-1])
             assert found == options.versions // 2 + 1, found
@@ -418,8 +419,8 @@ class Versions:
         import pyarrow as pa
 
         self.copy, self.written = copy, {}
-        self.sharding, self.dataset = copy.module("data.sharding"), copy.module("data.dataset")
-        selection = copy.module("data.selection")
+        self.sharding, self.dataset = copy.module("records.sharding"), copy.module("records.dataset")
+        selection = copy.module("records.selection")
         each = MANY_RECORDS // MANY_SUBJECTS
         ids = sorted(subject(number, MANY_SUBJECTS) for number in range(MANY_SUBJECTS))
         images = [number.to_bytes(4) for number in range(MANY_RECORDS)]
@@ -495,14 +496,14 @@ class Preprocess:
 
     def __init__(self, copy):
         self.copy, folder = copy, copy.root.parent
-        settings = copy.module("pipeline.yaml12").parse_yaml(Path("params.yaml").read_text())
+        settings = copy.module("base.yaml12").parse_yaml(Path("params.yaml").read_text())
         settings["data"]["image"] |= {"size": IMAGE_SIZE, "channels": 1}
         settings["data"]["shards"]["subjects"] = SHARD_SUBJECTS
         registry = {"path": "consent.csv", "variable": None, "query": None}
         settings["privacy"] |= {"name": "registry", "live": ["registry"], "snapshot": "s", "registry": registry}
         Path("params.yaml").write_text(json.dumps(settings))
         self.settings = copy.module("settings").load_settings(Path("params.yaml"))
-        self.stage, self.cache = copy.module("stages.preprocess"), folder / "kept"
+        self.stage, self.cache = importlib.import_module(f"{copy.package}.stages.preprocess"), folder / "kept"
         self.inputs = {"data/raw": folder / "raw", "data/consent.csv": folder / "consent.csv"}
         self.write_raw(folder / "raw")
 
@@ -512,7 +513,7 @@ class Preprocess:
         import pyarrow.parquet as pq
         from PIL import Image
 
-        raw, random, images = self.copy.module("data.raw"), np.random.default_rng(1), []
+        raw, random, images = self.copy.module("records.raw"), np.random.default_rng(1), []
         for _ in range(IMAGES):
             buffer = io.BytesIO()
             pixels = random.integers(0, 256, (IMAGE_SIZE, IMAGE_SIZE), np.uint8)
@@ -534,7 +535,7 @@ class Preprocess:
     def run(self, revoked):
         """The hashes of the shards, and CPU seconds."""
         statuses = [(name, "revoked" if name in revoked else "active") for name in map(subject, range(SUBJECTS))]
-        self.copy.module("data.consent").write_snapshot(self.inputs["data/consent.csv"], statuses)
+        self.copy.module("records.consent").write_snapshot(self.inputs["data/consent.csv"], statuses)
         out = self.copy.root.parent / "processed"
         shutil.rmtree(out, ignore_errors=True)
         before = cpu()
@@ -587,7 +588,7 @@ def columns(store, table):
 @functools.cache
 def keep(copy, path):
     """Puts a file into the cache as well. Returns its hash."""
-    name = copy.module("lineage.hashes").hash_file(path, path.name).md5
+    name = copy.module("dvc.hashes").hash_file(path, path.name).md5
     if not place(copy, name).exists():
         os.link(path, place(copy, name))
     return name

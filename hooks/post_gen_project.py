@@ -18,8 +18,8 @@ WORKFLOWS = {"github": ".github", "gitlab": ".gitlab-ci.yml"}
 # what packages of the locks are imported as, where it is not their name; a test compares it with what is installed
 IMPORTED_AS = """
 adbc_driver_duckdb antlr4 attr cuda databricks dateutil dotenv fb303 flufl functorch git google graphql hive_metastore
-hydra isympy markdown_it mpl_toolkits mypyc nacl nvidia opentelemetry pil pip public py pydevd_plugins pylab rpds ruamel
-sklearn torchgen validate wheel yaml zc
+hydra importlinter isympy markdown_it mpl_toolkits mypyc nacl nvidia opentelemetry pil pip public py pydevd_plugins
+pylab rpds ruamel sklearn torchgen validate wheel yaml zc
 """
 # set where the template is baked from inside a Git hook; the new repository must not be that one
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
@@ -208,7 +208,7 @@ def say_next_steps(notes):
     dvc repro                       # fetch, preprocess, train, evaluate, register
     git add -A && git commit -m "First model" && dvc push
 
-README.md tells the first ten minutes."""
+README.md shows the first ten minutes."""
     )
     for note in notes:
         print(f"\nNote: {note}")

@@ -19,7 +19,10 @@ ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 QUESTIONS = [name for name in ANSWERS if not name.startswith("_")]
 
 # folders and modules that stand beside the package
-BESIDE = "build conf data dist docs dvc_plots hydra_plugins metrics mlartifacts mlruns models plots scripts tests venv"
+BESIDE = (
+    "build conf data dist docs dvc_plots hydra_plugins lineage metrics mlartifacts mlruns models plots scripts tests "
+    "venv"
+)
 WINDOWS = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}
 YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 BIDIRECTIONAL = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

@@ -37,7 +37,7 @@ def run(running: Cloud) -> None:
     """The pipeline from raw data to the proof, in the words of a terminal."""
     print(f"AWS is {running.endpoint}, MLflow is {running.tracking}, the image is {IMAGE}\n", flush=True)
     project = running.project
-    lineage = ("python", "-m", f"{next(project.root.glob('*/cli.py')).parent.name}.cli")
+    lineage = ("python", "-m", "lineage.cli")
     call(project, *lineage, "compose", *settings(running.tracking))
     call(project, "dvc", "repro")
     call(project, "git", "add", "--all")

@@ -74,7 +74,7 @@ class Project:
         findings = json.loads(self.run("lineage", "doctor", "--json", code=None))
         notes = next(finding for finding in findings if finding["check"] == "DVC")
         if notes["state"] == "wrong":
-            self.run(*shlex.split(notes["mend"]))
+            self.run(*shlex.split(notes["fix"]))
 
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments).strip()

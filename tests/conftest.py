@@ -14,6 +14,34 @@ from baked import Project, bake, remove_hooks
 from command import Lineage
 from filelock import FileLock
 
+# Workers are given whole files. Those that take minutes come first: at the end, everybody would wait for one of them.
+SLOWEST_FIRST = (
+    "test_dispatch.py",
+    "test_unfinished_jobs.py",
+    "test_registration.py",
+    "test_modes.py",
+    "test_erasure.py",
+    "test_verify.py",
+    "test_job_requests.py",
+    "test_server.py",
+    "test_backends.py",
+    "test_together.py",
+    "test_baseline.py",
+    "test_roles.py",
+    "test_link.py",
+    "test_foreign_code.py",
+    "test_image_folder.py",
+    "test_cruft.py",
+    "test_callbacks.py",
+    "test_code_guard.py",
+    "test_pretrained.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: place for place, name in enumerate(SLOWEST_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
 
 @pytest.fixture(autouse=True)
 def no_leftovers_of_mlflow() -> Iterator[None]:
@@ -96,9 +124,8 @@ def linked(shared: Path, baseline: Project) -> Project:
 @pytest.fixture(scope="session")
 def lineage(installed: Project) -> Iterator[Lineage]:
     """The command `lineage`, without waiting for imports."""
-    package = next(installed.root.glob("*/cli.py")).parent.name
     script = str(Path(__file__).with_name("warm.py"))
-    process = installed.start("python", script, package, stdin=subprocess.PIPE, stderr=None)
+    process = installed.start("python", script, stdin=subprocess.PIPE, stderr=None)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     yield Lineage(process)

@@ -43,7 +43,7 @@ class Workshop:
     def set(self, *overrides: str) -> None:
         """Makes these the settings, as `dvc repro` finds them once the stage config has passed."""
         self.lineage(self.project, "compose", "callbacks=none", *overrides)
-        for name in ("params", "source"):
+        for name in ("params", "absent"):
             (self.root / ".checks" / name).touch()  # dvc removes what config writes before it runs
 
     def run(self, stage: str, code: int | None = 0, **environment: str) -> str:

@@ -162,7 +162,7 @@ def test_a_commit_that_no_branch_leads_to_any_more_is_named(project: Project, li
 
 
 def test_settings_that_differ_are_named_by_themselves(project: Project, lineage: Lineage) -> None:
-    """And once, where several stages depend on one file; the mend is that of doctor."""
+    """And once, where several stages depend on one file; the fix is that of doctor."""
     path, code = project.root / "params.yaml", project.root / "traceable_digits" / "model" / "training.py"
     path.write_text(path.read_text().replace("lr: 0.02", "lr: 0.05"))
     code.write_text(code.read_text() + "\n# other\n")
@@ -172,5 +172,5 @@ def test_settings_that_differ_are_named_by_themselves(project: Project, lineage:
     assert "train.lr in params.yaml is 0.05, dvc.lock says 0.02" in output
     assert output.count("training.py in the commit is") + output.count("traceable_digits/model in the commit is") <= 1
     found = json.loads(lineage.run(project, "doctor", "--json")[1])
-    mend = next(item["mend"] for item in found if item["check"] == "last result")
-    assert f"`{mend}`" in last_line(output)
+    fix = next(item["fix"] for item in found if item["check"] == "last result")
+    assert f"`{fix}`" in last_line(output)

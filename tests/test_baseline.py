@@ -230,7 +230,7 @@ def test_the_subjects_are_many_and_marked_as_synthetic(baseline: Project) -> Non
 
 def test_its_own_checks_pass(installed: Project) -> None:
     output = installed.run("pre-commit", "run", "--all-files")
-    assert output.count("Passed") == 4, output
+    assert output.count("Passed") == 5, output
     assert installed.git("status", "--porcelain") == ""
 
 
@@ -240,7 +240,7 @@ def test_its_own_tests_pass(installed: Project) -> None:
 
 def test_lineage_help_imports_nothing_heavy(installed: Project) -> None:
     code = (
-        "import sys; from traceable_digits.cli import app\n"
+        "import sys; from lineage.cli import app\n"
         "try: app(['--help'])\nexcept SystemExit: pass\n"
         "print('heavy:', sorted({'torch', 'mlflow', 'dvc', 'pandas', 'pyarrow', 'hydra', 'rich'} & set(sys.modules)))"
     )

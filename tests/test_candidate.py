@@ -45,7 +45,7 @@ def test_who_sets_it_by_hand_before_the_commit_has_the_last_word(project: Projec
     assert "the alias candidate points to it" in project.dvc("repro")
     point_to(project, "1")
     found = doctor(project, lineage)
-    assert (found["state"], found["mend"]) == ("unknown", "git add --all && git commit")
+    assert (found["state"], found["fix"]) == ("unknown", "git add --all && git commit")
     project.commit("Third model")
     assert "alias" not in lineage(project, "link")
     assert project.store().candidate() == "1"

@@ -9,8 +9,8 @@ import pytest
 from baked import Project
 from command import Lineage
 
-RUNNER, REGISTRY = "traceable_digits/pipeline/runner.py", "traceable_digits/lineage/registry.py"
-PAGES, BESIDE = "traceable_digits/pages.py", "sitecustomize.py"
+RUNNER, REGISTRY = "lineage/pipeline/runner.py", "lineage/pipeline/registration.py"
+PAGES, BESIDE = "lineage/base/pages.py", "sitecustomize.py"
 EDITED = (RUNNER, REGISTRY, PAGES, BESIDE, "README.md")
 
 

@@ -72,9 +72,9 @@ pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path, compressio
     project.dvc("commit", "--force", "preprocess")
     md5 = project.out("preprocess", "data/processed")
     check = (
-        "from pathlib import Path; from traceable_digits.proof.objects import Objects; "
-        "from traceable_digits.proof.dataset import compare_manifest; "
-        f"print(compare_manifest(Objects(Path('.')), '{md5}'))"
+        "from pathlib import Path; from lineage.dvc.objects import Objects; from lineage.dvc.places import Places; "
+        "from lineage.proof.dataset import compare_manifest; "
+        f"print(compare_manifest(Objects(Places(Path('.'))), '{md5}'))"
     )
     output = project.run("python", "-c", check)
     assert "1796" in output

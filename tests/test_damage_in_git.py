@@ -90,7 +90,7 @@ def test_a_parameter_in_dvc_lock_edited_by_hand(project: Project, lineage: Linea
     ("file", "link"),
     [
         ("traceable_digits/model/training.py", "code"),
-        ("traceable_digits/data/selection.py", "code"),
+        ("lineage/records/selection.py", "code"),
         ("traceable_digits/serving.py", "code"),
         ("conf/train/default.yaml", "code"),
         ("params.yaml", "code"),

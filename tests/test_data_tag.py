@@ -221,7 +221,7 @@ def test_a_tag_that_was_moved_is_told_alike_by_all_clones(project: Project, line
     assert "`lineage link` withdraws the name" in proof.not_passed["data commit"]
     proof = lineage.verify(old, "models:/traceable-digits/2")
     assert proof.link("data commit")["state"] == "INCONCLUSIVE"
-    assert "git fetch origin --tags --force" in proof.link("data commit")["remedy"]
+    assert "git fetch origin --tags --force" in proof.link("data commit")["fix"]
     lineage(project, "link")
     assert "data_version" not in project.version_tags("2")
     lineage(old, "link")  # the old tag of this clone does not bring the name back

@@ -83,8 +83,8 @@ def test_from_raw_data_to_a_verified_version(sky: Cloud, lineage: Lineage) -> No
     assert run.data.metrics["train_loss"] > 0
     assert "packages.txt" in store.artifacts(run)
     (model,) = json.loads(lineage(sky.project, "trace", "models:/traceable-digits/1", "--json"))["models"]
-    assert model["training_run"]["job"]["name"] == run.data.tags["sagemaker_job_name"]
-    assert "SageMaker job" in lineage(sky.project, "trace", "models:/traceable-digits/1")
+    assert model["training_run"]["job"]["sagemaker_job_name"] == run.data.tags["sagemaker_job_name"]
+    assert "job  sagemaker job name" in lineage(sky.project, "trace", "models:/traceable-digits/1")
     assert not Path("/tmp/pwned").exists()
 
 
@@ -135,7 +135,10 @@ def test_one_stage_for_one_call(sky: Cloud, tmp_path: Path) -> None:
     assert len(sky.jobs()) == jobs
     assert (project.root / "params.yaml").read_text() == before
     kept = results(project)
-    for given, said in (("evaluate=moon", "evaluate=moon is not possible"), ("moon", "there is no such place")):
+    for given, said in (
+        ("evaluate=moon", "evaluate cannot run on 'moon'"),
+        ("moon", "preprocess cannot run on 'moon'"),
+    ):
         project.environment["PIPELINE_COMPUTE"] = given
         assert said in project.dvc("repro", "--force", "--single-item", "evaluate", code=255)
     assert results(project) == kept
@@ -407,7 +410,7 @@ def test_no_region_and_no_credentials(variable: str, sky: Cloud, tmp_path: Path)
 
 def test_nothing_of_aws_is_imported_unless_a_stage_is_sent_there(baseline: Project) -> None:
     script = (
-        "import sys; from traceable_digits.pipeline import runner; from traceable_digits.stages import train; "
+        "import sys; from lineage.pipeline import runner; from traceable_digits.stages import train; "
         "print([name for name in sys.modules if name.split('.')[0] in ('boto3', 'botocore', 'sagemaker')])"
     )
     assert baseline.run("python", "-c", script).strip() == "[]"

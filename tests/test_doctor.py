@@ -1,4 +1,4 @@
-"""`lineage doctor`: each thing that can be wrong with a checkout, and the command that mends it."""
+"""`lineage doctor`: each thing that can be wrong with a checkout, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def another_package(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "check", "text", "mend"),
+    ("harm", "check", "text", "fix"),
     [
         (untracked_lock, "Git", "dvc.lock", "git add dvc.lock"),
         (untracked_code, "code", "model/new.py (under stage train)", "git add traceable_digits/model/new.py"),
@@ -94,13 +94,13 @@ def another_package(project: Project) -> None:
     ],
 )
 def test_what_is_wrong_is_named_with_its_mend(
-    harm: Callable[[Project], None], check: str, text: str, mend: str, sandbox: Project
+    harm: Callable[[Project], None], check: str, text: str, fix: str, sandbox: Project
 ) -> None:
     harm(sandbox)
     found = finding(sandbox, check)
     assert found["state"] == "wrong"
     assert text in found["text"]
-    assert found["mend"].startswith(mend)
+    assert found["fix"].startswith(fix)
 
 
 def test_notes_of_dvc_that_are_cut_off(sandbox: Project) -> None:
@@ -122,7 +122,7 @@ def test_an_unactivated_environment_is_found(sandbox: Project) -> None:
     output = bare.run(str(sandbox.venv / "bin" / "lineage"), "doctor", "--json", code=1)
     found = next(item for item in json.loads(output) if item["check"] == "activation")
     assert found["state"] == "wrong"
-    assert found["mend"] == f". {sandbox.venv}/bin/activate"
+    assert found["fix"] == f". {sandbox.venv}/bin/activate"
 
 
 def test_outside_of_a_project_it_says_so(sandbox: Project, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_outside_of_a_project_it_says_so(sandbox: Project, tmp_path: Path) -> No
 
 def test_nothing_heavy_is_imported(sandbox: Project) -> None:
     code = (
-        "import sys; from pathlib import Path; from traceable_digits.doctor import examine\n"
+        "import sys; from pathlib import Path; from lineage.doctor.examine import examine\n"
         "examine(Path.cwd())\n"
         "print(sorted({'torch', 'mlflow', 'dvc.repo', 'pandas', 'pyarrow', 'hydra'} & set(sys.modules)))"
     )
@@ -165,7 +165,7 @@ def test_a_repository_of_another_user(project: Project, lineage: Lineage) -> Non
     os.chown(project.root / ".git", 54321, 54321)
     found = json.loads(lineage.run(project, "doctor", "--json")[1])
     (wrong,) = [item for item in found if item["state"] == "wrong"]
-    assert wrong["mend"] == f"git config --global --add safe.directory {project.root}"
+    assert wrong["fix"] == f"git config --global --add safe.directory {project.root}"
 
 
 def calls_link(project: Project, lineage: Lineage) -> bool:
@@ -211,7 +211,7 @@ def test_hooks_of_others_are_kept_and_ours_is_called(
     before = hook.read_text() if hook.exists() else ""
     found = check(project, lineage, "hook")
     assert found["state"] == "unknown"
-    project.run("sh", "-c", found["mend"])
+    project.run("sh", "-c", found["fix"])
     assert check(project, lineage, "hook")["state"] == "right"
     assert hook.read_text().startswith(before)
     assert calls_link(project, lineage)
@@ -221,7 +221,7 @@ def test_a_deleted_experiment_is_found_and_comes_back(project: Project, lineage:
     project.sql("UPDATE experiments SET lifecycle_stage = 'deleted' WHERE name = 'traceable-digits'")
     found = check(project, lineage, "MLflow")
     assert (found["state"], "is deleted" in found["text"]) == ("wrong", True)
-    project.run("sh", "-c", found["mend"])
+    project.run("sh", "-c", found["fix"])
     assert check(project, lineage, "MLflow")["state"] == "right"
 
 
@@ -229,7 +229,7 @@ def test_tables_of_another_mlflow_are_found(project: Project, lineage: Lineage) 
     project.sql("UPDATE alembic_version SET version_num = ?", "0584bdc529eb")  # of MLflow 2.15
     found = check(project, lineage, "MLflow")
     assert (found["state"], "older MLflow" in found["text"]) == ("wrong", True)
-    assert found["mend"] == f"mlflow db upgrade sqlite:///{project.root}/mlflow.db"
+    assert found["fix"] == f"mlflow db upgrade sqlite:///{project.root}/mlflow.db"
     project.sql("UPDATE alembic_version SET version_num = ?", "f" * 12)
     found = check(project, lineage, "MLflow")
     assert (found["state"], "newer MLflow" in found["text"]) == ("wrong", True)
@@ -254,7 +254,7 @@ def test_without_dvc_lock_nothing_is_called_right(way: str, project: Project, li
     found = check(project, lineage, "objects")
     assert found["state"] == "wrong"
     assert "dvc.lock is in the last commit and not here" in lineage(project, "data", "push", code=1)
-    project.run(*found["mend"].split())
+    project.run(*found["fix"].split())
     assert check(project, lineage, "objects")["state"] == "right"
 
 
@@ -262,6 +262,6 @@ def test_objects_of_earlier_models_that_gc_took_are_missed(project: Project, lin
     assert check(project, lineage, "objects")["state"] == "right"
     project.dvc("gc", "--workspace", "--cloud", "--force")
     found = check(project, lineage, "objects")
-    assert (found["state"], found["mend"]) == ("wrong", "lineage data push --all-commits")
+    assert (found["state"], found["fix"]) == ("wrong", "lineage data push --all-commits")
     assert "1 earlier models" in found["text"]
     assert "models:/traceable-digits/1" in found["text"]

@@ -1,4 +1,4 @@
-"""Manifests and shards are what docs/records.md tells Athena and Spark that they are."""
+"""Manifests and shards are what docs/tables.md tells Athena and Spark that they are."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Definition:
 
 @pytest.fixture(scope="module")
 def docs(baseline: Project) -> str:
-    return (baseline.root / "docs" / "records.md").read_text()
+    return (baseline.root / "docs" / "tables.md").read_text()
 
 
 @pytest.fixture(scope="module")

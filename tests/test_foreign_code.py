@@ -40,14 +40,15 @@ def prepared(workshop: Workshop) -> Workshop:
 def test_a_stage_believes_no_compiled_file(prepared: Workshop) -> None:
     import sys
 
-    for source in [*(prepared.root / PACKAGE).rglob("*.py"), *(prepared.root / "hydra_plugins").glob("*.py")]:
+    folders = [prepared.root / name for name in (PACKAGE, "lineage", "hydra_plugins")]
+    for source in [file for folder in folders for file in folder.rglob("*.py")]:
         forge(source, str(sys.implementation.cache_tag))
     forge(prepared.root / "scripts" / "stage.py", str(sys.implementation.cache_tag))
     # the attack works: this is what `python -m` runs
     assert "FORGED" in prepared.project.run("python", "-m", f"{PACKAGE}.stages.preprocess", code=1)
     for stage in ("config", "preprocess"):
         assert "FORGED" not in prepared.run(stage)
-    for folder in [*(prepared.root / PACKAGE).rglob("__pycache__"), prepared.root / "hydra_plugins" / "__pycache__"]:
+    for folder in [folder for above in folders for folder in above.rglob("__pycache__")]:
         prepared.project.run("rm", "-r", str(folder))
 
 
@@ -60,7 +61,7 @@ def test_what_is_installed_in_the_project_is_not_the_projects(installed: Project
 
 def test_a_module_without_a_source_is_not_there(prepared: Workshop) -> None:
     """Python would take a compiled file in the place of a source, and a library before it."""
-    data = prepared.root / PACKAGE / "data"
+    data = prepared.root / "lineage" / "records"
     (data / "images.so").write_bytes(b"\x7fELF")
     assert "Traceback" not in prepared.run("preprocess")
     (data / "images.so").unlink()
@@ -69,7 +70,9 @@ def test_a_module_without_a_source_is_not_there(prepared: Workshop) -> None:
     (data / "extra.pyc").write_bytes(
         importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(compile(FORGED, "x", "exec"))
     )
-    stage.write_text(text.replace("from ..data.raw", "from ..data import extra\nfrom ..data.raw", 1))
+    stage.write_text(
+        text.replace("from lineage.records.raw", "from lineage.records import extra\nfrom lineage.records.raw", 1)
+    )
     said = prepared.run("preprocess", code=1)
     stage.write_text(text)
     (data / "extra.pyc").unlink()
@@ -127,7 +130,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a .pth more": ("evil.pth belongs to no package", lambda site: (site / "evil.pth").write_text("import os\n")),
     "sitecustomize": ("sitecustomize.py belongs to", lambda site: (site / "sitecustomize.py").write_text("x = 1\n")),
 }
-DOCTOR = ("python", "-m", f"{PACKAGE}.cli", "doctor", "--environment")
+DOCTOR = ("python", "-m", "lineage.cli", "doctor", "--environment")
 
 
 @pytest.mark.parametrize(("said", "damage"), DAMAGE.values(), ids=DAMAGE)
@@ -167,7 +170,7 @@ def test_a_model_of_an_environment_that_was_edited_is_not_proved(
     project.commit("Third model")
     project.dvc("push", "--quiet")
     project.git("push", "--quiet", "origin", "main")
-    project.run("python", "-m", f"{PACKAGE}.cli", "link")
+    project.run("python", "-m", "lineage.cli", "link")
     proof = lineage.verify(project, "models:/traceable-digits/3")
     assert (proof.state, list(proof.not_passed)) == ("FAIL", ["environment"])
     said = " ".join(map(str, proof.link("environment").values()))

@@ -20,7 +20,7 @@ def train_process(dvc: psutil.Process, root: Path) -> psutil.Process:
     while time.monotonic() < deadline:
         try:
             for noted in [json.loads(path.read_text()) for path in notes(root)]:
-                if "run" in noted and dvc in psutil.Process(noted["pid"]).parents():
+                if "run of mlflow" in noted and dvc in psutil.Process(noted["pid"]).parents():
                     return psutil.Process(noted["pid"])
         except (psutil.Error, FileNotFoundError):
             pass

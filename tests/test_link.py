@@ -96,7 +96,7 @@ def test_experiments_are_linked_and_linked_anew_when_applied(project: Project, l
     assert run.data.params["data_git_commit_id"] == project.commit_of("First model")  # it is on a branch
     proof = lineage.verify(project, "sixth")
     assert list(proof.not_passed) == ["result commit"]  # nobody pushed the experiment
-    assert "dvc exp push" in proof.link("result commit")["remedy"]
+    assert "dvc exp push" in proof.link("result commit")["fix"]
     assert "models:/traceable-digits/3" in lineage(project, "trace", "sixth")
     project.dvc("exp", "branch", "sixth", "sixth-branch")
     project.git("push", "--quiet", "origin", "sixth-branch")

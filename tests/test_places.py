@@ -29,7 +29,7 @@ def test_a_repository_around_the_remote(project: Project, lineage: Lineage, tmp_
     for command in (("data", "push"), ("data", "tag", "v1.0")):
         said = lineage(project, *command, code=1)
         assert f"the DVC remote {remote} lies in" in said
-        assert found["mend"] in said
+        assert found["fix"] in said
     assert project.git("tag", "--list") == ""
     said = project.dvc("repro", "--force", "--single-item", "config", code=255)
     assert f"the DVC remote {remote} lies in" in said
@@ -37,7 +37,7 @@ def test_a_repository_around_the_remote(project: Project, lineage: Lineage, tmp_
     git(tmp_path, "add", "dvc-remote")  # as `git add --all` did before anybody asked
     found = finding(project, lineage)
     assert "has data in it already" in found["text"]
-    project.run("sh", "-c", found["mend"])
+    project.run("sh", "-c", found["fix"])
     assert finding(project, lineage)["state"] == "right"
     lineage(project, "data", "push")
     assert "dvc-remote" not in git(tmp_path, "status", "--porcelain", "--untracked-files=all")
@@ -52,5 +52,5 @@ def test_a_cache_and_a_store_of_ones_own_inside_of_the_project(project: Project,
         change()
         found = finding(project, lineage)
         assert (found["state"], name in found["text"]) == ("wrong", True)
-        project.run("sh", "-c", found["mend"])
+        project.run("sh", "-c", found["fix"])
         assert finding(project, lineage)["state"] == "right"

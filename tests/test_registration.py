@@ -12,15 +12,17 @@ from baked import Project
 from servers import mlflow_server
 
 
+@pytest.fixture(scope="module")
+def sandbox(linked: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with two models that these tests share and change in turn."""
+    return linked.copy(tmp_path_factory.mktemp("sandbox"))
+
+
 def test_going_from_a_to_b_and_back_to_a(sandbox: Project) -> None:
-    sandbox.compose("train=debug")
-    sandbox.dvc("repro")
-    a = (sandbox.root / "lineage.json").read_text()
-    sandbox.compose("train=debug", "train.seed=2")
-    sandbox.dvc("repro")
+    a = sandbox.run("git", "show", f"{sandbox.commit_of('First model')}:lineage.json")
     assert sandbox.store().candidate() == "2"
     assert (sandbox.root / "lineage.json").read_text() != a
-    sandbox.compose("train=debug")
+    sandbox.compose()
     output = sandbox.dvc("repro")
     assert "Stage 'train' is cached" in output
     store = sandbox.store()
@@ -36,7 +38,7 @@ def test_going_from_a_to_b_and_back_to_a(sandbox: Project) -> None:
 def test_equal_weights_from_other_data_are_another_model(sandbox: Project) -> None:
     """Another test split leaves train and val as they were: the weights are equal, the dataset is not."""
     before = sandbox.lineage["model"]
-    sandbox.compose("train=debug", "data.shards.salt=another")
+    sandbox.compose("data.shards.salt=another")
     sandbox.dvc("repro")
     after = sandbox.lineage["model"]
     assert sandbox.store().versions()[-1].tags["model_identity"] == after["identity"] != before["identity"]
@@ -49,9 +51,8 @@ def test_two_experiments_that_share_a_cached_training_share_its_version(sandbox:
     trained = len(sandbox.store().runs("train"))
     versions = len(sandbox.store().versions())
     evaluated = len(sandbox.store().runs("evaluate"))
-    overrides = ("-S", "train=debug", "-S", "data.shards.salt=another")
     for size in (64, 128):
-        sandbox.dvc("exp", "run", *overrides, "-S", f"evaluate.batch_size={size}")
+        sandbox.dvc("exp", "run", "-S", "data.shards.salt=another", "-S", f"evaluate.batch_size={size}")
     store = sandbox.store()
     assert len(store.runs("train")) == trained
     assert len(store.versions()) == versions
@@ -72,7 +73,7 @@ def server(sandbox: Project, tmp_path: Path) -> Iterator[str]:
 
 def test_another_tracking_store_gets_the_model_by_the_next_repro(sandbox: Project, server: str) -> None:
     trained = len(sandbox.store().runs("train"))
-    sandbox.compose("train=debug", "data.shards.salt=another", f"tracking.uri={server}")
+    sandbox.compose("data.shards.salt=another", f"tracking.uri={server}")
     output = sandbox.dvc("repro")
     assert [line for line in output.splitlines() if line.startswith("Running stage")] == [
         "Running stage 'config':",
@@ -114,12 +115,12 @@ def test_without_callbacks_the_model_is_registered_and_its_chain_written(sandbox
 def test_a_job_registers_nothing(linked: Project, tmp_path: Path) -> None:
     """Where the folder and the variable are those of a job, whoever has set them."""
     inside = linked.copy(tmp_path / "work")
-    ticket = {"stage": "register", "package": "traceable_digits", "inputs": {}, "outputs": [], "remote": {}}
-    ticket["run"] = {"run_id": inside.store().runs("register")[-1].info.run_id}
-    ticket |= {"report": "", "install": "image", "git": None, "secret": None}
+    spec = {"stage": "register", "inputs": {}, "outputs": [], "remote": {}, "has_git": True}
+    spec["callbacks"] = {"mlflow": {"run_id": inside.store().runs("register")[-1].info.run_id}}
+    spec |= {"backend": "lineage.compute.backend.Local", "folder": f"/opt/ml/work/{inside.root.name}"}
     container = Container(tmp_path, grace=1)
-    container.write("/opt/ml/ticket.json", ticket)
-    environment = {**os.environ, **inside.environment, "PIPELINE_TICKET": "/opt/ml/ticket.json"}
+    container.write("/opt/ml/job_spec.json", spec)
+    environment = {**os.environ, **inside.environment, "PIPELINE_JOB_SPEC": "/opt/ml/job_spec.json"}
     inside.sql("UPDATE experiments SET artifact_location = replace(artifact_location, ?, '/opt/ml')", str(tmp_path))
     environment["PATH"] = os.pathsep.join([str(inside.venv / "bin"), os.environ["PATH"]])
     before = inside.store().versions()
@@ -128,3 +129,33 @@ def test_a_job_registers_nothing(linked: Project, tmp_path: Path) -> None:
     assert container.code == 255, output
     assert "this is a job: it cannot ask who has consented, so nothing is registered from there" in output, output
     assert inside.store().versions() == before
+
+
+BOTH = """
+import sys
+import mlflow
+mlflow.set_tracking_uri(sys.argv[1])
+first, second = (mlflow.pyfunc.load_model(f"models:/traceable-digits/{number}") for number in sys.argv[2:])
+example = first.input_example
+for model in (second, first, second, mlflow.pyfunc.load_model(f"models:/traceable-digits/{sys.argv[2]}")):
+    print("sum:", round(float(model.predict(example).sum().sum()), 6))
+print("loaded:", sorted({name.partition(".")[0] for name in sys.modules} & {"lineage", "traceable_digits"}))
+"""
+
+
+def test_two_versions_with_different_code_live_in_one_process(project: Project, tmp_path: Path) -> None:
+    """Each is what it was registered with, in whatever order they are used, with what it imports late as well."""
+    images = project.root / "lineage" / "records" / "images.py"
+    images.write_text(images.read_text() + "\n\ndef twice(number: float) -> float:\n    return 2 * number\n")
+    late = "from lineage.records.images import twice\n\n        return pd.DataFrame(twice(probabilities), columns"
+    serving = project.root / "traceable_digits" / "serving.py"
+    serving.write_text(serving.read_text().replace("return pd.DataFrame(probabilities, columns", late, 1))
+    project.compose("train=debug", "train.seed=2")
+    project.dvc("repro")
+    store = project.store()
+    numbers = [str(version.version) for version in store.versions()][-2:]
+    # two images, whose probabilities add up to 1, and those of the second version to 2
+    elsewhere = Project(tmp_path, project.venv, project.environment)
+    output = elsewhere.run("python", "-W", "ignore", "-c", BOTH, store.uri, *numbers)
+    assert [line for line in output.splitlines() if line.startswith("sum: ")] == ["sum: 4.0", "sum: 2.0"] * 2
+    assert "loaded: []" in output

@@ -97,8 +97,8 @@ def test_an_undeclared_module_is_refused_before_the_work(sandbox: Project) -> No
     edit(
         sandbox,
         "traceable_digits/stages/preprocess.py",
-        "from ..data.preparation",
-        "import tricks\nfrom ..data.preparation",
+        "from lineage.records.preparation",
+        "import tricks\nfrom lineage.records.preparation",
     )
     output = sandbox.dvc("repro", "preprocess", code=None)
     assert "tricks.py" in output
@@ -106,15 +106,15 @@ def test_an_undeclared_module_is_refused_before_the_work(sandbox: Project) -> No
 
 
 def test_untracked_code_under_a_stage_makes_the_run_dirty(sandbox: Project) -> None:
-    (sandbox.root / "traceable_digits" / "data" / "sources" / "extra.py").write_text("X = 1\n")
+    (sandbox.root / "traceable_digits" / "sources" / "extra.py").write_text("X = 1\n")
     sandbox.dvc("repro", "preprocess")
     assert "extra.py" in sandbox.run("lineage", "doctor", code=1)
     sandbox.dvc("repro", "--force", "--single-item", "fetch")
-    edit(sandbox, "traceable_digits/data/images.py", "Image bytes to pixels", "Pixels to image bytes")
+    edit(sandbox, "lineage/records/images.py", "Image bytes to pixels", "Pixels to image bytes")
     sandbox.dvc("repro", "preprocess")
     run = sandbox.store().runs("preprocess")[-1]
     assert run.data.tags["git_dirty"] == "true"
-    assert "traceable_digits/data/images.py" in run.data.tags["git_dirty_files"]
+    assert "lineage/records/images.py" in run.data.tags["git_dirty_files"]
 
 
 def test_a_registry_that_git_would_take_in_is_said(sandbox: Project) -> None:

@@ -17,8 +17,7 @@ from damage import WEIGHTS, lock_edit, manifest, put, rewrite
 
 DATASET, RECORD = "data/processed", "models/run.json"
 IDENTITY = (
-    "from pathlib import Path; from traceable_digits.lineage.chain import model_identity; "
-    "from traceable_digits.pipeline.dvcfile import read_lock; print(model_identity(read_lock(Path('.'))))"
+    "from pathlib import Path; from lineage.dvc.recorded import Recorded; print(Recorded.here(Path('.')).identity)"
 )
 
 

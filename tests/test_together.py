@@ -1,4 +1,4 @@
-"""A commit holds all parts of one run, or the hook, doctor and verify say which are not, and what mends it."""
+"""A commit holds all parts of one run, or the hook, doctor and verify say which are not, and what fixes it."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def test_what_was_left_out_is_named_and_one_command_mends_it(part: str, project:
     found = result(project, lineage)
     assert found["state"] == "wrong"
     assert part in found["text"]
-    assert found["mend"] == f"git add {part} && git commit -m 'What was left out' && lineage link"
+    assert found["fix"] == f"git add {part} && git commit -m 'What was left out' && lineage link"
     lineage(project, "link")  # as the hook does in the background
     proof = lineage.verify(project, SECOND)
     assert proof.state == "FAIL"
     if part == "lineage.json":
-        assert found["mend"] in proof.not_passed["lineage.json"]
-    project.run("sh", "-c", found["mend"])
+        assert found["fix"] in proof.not_passed["lineage.json"]
+    project.run("sh", "-c", found["fix"])
     project.git("push", "--quiet", "origin", "main")
     assert result(project, lineage)["state"] == "right"
     assert project.version_tags("2")["result_git_commit_id"] == project.git("rev-parse", "HEAD")
@@ -67,8 +67,8 @@ def test_half_of_a_result_in_the_index_is_said_before_the_commit(project: Projec
     uncommit(project)
     project.git("add", "dvc.lock")  # as dvc does with core.autostage
     found = result(project, lineage)
-    assert (found["state"], found["mend"]) == ("unknown", "git add lineage.json params.yaml")
-    project.run("sh", "-c", found["mend"])
+    assert (found["state"], found["fix"]) == ("unknown", "git add lineage.json params.yaml")
+    project.run("sh", "-c", found["fix"])
     assert "do not belong" not in committed_by(project)
     assert result(project, lineage)["state"] == "right"
 
@@ -94,7 +94,7 @@ def test_a_merge_of_two_models_as_docs_merging_ends_it(project: Project, lineage
     project.run("git", "merge", "main", code=1)
     assert "<<<<<<<" not in (project.root / "dvc.lock").read_text()  # .gitattributes: whole, or not at all
     found = result(project, lineage, "merge")
-    assert (found["state"], found["mend"].partition(" --")[0]) == ("wrong", "git checkout HEAD")
+    assert (found["state"], found["fix"].partition(" --")[0]) == ("wrong", "git checkout HEAD")
     assert "git merge --abort" in found["text"]
     assert "dvc.lock" in found["text"]
     ours = (project.root / "dvc.lock").read_text()
@@ -112,7 +112,7 @@ def test_a_merge_of_two_models_as_docs_merging_ends_it(project: Project, lineage
     assert "lineage.json is not the one that dvc.lock records" in found["text"]
     assert "is of another run than dvc.lock beside it" in lineage.verify(project, "lineage.json").output
     assert lineage.verify(project, SECOND).state == "PASS"  # where it was made, it is proved as before
-    project.run("sh", "-c", found["mend"])
+    project.run("sh", "-c", found["fix"])
     assert result(project, lineage)["state"] == "right"
     assert (project.root / "dvc.lock").read_text() != ours  # theirs settings, run again: theirs model, from the cache
 
@@ -120,7 +120,7 @@ def test_a_merge_of_two_models_as_docs_merging_ends_it(project: Project, lineage
     project.git("reset", "--quiet", "--hard", project.commit_of("Third model"))
     project.dvc("checkout", "--quiet")
     project.run("git", "merge", "main", code=1)
-    project.run("sh", "-c", result(project, lineage, "merge")["mend"])
+    project.run("sh", "-c", result(project, lineage, "merge")["fix"])
     project.dvc("repro")
     assert "do not belong" not in project.run("git", "commit", "--quiet", "--all", "--no-edit")
     assert (project.root / "dvc.lock").read_text() == ours
@@ -141,7 +141,7 @@ def test_a_merge_without_conflict_is_looked_at_when_git_commits_it(project: Proj
     assert "do not belong together" in said
     assert "data.fraction" in said
     found = result(project, lineage)
-    assert (found["state"], found["mend"].partition(" ")[0]) == ("wrong", "dvc")
+    assert (found["state"], found["fix"].partition(" ")[0]) == ("wrong", "dvc")
     assert (project.root / ".dvc" / "tmp" / "link.log").exists()
 
 
@@ -169,7 +169,7 @@ def test_marks_of_a_conflict_are_called_so(project: Project, lineage: Lineage) -
     assert [item["check"] for item in wrong] == ["merge"]
     assert "in conflict in dvc.lock" in wrong[0]["text"]
     project.commit("With its marks")
-    project.run("sh", "-c", result(project, lineage, "merge")["mend"])
+    project.run("sh", "-c", result(project, lineage, "merge")["fix"])
     project.commit("Without them")
     assert result(project, lineage)["state"] == "right"
 

@@ -157,7 +157,7 @@ def test_a_killed_launcher_then_a_failed_preflight(account: Account, lineage: Li
     assert account.jobs()[name] == "InProgress"
     assert f"job {name} of evaluate is InProgress and nobody waits for it" in lineage(project, "jobs", code=1)
     finding = findings(lineage, project)["jobs"]
-    assert (finding["state"], finding["mend"]) == ("wrong", "lineage jobs --stop")
+    assert (finding["state"], finding["fix"]) == ("wrong", "lineage jobs --stop")
     assert name in finding["text"]
 
     account.compose(IDLE, bucket="nobodys-bucket")
@@ -267,7 +267,7 @@ def other_code(entry: Entry) -> None:
 
 
 def one_input_less(entry: Entry) -> None:
-    del entry["deps"][1]
+    entry["deps"] = [dep for dep in entry["deps"] if dep["path"] != "models/model.safetensors"]
 
 
 def one_output_less(entry: Entry) -> None:

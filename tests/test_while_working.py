@@ -12,7 +12,7 @@ from stages import PACKAGE, Workshop, workshop
 
 __all__ = ["workshop"]
 
-CODE = f"{PACKAGE}/data/images.py"
+CODE = "lineage/records/images.py"
 CHANGES = {
     "a setting": ("params.yaml", "fraction: 1.0", "fraction: 0.5", "data.fraction (1.0 -> 0.5)"),
     "code": (CODE, "from __future__", "# other\nfrom __future__", CODE),
@@ -83,7 +83,7 @@ def test_code_that_was_loaded_and_put_back_is_noticed(working: Workshop) -> None
     """Its hash is the same before and after; what ran was something else."""
     program = (
         f"from pathlib import Path; import importlib, sys; file = Path('{CODE}'); text = file.read_bytes()\n"
-        f"file.write_bytes(text + b'# other'); name = '{PACKAGE}.data.images'; importlib.reload(sys.modules[name])\n"
+        f"file.write_bytes(text + b'# other'); name = 'lineage.records.images'; importlib.reload(sys.modules[name])\n"
         "file.write_bytes(text)"
     )
     assert f"{CODE} changed while it worked" in working.run("preprocess", code=1, MEANWHILE=program)
@@ -96,7 +96,7 @@ def test_conf_edited_while_config_checks_it(working: Workshop) -> None:
     program = meanwhile("conf/train/default.yaml", "lr: 0.02", "lr: 0.03")
     said = working.run("config", code=1, MEANWHILE=program)
     edit(working.root / "conf" / "train" / "default.yaml", "lr: 0.03", "lr: 0.02")()
-    assert "conf changed while it worked" in said
+    assert "conf/train/default.yaml changed while it worked" in said
 
 
 def test_a_change_in_the_last_moment_is_found_by_the_next_stage(clone: Callable[[str], Project]) -> None:

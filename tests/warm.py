@@ -13,9 +13,9 @@ import tempfile
 PRELOADED = ("dvc.repo", "mlflow", "mlflow.store.tracking.sqlalchemy_store", "pyarrow.parquet", "rich.tree", "jinja2")
 
 
-def main(package):
-    cli = importlib.import_module(f"{package}.cli")
-    for name in (*PRELOADED, f"{package}.proof.targets", f"{package}.proof.verify", f"{package}.lineage.registry"):
+def main():
+    cli = importlib.import_module("lineage.cli")
+    for name in (*PRELOADED, "lineage.proof.targets", "lineage.proof.verify", "lineage.pipeline.registration"):
         importlib.import_module(name)
     importlib.import_module("mlflow.store.model_registry.sqlalchemy_store")
     print("ready", flush=True)
@@ -50,4 +50,4 @@ def run(cli, request, output, errors):
         os._exit(code)
 
 
-main(sys.argv[1])
+main()

@@ -35,7 +35,7 @@ REST = [
     {"license": "MIT", "ci": "gitlab", "project_name": HOSTILE, "description": HOSTILE, "author": HOSTILE},
     {"license": "Apache-2.0", "ci": "none", "project_name": "🙂", "author": 'Doe, J. "X" \\'},
     {"license": "BSD-3-Clause", "author": HOSTILE, "description": "ends with \\"},
-    {"license": "proprietary", "author": HOSTILE, "package_name": "lineage"},
+    {"license": "proprietary", "author": HOSTILE, "package_name": "lineages"},
 ]
 CROSSED = [
     {"dvc_remote_url": remote, "mlflow_tracking_uri": uri, **rest}
@@ -72,7 +72,7 @@ def says(root: Path, documents: dict[str, Any], given: dict[str, str]) -> None:
     assert project["name"] == given["project_slug"]
     assert project["description"] == given["description"]
     assert project["authors"] == [{"name": given["author"]}]
-    assert project.get("license") == (None if given["license"] == "proprietary" else given["license"])
+    assert project["license"] == given["license"].replace("proprietary", "LicenseRef-Proprietary")
     places = {"uri": given["mlflow_tracking_uri"], "candidate_branches": None}
     places |= dict.fromkeys(("experiment", "model_name"), given["project_slug"])
     assert documents["conf/tracking/default.yaml"] == documents["params.yaml"]["tracking"] == places
@@ -121,7 +121,7 @@ def test_what_is_rendered_is_what_hydra_composes(cookies: Cookies, installed: Pr
     }
     root = cookies.bake(template=str(TEMPLATE), extra_context=answers).project_path
     project = Project(root, installed.venv, installed.environment)
-    assert "values changed: 0" in project.run("python", "-m", "scans_v2_b_x.cli", "compose")
+    assert "values changed: 0" in project.run("python", "-m", "lineage.cli", "compose")
     assert project.git("status", "--porcelain") == ""
     assert Path(project.dvc("config", "remote.storage.url").strip()) == root.parent / "O'Brien 100%" / "数据 $x; [a]=b"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -77,7 +78,7 @@ def test_an_update_brings_the_new_template_and_leaves_the_project_its_identity(c
     cruft.edit(f"{PACKAGE}/tables.py", '"""', '"""Newer: ')
     cruft.edit(f"{INSIDE}/conf/train/default.yaml", "epochs: 10", "patience: 3 # new\nepochs: 12")
     cruft.edit(f"{INSIDE}/params.yaml", "epochs: 10", "patience: 3\n  epochs: 12")
-    cruft.edit(f"{PACKAGE}/settings/model.py", "class Train(Section):", "class Train(Section):\n    patience: Positive")
+    cruft.edit(f"{PACKAGE}/settings.py", "class Train(Section):", "class Train(Section):\n    patience: Positive")
     cruft.edit(f"{INSIDE}/dvc.yaml", "desc: Trains the model", "desc: Trains")
     (cruft.template.root / INSIDE / "docs" / "new.md").write_text("# {{ cookiecutter.project_name }}\n")
     (cruft.template.root / PACKAGE / "evaluation.py").unlink()
@@ -92,7 +93,7 @@ def test_an_update_brings_the_new_template_and_leaves_the_project_its_identity(c
         "docs/new.md",
         "dvc.yaml",
         "traceable_digits/evaluation.py",
-        "traceable_digits/settings/model.py",
+        "traceable_digits/settings.py",
         "traceable_digits/tables.py",
     }
     assert (project.root / "docs" / "new.md").read_text() == "# Traceable Digits\n"
@@ -106,7 +107,7 @@ def test_an_update_brings_the_new_template_and_leaves_the_project_its_identity(c
     assert "train.patience: None -> 3" in stopped
     assert "Run `lineage compose`" in stopped
     # by the project's own code, which knows the new setting
-    assert "train.epochs: 10 -> 12" in project.run("python", "-m", "traceable_digits.cli", "compose")
+    assert "train.epochs: 10 -> 12" in project.run("python", "-m", "lineage.cli", "compose")
     assert project.params["project_id"].encode() in before["conf/project.yaml"]
     lineage(project, "compose", "--check")
     project.commit("Newer template")
@@ -128,3 +129,88 @@ def test_a_refused_answer_changes_nothing(cruft: Cruft) -> None:
     said = cruft("update", "--skip-apply-ask", "--variables-to-update", '{"dvc_remote_url": "gs://x"}', code=1)
     assert "needs dvc[gs]" in said
     assert cruft.changed() == set()
+
+
+MINE = {
+    ".py": "# mine\n",
+    ".yaml": "# mine\n",
+    ".toml": "# mine\n",
+    ".md": "\nmine\n",
+    ".in": "# mine\n",
+    "": "# mine\n",
+}
+NOT_MINE = (
+    "lineage/",
+    ".cruft.json",
+    ".dvc/",
+    "params.yaml",
+    "dvc.lock",
+    "lineage.json",
+    "LICENSE",
+    "data/",
+    "models/",
+)
+
+
+def test_an_update_replaces_the_framework_and_leaves_what_is_the_owners(
+    tmp_path_factory: pytest.TempPathFactory, installed: Project, lineage: Lineage
+) -> None:
+    cruft = Cruft(tmp_path_factory.mktemp("update"), installed)
+    project, framework = cruft.project, cruft.template.root / INSIDE / "lineage"
+    own = [name for name in project.git("ls-files").splitlines() if not name.startswith(NOT_MINE)]
+    own = [name for name in own if Path(name).suffix in MINE and not name.endswith(".lock")]
+    assert len(own) > 70
+    for name in own:
+        path = project.root / name
+        path.write_text(path.read_text() + MINE[path.suffix])
+    project.commit("Every file of mine")
+    for path in framework.rglob("*.py"):
+        path.write_text(path.read_text() + "# newer\n")
+    (framework / "VERSION").write_text("0.2.0\n")
+    (framework / "records" / "moments.py").rename(framework / "records" / "instants.py")
+    (framework / "records" / "new.py").write_text('"""New."""\n')
+    (framework / "doctor" / "hook.py").unlink()
+    subprocess.run([sys.executable, TEMPLATE / "scripts" / "framework.py", framework], check=True)
+    cruft.template.commit("Another framework")
+    cruft("update", "--skip-apply-ask")
+    changed = cruft.changed()
+    assert {name for name in changed if not name.startswith("lineage/")} == {".cruft.json"}
+    assert len(changed) > 150
+    assert contents(project.root / "lineage") == contents(framework)
+    assert all((project.root / name).read_text().endswith(MINE[Path(name).suffix]) for name in own)
+    assert finding(project, lineage, "framework") == ("right", "lineage/ is version 0.2.0, as the template brought it")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def finding(project: Project, lineage: Lineage, check: str) -> tuple[str, str]:
+    found = {item["check"]: item for item in json.loads(lineage.run(project, "doctor", "--json")[1])}
+    return (found[check]["state"], found[check]["text"])
+
+
+def test_doctor_names_a_framework_file_that_was_edited(cruft: Cruft, lineage: Lineage) -> None:
+    path = cruft.project.root / "lineage" / "records" / "merkle.py"
+    text = path.read_text()
+    path.write_text(text + "# mine\n")
+    (cruft.project.root / "lineage" / "mine.py").touch()
+    state, said = finding(cruft.project, lineage, "framework")
+    path.write_text(text)
+    (cruft.project.root / "lineage" / "mine.py").unlink()
+    assert (state, "lineage/mine.py, lineage/records/merkle.py are not as version" in said) == ("unknown", True)
+
+
+def test_doctor_names_what_an_update_could_not_merge(cruft: Cruft, lineage: Lineage) -> None:
+    conf = cruft.project.root / "conf" / "evaluate" / "default.yaml"
+    line = next(line for line in conf.read_text().splitlines() if line.startswith("batch_size"))
+    conf.write_text(conf.read_text().replace(line, "batch_size: 17"))
+    cruft.project.commit("My batches")
+    cruft.edit(f"{INSIDE}/conf/evaluate/default.yaml", line, "batch_size: 18")
+    cruft.template.commit("Other batches")
+    cruft("update", "--skip-apply-ask")
+    state, said = finding(cruft.project, lineage, "merge")
+    assert (state, "conf/evaluate/default.yaml" in said) == ("wrong", True)
+    cruft.project.git("reset", "--quiet", "--hard")
+    cruft.project.git("clean", "--quiet", "--force")

@@ -56,7 +56,7 @@ def test_a_certificate_of_ones_own(server: str, project: Project, lineage: Linea
         stranger = at(project, address)
         found = doctor(stranger, lineage)
         assert (found["state"], "certificate that is not trusted here" in found["text"]) == ("wrong", True)
-        assert found["mend"].startswith("export MLFLOW_TRACKING_SERVER_CERT_PATH=")
+        assert found["fix"].startswith("export MLFLOW_TRACKING_SERVER_CERT_PATH=")
         said = lineage(stranger, "link", code=1)
         assert "certificate that is not trusted here" in said
         assert "Start it" not in said
@@ -78,7 +78,7 @@ def test_a_certificate_of_the_client(server: str, project: Project, lineage: Lin
     with fronting(server, certificates=certificates, mutual=True) as address:
         found = doctor(at(project, address, **trusted), lineage)
         assert (found["state"], "does not accept this client" in found["text"]) == ("wrong", True)
-        assert found["mend"].startswith("export MLFLOW_TRACKING_CLIENT_CERT_PATH=")
+        assert found["fix"].startswith("export MLFLOW_TRACKING_CLIENT_CERT_PATH=")
         known = {**trusted, "MLFLOW_TRACKING_CLIENT_CERT_PATH": str(certificates / "server.pem")}
         assert_reached(at(project, address, **known), lineage)
 

@@ -111,7 +111,7 @@ def test_a_server_that_goes_while_a_stage_works(shop: Project, front: Refusing, 
     try:
         notes = shop.root / ".dvc" / "tmp" / "unfinished"
         deadline = time.monotonic() + 600
-        while not any("run" in json.loads(path.read_text()) for path in notes.glob("train-*.json")):
+        while not any("run of mlflow" in json.loads(path.read_text()) for path in notes.glob("train-*.json")):
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline
             time.sleep(0.2)  # between two looks at the condition

@@ -18,7 +18,7 @@ from damage import OF_A_FILE, flip, overwrite
 
 DIGITS = "0123456789abcdef"
 #: what answers about committed versions do not look at; of the rest, settings say which project and store are asked
-IDLE = ("conf", "data", "metrics", "models", "plots", "traceable_digits")
+IDLE = ("conf", "data", "metrics", "models", "plots", "lineage", "traceable_digits")
 SETTLED = ("params.yaml", "dvc.lock", "lineage.json", "dvc.yaml", "requirements.lock", "consent.csv")
 
 

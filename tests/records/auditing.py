@@ -88,10 +88,8 @@ def forge_manifest(project: Project, data: bytes) -> str:
     for name in ("dvc.lock", "lineage.json"):
         path = project.root / name
         path.write_text(path.read_text().replace(md5, forged))
-    package = next(project.root.glob("*/cli.py")).parent.name
     compute = (
-        f"from pathlib import Path; from {package}.lineage.chain import model_identity; "
-        f"from {package}.pipeline.dvcfile import read_lock; print(model_identity(read_lock(Path.cwd())))"
+        "from pathlib import Path; from lineage.dvc.recorded import Recorded; print(Recorded.here(Path.cwd()).identity)"
     )
     changed = project.run("python", "-c", compute).strip()
     edited = (project.root / "lineage.json").read_text().replace(identity, changed)

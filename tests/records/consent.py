@@ -122,7 +122,7 @@ def _keep_remote_beside(project: Project) -> None:
 
 def _make_source_odd(project: Project) -> None:
     """Gives some subjects odd ids, and one record the content of another subject's."""
-    source = next(project.root.glob("*/data/sources/digits.py"))
+    source = next(project.root.glob("*/sources/digits.py"))
     edit(source, "\nSITES = ", f"\nODD = {ODD!r}\nSITES = ")()
     for _ in range(2):  # in the records, and in the table of subjects
         edit(source, ' f"PAT-{number:05d}"', ' ODD.get(number, f"PAT-{number:05}")')()

@@ -82,7 +82,7 @@ def test_ids_of_nobody_are_inconclusive(cycle: Cycle, excluded: Ask, lineage: Li
         assert excluded(cycle.project, nobody).verdict == "INCONCLUSIVE"
     status, answer = subject(lineage, cycle.project, *NOBODY)
     assert status == 2
-    assert answer["never_held"] == sorted(NOBODY)
+    assert answer["unknown_ids"] == sorted(NOBODY)
     assert (answer["uses"], answer["records"]) == ([], [])
 
 
@@ -213,3 +213,13 @@ def test_audits_leave_everything_as_it_was(project: Project, lineage: Lineage, c
         lineage(project, "audit", *arguments, code=None)
     assert state() == before
     assert (project.root / PROCESSED / "manifest.parquet").exists()
+
+
+def test_a_question_of_ones_own_as_the_manual_asks_it(linked: Project, tmp_path: Path) -> None:
+    manual = (linked.root / "docs" / "audits.md").read_text()
+    script = tmp_path / "label_of.py"
+    script.write_text(manual.rpartition("```python\n")[2].partition("```")[0])
+    answer = linked.run("python", str(script), "7").splitlines()
+    assert [line for line in answer if line.startswith("models:/")] == [
+        f"models:/traceable-digits/{number}: 179 of 1797 records" for number in (1, 2)
+    ]

@@ -48,10 +48,10 @@ def offline(project: Project, *paths: Path) -> list[tuple[int, str]]:
 CHECK = """
 import json, sys
 from pathlib import Path
-from {package}.audit.certificate import check
-from {package}.errors import LineageError
-from {package}.proof.case import Evidence
-evidence, answers = Evidence(Path.cwd()), {{}}
+from lineage.audit.certificate import check
+from lineage.base.errors import LineageError
+from lineage.proof.case import Evidence
+evidence, answers = Evidence(Path.cwd()), {}
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try:
         answers[path.name] = check(evidence, path)
@@ -63,8 +63,7 @@ print(json.dumps(answers))
 
 def against_repository(project: Project, folder: Path) -> dict[str, list[str]]:
     """What each certificate of a folder says otherwise than the repository, as `lineage audit check` finds it."""
-    package = next(project.root.glob("*/cli.py")).parent.name
-    output = project.run("python", "-c", CHECK.format(package=package), str(folder), stderr=subprocess.DEVNULL)
+    output = project.run("python", "-c", CHECK, str(folder), stderr=subprocess.DEVNULL)
     return json.loads(output.splitlines()[-1])
 
 

@@ -24,9 +24,9 @@ from servers import aws_standin
 READ = """
 import json, sys, traceback
 from pathlib import Path
-from {package}.data.registry import read_registry
-from {package}.errors import RegistryError
-from {package}.settings.privacy import Registry
+from lineage.base.errors import RegistryError
+from lineage.records.consent_registry import read_registry
+from lineage.settings.privacy import Registry
 try:
     entries = read_registry(Registry(**json.loads(sys.argv[1])), Path.cwd())
 except RegistryError as error:
@@ -56,10 +56,9 @@ def refusal(project: Project, environment: dict[str, str], **settings: str) -> s
 
 
 def _run(project: Project, environment: dict[str, str], code: int, settings: dict[str, str]) -> str:
-    package = next(project.root.glob("*/cli.py")).parent.name
     place = Project(project.root, project.venv, project.environment | environment)
     registry = {"path": None, "variable": None, "query": None, **settings}
-    return place.run("python", "-c", READ.format(package=package), json.dumps(registry), code=code)
+    return place.run("python", "-c", READ, json.dumps(registry), code=code)
 
 
 # S3

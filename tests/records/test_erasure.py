@@ -190,7 +190,7 @@ def test_who_comes_back_is_there_for_every_answer(cycle: Cycle, project: Project
     assert proof.state == "FAIL"
     assert set(proof.not_passed) == {"DVC remote"}
     assert "it was erased, and dvc.lock of" in proof.not_passed["DVC remote"]
-    assert objects_finding(lineage, project)["mend"] == "lineage data push"
+    assert objects_finding(lineage, project)["fix"] == "lineage data push"
     assert "4 of them sent now" in lineage(project, "data", "push")
     assert {md5 for md5 in erased if project.object(md5).exists()} == erased
     proof = lineage.verify(project, FIRST)
@@ -368,7 +368,7 @@ def test_where_else_they_are_named(project: Project, lineage: Lineage) -> None:
 
 
 def test_an_error_names_them_at_the_terminal_and_not_in_mlflow(project: Project) -> None:
-    source = next(project.root.glob("*/data/sources/digits.py"))
+    source = next(project.root.glob("*/sources/digits.py"))
     edit(source, "    pq.write_table(pa", '    rows[0]["image"] = b"no image"\n    pq.write_table(pa')()
     assert "1 image cannot be read: 'SCAN-00001'" in project.dvc("repro", "preprocess", code=None)
     run = project.store().runs("preprocess")[-1]

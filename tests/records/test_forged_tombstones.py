@@ -19,7 +19,7 @@ FORGE = """
 import hashlib, json, sys
 from pathlib import Path
 import pyarrow as pa, pyarrow.compute as pc, pyarrow.parquet as pq
-from traceable_digits.data.merkle import Tree
+from lineage.records.merkle import Tree
 dataset, who, remote = sys.argv[1:]
 stores = [Path(remote, "files", "md5"), Path(".dvc", "cache", "files", "md5")]
 place = lambda store, md5: store / md5[:2] / md5[2:]
@@ -106,9 +106,9 @@ def test_the_word_of_a_tombstone_alone_is_no_proof(project: Project, lineage: Li
 
 def test_a_tombstone_excuses_no_more_raw_files_than_were_erased(project: Project, lineage: Lineage) -> None:
     """A source that writes a letter for each subject: whose is whose, only tombstones say."""
-    source = next(project.root.glob("*/data/sources/digits.py"))
+    source = next(project.root.glob("*/sources/digits.py"))
     table = "        table.writerows(_subject(number) for number in range(1, settings.subjects + 1))\n"
-    letter = '(place.folder / f"letter-{number}.txt").write_text(f"Dear PAT-{number:05d}")'
+    letter = '(context.folder / f"letter-{number}.txt").write_text(f"Dear PAT-{number:05d}")'
     edit(source, table, f"        for number in range(1, settings.subjects + 1):\n            {letter}\n")()
     write_registry(project, everybody())
     lineage(project, "compose", "privacy=registry", "privacy.salt=optout", "train=debug", "train.seed=7")

@@ -107,7 +107,7 @@ def test_the_subject_is_in_the_first_version_only(cycle: Cycle, lineage: Lineage
     assert {record["dataset"] for record in answer["records"]} == {dataset(cycle.project, "1")}
     assert len(answer["records"]) == 7
     assert len({record["label"] for record in answer["records"]}) == 5
-    assert (answer["unknown"], answer["never_held"]) == ([], [])
+    assert (answer["unknown"], answer["unknown_ids"]) == ([], [])
 
 
 def test_the_subject_was_excluded_since_the_opt_out(cycle: Cycle, lineage: Lineage) -> None:
@@ -270,7 +270,7 @@ def test_a_snapshot_that_is_missing_is_refused(guarded: Project) -> None:
 
 def test_no_variable_takes_an_older_snapshot_for_the_registry(guarded: Project, cycle: Cycle, tmp_path: Path) -> None:
     """The first two once were the way of `lineage reproduce`; the third says that this is a job."""
-    snapshot, ticket = tmp_path / "consent.csv", tmp_path / "ticket.json"
+    snapshot, spec = tmp_path / "consent.csv", tmp_path / "job_spec.json"
     snapshot.write_text((cycle.project.root / SNAPSHOT).read_text().replace('"revoked"', '"active"'))
     place = Project(guarded.root, guarded.venv, guarded.environment)
     place.environment |= {"PIPELINE_CALLBACKS": "none", "PIPELINE_CONSENT": str(snapshot)}
@@ -278,9 +278,9 @@ def test_no_variable_takes_an_older_snapshot_for_the_registry(guarded: Project, 
     assert OUT not in pq.read_table(place.root / PROCESSED / "manifest.parquet")["subject_id"].to_pylist()
     write_registry(guarded, without(OUT, STAYS))
     assert "the consent of 1 subjects" in refused(guarded, *SINGLE, environment=place.environment)
-    ticket.write_text("{}")
-    said = refused(guarded, *SINGLE, environment={"PIPELINE_TICKET": str(ticket)})
-    assert "PIPELINE_TICKET is set, and this is no job. Unset it" in said
+    spec.write_text("{}")
+    said = refused(guarded, *SINGLE, environment={"PIPELINE_JOB_SPEC": str(spec)})
+    assert "PIPELINE_JOB_SPEC is set, and this is no job. Unset it" in said
     write_registry(guarded, without(OUT))
 
 

@@ -122,7 +122,7 @@ def test_a_model_that_is_not_committed_counts(project: Project, excluded: Ask, l
     finding = next(item for item in findings if item["check"] == "models")
     assert finding["state"] == "unknown"
     assert "MLflow has no version of model" in finding["text"]
-    assert finding["mend"] == "lineage verify --all"
+    assert finding["fix"] == "lineage verify --all"
 
 
 def test_git_and_dvc_answer_alone(project: Project, excluded: Ask, lineage: Lineage, cycle: Cycle) -> None:

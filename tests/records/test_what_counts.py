@@ -68,7 +68,7 @@ def test_a_run_that_is_dead_is_listed_apart(project: Project, excluded: Ask) -> 
 def test_a_dead_pid_of_another_machine_or_of_a_job_proves_nothing(project: Project, excluded: Ask) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
-    job = {"host": socket.gethostname(), "pid": str(gone.pid), "sagemaker_job_name": "train-1"}
+    job = {"host": socket.gethostname(), "pid": str(gone.pid), "lineage_in_job": "true"}
     run_id = add_run(project, dataset(project, "2"), **job)
     answer = excluded(project)
     assert answer.verdict == "INCONCLUSIVE"

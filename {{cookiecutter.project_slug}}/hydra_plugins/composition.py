@@ -37,14 +37,33 @@ def _digest_and_refuse() -> str:
     return conf_digest()
 
 
-def _either(condition: Any, then: Any, otherwise: Any) -> Any:
-    """`${either:${model.pretrained},[imagenet],[]}`: one of two values, by a setting that is true or false."""
+def _made(name: str, path: str) -> Any:
+    """`${made:registry,data/consent.csv}`: a stage makes the input, whose one instance is `stage@registry`."""
+    return _optional_input([name], path)
+
+
+def _made_if(condition: Any, name: str, path: str) -> Any:
+    """`${made_if:${model.pretrained},imagenet,models/pretrained.pth}`: `made` or `absent`, by a setting."""
+    if not isinstance(condition, bool):
+        raise ValueError(f"${{made_if:...}} asks for true or false, not {condition!r}.")
+    return _made(name, path) if condition else _absent()
+
+
+def _kept(path: str) -> Any:
+    """`${kept:data/source}`: the input is there without a stage, because DVC or Git keeps it."""
+    return _optional_input([], path)
+
+
+def _absent() -> Any:
+    """`${absent:}`: there is no such input; a file that never changes stands in its place."""
+    return _optional_input([], ".checks/absent")
+
+
+def _optional_input(enabled: list[str], path: str) -> Any:
+    """What lineage/settings/optional.py reads."""
     from omegaconf import OmegaConf
 
-    if not isinstance(condition, bool):
-        raise ValueError(f"${{either:...}} asks for true or false, not {condition!r}.")
-    chosen = then if condition else otherwise
-    return OmegaConf.create(chosen) if isinstance(chosen, list) else chosen  # a bare list cannot be dumped
+    return OmegaConf.create({"enabled": enabled, "path": path})
 
 
 def _refuse_environment(*names: str) -> str:
@@ -69,7 +88,8 @@ def _register() -> None:
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("conf_digest", _digest_and_refuse, replace=True)
-    OmegaConf.register_new_resolver("either", _either, replace=True)
+    for name, resolver in {"made": _made, "made_if": _made_if, "kept": _kept, "absent": _absent}.items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
     _register_refusals()
 
 

@@ -64,5 +64,5 @@ if not any(isinstance(finder, Sources) for finder in sys.meta_path):
 if __name__ == "__main__":
     sys.stdout.reconfigure(line_buffering=True)  # -I takes PYTHONUNBUFFERED away, which containers set for their logs
     module = import_module(sys.argv[1])
-    runner = import_module(f"{sys.argv[1].partition('.')[0]}.pipeline.runner")
+    runner = import_module("lineage.pipeline.runner")
     runner.run(module.__file__, module.work)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-[PACKAGE] = [file.parent for file in ROOT.glob("*/settings") if (file.parent / "cli.py").is_file()]
+[PACKAGE] = [file.parent for file in ROOT.glob("*/settings.py")]
 
 
 def _import_as_project() -> None:
@@ -59,9 +59,9 @@ def copy_to() -> Callable[[Path], Path]:
 
     def copy_project(target: Path) -> Path:
         target.mkdir()
-        for name in (PACKAGE.name, "conf", "hydra_plugins"):
+        for name in (PACKAGE.name, "lineage", "conf", "hydra_plugins"):
             shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("dvc.yaml", "params.yaml"):
+        for name in ("dvc.yaml", "params.yaml", "pyproject.toml"):
             shutil.copyfile(ROOT / name, target / name)
         return target
 

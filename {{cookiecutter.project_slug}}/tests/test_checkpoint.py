@@ -15,7 +15,7 @@ from project.model.device import make_deterministic
 from project.model.inference import Examples
 from project.model.networks import build
 from project.model.training import fit
-from project.settings.model import Train
+from project.settings import Train
 from safetensors import safe_open
 from torch import nn
 
@@ -85,14 +85,14 @@ def test_the_order_of_the_header_does_not_change_the_file(tmp_path: Path, networ
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
 
 
-def test_two_processes_train_the_same_file(tmp_path: Path, params: dict[str, Any]) -> None:
+def test_two_processes_train_the_same_file(tmp_path: Path, root: Path, params: dict[str, Any]) -> None:
     quick = {"epochs": 2, "batch_size": 16, "seed": 1, "threads": 1, "deterministic": True, "device": "cpu"}
     values = params["train"] | quick
     train_and_save(tmp_path / "here", values)
     subprocess.run(
         [sys.executable, "-c", TRAINING, tmp_path / "there", json.dumps(values)],
         cwd=Path(__file__).parent,
-        env={**os.environ, "PYTHONHASHSEED": "7"},  # sets have another order there
+        env={**os.environ, "PYTHONPATH": str(root), "PYTHONHASHSEED": "7"},  # sets have another order there
         check=True,
     )
     train_and_save(tmp_path / "other", values | {"seed": 2})

@@ -10,12 +10,13 @@ from typing import Literal
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from project.data.images import encode
-from project.data.raw import RECORDS
-from project.data.sources import Place, fetch
-from project.data.sources.cifar10 import BATCHES, NAMES
-from project.errors import DataError
-from project.settings.data import Cifar10Source
+from project.settings import Cifar10Source
+from project.sources import SourceContext, fetch
+from project.sources.cifar10 import BATCHES, NAMES
+
+from lineage.base.errors import DataError
+from lineage.records.images import encode
+from lineage.records.raw import RECORDS
 
 EMPTY = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
 BYTES = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R"
@@ -47,7 +48,7 @@ def fetched(folder: Path, first: bytes) -> Path:
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     checksum = sha256(path.read_bytes()).hexdigest()
-    fetch(Cifar10Source(name="cifar10", url=str(path), sha256=checksum), Place(folder, folder / "kept", folder))
+    fetch(Cifar10Source(name="cifar10", url=str(path), sha256=checksum), SourceContext(folder, folder / "kept", folder))
     return folder / RECORDS
 
 

@@ -5,15 +5,16 @@ from typing import Any
 
 import pytest
 import torch
-from project.errors import DataError
 from project.model import checkpoint
 from project.model.device import make_deterministic
 from project.model.inference import Examples
 from project.model.networks import build, normalise
 from project.model.pretrained import start_from
 from project.model.training import fit
-from project.settings.model import Train
+from project.settings import Train
 from torch import Tensor, nn
+
+from lineage.base.errors import DataError
 
 SCRATCH = {"name": "mobilenet_v3_small", "dropout": 0.2, "pretrained": False}
 PRETRAINED = SCRATCH | {"pretrained": True}

@@ -11,9 +11,11 @@ import pytest
 import torch
 from PIL import Image, UnidentifiedImageError
 from project import serving
-from project.data.images import decode
 from project.model import checkpoint
 from project.model.networks import build
+
+from lineage.pipeline.registration import copy_code
+from lineage.records.images import decode
 
 CLASSES = ["benign", "malignant", "unclear"]
 
@@ -130,3 +132,13 @@ def test_the_example_is_a_gradient_and_its_mirror_image(model: Path) -> None:
 def test_the_example_can_be_predicted(model: Path, predictor: serving.Predictor) -> None:
     rows = predictor.predict(serving.example_input(model / serving.WEIGHTS))
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-6)
+
+
+def test_the_code_of_a_registered_model_is_what_serving_imports_in_whole_packages(tmp_path: Path) -> None:
+    """An installed package of the same name would come before a folder without __init__.py."""
+    source = copy_code(serving, tmp_path) / "source"
+    files = {file.relative_to(source) for file in source.rglob("*") if file.is_file()}
+    assert all((source / file).with_name("__init__.py").is_file() for file in files)
+    modules = {file.as_posix() for file in files if file.name != "__init__.py"}
+    assert {name for name in modules if name.startswith("lineage/")} == {"lineage/records/images.py"}
+    assert {name.partition("/")[2] for name in modules} >= {"serving.py", "model/networks.py", "model/checkpoint.py"}

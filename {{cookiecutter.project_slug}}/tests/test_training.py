@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from project.errors import SettingsError
 from project.model.device import choose_device, make_deterministic
 from project.model.inference import Examples, predict, score
 from project.model.networks import build, normalise
 from project.model.training import Epoch, fit, shift
-from project.settings.model import Train
+from project.settings import Train
 from torch import Tensor, nn
+
+from lineage.base.errors import SettingsError
 
 ARCHITECTURE = {"name": "small_cnn", "width": 4, "dropout": 0.1}
 

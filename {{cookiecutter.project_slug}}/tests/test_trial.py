@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from project.errors import NetworkError
 from project.model import networks
 from project.model.networks import build
 from project.model.trial import build_and_try
 from torch import Tensor, nn
+
+from lineage.base.errors import NetworkError
 
 
 class Network(nn.Module):

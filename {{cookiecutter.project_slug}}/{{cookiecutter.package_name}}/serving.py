@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .data.images import decode, encode
+from lineage.records.images import decode, encode
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from packaging.markers import default_environment
 
-from ..errors import SettingsError
+from lineage.base.errors import SettingsError
 
 
 def choose_device(wanted: str) -> torch.device:

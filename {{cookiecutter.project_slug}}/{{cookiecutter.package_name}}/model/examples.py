@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..data.dataset import Description, read_split
-from ..data.images import decode
+from lineage.records.dataset import Description, read_split
+from lineage.records.images import decode
+
 from .inference import Examples
 
 

@@ -1,4 +1,4 @@
-"""Networks by name. Add yours here, and its settings to ../settings/model.py and conf/model/."""
+"""Networks by name. Add yours here, and its settings to ../settings.py and conf/model/."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import DataError
+from lineage.base.errors import DataError
 
 
 def start_from(network: nn.Module, path: Path) -> str:

@@ -12,7 +12,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..settings.model import Train
+from ..settings import Train
 from .inference import Examples, score
 from .networks import normalise
 

@@ -1,4 +1,4 @@
-"""A network is tried out before it is trained: what does not fit together is told in seconds, not after hours."""
+"""A network is tried out before it is trained: what does not fit together is reported in seconds, not after hours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import NetworkError
+from lineage.base.errors import NetworkError
+
 from .networks import NETWORKS, build, normalise
 
 PACKAGE = Path(__file__).resolve().parents[1]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import DataError
-from ..lineage.composition import changes_since_commit, require_fresh_params
-from ..lineage.exposed import require_hidden
-from ..pipeline.dvcfile import PARAMS_FILE
-from ..pipeline.outputs import Inputs, Outputs
-from ..pipeline.runner import Report, run
-from ..settings import Settings, load_settings
-from ..settings.data import Data, folder_at
+from lineage.base.errors import DataError
+from lineage.base.project import path_at
+from lineage.chain.composition import changes_since_commit, require_fresh_params
+from lineage.dvc.dvcfile import PARAMS_FILE
+from lineage.pipeline.runner import Report, run
+from lineage.run.exposed import require_hidden
+from lineage.run.outputs import Inputs, Outputs
+from lineage.settings import load_settings
+from lineage.settings.data import Data
+from lineage.settings.optional import ABSENT
+
+from ..settings import Settings
 
 SHOWN = 10  # changed settings, in one line
 
@@ -24,7 +28,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     _tell_changes()
     # Always the same texts: the stages downstream wait for these files and are never invalidated by them.
     outputs[".checks/params"].write_text("params.yaml is what conf/ was composed into.\n", newline="\n")
-    outputs[".checks/source"].write_text("DVC sees every change of the source by itself.\n", newline="\n")
+    outputs[ABSENT].write_text("Stands for an input that there is not with these settings.\n", newline="\n")
 
 
 def _tell_changes() -> None:
@@ -39,14 +43,15 @@ def _require_source(data: Data) -> None:
     """Raises DataError if what DVC should version is not there, or is not in DVC: Git would take in every image."""
     if not data.is_versioned:
         return
-    path = folder_at(data.listing, Path.cwd())
+    name = data.listing.path
+    path = path_at(name, Path.cwd())
     if not path.exists():
         raise DataError(
-            f"{data.listing}, where data.source.path says that the records are, is missing. Put them there and run "
-            f"`dvc add {data.listing}`; or `dvc pull {data.listing}` if DVC has them."
+            f"{name}, where data.source.path says that the records are, is missing. Put them there and run "
+            f"`dvc add {name}`; or `dvc pull {name}` if DVC has them."
         )
     if not any(place.with_name(f"{place.name}.dvc").exists() for place in (path, *path.parents) if place.name):
-        raise DataError(f"DVC does not version {data.listing} yet. Run `dvc add {data.listing}`, then this again.")
+        raise DataError(f"DVC does not version {name} yet. Run `dvc add {name}`, then this again.")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ..data.consent import ACTIVE, active, write_snapshot
-from ..lineage.consent import read_now
-from ..pipeline.outputs import Inputs, Outputs
-from ..pipeline.runner import Report, run
+from lineage.chain.consent import read_now
+from lineage.pipeline.runner import Report, run
+from lineage.records.consent import ACTIVE, active, write_snapshot
+from lineage.run.outputs import Inputs, Outputs
+
 from ..settings import Settings
 
 

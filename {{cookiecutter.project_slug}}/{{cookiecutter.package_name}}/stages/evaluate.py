@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 
-from ..pipeline.outputs import Inputs, Outputs
-from ..pipeline.runner import Report, run
+from lineage.pipeline.runner import Report, run
+from lineage.run.outputs import Inputs, Outputs
+
 from ..settings import Settings
 
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     import torch
 
-    from ..data.dataset import read_description
+    from lineage.records.dataset import read_description
+
     from ..evaluation import overall_scores, write_class_scores, write_confusion
     from ..model import checkpoint
     from ..model.device import choose_device

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..data import sources
-from ..pipeline.outputs import Inputs, Outputs
-from ..pipeline.runner import Report, run
+from lineage.pipeline.runner import Report, run
+from lineage.run.outputs import Inputs, Outputs
+
+from .. import sources
 from ..settings import Settings
-from ..settings.data import LISTING
 
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
@@ -16,8 +16,8 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     folder.mkdir()
     # what DVC versions lies here, also where the main project is elsewhere
     root = Path.cwd() if data.is_versioned else report.root
-    listing = inputs[LISTING] if data.listing == LISTING else None
-    sources.fetch(data.source, sources.Place(folder, report.cache, root, listing))
+    listing = inputs[data.listing.path] if data.listing.enabled else None
+    sources.fetch(data.source, sources.SourceContext(folder, report.cache_dir, root, listing))
 
 
 if __name__ == "__main__":

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 
-from ..data import sources
-from ..pipeline.outputs import Inputs, Outputs
-from ..pipeline.runner import Report, run
+from lineage.pipeline.runner import Report, run
+from lineage.run.outputs import Inputs, Outputs
+
+from .. import sources
 from ..settings import Settings
 
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     listing = outputs["data/listing.json"]
-    place = sources.Place(folder=listing.parent, kept=report.cache, root=report.root)
-    found = sources.look(settings.data.source, place)
+    context = sources.SourceContext(folder=listing.parent, cache_dir=report.cache_dir, root=report.root)
+    found = sources.fingerprint(settings.data.source, context)
     listing.write_text(json.dumps(found, indent=2) + "\n", newline="\n")
 
 

@@ -10,17 +10,18 @@ from shutil import rmtree
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..data.consent import active, read_snapshot
-from ..data.dataset import MANIFEST, Description, Row
-from ..data.duplicates import find_duplicates, splits_together
-from ..data.near_duplicates import find_alike
-from ..data.preparation import RawImages, absent_classes, choose, left_out
-from ..data.raw import RECORDS
-from ..data.shard_cache import ShardCache
-from ..data.sharding import write_dataset
-from ..errors import DataError, UnreadableImagesError
-from ..pipeline.outputs import Inputs, Outputs
-from ..pipeline.runner import Report, run
+from lineage.base.errors import DataError, UnreadableImagesError
+from lineage.pipeline.runner import Report, run
+from lineage.records.consent import active, read_snapshot
+from lineage.records.dataset import MANIFEST, Description, Row
+from lineage.records.duplicates import find_duplicates, splits_together
+from lineage.records.near_duplicates import find_alike
+from lineage.records.preparation import RawImages, absent_classes, choose, left_out
+from lineage.records.raw import RECORDS
+from lineage.records.shard_cache import ShardCache
+from lineage.records.sharding import write_dataset
+from lineage.run.outputs import Inputs, Outputs
+
 from ..settings import Settings
 
 
@@ -40,7 +41,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
             f"Revoked, and without a record here: {len(absent)}."
         )
     processed = outputs["data/processed"]
-    write = partial(_write, processed, table, settings, consented, report.cache)
+    write = partial(_write, processed, table, settings, consented, report.cache_dir)
     unreadable: dict[str, str] = {}
     try:
         rows, description = write(unreadable)
@@ -74,8 +75,6 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
             print(f"warning: no record of class {', '.join(names)} is in {split}: its scores there say nothing.")
     if data.on_bad_record == "skip":
         report.metrics({"skipped_records": len(unreadable)})
-    for split, count in description.records.items():
-        report.metrics({f"{split}_records": count, f"{split}_subjects": description.subjects[split]})
 
 
 def _write(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from ..lineage.registry import register
-from ..pipeline.outputs import Inputs, Outputs
-from ..pipeline.runner import Report, run
+from lineage.pipeline.registration import register
+from lineage.pipeline.runner import Report, run
+from lineage.run.outputs import Inputs, Outputs
+
 from ..settings import Settings
 
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
-    register(settings, inputs, outputs["lineage.json"], report.run)
+    from .. import serving
+
+    register(settings, inputs, outputs["lineage.json"], report, serving)
 
 
 if __name__ == "__main__":

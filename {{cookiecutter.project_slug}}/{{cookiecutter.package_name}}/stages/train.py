@@ -6,13 +6,15 @@ import hashlib
 import json
 from dataclasses import asdict
 
-from ..pipeline.outputs import Inputs, Outputs
-from ..pipeline.runner import Report, run
+from lineage.pipeline.runner import Report, run
+from lineage.run.outputs import Inputs, Outputs
+
 from ..settings import Settings
 
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
-    from ..data.dataset import read_description
+    from lineage.records.dataset import read_description
+
     from ..model import checkpoint
     from ..model.device import choose_device, describe_machine, make_deterministic
     from ..model.examples import load_examples

@@ -1,0 +1,127 @@
+"""One process talks to MLflow for several stages: who finds it, what ends it, and what becomes of a stage then."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from baked import Project
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where processes are found. Short: the name of a socket has at most 107 characters."""
+    place = Path(tempfile.mkdtemp(prefix="run-"))
+    yield place
+    for process in processes(place):
+        process.kill()
+    shutil.rmtree(place)
+
+
+@pytest.fixture
+def project(linked: Project, tmp_path: Path, folder: Path) -> Project:
+    """A copy of the linked project that shares no process with other tests."""
+    project = linked.copy(tmp_path)
+    project.environment["XDG_RUNTIME_DIR"] = str(folder)
+    return project
+
+
+def processes(folder: Path) -> list[psutil.Process]:
+    """The shared processes that are found in `folder`."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        command = " ".join(process.info["cmdline"] or ())
+        if "lineage.tracking.process" in command and str(folder) in command and process.info["status"] != "zombie":
+            found.append(process)
+    return found
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)  # between two looks at the condition
+
+
+def run(project: Project, stage: str) -> str:
+    return project.dvc("repro", "--force", "--single-item", stage)
+
+
+def test_stages_share_a_process_and_it_ends_when_nobody_can_find_it(project: Project, folder: Path) -> None:
+    before = len(project.store().runs("evaluate"))
+    run(project, "evaluate")
+    (first,) = processes(folder)
+    run(project, "evaluate")
+    assert processes(folder) == [first]
+    runs = project.store().runs("evaluate")
+    assert [each.info.status for each in runs] == ["FINISHED"] * (before + 2)
+    assert psutil.Process().pid not in [parent.pid for parent in first.parents()]  # nothing that ends a stage ends it
+    (socket,) = (folder / f"lineage-{os.getuid()}").glob("*.socket")
+    socket.unlink()
+    until(lambda: not processes(folder))
+
+
+def test_it_ends_when_nobody_calls(project: Project, folder: Path) -> None:
+    (folder / "key").write_bytes(b"secret")
+    script = "import sys; from lineage.tracking.process import main; main(*sys.argv[1:], idle=1)"
+    project.run("python", "-c", script, str(folder / "socket"), str(folder / "key"), stdout=None)
+    until(lambda: not processes(folder))
+    assert not (folder / "socket").exists()
+
+
+def test_it_is_killed_while_a_training_reports(project: Project, folder: Path) -> None:
+    project.compose("train.epochs=25")
+    process = project.start("dvc", "repro", "--single-item", "train")
+    until(lambda: len(processes(folder)) == 1 and len(reported(project)) > 2)
+    processes(folder)[0].kill()
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    assert "the process that stages share for it has ended" in output
+    assert reported(project) == list(range(1, 26))
+    assert project.store().runs("train")[-1].info.status == "FINISHED"
+
+
+def reported(project: Project) -> list[int]:
+    """The epochs that MLflow has of the latest training, if that is one of 25."""
+    store = project.store()
+    latest = store.runs("train")[-1]
+    if latest.data.params.get("train.epochs") != "25":
+        return []
+    return sorted(metric.step for metric in store.client.get_metric_history(latest.info.run_id, "train_loss"))
+
+
+def test_a_store_that_was_replaced_is_the_one_that_counts(project: Project, folder: Path) -> None:
+    run(project, "evaluate")
+    store, copy = project.root / "mlflow.db", project.root / "copy.db"
+    shutil.copyfile(store, copy)
+    copy.replace(store)
+    before = len(project.store().runs("evaluate"))
+    run(project, "evaluate")
+    assert len(project.store().runs("evaluate")) == before + 1
+    until(lambda: len(processes(folder)) == 1)
+
+
+def test_other_credentials_find_another_process(project: Project, folder: Path) -> None:
+    run(project, "evaluate")
+    project.environment["AWS_SECRET_ACCESS_KEY"] = "another"
+    run(project, "evaluate")
+    assert len(processes(folder)) == 2
+
+
+@pytest.mark.parametrize("obstacle", ["others may read it", "no socket can be there"])
+def test_where_there_can_be_none_a_stage_logs_by_itself(obstacle: str, project: Project, folder: Path) -> None:
+    if obstacle == "others may read it":
+        (folder / f"lineage-{os.getuid()}").mkdir(mode=0o755)
+    else:
+        project.environment["XDG_RUNTIME_DIR"] = str(folder / ("deep" * 30))
+        (folder / ("deep" * 30)).mkdir()
+    before = len(project.store().runs("evaluate"))
+    run(project, "evaluate")
+    assert len(project.store().runs("evaluate")) == before + 1
+    assert processes(folder) == []

@@ -1,0 +1,14 @@
+"""The environment variables that the pipeline reads. Each name stands here and nowhere else.
+
+Anybody can set them, and they are inherited by everything below: none of them may decide what is registered.
+"""
+
+DVC_ROOT = "DVC_ROOT"  # root of the project that dvc was first started in; of another one where dvc runs inside dvc
+DVC_STAGE = "DVC_STAGE"  # set by dvc for every command it runs
+DVC_EXP_NAME = "DVC_EXP_NAME"  # set inside experiments only, of the project that DVC_ROOT names
+DVC_EXP_BASELINE_REV = "DVC_EXP_BASELINE_REV"  # the commit an experiment started from
+PIPELINE_COMPUTE = "PIPELINE_COMPUTE"  # where stages run in this call: "local", or "train=sagemaker,evaluate=local"
+PIPELINE_JOB_SPEC = "PIPELINE_JOB_SPEC"  # inside a job: the file that says what for, written by who sent it
+PIPELINE_IMAGE_PACKAGES = (
+    "PIPELINE_IMAGE_PACKAGES"  # inside a job: version by name, as JSON, of the torch packages that the image brought
+)

@@ -1,0 +1,286 @@
+"""The command `lineage`. Each sub-command imports what it uses inside itself, so that `lineage --help` is instant."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .audit.commands import app as audit
+from .base.errors import ProjectError
+from .base.project import project_root
+from .base.terminal import block, guard_output
+from .compute.commands import jobs
+from .erasure.commands import erase
+from .proof.data_commands import app as data
+
+if TYPE_CHECKING:
+    from .base.finding import Finding
+
+WHAT = "models:/NAME/3, models:/NAME@candidate, a run id, a hash, a Git revision, an experiment, or a path."
+
+
+class Form(StrEnum):
+    """What `lineage restore --as` can make of a dataset version."""
+
+    image_folder = "image_folder"
+
+
+app = typer.Typer(
+    help="From a registered model to the exact code, data, parameters and records that made it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich's help costs half a second
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+app.add_typer(audit, name="audit")
+app.add_typer(data, name="data")
+
+
+@app.callback()
+def _commands() -> None:
+    """Makes typer keep sub-commands, however few there are."""
+
+
+@app.command()
+def compose(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Hydra overrides: train.lr=0.02, train=debug, ...")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether params.yaml is up to date.")] = False,
+) -> None:
+    """Compose conf/ into params.yaml without running anything."""
+    from .chain.composition import compose_params, require_fresh_params
+    from .dvc.dvcfile import PARAMS_FILE
+    from .run.exposed import exposed_places
+    from .settings import load_settings
+
+    if check:
+        require_fresh_params(project_root())
+        return
+    changes = compose_params(project_root(), overrides or [])
+    shown = {key: change for key, change in changes.items() if key != "conf_digest"}
+    for key, (old, new) in shown.items():
+        print(f"{key}: {_value(old)} -> {_value(new)}")
+    print(f"params.yaml composed; values changed: {len(shown)}. `dvc repro` runs what depends on them.")
+    try:
+        for place in exposed_places(project_root(), load_settings(project_root() / PARAMS_FILE)):
+            print(f"warning: {place.text} Move it, or: {place.fix}", file=sys.stderr)
+    except ProjectError as error:  # params.yaml is composed whatever Git says
+        print(f"warning: {error}", file=sys.stderr)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,
+    last_commit: Annotated[
+        bool, typer.Option("--last-commit", help="Only whether the last result was committed whole: for the Git hook.")
+    ] = False,
+    environment: Annotated[
+        bool, typer.Option("--environment", help="Read every installed file and compiled file instead: a minute.")
+    ] = False,
+) -> None:
+    """Say what is wrong with this checkout, and the one command that fixes each thing."""
+    if environment:
+        from .chain.environment import show_environment
+
+        sys.exit(show_environment(project_root()))
+    from .doctor.examine import examine, examine_last_commit
+
+    findings = examine_last_commit(project_root()) if last_commit else examine(project_root())
+    if as_json:
+        print(json.dumps([finding.__dict__ for finding in findings], indent=2))
+    else:
+        _show_findings(findings)
+    sys.exit(any(finding.state == "wrong" for finding in findings))
+
+
+@app.command()
+def link(
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing where all is well.")] = False,
+    install_hook: Annotated[
+        bool, typer.Option("--install-hook", help="Only make Git call this after commits that need it.")
+    ] = False,
+) -> None:
+    """Find the commits that hold each run's data and result, and write them into MLflow."""
+    from .git.hook import install
+    from .proof.link import link_project
+    from .proof.show import show_linked
+
+    if install_hook:
+        said = install(project_root())
+        if said and not quiet:
+            print(said)
+        return
+    done = link_project(project_root())
+    if not quiet:
+        show_linked(done)
+
+
+@app.command()
+def trace(
+    what: Annotated[str, typer.Argument(metavar="X", help=WHAT)],
+    as_json: Annotated[bool, typer.Option("--json", help="The chain as JSON.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the chain as an offline page.")] = None,
+) -> None:
+    """Show where a model comes from; for a dataset, a commit or a tag, every model made from it."""
+    from .proof.case import Evidence
+    from .proof.show import show_trace
+    from .proof.targets import resolve
+    from .proof.trace import trace, write_page
+
+    evidence = Evidence(project_root())
+    document = trace(evidence, resolve(evidence, what))
+    if html:
+        write_page(document, html)
+        print(f"written: {html}")
+    else:
+        show_trace(document, as_json=as_json)
+
+
+@app.command()
+def verify(
+    models: Annotated[list[str] | None, typer.Argument(metavar="X", help=WHAT)] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every version of this project.")] = False,
+    rehash: Annotated[bool, typer.Option("--rehash", help="Read every object of the DVC remote.")] = False,
+    once_more: Annotated[bool, typer.Option("--reproduce", help="Make the model once more as well.")] = False,
+    here: Annotated[bool, typer.Option("--here", help="With --reproduce: in this Python environment.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
+) -> None:
+    """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 unknown, 3 erased."""
+    from .proof.case import Evidence
+    from .proof.retired import retirement_of
+    from .proof.show import show_verdicts
+    from .proof.targets import all_versions, not_in_mlflow, resolve, scope_of
+    from .proof.verify import Remake, exit_code, nothing_to_prove, verify
+    from .proof.verify import not_in_mlflow as not_there
+
+    if every == bool(models):
+        raise typer.BadParameter("name a model, or give --all")
+    if here and not once_more:
+        raise typer.BadParameter("--here says where --reproduce works: give both")
+    how: Remake = "no" if not once_more else "here" if here else "fresh"
+    try:
+        evidence = Evidence(project_root())
+        named = {x: resolve(evidence, x).cases for x in models or []}
+        cases = all_versions(evidence) if every else [case for found in named.values() for case in found]
+        retired = [found for case in cases if every and (found := retirement_of(case, unless_named=True))]
+        absent = not_in_mlflow(evidence, cases) if every else []
+        cases = [case for case in cases if case.title not in {one.model for one in retired}]
+        verdicts = [verify(case, rehash=rehash, reproduce=how) for case in cases]
+        verdicts += [nothing_to_prove(x) for x, found in named.items() if not found]
+        verdicts += [not_there(evidence, model) for model in absent]
+        scope = scope_of(evidence, cases, every=every)
+    except Exception as error:  # status 1 would say that something was disproved
+        known = isinstance(error, ProjectError)
+        said = block(str(error) if known else f"{type(error).__name__}: {error}")
+        print(f"lineage: INCONCLUSIVE: {said}", file=sys.stderr)
+        sys.exit(2)
+    show_verdicts(verdicts, scope, retired, as_json=as_json)
+    sys.exit(exit_code(verdicts))
+
+
+@app.command()
+def retire(
+    what: Annotated[str, typer.Argument(metavar="X", help="models:/NAME/3 or models:/NAME@ALIAS.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why nobody has to prove it any more.")],
+) -> None:
+    """Leave a version out of `verify --all`, with a reason that Git keeps. Audits go on counting it."""
+    from .proof.case import Evidence
+    from .proof.retired import retire
+    from .proof.targets import resolve
+
+    root = project_root()
+    cases = resolve(Evidence(root), what).cases
+    if len(cases) != 1:
+        raise ProjectError(f"{what} leads to {len(cases)} models. Name one version.")
+    written = retire(cases[0], reason).relative_to(root)
+    print(f"written: {written}. It counts once committed: git add {written} && git commit")
+
+
+@app.command()
+def restore(
+    what: Annotated[str, typer.Argument(metavar="X", help=WHAT)],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="An empty folder, or one that does not exist.")],
+    data_only: Annotated[bool, typer.Option("--data-only", help="Leave out code and model.")] = False,
+    form: Annotated[Form | None, typer.Option("--as", help="The images as files, to look at.")] = None,
+) -> None:
+    """Bring back the exact code, data and model, or the bytes of a hash. The workspace is not touched."""
+    from .proof.case import Evidence
+    from .proof.restore import export_images, restore
+
+    evidence = Evidence(project_root())
+    done = export_images(evidence, what, to) if form else restore(evidence, what, to, data_only=data_only)
+    for path, md5 in done.hashes.items():
+        print(f"{md5}  {path}")
+    where = f" at {done.commit[:12]}" if done.commit else ""
+    print(f"restored to {to}{where}; every hash was recomputed.")
+
+
+@app.command()
+def reproduce(
+    what: Annotated[str, typer.Argument(metavar="X", help=WHAT)],
+    to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Work there, and keep it.")] = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="Use this Python environment if it is as the lock says.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
+) -> None:
+    """Rebuild a model and compare. Exit status: 0 bit-identical, 1 different, 2 it could not be rebuilt."""
+    from .proof.case import Evidence
+    from .proof.reproduce import reproduce_into
+    from .proof.show import show_comparison
+    from .proof.targets import resolve
+
+    try:
+        evidence = Evidence(project_root())
+        cases = resolve(evidence, what).cases
+        if len(cases) != 1:
+            raise ProjectError(f"{what} leads to {len(cases)} models. Name one version.")
+        comparison = reproduce_into(evidence, cases[0], to, here=here)
+    except ProjectError as error:
+        print(f"lineage: {block(str(error))}", file=sys.stderr)
+        sys.exit(2)
+    show_comparison(cases[0].title, comparison, as_json=as_json)
+    sys.exit(not comparison.is_identical)
+
+
+app.command()(erase)
+app.command()(jobs)
+
+
+def main() -> None:
+    """The entry point: a mistake is reported in a sentence, without a traceback."""
+    guard_output()
+    try:
+        app()
+    except ProjectError as error:
+        print(f"lineage: {block(str(error))}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _show_findings(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    marks = {"right": "[green]ok[/]   ", "unknown": "[yellow]?[/]    ", "wrong": "[red]wrong[/]"}
+    console = Console(highlight=False, soft_wrap=True)
+    for finding in findings:
+        console.print(f"{marks[finding.state]} [bold]{finding.check}[/]  {escape(finding.text)}")
+        if finding.fix:
+            console.print(f"        -> [cyan]{escape(finding.fix)}[/]")
+
+
+def _value(value: object) -> str:
+    return "(none)" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    main()

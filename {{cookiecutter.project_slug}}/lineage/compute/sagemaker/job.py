@@ -1,0 +1,64 @@
+"""Inside of a SageMaker job, after launch.py: the secret to the environment, the stage, and its report to S3."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ...base.env import PIPELINE_IMAGE_PACKAGES, PIPELINE_JOB_SPEC
+from ...base.errors import DispatchError
+from ...chain.packages import LOCK, differences, locked
+from ..inside import run_stage
+from .aws import Aws
+from .launch import fail
+from .spec import SageMakerSpec
+
+
+def main() -> None:
+    """Exits non-zero, and leaves the reason where SageMaker looks for it, if anything is not as it must be."""
+    try:
+        path = os.environ.get(PIPELINE_JOB_SPEC)
+        if not path:
+            raise DispatchError("this is no job: launch.py starts it inside of one.")
+        run(Path.cwd(), SageMakerSpec.read(Path(path)))
+    except Exception as error:
+        fail(str(error) or type(error).__name__)
+
+
+def run(root: Path, spec: SageMakerSpec) -> None:
+    """The whole job. Raises DispatchError with the phase that failed and why."""
+    aws = Aws()
+    if spec.secret:
+        os.environ.update(aws.secret(spec.secret))
+    if spec.install == "image" and (wrong := differences(root / LOCK)):
+        raise DispatchError(f"this image is not as {LOCK} says: {wrong[0]}. Build it again from the Dockerfile.")
+    report = run_stage(root, spec)
+    aws.write(spec.report, json.dumps(report, indent=2).encode())
+    print(f"stage {spec.stage} is done; its outputs are in {spec.remote['url']}.", flush=True)
+
+
+def describe(root: Path) -> dict[str, Any]:
+    """Name and ARN of the job that this process is part of, as its run has them as tags; empty outside of jobs.
+
+    `image_packages` are those of torch that the image brought in other versions than the lock in `root` asks for.
+    """
+    config = Path("/opt/ml/config/processingjobconfig.json")
+    if config.exists():
+        described = json.loads(config.read_text(encoding="utf-8"))
+        name, arn = described["ProcessingJobName"], described["ProcessingJobArn"]
+    elif name := os.environ.get("TRAINING_JOB_NAME"):
+        arn = os.environ.get("TRAINING_JOB_ARN", "unknown")
+    else:
+        return {}
+    job = {"sagemaker_job_name": name, "sagemaker_job_arn": arn}
+    asked = locked(root / LOCK)
+    brought: dict[str, str] = json.loads(os.environ.get(PIPELINE_IMAGE_PACKAGES) or "{}")
+    # a lock without a local part (+cpu, +cu130) admits any
+    kept = {name: version for name, version in brought.items() if version.partition("+")[0] != asked.get(name)}
+    return {**job, "image_packages": kept} if kept else job
+
+
+if __name__ == "__main__":
+    main()

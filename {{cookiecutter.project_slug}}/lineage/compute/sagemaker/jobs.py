@@ -1,0 +1,266 @@
+"""SageMaker jobs of both kinds: how they are started, watched and stopped."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ...base.errors import DispatchError
+from ...base.translated import translate_errors
+from .aws import Aws
+from .launch import PROJECT
+
+POLL = 2.0  # seconds between two looks at a job
+ENDED = ("Completed", "Failed", "Stopped")
+PROJECT_INPUT = "/opt/ml/processing/input/project"
+
+
+class Job(ABC):
+    """One job, from its start on. Raises DispatchError where AWS refuses or cannot be reached."""
+
+    kind: str  # as in the names of logs, and in what AWS answers
+
+    def __init__(self, aws: Aws, name: str, image: str, instance_type: str) -> None:
+        self._aws = aws
+        self.name = name
+        self.image = image
+        self.instance_type = instance_type
+        self.seen: dict[str, Any] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Asks how the job is; `status` says it then."""
+        with translate_errors(DispatchError, f"could not look at job {self.name}"):
+            self.seen = self._describe(self._aws.client("sagemaker"))
+
+    @abstractmethod
+    def _describe(self, client: Any) -> dict[str, Any]:
+        """What AWS says of it."""
+
+    @abstractmethod
+    def _stop(self, client: Any) -> None:
+        """Asks AWS to stop it."""
+
+    @staticmethod
+    @abstractmethod
+    def names(client: Any, base: str) -> list[str]:
+        """The names of the jobs of this kind that hold `base`."""
+
+    @property
+    def status(self) -> str:
+        """InProgress, Stopping, Completed, Failed or Stopped."""
+        return str(self.seen[f"{self.kind}JobStatus"])
+
+    @property
+    def failure(self) -> str:
+        """Why it failed, as the job or the service says; empty if it did not."""
+        return str(self.seen.get("FailureReason") or self.seen.get("ExitMessage") or "")
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is known of the job, under the names that the stage run gets as tags."""
+        facts = {
+            "sagemaker_job_name": self.name,
+            "sagemaker_job_arn": str(self.seen[f"{self.kind}JobArn"]),
+            "sagemaker_image": self.image,
+            "sagemaker_instance_type": self.instance_type,
+        }
+        billed = self.billable_seconds()
+        return facts if billed is None else {**facts, "sagemaker_billable_seconds": str(billed)}
+
+    @abstractmethod
+    def billable_seconds(self) -> int | None:
+        """What the job costs, in seconds of its instance; None while it goes on."""
+
+    def follow(self, check: Callable[[], None]) -> Iterator[str]:
+        """The lines of the job's log while they come, until the job has ended. `check` may raise to end it early."""
+        from sagemaker.core.utils.logs import MultiLogStreamHandler
+
+        group = f"/aws/sagemaker/{self.kind}Jobs"
+        stream = MultiLogStreamHandler(group, self.name, 1)
+        while True:
+            check()
+            self.refresh()
+            ended = self.status in ENDED  # asked before the lines, so that the last ones are not missed
+            with translate_errors(DispatchError, f"could not read the log of job {self.name}"):
+                yield from [event["message"] for _, event in stream.get_latest_log_events()]
+            if ended:
+                return
+            time.sleep(POLL)  # between two looks
+
+    def stop(self) -> None:
+        """Asks the service to stop the job."""
+        with translate_errors(DispatchError, f"could not stop job {self.name}"):
+            self._stop(self._aws.client("sagemaker"))
+
+
+class TrainingJob(Job):
+    """A job of ModelTrainer."""
+
+    kind = "Training"
+
+    def _describe(self, client: Any) -> dict[str, Any]:
+        return dict(client.describe_training_job(TrainingJobName=self.name))
+
+    def _stop(self, client: Any) -> None:
+        client.stop_training_job(TrainingJobName=self.name)
+
+    @staticmethod
+    def names(client: Any, base: str) -> list[str]:
+        found = client.list_training_jobs(NameContains=base)["TrainingJobSummaries"]
+        return [str(summary["TrainingJobName"]) for summary in found]
+
+    @classmethod
+    def start(cls, aws: Aws, base: str, folder: Path) -> TrainingJob:
+        """Starts launch.py, which lies in `folder` with all that it needs, in a Training job."""
+        from sagemaker.core.shapes import OutputDataConfig, StoppingCondition, Tag
+        from sagemaker.train import ModelTrainer
+        from sagemaker.train.configs import Compute, Networking, SourceCode
+
+        settings, wanted = aws.settings, aws.settings.training
+        image = aws.image(wanted.instance_type)
+        seconds = {"max_runtime_in_seconds": wanted.max_minutes * 60}
+        if wanted.spot:
+            seconds["max_wait_time_in_seconds"] = wanted.max_wait_minutes * 60
+        output = {"kms_key_id": settings.kms.output} if settings.kms.output else {}
+        compute: dict[str, Any] = {
+            "instance_type": wanted.instance_type,
+            "instance_count": wanted.instance_count,
+            "volume_size_in_gb": wanted.volume_gb,
+            "enable_managed_spot_training": wanted.spot,
+        }
+        if settings.kms.volume:
+            compute["volume_kms_key_id"] = settings.kms.volume
+        if wanted.warm_pool_minutes:
+            compute["keep_alive_period_in_seconds"] = wanted.warm_pool_minutes * 60
+        network = settings.network
+        networking = (
+            Networking(
+                subnets=network.subnets,
+                security_group_ids=network.security_groups,
+                enable_inter_container_traffic_encryption=network.encrypt_between_instances,
+            )
+            if network.subnets
+            else None
+        )
+        with translate_errors(DispatchError, "could not start a Training job"):
+            trainer = ModelTrainer(
+                sagemaker_session=aws.sagemaker_session(),
+                role=settings.role,
+                base_job_name=base,
+                training_image=image,
+                source_code=SourceCode(source_dir=str(folder), command="python3 launch.py ."),
+                compute=Compute(**compute),
+                stopping_condition=StoppingCondition(**seconds),
+                output_data_config=OutputDataConfig(s3_output_path=aws.address("output"), **output),
+                networking=networking,
+                tags=[Tag(key=key, value=value) for key, value in settings.tags.items()],
+            )
+            trainer.train(wait=False, logs=False)
+        # private, and the only way to learn the name: the SDK's version is pinned
+        return cls(aws, trainer._latest_training_job.training_job_name, image, wanted.instance_type)
+
+    def billable_seconds(self) -> int | None:
+        return self.seen.get("BillableTimeInSeconds")
+
+
+class ProcessingJob(Job):
+    """A job of ScriptProcessor."""
+
+    kind = "Processing"
+
+    def _describe(self, client: Any) -> dict[str, Any]:
+        return dict(client.describe_processing_job(ProcessingJobName=self.name))
+
+    def _stop(self, client: Any) -> None:
+        client.stop_processing_job(ProcessingJobName=self.name)
+
+    @staticmethod
+    def names(client: Any, base: str) -> list[str]:
+        found = client.list_processing_jobs(NameContains=base)["ProcessingJobSummaries"]
+        return [str(summary["ProcessingJobName"]) for summary in found]
+
+    @classmethod
+    def start(cls, aws: Aws, base: str, folder: Path) -> ProcessingJob:
+        """Starts launch.py, which lies in `folder` with all that it needs, in a Processing job."""
+        from sagemaker.core.network import NetworkConfig
+        from sagemaker.core.processing import ScriptProcessor
+        from sagemaker.core.shapes import ProcessingInput, ProcessingS3Input, Tag
+
+        settings, wanted = aws.settings, aws.settings.processing
+        image = aws.image(wanted.instance_type)
+        network = settings.network
+        network_config = (
+            NetworkConfig(
+                subnets=network.subnets,
+                security_group_ids=network.security_groups,
+                encrypt_inter_container_traffic=network.encrypt_between_instances,
+            )
+            if network.subnets
+            else None
+        )
+        address = aws.upload(folder)
+        given = ProcessingS3Input(
+            s3_uri=address, local_path=PROJECT_INPUT, s3_data_type="S3Prefix", s3_input_mode="File"
+        )
+        with translate_errors(DispatchError, "could not start a Processing job"):
+            processor = ScriptProcessor(
+                sagemaker_session=aws.sagemaker_session(),
+                role=settings.role,
+                base_job_name=base,
+                image_uri=image,
+                command=["python3"],
+                instance_type=wanted.instance_type,
+                instance_count=wanted.instance_count,
+                volume_size_in_gb=wanted.volume_gb,
+                max_runtime_in_seconds=wanted.max_minutes * 60,
+                volume_kms_key=settings.kms.volume,
+                output_kms_key=settings.kms.output,
+                network_config=network_config,
+                tags=[Tag(key=key, value=value) for key, value in settings.tags.items()] or None,
+            )
+            processor.run(
+                code=str(folder / "launch.py"),
+                inputs=[ProcessingInput(input_name=PROJECT, s3_input=given)],
+                arguments=[PROJECT_INPUT],
+                wait=False,
+                logs=False,
+            )
+        return cls(aws, processor.latest_job.processing_job_name, image, wanted.instance_type)
+
+    def billable_seconds(self) -> int | None:
+        begun, ended = self.seen.get("ProcessingStartTime"), self.seen.get("ProcessingEndTime")
+        return int((ended - begun).total_seconds()) + 1 if begun and ended else None
+
+
+def base_name(prefix: str, stage: str) -> str:
+    """The beginning of a job's name. The SDK adds the time in seconds, and two jobs may start in one."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", prefix)[:20].strip("-") or "job"
+    return f"{readable}-{stage}-{secrets.token_hex(3)}"
+
+
+KINDS: dict[str, type[TrainingJob | ProcessingJob]] = {"training": TrainingJob, "processing": ProcessingJob}
+
+
+def was_refused(error: BaseException) -> bool:
+    """Whether AWS itself said no before a job was accepted: then there is none."""
+    from botocore.exceptions import ClientError
+
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ClientError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None or cause.operation_name.startswith("Describe"):
+        return False
+    return 400 <= int(cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0) < 500
+
+
+def named(aws: Aws, kind: str, base: str) -> list[Job]:
+    """The jobs of a kind whose names begin with `base`, as they are now."""
+    with translate_errors(DispatchError, "could not list the jobs"):
+        names = KINDS[kind].names(aws.client("sagemaker"), base)
+    return [KINDS[kind](aws, name, "", "") for name in names if name.startswith(base)]

@@ -1,0 +1,74 @@
+"""The settings of SageMaker, as conf/compute/sagemaker.yaml has them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ...settings.section import Positive, Section
+
+
+class Instances(Section):
+    instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+    instance_count: Literal[1]  # the stages share no work between machines
+    volume_gb: Positive
+    max_minutes: Positive
+
+
+class TrainingInstances(Instances):
+    spot: bool
+    max_wait_minutes: Positive
+    warm_pool_minutes: Annotated[int, Field(ge=0, le=60)]
+
+    @model_validator(mode="after")
+    def _waits_long_enough(self) -> TrainingInstances:
+        if self.spot and self.max_wait_minutes < self.max_minutes:
+            raise ValueError("max_wait_minutes must not be less than max_minutes: it holds the waiting and the running")
+        if self.spot and self.warm_pool_minutes:
+            raise ValueError("warm_pool_minutes must be 0 with spot: spot instances cannot be kept")
+        return self
+
+
+class VpcSettings(Section):
+    subnets: list[str]
+    security_groups: list[str]
+    encrypt_between_instances: bool
+
+
+class Keys(Section):
+    volume: str | None
+    output: str | None
+
+
+class GitSource(Section):
+    url: str | None
+    revision: str | None
+    credential: str | None
+    secret: str | None
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_kept_in_git(cls, url: str | None) -> str | None:
+        # a user alone is what SSH needs, and no secret
+        if url is not None and not re.fullmatch(r"(ssh://[\w.-]+@|[\w.-]+@[\w.-]+:)?[^@?#]*", url):
+            raise ValueError("must hold no user, password or token: params.yaml is kept in Git")
+        return url
+
+
+class SageMakerSettings(Section):
+    region: str | None
+    role: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")] | None
+    bucket: str | None
+    prefix: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._/-]+$")]
+    image: str | None
+    install: Literal["lock", "image"]
+    source: Literal["snapshot", "git"]
+    git: GitSource
+    secret: str | None
+    training: TrainingInstances
+    processing: Instances
+    network: VpcSettings
+    kms: Keys
+    tags: dict[str, str]

@@ -1,0 +1,93 @@
+"""What the framework asks of the project around it, and the only place that finds it.
+
+`[tool.lineage] package` in pyproject.toml names the project's package. It has
+
+    settings.Settings     all of params.yaml: the project's own groups, on top of `lineage.settings.Settings`
+    stages/               a module for each stage of dvc.yaml, with `work(settings, inputs, outputs, report)`
+
+and hands over a `Servable` where it registers a model. dvc.yaml says under `meta` what the outputs of a stage are to
+the lineage: their `Role`. Stages and files may have any name; a stage without `meta` makes nothing that has a role.
+
+    train:
+      meta:
+        lineage:
+          model: models/model.safetensors
+          run: models/run.json
+
+Nothing else of the project is known here.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from enum import StrEnum
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .base.errors import SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.models import ModelSignature
+
+ROOT = Path(__file__).resolve().parents[1]  # the framework lies in the project
+
+
+class Role(StrEnum):
+    """What an output of a stage is to the lineage. What a model rests on is found by these, upstream of it."""
+
+    RAW = "raw"  # the records as they were brought, in the format of lineage/records/raw.py
+    CONSENT = "consent"  # who may be used, as the consent registry said it
+    DATASET = "dataset"  # a dataset version with its manifest, as lineage/records/dataset.py describes it
+    PRETRAINED = "pretrained"  # the weights that training starts from
+    MODEL = "model"  # the weights that training made: the stage that makes them is the training
+    RUN = "run"  # what the training wrote down about itself, as JSON
+    SCORES = "scores"  # how good the model is on records that it has not seen, as JSON
+    CHAIN = "chain"  # lineage.json
+
+
+class Servable(Protocol):
+    """A module that makes a registered model of trained weights, and that MLflow loads it through.
+
+    For example `serving.py` of the generated project.
+    """
+
+    __name__: str
+    __file__: str | None
+    WEIGHTS: str  # the name of the weights among the registered files
+
+    def signature(self, weights: Path) -> ModelSignature:
+        """What goes in and what comes out."""
+
+    def example_input(self, weights: Path) -> pd.DataFrame:
+        """An input that is nobody's record."""
+
+    def packages(self, weights: Path) -> tuple[str, ...]:
+        """What must be installed, beside Python itself, where the model is loaded."""
+
+    def _load_pyfunc(self, path: str) -> Any:
+        """MLflow calls this with the folder that holds the weights."""
+
+
+@cache
+def package_name() -> str:
+    """The name of the project's package."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return str(tomllib.load(file)["tool"]["lineage"]["package"])
+
+
+def load(target: str) -> Any:
+    """The class that a `_target_` of conf/ names, as Hydra does. Raises SettingsError if there is none."""
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(f"_target_ {target} cannot be imported: {error}.") from error
+
+
+@cache
+def settings_class() -> Any:
+    """The class of all settings: one that is derived from `lineage.settings.Settings`."""
+    return import_module(f"{package_name()}.settings").Settings

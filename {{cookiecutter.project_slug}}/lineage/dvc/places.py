@@ -1,0 +1,109 @@
+"""Where DVC keeps the objects of a project: its cache and its remotes, opened by DVC itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..base.errors import LineageError
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+T = TypeVar("T")
+JOBS = 16  # remotes answer slowly and in parallel
+
+
+class Places:
+    """The cache and the remotes of the project at `root`. DVC opens each of them once, when it is first asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @cached_property
+    def _repo(self) -> Repo:
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        try:
+            return Repo(str(self._root))
+        except DvcException as error:
+            raise LineageError(f"DVC cannot open {self._root}: {error}") from error
+
+    @cached_property
+    def cache(self) -> Any:
+        """The objects of the cache, as DVC has them."""
+        return self._repo.cache.local
+
+    @cached_property
+    def remote(self) -> Any:
+        """The objects of the default remote, as DVC has them. Raises LineageError if the project has none."""
+        from dvc.exceptions import DvcException
+
+        try:
+            return self._repo.cloud.get_remote_odb()
+        except DvcException as error:
+            raise LineageError(f"the DVC remote cannot be used: {error}") from error
+
+    @property
+    def remote_or_none(self) -> Any:
+        """The default remote, opened; None if the project has none that can be used."""
+        try:
+            return self.remote
+        except LineageError:
+            return None
+
+    @property
+    def remote_files(self) -> Any:
+        """The file system of the default remote, as fsspec has it. Raises LineageError if the project has none."""
+        return self.remote.fs
+
+    def remote_path(self, md5: str) -> str:
+        """Where an object lies in that file system."""
+        return str(self.remote.oid_to_path(md5))
+
+    @cached_property
+    def remote_url(self) -> str:
+        """Where the default remote keeps objects. Raises LineageError if the project has none."""
+        return str(self.remote_files.unstrip_protocol(self.remote.path))
+
+    def url(self, md5: str) -> str:
+        """Where the default remote keeps one object."""
+        return str(self.remote_files.unstrip_protocol(self.remote_path(md5)))
+
+    @property
+    def absent_remote(self) -> Path | None:
+        """The folder of the default remote, if that is a local one and not there; else None."""
+        folder = Path(self.remote.path)
+        return folder.parents[1] if self.remote_files.protocol == "local" and not folder.is_dir() else None
+
+    @property
+    def other_remotes(self) -> dict[str, str]:
+        """Remotes that DVC is configured with beside the default one: address by name."""
+        config = self._repo.config
+        default = config["core"].get("remote")
+        return {name: str(each.get("url")) for name, each in config["remote"].items() if name != default}
+
+    def cache_path(self, md5: str) -> Path:
+        """Where an object lies in the cache, if it is there."""
+        return Path(self.cache.oid_to_path(md5))
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where DVC keeps its cache: objects, and what it knows of earlier executions."""
+        return Path(self._repo.cache.local_cache_dir)
+
+    @property
+    def site_cache(self) -> Path:
+        """Where DVC keeps what it knows of this project's files, outside of it."""
+        return Path(self._repo.site_cache_dir)
+
+    def for_all(self, hashes: Iterable[str], ask: Callable[[str], T]) -> dict[str, T]:
+        """What `ask` answers for each of `hashes`, of several at the same time. The remote is opened before."""
+        _ = self.remote  # opened by one thread
+        wanted = list(dict.fromkeys(hashes))
+        with ThreadPoolExecutor(JOBS) as pool:
+            return dict(zip(wanted, pool.map(ask, wanted), strict=True))

@@ -1,0 +1,63 @@
+"""Brings objects into the DVC remote: each by its hash, and a folder's listing after the files that it names."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from ..base.denied import reason_of
+from ..base.errors import DamageError, LineageError
+from .hashes import Content, hash_bytes, listing, plain_md5
+from .objects import Objects
+from .places import Places
+
+
+def upload_path(objects: Objects, path: Path, content: Content) -> None:
+    """Puts what lies at `path`, which has this content, into the remote, as far as it is not there yet.
+
+    Raises LineageError if the remote does not take it.
+    """
+    files = {file.md5: path / file.path if path.is_dir() else path for file in content.files}
+    missing = [md5 for md5, held in objects.held(files).items() if held.size is None]
+    objects.places.for_all(missing, lambda md5: _write(objects.places, md5, files[md5].read_bytes()))
+    if content.md5.endswith(".dir") and objects.held([content.md5])[content.md5].size is None:
+        _write(objects.places, content.md5, listing({file.path: file.md5 for file in content.files}))
+
+
+def upload_cached(objects: Objects, md5: str, without: set[str]) -> tuple[int, int]:
+    """Copies an object, and those of a folder, from the cache into the remote where it lacks them.
+
+    Those in `without` are left out. Returns how many there are and how many were copied. Raises LineageError if one is
+    in neither, or the remote does not take it.
+    """
+    wanted = [*(objects.listing(md5).values() if md5.endswith(".dir") else ()), md5]
+    wanted = [name for name in wanted if name not in without]
+    missing = [name for name, held in objects.held(wanted).items() if held.size is None]
+    objects.places.for_all([name for name in missing if name != md5], lambda name: _copy(objects, name))
+    if md5 in missing:
+        _copy(objects, md5)
+    return len(dict.fromkeys(wanted)), len(missing)
+
+
+def _copy(objects: Objects, md5: str) -> None:
+    cached = objects.cached(md5)
+    if cached is None:
+        raise LineageError(f"object {md5} is not in the cache here. Where it is, `lineage data push` brings it.")
+    data = cached.read_bytes()
+    if hash_bytes(data, md5).md5 != plain_md5(md5):
+        raise DamageError(f"{cached} does not match its hash. Delete it; `dvc repro` recreates it.")
+    _write(objects.places, md5, data)
+
+
+def _write(places: Places, md5: str, data: bytes) -> None:
+    place = places.remote_path(md5)
+    try:
+        if places.remote_files.protocol != "local":  # there, an object is whole or not there
+            places.remote_files.pipe_file(place, data)
+            return
+        partial = Path(f"{place}.{threading.get_ident()}.partial")
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(place)
+    except Exception as error:  # whatever a remote raises: their classes have nothing in common
+        raise LineageError(f"{places.url(md5)} cannot be written: {reason_of(error)}") from error

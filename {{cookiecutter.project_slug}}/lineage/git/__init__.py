@@ -1,0 +1,1 @@
+"""What Git says: of this checkout, and of everything that was ever committed."""

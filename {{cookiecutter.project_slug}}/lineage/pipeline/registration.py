@@ -1,0 +1,188 @@
+"""Model versions: one for each model identity, with its chain in the tags and in lineage.json."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from ..base.env import DVC_EXP_NAME
+from ..base.errors import LineageError
+from ..chain.document import Chain, build_chain
+from ..chain.facts import system_user
+from ..chain.packages import LOCK, locked
+from ..chain.reproduction import Reproduction
+from ..compute.job_spec import spec_of_this_job
+from ..contract import ROOT, Role, Servable, package_name
+from ..dvc.hashes import Content, hash_file, sha256_of_json
+from ..dvc.recorded import Recorded
+from ..git.anchor import experiment_variables, main_root
+from ..git.repository import Repository
+from ..run.imports import every_import
+from ..run.outputs import Inputs
+from ..settings import Settings
+from ..tracking.artifact import read_artifact
+from ..tracking.candidate import ALIAS, MOVED_TO, is_shared, why_not_here
+from ..tracking.pages import all_of
+from ..tracking.tracker import Tracker
+from . import loader
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+    from .runner import Report
+
+
+def register(settings: Settings, inputs: Inputs, lineage_file: Path, report: Report, serving: Servable) -> None:
+    """Makes sure that the trained model is a version in the registry, and writes its chain to `lineage_file`.
+
+    `serving` is the module of the project that makes a registered model of the weights, and loads it.
+
+    A model identity that has a version keeps it. The version gets the alias `candidate` outside experiments, on a
+    branch that may give it, in a store of this project alone; in one that others share `lineage link` gives it, after
+    the commit. Raises LineageError if what lies on disk is not what dvc.lock records.
+    """
+    root = Path.cwd()
+    if Reproduction.of(root) is not None:
+        raise LineageError(f"{root} was made by `lineage reproduce`: nothing is registered from there.")
+    if spec_of_this_job() is not None:
+        raise LineageError("this is a job: it cannot ask who has consented, so nothing is registered from there.")
+    main = main_root(root)
+    chain = build_chain(root, settings, Recorded.here(root), report.content)
+    tracker = Tracker(settings.tracking, main)
+    # two experiments that share a cached training would both find no version and both make one
+    with FileLock(main / ".dvc" / "tmp" / "register.lock"), tracker.asked("register the model"):
+        version = _find_version(tracker, settings.tracking.model_name, chain.project_id, chain.identity)
+        made = version is None
+        if version is None:
+            version = _create_version(tracker, settings, inputs, chain, report.run.get("run_id"), serving)
+        artifact = _checked_artifact(tracker, version)
+        why_not = _why_not_yet(root, settings)
+        if not why_not:
+            tracker.client.set_registered_model_alias(version.name, ALIAS, version.version)
+            tracker.client.set_registered_model_tag(version.name, MOVED_TO, chain.identity)
+    lineage_file.write_text(chain.to_json(tracker.shown_uri, version, artifact), encoding="utf-8", newline="\n")
+    uri = f"models:/{version.name}/{version.version}"
+    pointed = f"was not moved: {why_not}" if why_not else "points to it"
+    print(f"{uri} {'registered' if made else 'was registered before'}; the alias {ALIAS} {pointed}.")
+
+
+def _why_not_yet(root: Path, settings: Settings) -> str:
+    """Why the alias stays where it is; empty if it may be moved now."""
+    if experiment := experiment_variables(root).get(DVC_EXP_NAME):
+        return f"{experiment} is an experiment"
+    if why_not := why_not_here(root, settings.tracking):
+        return f"{why_not} (tracking.candidate_branches)" if "default branch" in why_not else why_not
+    if is_shared(settings.tracking):
+        return "others use this registry, so `lineage link` moves it when the result is committed"
+    return ""
+
+
+def _find_version(tracker: Tracker, name: str, project_id: str, identity: str) -> ModelVersion | None:
+    """The oldest version of `name` made of this model identity by this project."""
+    wanted = {"model_identity": identity, "project_id": project_id}
+    versions = all_of(lambda token: tracker.client.search_model_versions(f"name = '{name}'", page_token=token))
+    found = [version for version in versions if wanted.items() <= version.tags.items()]
+    return min(found, key=lambda version: int(version.version), default=None)
+
+
+def _create_version(
+    tracker: Tracker, settings: Settings, inputs: Inputs, chain: Chain, run_id: str | None, serving: Servable
+) -> ModelVersion:
+    from mlflow.exceptions import MlflowException
+
+    name = settings.tracking.model_name
+    try:
+        tracker.client.create_registered_model(name, tags={"project_id": settings.project_id})
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    model = _log_model(inputs, chain.contents[Role.MODEL][0], name, run_id, serving)
+    artifact = read_artifact(tracker.client, model.model_id).content
+    # the version leads to the training run, or where that is in another store, to the run that registered it
+    training = chain.training_run.get("run_id")
+    return tracker.client.create_model_version(
+        name,
+        source=model.model_uri,
+        run_id=training if tracker.has_run(training) else run_id,
+        model_id=model.model_id,
+        tags={
+            **chain.tags(),
+            "artifact_sha256": artifact.sha256,
+            "registered_by": Repository(tracker.main).identity() or system_user(),
+            **({"register_run_id": run_id} if run_id else {}),
+        },
+    )
+
+
+def _checked_artifact(tracker: Tracker, version: ModelVersion) -> Content:
+    """Raises LineageError if what the registry holds is not what was registered as this version."""
+    artifact = read_artifact(tracker.client, version.source.removeprefix("models:/")).content
+    if version.tags.get("artifact_sha256") != artifact.sha256:
+        raise LineageError(
+            f"the files of models:/{version.name}/{version.version} at {tracker.shown_uri} are no longer those that "
+            "were registered. Delete that version, then run this again."
+        )
+    return artifact
+
+
+def _log_model(inputs: Inputs, path: str, name: str, run_id: str | None, serving: Servable) -> Any:
+    """Stores the model as an MLflow pyfunc under the run of this stage, or under none without a tracker."""
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as scratch:
+        data, code = Path(scratch) / "model", Path(scratch) / "code"
+        data.mkdir()
+        weights = inputs[path]
+        package = copy_code(serving, code)
+        shutil.copyfile(weights, data / serving.WEIGHTS)
+        example = serving.example_input(weights)
+        arguments: dict[str, Any] = {
+            "name": name,
+            "loader_module": package.name,
+            "data_path": str(data),
+            "code_paths": [str(package)],
+            "pip_requirements": _requirements(inputs[LOCK], serving.packages(weights)),
+            "signature": serving.signature(weights),
+            "input_example": example,
+        }
+        if run_id is None:
+            return mlflow.pyfunc.log_model(**arguments)
+        with mlflow.start_run(run_id=run_id):
+            return mlflow.pyfunc.log_model(**arguments)
+
+
+def copy_code(serving: Servable, folder: Path) -> Path:
+    """What serving imports of the project, at any depth, and the packages around it; nothing else of the project.
+
+    In a package that is named by what is in it, so that versions with different code do not get in each other's way:
+    see loader.py.
+    """
+    modules = every_import(ROOT, Path(str(serving.__file__)))
+    around = {above / "__init__.py" for file in modules for above in file.parents if above.is_relative_to(ROOT)}
+    # without __init__.py a folder would give way to a package of the same name, such as an installed project's
+    files = sorted(modules | {file for file in around if file.is_file()})
+    named = {file.relative_to(ROOT).as_posix(): hash_file(file, file.name).sha256 for file in files}
+    package = folder / f"{package_name()}_{sha256_of_json(named)[:12]}"
+    for file in files:
+        target = package / loader.SOURCE / file.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    (package / loader.SOURCE / "__init__.py").touch()
+    shutil.copyfile(loader.__file__, package / "__init__.py")
+    (package / loader.SERVABLE).write_text(f"{serving.__name__}\n", encoding="utf-8", newline="\n")
+    return package
+
+
+def _requirements(lock: Path, needed: tuple[str, ...]) -> list[str]:
+    """What the registered model needs, as the lock pins it."""
+    pins = locked(lock)
+    missing = [name for name in needed if name not in pins]
+    if missing:
+        raise LineageError(
+            f"{LOCK} does not pin {', '.join(missing)}, which the registered model needs. Run `make lock`."
+        )
+    return [f"{name}=={pins[name]}" for name in needed]

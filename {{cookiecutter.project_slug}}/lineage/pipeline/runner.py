@@ -1,0 +1,220 @@
+"""Runs a stage. Every stage goes through here, wherever it runs and whoever started it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import LineageError, ProjectError, SettingsError
+from ..base.terminal import block, guard_output
+from ..chain.composition import require_fresh_params
+from ..chain.consent import require_consent
+from ..chain.reproduction import Reproduction
+from ..compute.aftercare import before_a_stage
+from ..compute.backend import Attempt, backend_for
+from ..compute.job_spec import spec_of_this_job
+from ..contract import ROOT, load, package_name
+from ..dvc.dvcfile import PARAMS_FILE, Lock, Pipeline, Stage, differences, read_lock, read_pipeline
+from ..dvc.hashes import Content, hash_path
+from ..git.anchor import main_root
+from ..git.code import loaded_code
+from ..run import disk
+from ..run.callbacks import Callbacks, Execution
+from ..run.given import Given
+from ..run.imports import check_imports, check_loaded
+from ..run.interrupts import raise_on_signals, require_uninterrupted, uninterrupted
+from ..run.lock import ParentProcess, StageLock
+from ..run.outputs import Inputs, Outputs
+from ..run.previous import restore_outputs
+from ..run.sources import loaded_sources, start_from_sources
+from ..run.unfinished import Unfinished
+from ..settings import check_settings, read_params
+from ..settings.compute import TARGET
+
+
+class Report:
+    """What a stage can say while it works. It does not know who listens."""
+
+    def __init__(self, execution: Execution, callbacks: Callbacks, check: Callable[[], None]) -> None:
+        """`check` raises if nobody waits for the result any more."""
+        self._execution = execution
+        self._callbacks = callbacks
+        self._check = check
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """What identifies this execution to those who listen, if anybody does, and the code it has loaded, by hash."""
+        execution = self._execution
+        # of several trackers, the chain names the run of the first
+        tracker = next((name for name, part in execution.parts.items() if "run_id" in part), "")
+        others = {name: part for name, part in execution.parts.items() if name != tracker and part}
+        return {
+            **execution.parts.get(tracker, {}),
+            **({"callbacks": others} if others else {}),
+            **({"job": execution.job} if execution.job else {}),
+            "code": loaded_code(execution.root, execution.stage.deps),
+        }
+
+    @property
+    def worked_with(self) -> dict[str, Any]:
+        """Command, settings and dependencies by hash, as they were when this execution began."""
+        return self._execution.given.entry()
+
+    def content(self, path: str) -> Content:
+        """What a file or folder of the project holds, by hash. An input is read once, however often it is asked for."""
+        execution = self._execution
+        return execution.given.content(path) if path in execution.stage.deps else hash_path(execution.root / path)
+
+    @property
+    def cache_dir(self) -> Path:
+        """A folder that this stage may keep things in from one execution to the next. It may be deleted at any time."""
+        return cache_dir_of(self.root, self._execution.stage.module)
+
+    @property
+    def root(self) -> Path:
+        """The main project, which the relative paths of settings are relative to, wherever the stage runs."""
+        return main_root(self._execution.root)
+
+    def metrics(self, values: dict[str, float], step: int | None = None) -> None:
+        """Reports numbers; `step` is the epoch, from 1. Raises AbandonedError if nobody waits for the result."""
+        self._check()
+        self._callbacks.on_metrics(self._execution, values, step)
+
+
+def cache_dir_of(root: Path, stage: str) -> Path:
+    """Where a stage of the project at `root` keeps things from one execution to the next."""
+    return root / ".dvc" / "tmp" / "kept" / stage
+
+
+Work = Callable[[Any, Inputs, Outputs, Report], None]
+
+
+def run(stage_file: str, work: Work) -> None:
+    """Runs `work` as the stage that `stage_file` is named for, and exits non-zero with a sentence if it cannot be done.
+
+    `work(settings, inputs, outputs, report)` gets what dvc.yaml declares for the stage and nothing else.
+    """
+    if loaded_sources() is None:
+        start_from_sources(ROOT, f"{package_name()}.stages.{Path(stage_file).stem}")
+    caller = ParentProcess()
+    name = Path(stage_file).stem
+    raise_on_signals()
+    guard_output()
+    try:
+        _run(name, work, caller)
+    except ProjectError as error:
+        print(f"{name}: {block(str(error))}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        said = disk.sentence(error)
+        if said is None:
+            raise
+        print(f"{name}: {block(said)}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; nothing was put in place.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _run(name: str, work: Work, caller: ParentProcess) -> None:
+    root = Path.cwd()
+    if root.resolve() != ROOT:
+        # an installed copy would run instead of the code that dvc.lock records, in an experiment's folder for example
+        raise ProjectError(f"the code comes from {ROOT}, not from {root}. Run `dvc repro` there.")
+    if spec_of_this_job() is None:
+        before_a_stage(main_root(root))
+    pipeline = read_pipeline(root)
+    stage = pipeline.stage(name)
+    # Here as well as in the stage config: `dvc repro -s` runs one stage alone. Before the settings are checked: what a
+    # newer template has added to conf/ is missing in params.yaml until that is composed.
+    require_fresh_params(root)
+    document = read_params(root / PARAMS_FILE)
+    settings = check_settings(document, PARAMS_FILE)
+    check_imports(root, root / package_name(), stage)
+    spec = spec_of_this_job()
+    if spec is None or spec.stage != stage.name:  # in a job, who sent it has looked
+        require_consent(root, pipeline, stage, settings)
+    with StageLock(root, name) as lock, Unfinished(main_root(root), name) as unfinished:
+        inputs = Inputs(root, stage)
+        given = Given(root, pipeline, stage, document)
+        _require_true_records(pipeline, stage, read_lock(root), lock, caller)
+        execution = Execution(root, pipeline, stage, settings, given, unfinished)
+        with _prepared(execution, inputs) as attempt:
+            _execute(execution, inputs, work, attempt, caller)
+        lock.note_given(caller.identity, given.noted())
+
+
+def _require_true_records(
+    pipeline: Pipeline, stage: Stage, entries: Lock, lock: StageLock, caller: ParentProcess
+) -> None:
+    """Raises LineageError if this very dvc recorded of a stage upstream what that stage did not work with."""
+    for earlier in pipeline.upstream(stage):
+        given = lock.given_to(earlier.module, caller.identity)
+        wrong = differences(given, entries.get(earlier.name)) if given else []
+        if wrong:
+            raise LineageError(
+                f"dvc.lock records another {', '.join(wrong[:3])} of {earlier.name} than it worked with: a change came "
+                f"in the moment it ended. Run `dvc repro --force {earlier.name}`."
+            )
+
+
+def _execute(execution: Execution, inputs: Inputs, work: Work, attempt: Attempt, caller: ParentProcess) -> None:
+    """The work, wherever it is done, reported to all callbacks."""
+    root, stage, settings = execution.root, execution.stage, execution.settings
+    is_in_job = spec_of_this_job() is not None
+    callbacks = Callbacks.from_settings(settings, is_in_job=is_in_job)
+    if Reproduction.of(root):
+        callbacks = Callbacks([], is_in_job=is_in_job)
+
+    def check() -> None:
+        require_uninterrupted()
+        caller.check()
+
+    def here(outputs: Outputs) -> None:
+        before = set(loaded_sources() or ())
+        work(settings.declared(stage.params), inputs, outputs, Report(execution, callbacks, check))
+        listeners = [*settings.callbacks.values(), *settings.compute.backends.values()]
+        loaded = [Path(path) for path in (loaded_sources() or {}).keys() - before]
+        check_loaded(ROOT, ROOT / package_name(), stage, loaded, [str(each[TARGET]) for each in listeners])
+
+    try:
+        callbacks.on_start(execution)
+        with Outputs(root, stage) as outputs:
+            attempt.run(outputs, here, check, lambda facts: callbacks.on_job(execution, facts))
+            check()
+            execution.given.require_unchanged()
+            outputs.commit()
+        callbacks.on_end(execution)
+        _check_again(execution, outputs)  # telling everybody may have taken seconds
+    except BaseException as error:
+        with uninterrupted():
+            callbacks.on_error(execution, error)
+        raise
+
+
+def _check_again(execution: Execution, outputs: Outputs) -> None:
+    try:
+        execution.given.require_unchanged()
+    except ProjectError:
+        outputs.withdraw()
+        raise
+
+
+@contextmanager
+def _prepared(execution: Execution, inputs: Inputs) -> Iterator[Attempt]:
+    """The execution on the backend that `compute` names for the stage. In a job that is this process."""
+    spec = spec_of_this_job()
+    if spec is not None:
+        execution.parts.update(spec.callbacks)
+        execution.job = load(spec.backend).describe_job(execution.root)
+    try:
+        backend = backend_for(execution.settings.compute, execution.pipeline, execution.stage)
+        execution.is_dispatched = backend.is_elsewhere
+        yield backend.prepare(execution, inputs)
+    except BaseException as error:
+        if execution.is_dispatched or isinstance(error, SettingsError):
+            restore_outputs(execution)
+        raise

@@ -1,0 +1,131 @@
+"""Callbacks: what is called when something happens to a stage. The Hydra group `callbacks` says which take part."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..base.terminal import block
+from ..dvc.dvcfile import Pipeline, Stage
+from ..settings import Settings
+from .given import Given
+
+if TYPE_CHECKING:
+    from .unfinished import Unfinished
+
+
+@dataclass
+class Execution:
+    """One execution of one stage, as callbacks see it."""
+
+    root: Path
+    pipeline: Pipeline
+    stage: Stage
+    settings: Settings
+    given: Given
+    unfinished: Unfinished  # what is begun elsewhere is noted there, so that a kill does not make it forgotten
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each callback keeps, by its name in conf/
+    job: dict[str, Any] = field(default_factory=dict)  # what identifies the job that this process is; empty outside
+    is_dispatched: bool = False  # the work is done by a job elsewhere, in another environment
+
+
+class Callback:
+    """Does nothing: override what you need, and name the class in conf/callbacks/.
+
+    Where a job does the work, `on_start`, `on_end` and `on_error` are called where it was sent from, and
+    `on_enter_job` and `on_leave_job` in the job. What a callback puts into `part(execution)` is there in both.
+    """
+
+    #: Its name in conf/callbacks.
+    name = ""
+    #: Whether the stage fails where this fails. Else there is a warning, and it is left out for the rest of the stage.
+    is_required = False
+
+    def part(self, execution: Execution) -> dict[str, Any]:
+        """What this callback keeps of an execution. The training writes it down."""
+        return execution.parts.setdefault(self.name, {})
+
+    def on_start(self, execution: Execution) -> None:
+        """Before the work."""
+
+    def on_enter_job(self, execution: Execution) -> None:
+        """Before the work, in the job that does it."""
+
+    def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
+        """Numbers from inside the work; `step` is the epoch, from 1, or None for the one final value."""
+
+    def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
+        """What is known of the job that does the work: when it has started, and again when it has ended."""
+
+    def on_leave_job(self, execution: Execution, error: BaseException | None) -> None:
+        """After the work in a job, well or with an error: whoever has sent the job reports that."""
+
+    def on_end(self, execution: Execution) -> None:
+        """After the outputs stand in their places."""
+
+    def on_error(self, execution: Execution, error: BaseException) -> None:
+        """After the work failed or was interrupted. No output was put in place."""
+
+
+class Callbacks:
+    """Several callbacks as one, called in the order of the configuration."""
+
+    def __init__(self, members: list[Callback], *, is_in_job: bool) -> None:
+        self._members = members
+        self._is_in_job = is_in_job
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, is_in_job: bool) -> Callbacks:
+        """Instantiates the `_target_` of each entry of `callbacks`, as Hydra does."""
+        if not settings.callbacks:
+            return cls([], is_in_job=is_in_job)
+        from hydra.utils import instantiate
+
+        members: list[Callback] = []
+        for name, entry in settings.callbacks.items():
+            member: Callback = instantiate(entry)
+            member.name = name
+            members.append(member)
+        return cls(members, is_in_job=is_in_job)
+
+    def on_start(self, execution: Execution) -> None:
+        if self._is_in_job:
+            self._call("on_enter_job", lambda member: member.on_enter_job(execution))
+        else:
+            self._call("on_start", lambda member: member.on_start(execution))
+
+    def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
+        self._call("on_metrics", lambda member: member.on_metrics(execution, values, step))
+
+    def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
+        self._call("on_job", lambda member: member.on_job(execution, facts))
+
+    def on_end(self, execution: Execution) -> None:
+        if self._is_in_job:
+            self._call("on_leave_job", lambda member: member.on_leave_job(execution, None))
+        else:
+            self._call("on_end", lambda member: member.on_end(execution))
+
+    def on_error(self, execution: Execution, error: BaseException) -> None:
+        if self._is_in_job:
+            self._call("on_leave_job", lambda member: member.on_leave_job(execution, error))
+        else:
+            self._call("on_error", lambda member: member.on_error(execution, error))
+
+    def _call(self, what: str, call: Callable[[Callback], None]) -> None:
+        for member in list(self._members):
+            try:
+                call(member)
+            except Exception as error:
+                if member.is_required:
+                    raise
+                self._members.remove(member)
+                reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                print(
+                    f"warning: the callback {member.name} failed in {what} ({block(reason)}) and is left out of the "
+                    "rest of this stage.",
+                    file=sys.stderr,
+                )

@@ -1,0 +1,1 @@
+"""What MLflow says, and what it is given: runs, model versions, aliases."""

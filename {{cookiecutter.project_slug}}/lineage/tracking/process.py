@@ -1,0 +1,120 @@
+"""The process that stages share to talk to MLflow, whose import costs more than most stages. See shared.py.
+
+It does what `Tracker` does, one call at a time, for whoever has the key, and ends when nobody has called for a while.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from importlib import import_module
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import ProjectError, TrackerError
+from .quiet import quiet
+from .tracker import SQLITE, Tracker
+
+IDLE = 60  # seconds without a connection, after which it ends
+CLIENT = "mlflow.store.tracking.sqlalchemy_store"  # imports all that a call may need
+
+
+class ReplacedError(TrackerError):
+    """The file that is the store is another one than this process has open."""
+
+
+class Process:
+    """Answers at `address` until nobody has been connected for `idle` seconds."""
+
+    def __init__(self, address: Path, secret: bytes, idle: float) -> None:
+        self._address = address
+        self._idle = idle
+        self._listener = Listener(str(address), "AF_UNIX", authkey=secret)
+        self._inode = address.stat().st_ino
+        self._turn = threading.Lock()  # MLflow's client is not made for several threads
+        self._connected = 0
+        self._last = time.monotonic()
+        self._files: dict[str, tuple[int, int]] = {}  # device and inode of each store that is a file
+
+    def serve(self) -> None:
+        """Answers for ever: the process ends with its watch."""
+        threading.Thread(target=self._watch, daemon=True).start()
+        threading.Thread(target=self._prepare, daemon=True).start()
+        while True:
+            try:
+                connection = self._listener.accept()
+            except (OSError, EOFError, AuthenticationError):
+                continue
+            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+
+    def _prepare(self) -> None:
+        """Imports what the first call will need, while the stage that will make it does something else."""
+        with self._turn:
+            quiet()
+            import_module(CLIENT)
+
+    def _watch(self) -> None:
+        while self._connected or (self._is_found() and time.monotonic() - self._last < self._idle):
+            time.sleep(1)  # between two looks
+        self._leave()
+        os._exit(0)
+
+    def _is_found(self) -> bool:
+        """Whether who looks for this process comes here, and to no later one."""
+        try:
+            return self._address.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def _leave(self) -> None:
+        if self._is_found():
+            self._address.unlink(missing_ok=True)
+
+    def _converse(self, connection: Connection) -> None:
+        self._connected += 1
+        try:
+            with connection:
+                self._answer(connection)
+        except (OSError, EOFError):  # whoever asked is gone
+            pass
+        finally:
+            self._last = time.monotonic()
+            self._connected -= 1
+
+    def _answer(self, connection: Connection) -> None:
+        tracker: Tracker | None = None
+        while True:
+            name, arguments = connection.recv()
+            answer: Any = None
+            error: ProjectError | None = None
+            try:
+                with self._turn:
+                    if name == "open":
+                        tracker = self._open(*arguments)
+                    else:
+                        answer = getattr(tracker, name)(*arguments)
+            except ProjectError as failure:
+                error = failure
+            except Exception as failure:
+                error = TrackerError(f"MLflow failed: {type(failure).__name__}: {failure}")
+            connection.send((answer, error))
+
+    def _open(self, settings: Any, main: Path) -> Tracker:
+        tracker = Tracker(settings, main)
+        if tracker.uri.startswith(SQLITE):
+            stat = Path(tracker.uri.removeprefix(SQLITE)).stat()
+            if self._files.setdefault(tracker.uri, (stat.st_dev, stat.st_ino)) != (stat.st_dev, stat.st_ino):
+                self._leave()  # the next process opens what is there now
+                raise ReplacedError(f"{tracker.shown_uri} was replaced.")
+        return tracker
+
+
+def main(address: str, key: str, idle: float = IDLE) -> None:
+    """Answers at `address` in the background; `key` is a file with what callers must know."""
+    process = Process(Path(address), Path(key).read_bytes(), idle)
+    if os.fork():
+        os._exit(0)  # what is left has no parent, so that nothing that ends a stage ends it
+    process.serve()
