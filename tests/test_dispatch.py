@@ -186,7 +186,7 @@ def test_what_aws_refuses_is_said_and_nothing_is_changed(
     assert said in output
     assert "Traceback" not in output
     assert project.git("status", "--porcelain") == ""
-    assert list(project.root.rglob("*.partial")) == []
+    assert list(project.root.rglob("*.partial*")) == []
     assert results(project) == before
 
 
@@ -337,7 +337,7 @@ def test_a_job_that_does_not_come_to_its_end(way: str, sky: Cloud, tmp_path: Pat
         assert (project.root / WEIGHTS).exists()
     assert process.returncode != 0
     assert ended(sky, name) == "Stopped"
-    assert list(project.root.rglob("*.partial")) == []
+    assert list(project.root.rglob("*.partial*")) == []
 
 
 def test_a_temporary_experiment_and_two_at_once(sky: Cloud, tmp_path: Path) -> None:

@@ -102,12 +102,14 @@ def test_outputs_are_written_where_a_rename_can_reach_and_git_and_dvc_do_not_loo
     with Outputs(tmp_path, STAGE) as outputs:
         for out, path in outputs.items():
             assert path.parent == (tmp_path / out).parent
-            assert path.name.endswith(".partial")
+            assert path.name.startswith(".")
+            assert ".partial" in path.suffixes
+            assert path.suffix in (Path(out).suffix, ".partial")
 
 
 def test_the_suffix_of_unfinished_outputs_is_ignored(root: Path) -> None:
     for name in (".gitignore", ".dvcignore"):
-        assert "*.partial" in (root / name).read_text(encoding="utf-8").splitlines()
+        assert {"*.partial", ".*.partial.*"} <= {*(root / name).read_text(encoding="utf-8").splitlines()}
 
 
 def test_an_undeclared_output_is_refused(tmp_path: Path) -> None:

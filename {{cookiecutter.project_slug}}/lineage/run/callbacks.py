@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..base.errors import SettingsError
 from ..base.terminal import block
 from ..dvc.dvcfile import Pipeline, Stage
 from ..settings import Settings
@@ -45,7 +47,7 @@ class Callback:
     is_required = False
 
     def part(self, execution: Execution) -> dict[str, Any]:
-        """What this callback keeps of an execution. The training writes it down."""
+        """What this callback keeps of an execution, as JSON can say it. The training writes it down."""
         return execution.parts.setdefault(self.name, {})
 
     def on_start(self, execution: Execution) -> None:
@@ -86,43 +88,51 @@ class Callbacks:
 
         members: list[Callback] = []
         for name, entry in settings.callbacks.items():
-            member: Callback = instantiate(entry)
+            try:
+                member: Callback = instantiate(entry)
+            except Exception as error:
+                why = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise SettingsError(
+                    f"callbacks.{name} cannot be made: {why}. Correct it in conf/callbacks/."
+                ) from error
             member.name = name
             members.append(member)
         return cls(members, is_in_job=is_in_job)
 
     def on_start(self, execution: Execution) -> None:
         if self._is_in_job:
-            self._call("on_enter_job", lambda member: member.on_enter_job(execution))
+            self._call("on_enter_job", execution, lambda member: member.on_enter_job(execution))
         else:
-            self._call("on_start", lambda member: member.on_start(execution))
+            self._call("on_start", execution, lambda member: member.on_start(execution))
 
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
-        self._call("on_metrics", lambda member: member.on_metrics(execution, values, step))
+        self._call("on_metrics", execution, lambda member: member.on_metrics(execution, dict(values), step))
 
     def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
-        self._call("on_job", lambda member: member.on_job(execution, facts))
+        self._call("on_job", execution, lambda member: member.on_job(execution, facts))
 
     def on_end(self, execution: Execution) -> None:
         if self._is_in_job:
-            self._call("on_leave_job", lambda member: member.on_leave_job(execution, None))
+            self._call("on_leave_job", execution, lambda member: member.on_leave_job(execution, None))
         else:
-            self._call("on_end", lambda member: member.on_end(execution))
+            self._call("on_end", execution, lambda member: member.on_end(execution))
 
     def on_error(self, execution: Execution, error: BaseException) -> None:
         if self._is_in_job:
-            self._call("on_leave_job", lambda member: member.on_leave_job(execution, error))
+            self._call("on_leave_job", execution, lambda member: member.on_leave_job(execution, error))
         else:
-            self._call("on_error", lambda member: member.on_error(execution, error))
+            self._call("on_error", execution, lambda member: member.on_error(execution, error))
 
-    def _call(self, what: str, call: Callable[[Callback], None]) -> None:
+    def _call(self, what: str, execution: Execution, call: Callable[[Callback], None]) -> None:
         for member in list(self._members):
             try:
                 call(member)
-            except Exception as error:
+                json.dumps(member.part(execution))  # or the training would fail at its end, where that is written down
+            except (Exception, SystemExit) as error:
                 if member.is_required:
                     raise
                 self._members.remove(member)
+                execution.parts.pop(member.name, None)
                 reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
                 print(
                     f"warning: the callback {member.name} failed in {what} ({block(reason)}) and is left out of the "

@@ -45,8 +45,9 @@ class Outputs(Mapping[str, Path]):
     def __init__(self, root: Path, stage: Stage) -> None:
         self._stage = stage
         self._final = {out: root / out for out in stage.outs}
-        # beside the final place, so that the rename stays on one file system; .gitignore and .dvcignore know the suffix
-        self._aside = {out: path.with_name(f".{path.name}.partial") for out, path in self._final.items()}
+        # beside the final place, so that the rename stays on one file system; .gitignore and .dvcignore know the names.
+        # with its ending, by which libraries choose a format
+        self._aside = {out: path.with_name(f".{path.stem}.partial{path.suffix}") for out, path in self._final.items()}
 
     def __enter__(self) -> Outputs:
         self._clear()  # leftovers of a killed execution

@@ -73,7 +73,7 @@ def open_tracker(settings: Tracking, main: Path) -> Runs:
 class SharedTracker:
     """The methods of `Tracker` that a callback needs, each called in the shared process.
 
-    Raises TrackerError as these do, and if the process ends in the middle of a call. The next call starts another one.
+    Raises TrackerError as these do, and if the process ends while a run is opened, or again and again.
     """
 
     def __init__(self, settings: Tracking, main: Path) -> None:
@@ -84,7 +84,7 @@ class SharedTracker:
         self._connect()
 
     def start(self, name: str, tags: dict[str, str]) -> str:
-        return str(self._call("start", name, tags))
+        return str(self._call("start", name, tags, again=False))  # twice would open two runs
 
     def params(self, run_id: str, tree: dict[str, Any]) -> None:
         self._call("params", run_id, tree)
@@ -116,7 +116,8 @@ class SharedTracker:
     def require_answer(self) -> None:
         self._call("require_answer")
 
-    def _call(self, name: str, *arguments: Any) -> Any:
+    def _call(self, name: str, *arguments: Any, again: bool = True) -> Any:
+        """Calls a method in the process; again in a new one if that ends meanwhile, where twice is as good as once."""
         if self._connection is None:
             try:
                 self._connect()
@@ -127,9 +128,9 @@ class SharedTracker:
             return _exchange(self._connection, name, *arguments)
         except (OSError, EOFError):
             self._connection = None
-            raise TrackerError(
-                f"could not log to {self.shown_uri}: the process that stages share for it has ended. Run this again."
-            ) from None
+            if again:
+                return self._call(name, *arguments, again=False)
+            raise TrackerError(f"the process that stages share to log to {self.shown_uri} has ended") from None
         except TrackerError:
             raise
         except BaseException:  # interrupted: the answer to this call is not that to the next one

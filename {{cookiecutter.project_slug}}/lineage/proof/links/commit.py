@@ -85,12 +85,18 @@ def dvc_lock(case: ModelCase) -> CheckResult:
 def code(case: ModelCase) -> CheckResult:
     """Commands and every dependency that Git tracks, recomputed from the commit's tree; what else training ran."""
     result = recompute_code(case.tree)
+    agrees = not result.faults
     document = case.tree.document or {}
     record = document.get("training_run") or {}
     try:
         compare_code_of_run(case, record, result)
     except LineageError as error:
         result.unknown.append(str(error))
+    if agrees and result.faults:  # no stage depends on it, so that `dvc repro` alone would not train again
+        result.fix = (
+            f"commit the code as it is to be, then `dvc repro --force --single-item {case.training.name} && dvc repro`, "
+            "and commit the result"
+        )
     dirty = record.get("started_from") or {}
     if result.faults and dirty.get("git_dirty_files"):
         files = ", ".join(dirty["git_dirty_files"].splitlines())
