@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from baked import Project
 
-CONF = """# Training runs as a process in another folder.
-defaults:
-  - local
-  - _self_
 
-train: folder
-folder:
-  _target_: traceable_digits.folder.Folder
-  # Where these folders lie.
-  place: {place}
-"""
+def of_manual(project: Project, language: str) -> str:
+    """The first block in this language of the page on backends."""
+    page = (project.root / "docs" / "backends.md").read_text()
+    return page.partition(f"```{language}\n")[2].partition("```")[0]
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +18,9 @@ def away(baseline: Project, tmp_path_factory: pytest.TempPathFactory) -> Project
     folder = tmp_path_factory.mktemp("away")
     project = baseline.copy(folder)
     project.environment["PYTHONPATH"] = str(project.root)  # its own package, as in an environment of its own
-    source = Path(__file__).with_name("folder_backend.py").read_text()
-    (project.root / "traceable_digits" / "folder.py").write_text(source)
-    (project.root / "conf" / "compute" / "folder.yaml").write_text(CONF.format(place=folder / "jobs"))
+    (project.root / "traceable_digits" / "folder.py").write_text(of_manual(project, "python"))
+    conf = of_manual(project, "yaml").replace("/tmp/jobs", str(folder / "jobs"))
+    (project.root / "conf" / "compute" / "folder.yaml").write_text(conf)
     project.compose(f"tracking.uri=sqlite:///{project.root}/mlflow.db", "compute=folder", "train=debug")
     return project
 

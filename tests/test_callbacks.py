@@ -13,6 +13,9 @@ defaults:
 # It fails in the middle of the training.
 weary:
   _target_: traceable_digits.listeners.Weary
+# It comes before the one that counts.
+rude:
+  _target_: traceable_digits.listeners.Rude
 # It keeps something of its own.
 notes:
   _target_: traceable_digits.listeners.Notes
@@ -31,6 +34,19 @@ class Weary(Callback):
         raise RuntimeError("no more of this")
 
 
+class Rude(Callback):
+    """Changes what others get to hear, keeps what no JSON can say, and would end the process."""
+
+    def on_start(self, execution: Execution) -> None:
+        if execution.stage.name == "evaluate":
+            self.part(execution)["path"] = execution.root
+
+    def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
+        values.clear()
+        if step is None:
+            raise SystemExit(3)
+
+
 class Notes(Callback):
     """Counts what it has heard."""
 
@@ -39,7 +55,7 @@ class Notes(Callback):
 
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
         part = self.part(execution)
-        part["heard"] = part.get("heard", 0) + 1
+        part["heard"] = part.get("heard", 0) + len(values)
 
 
 class Strict(Weary):
@@ -64,7 +80,9 @@ def test_one_that_fails_is_left_out_and_the_others_are_called(listening: Project
     record = listening.lineage["training_run"]
     assert record["run_id"] == listening.store().runs("train")[-1].info.run_id
     assert record["callbacks"]["notes"]["run_id"] == "note of train"
-    assert record["callbacks"]["notes"]["heard"] >= 2
+    assert record["callbacks"]["notes"]["heard"] == 6  # three numbers of the epoch, three of the best one
+    assert "warning: the callback rude failed in on_metrics (SystemExit: 3)" in output
+    assert "warning: the callback rude failed in on_start (TypeError: Object of type PosixPath is not JSON" in output
     (version,) = [one for one in listening.store().versions() if one.run_id == record["run_id"]]
     listening.commit("More listeners")
     listening.dvc("push", "--quiet")
@@ -80,3 +98,13 @@ def test_one_that_is_required_fails_the_stage(listening: Project) -> None:
     assert "RuntimeError: no more of this" in listening.dvc("repro", "--single-item", "train", code=255)
     runs = listening.store().runs("train")
     assert [run.info.status for run in runs[before:]] == ["FAILED"]
+
+
+def test_one_that_cannot_be_made_is_told_in_a_sentence(listening: Project) -> None:
+    conf = listening.root / "conf" / "callbacks" / "more.yaml"
+    conf.write_text(CONF.replace("listeners.Weary", "listeners.Nobody"))
+    listening.compose("callbacks=more", "train=debug", "train.seed=3")
+    output = listening.dvc("repro", "--single-item", "train", code=255)
+    assert "train: callbacks.weary cannot be made: Error locating target 'traceable_digits.listeners.Nobody'" in output
+    assert "Correct it in conf/callbacks/." in output
+    assert "Traceback" not in output

@@ -94,8 +94,8 @@ def code(case: ModelCase) -> CheckResult:
         result.unknown.append(str(error))
     if agrees and result.faults:  # no stage depends on it, so that `dvc repro` alone would not train again
         result.fix = (
-            f"commit the code as it is to be, then `dvc repro --force --single-item {case.training.name} && dvc repro`, "
-            "and commit the result"
+            "commit the code as it is to be, then "
+            f"`dvc repro --force --single-item {case.training.name} && dvc repro`, and commit the result"
         )
     dirty = record.get("started_from") or {}
     if result.faults and dirty.get("git_dirty_files"):
