@@ -40,6 +40,15 @@ def untracked_code(project: Project) -> None:
     (project.root / "traceable_digits" / "model" / "new.py").write_text("")
 
 
+def untracked_callback(project: Project) -> None:
+    (project.root / "traceable_digits" / "notify.py").write_text("from .helper import VALUE\n")
+    (project.root / "traceable_digits" / "helper.py").write_text("VALUE = 1\n")
+    conf = project.root / "conf" / "callbacks" / "notify.yaml"
+    conf.write_text("defaults: [mlflow, _self_]\nnotify:\n  _target_: traceable_digits.notify.Notify\n")
+    project.git("add", str(conf), "traceable_digits/notify.py")
+    project.compose("callbacks=notify")
+
+
 def stale_params(project: Project) -> None:
     (project.root / "conf" / "train" / "default.yaml").write_text("epochs: 3\n")
 
@@ -83,6 +92,7 @@ def another_package(project: Project) -> None:
     [
         (untracked_lock, "Git", "dvc.lock", "git add dvc.lock"),
         (untracked_code, "code", "model/new.py (under stage train)", "git add traceable_digits/model/new.py"),
+        (untracked_callback, "code", "helper.py (under callbacks.notify)", "git add traceable_digits/helper.py"),
         (stale_params, "params.yaml", "conf/ was edited", "lineage compose"),
         (relative_remote, "DVC remote", "relative", "dvc remote modify --local storage url"),
         (remote_out_of_reach, "DVC remote", "out of reach", "dvc remote modify --local storage url"),

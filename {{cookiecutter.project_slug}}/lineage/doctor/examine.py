@@ -19,7 +19,8 @@ from ..dvc.dvcfile import PARAMS_FILE, read_pipeline
 from ..dvc.remote import Remote
 from ..git.anchor import main_root
 from ..git.repository import WRITTEN_BY_RUNS, Repository
-from ..settings import load_settings
+from ..run.imports import imports_of_class
+from ..settings import flatten, load_settings, read_params
 from .candidate import check_candidate
 from .commit import check_commit, check_conflict
 from .dvc_notes import check_dvc_notes
@@ -121,14 +122,19 @@ def check_untracked_code(root: Path) -> Finding:
     found: dict[str, str] = {}
     for stage in pipeline.stages.values():
         for path in git.untracked_files((*pipeline.sources(stage), CONF)):
-            found.setdefault(path, stage.name)
+            found.setdefault(path, f"stage {stage.name}")
+    for key, target in flatten(read_params(root / PARAMS_FILE)).items():
+        if key.endswith("._target_") and not str(target).startswith("lineage."):  # a callback or a backend of one's own
+            files = [file.relative_to(root).as_posix() for file in imports_of_class(root, str(target))]
+            for path in git.untracked_files(tuple(sorted(files))):
+                found.setdefault(path, key.removesuffix("._target_"))
     if not found:
-        return Finding("code", "right", "every file under a stage is tracked")
+        return Finding("code", "right", "every file under a stage, a callback or a backend is tracked")
     data = load_settings(root / PARAMS_FILE).data
     if data.is_versioned and any(path.startswith(f"{data.listing.path}/") for path in found):
         text = f"{data.listing.path}, from which records are fetched, is kept neither by DVC nor by Git."
         return Finding("code", "wrong", text, f"dvc add {data.listing.path}")
-    named = [f"{path} (under stage {stage})" for path, stage in found.items()]
+    named = [f"{path} (under {where})" for path, where in found.items()]
     return Finding(
         "code", "wrong", f"takes part in runs but is in no commit: {some(named)}.", f"git add {' '.join(found)}"
     )

@@ -30,11 +30,14 @@ def check_loaded(root: Path, package: Path, stage: Stage, loaded: Iterable[Path]
     local = (file for file in loaded if file.is_relative_to(root) and not _is_no_input(root, package, file))
     undeclared = _undeclared(root, stage, filter(_has_code, local))
     if undeclared:
-        of_listeners = set[Path]()
-        for target in listeners:
-            for file in _module_files(root, root.joinpath(*target.split(".")[:-1])):
-                of_listeners |= every_import(root, file)
+        of_listeners = {file for target in listeners for file in imports_of_class(root, target)}
         _refuse([file for file in undeclared if file not in of_listeners], root)
+
+
+def imports_of_class(root: Path, target: str) -> set[Path]:
+    """The files of the project that the module of a class (`package.module.Class`) imports, itself included."""
+    files = _module_files(root, root.joinpath(*target.split(".")[:-1]))
+    return {each for file in files for each in every_import(root, file)}
 
 
 def _undeclared(root: Path, stage: Stage, files: Iterable[Path]) -> list[Path]:
