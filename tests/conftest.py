@@ -136,6 +136,7 @@ def lineage(installed: Project) -> Iterator[Lineage]:
     assert process.stdin is not None
     process.stdin.close()
     process.wait(timeout=60)
+    process.stdout.close()
 
 
 @pytest.fixture(scope="module")

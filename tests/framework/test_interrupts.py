@@ -7,13 +7,14 @@ import sys
 import pytest
 
 LOST = """
-import os, sys
+import os, signal, sys
 from lineage.run.interrupts import raise_on_signals, require_uninterrupted
 
 class Finalized:
     def __del__(self):
         os.kill(os.getpid(), int(sys.argv[1]))
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have it ignored
 raise_on_signals()
 require_uninterrupted()
 Finalized()
