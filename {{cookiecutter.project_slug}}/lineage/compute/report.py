@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from ..base.errors import DispatchError
+from ..dvc.hashes import NAME
 
 MOST_BYTES = 4 * 2**20
 MOST_FILES = 100_000  # of a folder that a job brings: more are slow in DVC, and shards are what they are for
 MOST_LISTING = 32 * 2**20  # bytes of its listing
-MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 def read_report(data: bytes, job: str) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def read_report(data: bytes, job: str) -> dict[str, Any]:
 def _is_item(item: object) -> bool:
     if not isinstance(item, dict) or not isinstance(item.get("path"), str):
         return False
-    return isinstance(item.get("md5"), str) and MD5.fullmatch(item["md5"]) is not None
+    return isinstance(item.get("md5"), str) and NAME.fullmatch(item["md5"]) is not None
 
 
 def read_record(data: bytes, job: str) -> dict[str, Any]:

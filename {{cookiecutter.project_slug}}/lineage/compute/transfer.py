@@ -84,9 +84,8 @@ class Transfer:
                 )
 
     def _require_own_record(self, job: str, outputs: Outputs) -> None:
-        run_id = next((part["run_id"] for part in self._execution.parts.values() if "run_id" in part), None)
-        trains = self._execution.stage == self._execution.pipeline.maker(Role.MODEL)
-        if trains and run_id and (path := self._execution.pipeline.path(Role.RUN)):
+        run_id = self._execution.parts.get(self._execution.tracker, {}).get("run_id")
+        if self._execution.trains and run_id and (path := self._execution.pipeline.path(Role.RUN)):
             with outputs[path].open("rb") as file:
                 record = read_record(file.read(MOST_BYTES), job)
             if record.get("run_id") != run_id:

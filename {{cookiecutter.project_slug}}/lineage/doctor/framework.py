@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from ..base.finding import Finding
 from ..base.printable import some
+from ..dvc.hashes import hash_file
 
 FOLDER, SUMS, VERSION = "lineage", "SHA256SUMS", "VERSION"
 
@@ -21,7 +21,7 @@ def check_framework(root: Path) -> Finding:
         return Finding("framework", "wrong", f"{error.filename} is missing.", f"git checkout HEAD -- {FOLDER}")
     stated = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     paths = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    found = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    found = {path.relative_to(folder).as_posix(): hash_file(path, path.name).sha256 for path in paths}
     found.pop(SUMS, None)
     differing = sorted(name for name in {*stated, *found} if stated.get(name) != found.get(name))
     if not differing:

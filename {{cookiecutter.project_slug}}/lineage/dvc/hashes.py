@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO
 from .ignore import DVCIGNORE, Ignored
 
 CHUNK = 1 << 20
+NAME = re.compile(r"[0-9a-f]{32}(\.dir)?")  # of an object: an MD5, and an ending for the listing of a folder
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,7 @@ class Report:
     def run(self) -> dict[str, Any]:
         """What identifies this execution to those who listen, if anybody does, and the code it has loaded, by hash."""
         execution = self._execution
-        # of several trackers, the chain names the run of the first
-        tracker = next((name for name, part in execution.parts.items() if "run_id" in part), "")
+        tracker = execution.tracker
         others = {name: part for name, part in execution.parts.items() if name != tracker and part}
         return {
             **execution.parts.get(tracker, {}),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import LineageError
 from ..contract import Role
+from ..dvc.hashes import NAME
 from ..tracking.pages import all_of
 from ..tracking.store import Store
 from .case import ModelCase
@@ -15,7 +15,6 @@ from .case import ModelCase
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
 
-HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
 MANY = 8  # questions, after which all runs of the project are read at once
 
 
@@ -57,7 +56,7 @@ def history(store: Store, run: Run, key: str) -> list[Metric]:
 
 @cache  # lives as long as one command
 def _finished(store: Store, stage: str, tag: str, value: str) -> list[Run]:
-    if not HASH.fullmatch(value):
+    if not NAME.fullmatch(value):
         raise LineageError(f"{tag} is no hash: {value!r}.")
     asked = store.__dict__.setdefault("_stage_runs_asked", [])
     asked.append(value)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..base.errors import ProjectError
 from ..dvc.dvcfile import PARAMS_FILE
-from ..dvc.hashes import hash_file
+from ..dvc.hashes import hash_file, plain_md5
 from ..settings import read_params
 from ..tracking.store import Store
 from ..tracking.tracker import local_path
@@ -70,7 +70,7 @@ class Whose:
     @cached_property
     def runs(self) -> dict[str, Run]:
         """The runs that are not marked as this project's, and are in its experiments or have read its data."""
-        digests = tuple(sorted(self.datasets | {md5.removesuffix(".dir") for md5 in self.datasets}))
+        digests = tuple(sorted(self.datasets | set(map(plain_md5, self.datasets))))
         return {**self._store.unmarked_runs(self.experiments), **self._store.runs_that_read(digests)}
 
     def read_by(self, run: Run) -> set[str]:

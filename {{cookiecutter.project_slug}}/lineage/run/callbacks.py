@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import SettingsError
 from ..base.terminal import block
+from ..contract import Role
 from ..dvc.dvcfile import Pipeline, Stage
 from ..settings import Settings
 from .given import Given
@@ -32,6 +33,16 @@ class Execution:
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each callback keeps, by its name in conf/
     job: dict[str, Any] = field(default_factory=dict)  # what identifies the job that this process is; empty outside
     is_dispatched: bool = False  # the work is done by a job elsewhere, in another environment
+
+    @property
+    def tracker(self) -> str:
+        """The name of the callback whose run the chain names: the first that keeps one; empty if none does."""
+        return next((name for name, part in self.parts.items() if "run_id" in part), "")
+
+    @property
+    def trains(self) -> bool:
+        """Whether the stage makes the model."""
+        return self.stage == self.pipeline.maker(Role.MODEL)
 
 
 class Callback:

@@ -13,8 +13,6 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
@@ -29,7 +27,7 @@ from ..settings.tracking import Tracking
 from .process import ReplacedError
 from .tracker import Tracker, wait_for_answer
 
-PATIENCE = 30.0  # seconds that a new process may take to answer
+PATIENCE = 30.0  # seconds that another stage may take to start the process
 # what says where a shell or a stage is, and nothing about how MLflow is reached
 OF_PLACES = ("DVC_", "PIPELINE_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "_")
 NAMESPACES = ("mnt", "net", "user", "ipc")  # a process in others sees other files and servers
@@ -211,15 +209,11 @@ class Place:
                 start_new_session=True,
                 check=False,
             )
-            return self._until_it_answers(lambda: begun.returncode == 0)
-
-    def _until_it_answers(self, has_begun: Callable[[], bool]) -> Connection:
-        deadline = time.monotonic() + PATIENCE
-        while has_begun() and time.monotonic() < deadline:
-            if there := self._try():
-                return there
-            time.sleep(0.02)  # between two looks
-        raise UnavailableError("it did not begin to answer")
+            # it listens before what started it ends
+            there = self._try() if begun.returncode == 0 else None
+            if there is None:
+                raise UnavailableError("it did not begin to answer")
+            return there
 
 
 def _exchange(connection: Connection, name: str, *arguments: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import TrackerError
+from ..dvc.hashes import NAME
 from ..git.repository import strip_user
 from .pages import all_of
 from .quiet import quiet
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 DIGESTS = 200  # that one question names
-HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
 WITHOUT = "`lineage verify lineage.json` and `lineage audit ... --without-mlflow` ask Git and DVC alone."
 
 
@@ -120,7 +119,7 @@ class Store(OneStore):
         """The runs that have one of these datasets as an input and are not marked as this project's, by id."""
         found: dict[str, Run] = {}
         for first in range(0, len(digests), DIGESTS):
-            named = ", ".join(f"'{digest}'" for digest in digests[first : first + DIGESTS] if HASH.fullmatch(digest))
+            named = ", ".join(f"'{digest}'" for digest in digests[first : first + DIGESTS] if NAME.fullmatch(digest))
             if named:
                 reading = f"datasets.digest IN ({named})"
                 found |= self._runs(tuple(self.experiments), f"{reading} and tags.project_id != '{self.project_id}'")

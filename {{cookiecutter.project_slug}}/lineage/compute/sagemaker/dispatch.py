@@ -14,7 +14,6 @@ from ...base.errors import DispatchError
 from ...base.printable import printable
 from ...base.terminal import block
 from ...chain.packages import IMAGE_PACKAGES
-from ...contract import Role
 from ...dvc.remote import Remote
 from ...run.callbacks import Execution
 from ...run.interrupts import uninterrupted
@@ -58,8 +57,7 @@ class Dispatch:
 
     @property
     def _kind(self) -> str:
-        trains = self.execution.stage == self.execution.pipeline.maker(Role.MODEL)
-        return "training" if trains else "processing"
+        return "training" if self.execution.trains else "processing"
 
     def run(self, outputs: Outputs, work: Work, check: Callable[[], None], tell: Tell) -> None:
         """Runs the stage as a job and writes what it made to `outputs`.
