@@ -26,7 +26,7 @@ print("not reached")
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_that_comes_while_an_object_is_finalized_is_not_lost(number: int) -> None:
-    command = [sys.executable, "-c", LOST, str(int(number))]
+    command = [sys.executable, "-B", "-c", LOST, str(int(number))]
     done = subprocess.run(command, env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, check=False)
     assert done.stdout == "dropped\n"
     assert "Exception ignored" in done.stderr
