@@ -217,7 +217,7 @@ class Filled:
         tracker.metrics(run, METRICS, 1)
         source = {"path": "data/processed", "md5": dataset.md5}
         tracker.dataset(run, "digits", dataset.md5, json.dumps(source), "training")
-        artifacts = self.copy.module("tracking.tracker").local_path(tracker.client.get_run(run).info.artifact_uri)
+        artifacts = self.copy.module("tracking.address").local_path(tracker.client.get_run(run).info.artifact_uri)
         artifacts.mkdir(parents=True)
         for path in dataset.logged:
             os.link(path, artifacts / path.name)

@@ -42,6 +42,8 @@ def test_only_the_default_branch_moves_it_or_those_that_are_named(project: Proje
 
 def test_who_sets_it_by_hand_before_the_commit_has_the_last_word(project: Project, lineage: Lineage) -> None:
     project.compose("train=debug", "train.seed=9")
+    project.dvc("repro", "train")
+    assert doctor(project, lineage)["fix"] == "dvc repro"  # not `git commit`: this is no result yet
     assert "the alias candidate points to it" in project.dvc("repro")
     point_to(project, "1")
     found = doctor(project, lineage)

@@ -111,6 +111,24 @@ def test_without_callbacks_the_model_is_registered_and_its_chain_written(sandbox
     assert sandbox.lineage["model"]["version"] == str(version.version)
 
 
+def test_a_model_that_fails_on_its_own_example_is_not_registered(sandbox: Project) -> None:
+    store = sandbox.store()
+    experiment = [store.runs("train")[0].info.experiment_id]
+    before, stored = store.versions(), len(store.client.search_logged_models(experiment))
+    sandbox.compose("train=debug", "train.seed=11")
+    serving = sandbox.root / "traceable_digits" / "serving.py"
+    text = serving.read_text()
+    serving.write_text(text.replace('self._header["channels"]', 'self._header["colours"]'))
+    output = sandbox.dvc("repro", code=255)
+    line = serving.read_text()[: serving.read_text().index('["colours"]')].count("\n") + 1
+    serving.write_text(text)
+    assert f"fails with KeyError: 'colours' (traceable_digits/serving.py, line {line}). Mend that" in output
+    assert "Traceback" not in output
+    assert store.versions() == before
+    assert len(store.client.search_logged_models(experiment)) == stored
+    assert store.runs("register")[-1].info.status == "FAILED"
+
+
 @pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
 def test_a_job_registers_nothing(linked: Project, tmp_path: Path) -> None:
     """Where the folder and the variable are those of a job, whoever has set them."""

@@ -67,6 +67,23 @@ def test_stages_share_a_process_and_it_ends_when_nobody_can_find_it(project: Pro
     until(lambda: not processes(folder))
 
 
+WITHOUT = """
+import runpy, sys
+sys.argv = ["scripts/stage.py", "traceable_digits.stages.register"]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    print("heavy:", sorted({"mlflow", "torch"} & {*sys.modules}))
+"""
+
+
+def test_a_model_is_registered_without_mlflow_in_the_stage(project: Project) -> None:
+    project.store().client.delete_model_version("traceable-digits", "2")
+    output = project.run("python", "-I", "-c", WITHOUT)
+    assert "models:/traceable-digits/3 registered" in output
+    assert "heavy: []" in output
+
+
 def test_it_ends_when_nobody_calls(project: Project, folder: Path) -> None:
     (folder / "key").write_bytes(b"secret")
     script = "import sys; from lineage.tracking.process import main; main(*sys.argv[1:], idle=1)"

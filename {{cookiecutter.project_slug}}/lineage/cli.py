@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from enum import StrEnum
@@ -258,6 +259,7 @@ app.command()(jobs)
 
 def main() -> None:
     """The entry point: a mistake is reported in a sentence, without a traceback."""
+    gc.set_threshold(50_000, 20, 20)  # as in scripts/stage.py
     guard_output()
     try:
         app()

@@ -30,7 +30,6 @@ from .base.errors import SettingsError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow.models import ModelSignature
 
 ROOT = Path(__file__).resolve().parents[1]  # the framework lies in the project
 
@@ -58,11 +57,14 @@ class Servable(Protocol):
     __file__: str | None
     WEIGHTS: str  # the name of the weights among the registered files
 
-    def signature(self, weights: Path) -> ModelSignature:
-        """What goes in and what comes out."""
+    def signature(self, weights: Path) -> dict[str, list[dict[str, Any]]]:
+        """What goes in and what comes out: `inputs` and `outputs`, lists of columns as MLflow writes them in MLmodel.
+
+        https://mlflow.org/docs/latest/ml/model/signatures/
+        """
 
     def example_input(self, weights: Path) -> pd.DataFrame:
-        """An input that is nobody's record."""
+        """An input that is nobody's record, of a kind that MLflow takes as an example. The model must predict it."""
 
     def packages(self, weights: Path) -> tuple[str, ...]:
         """What must be installed, beside Python itself, where the model is loaded."""

@@ -11,14 +11,16 @@ import pandas as pd
 
 from lineage.records.images import decode, encode
 
+from .model.header import read_header
+
 if TYPE_CHECKING:
-    from mlflow.models import ModelSignature
     from torch import nn
 
 WEIGHTS = "model.safetensors"
 COLUMN = "image"
 BATCH = 256
 ALWAYS_NEEDED = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "torch")
+PACKAGES = {"mobilenet_v3_small": ("torchvision",)}  # what a network needs beside torch
 
 
 class Predictor:
@@ -45,26 +47,23 @@ class Predictor:
 
 def example_input(weights: Path) -> pd.DataFrame:
     """Two synthetic images, a gradient and its mirror image: an example must never be somebody's record."""
-    header = _header(weights)
+    header = read_header(weights)
     size, channels = header["image_size"], header["channels"]
     gradient = np.broadcast_to(np.linspace(0, 255, size, dtype=np.uint8), (channels, size, size))
     return pd.DataFrame({COLUMN: [encode(gradient), encode(gradient[:, :, ::-1])]})
 
 
-def signature(weights: Path) -> ModelSignature:
-    """Binary column in, one double column a class out."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-
-    outputs = [ColSpec(DataType.double, name) for name in _header(weights)["classes"]]
-    return ModelSignature(inputs=Schema([ColSpec(DataType.binary, COLUMN)]), outputs=Schema(outputs))
+def signature(weights: Path) -> dict[str, list[dict[str, Any]]]:
+    """Binary column in, one double column a class out, as MLflow writes them in MLmodel."""
+    return {
+        "inputs": [{"name": COLUMN, "type": "binary", "required": True}],
+        "outputs": [{"name": name, "type": "double", "required": True} for name in read_header(weights)["classes"]],
+    }
 
 
 def packages(weights: Path) -> tuple[str, ...]:
     """What must be installed, beside Python itself, where the model is loaded."""
-    from .model.networks import PACKAGES
-
-    return (*ALWAYS_NEEDED, *PACKAGES.get(_header(weights)["architecture"]["name"], ()))
+    return (*ALWAYS_NEEDED, *PACKAGES.get(read_header(weights)["architecture"]["name"], ()))
 
 
 def _load_pyfunc(path: str) -> Predictor:
@@ -72,12 +71,6 @@ def _load_pyfunc(path: str) -> Predictor:
     from .model import checkpoint
 
     return Predictor(*checkpoint.load(Path(path) / WEIGHTS))
-
-
-def _header(weights: Path) -> dict[str, Any]:
-    from .model import checkpoint
-
-    return checkpoint.read_header(weights)
 
 
 def _as_bytes(image: bytes | str) -> bytes:

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 from ..base.errors import TrackerError
 from ..contract import Role
 from ..records.dataset import MANIFEST
+from ..tracking.address import local_path
 from ..tracking.store import Store
-from ..tracking.tracker import local_path
 from .scope import Scope
 from .use import Use
 

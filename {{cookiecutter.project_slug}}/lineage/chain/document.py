@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.errors import LineageError
 from ..contract import Role
@@ -14,11 +14,9 @@ from ..dvc.dvcfile import differences, locked_hash, locked_params
 from ..dvc.hashes import Content
 from ..dvc.recorded import Recorded
 from ..settings import Settings
+from ..tracking.registry import Registered
 from .facts import NAMES, read_run_record, subjects_of
 from .packages import LOCK
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
 
 SCHEMA = 2
 
@@ -58,7 +56,7 @@ class Chain:
         tags.update(self.training_run.get("started_from") or {})
         return tags
 
-    def to_json(self, tracking_uri: str, version: ModelVersion, artifact: Content) -> str:
+    def to_json(self, tracking_uri: str, version: Registered, artifact: Content) -> str:
         """The text of lineage.json. The same model in the same registry gives the same text.
 
         `artifact` is everything that the registry hands out for the version: weights, code, requirements.
@@ -69,13 +67,13 @@ class Chain:
             "project_id": self.project_id,
             "model": {
                 "name": version.name,
-                "version": str(version.version),
+                "version": version.version,
                 "tracking_uri": tracking_uri,
                 "identity": self.identity,
                 **self._named(Role.MODEL),
             },
             "artifact": {
-                "model_id": version.source.removeprefix("models:/"),
+                "model_id": version.model_id,
                 "sha256": artifact.sha256,
                 "files": [{"path": file.path, "sha256": file.sha256, "size": file.size} for file in artifact.files],
             },

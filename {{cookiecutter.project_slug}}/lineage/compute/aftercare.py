@@ -97,8 +97,8 @@ def _settle_run(note: Note, what: str, main: Path) -> str:
     noted = note.runs.get(what)
     if noted is None or (note.job is not None and not note.job.get("stopped")):
         return ""
+    from ..tracking.address import SQLITE, absolute_uri
     from ..tracking.store import Store
-    from ..tracking.tracker import SQLITE, absolute_uri
 
     run_id, uri = str(noted.get("run_id")), absolute_uri(str(noted.get("tracking_uri")), main)
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():  # its store is gone, and it with it

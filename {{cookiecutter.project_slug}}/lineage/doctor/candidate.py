@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from ..base.errors import TrackerError
 from ..base.finding import Finding
+from ..contract import Role
 from ..dvc.dvcfile import PARAMS_FILE
 from ..dvc.recorded import Recorded
 from ..git.anchor import main_root
 from ..git.repository import Repository
 from ..settings import load_settings
+from ..tracking.address import SQLITE, absolute_uri
 from ..tracking.candidate import ALIAS, why_not_here
-from ..tracking.tracker import SQLITE, absolute_uri
 from .registry import registry_at
 
 
@@ -38,11 +40,25 @@ def check_candidate(root: Path) -> Finding:
         return Finding(ALIAS, "right", f"{named}, the model of this checkout")
     if why_not := why_not_here(root, tracking):
         return Finding(ALIAS, "right", f"{named}, not the model of this checkout: {why_not}")
+    if not _is_registered(root, identity):
+        text = f"{named}. The model that dvc.lock records here was trained, and is not registered."
+        return Finding(ALIAS, "unknown", text, "dvc repro")
     if not _is_committed(root):
         text = f"{named}, not the model of this checkout. Once that is committed, `lineage link` moves the alias."
         return Finding(ALIAS, "unknown", text, "git add --all && git commit")
     text = f"{named}, not the model of this checkout. `lineage link` moves the alias, once for each result."
     return Finding(ALIAS, "unknown", text, "lineage link")
+
+
+def _is_registered(root: Path, identity: str) -> bool:
+    """Whether the run went on to the chain of this model, so that what is here is one result."""
+    path = Recorded.here(root).pipeline.path(Role.CHAIN)
+    if path is None:
+        return True
+    try:
+        return bool(json.loads((root / path).read_text(encoding="utf-8"))["model"]["identity"] == identity)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _is_committed(root: Path) -> bool:

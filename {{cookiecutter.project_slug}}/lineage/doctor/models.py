@@ -10,7 +10,7 @@ from ..base.printable import some
 from ..dvc.dvcfile import PARAMS_FILE
 from ..git.anchor import main_root
 from ..settings import load_settings
-from ..tracking.tracker import SQLITE, absolute_uri
+from ..tracking.address import SQLITE, absolute_uri
 from .registry import registry_at
 
 

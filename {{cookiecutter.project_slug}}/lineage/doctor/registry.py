@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 
 from ..base.errors import TrackerError
 from ..git.repository import strip_user
+from ..tracking.address import SQLITE
 from ..tracking.check_server import PATIENCE, REST
-from ..tracking.tracker import SQLITE
 
 PAGE = 1000  # versions
 MISSING = 404

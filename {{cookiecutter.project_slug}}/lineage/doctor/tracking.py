@@ -16,8 +16,8 @@ from ..dvc.dvcfile import PARAMS_FILE
 from ..git.anchor import main_root
 from ..git.repository import Repository
 from ..settings import load_settings
+from ..tracking.address import SQLITE, absolute_uri, local_path
 from ..tracking.check_server import check_server, deleted_experiment
-from ..tracking.tracker import SQLITE, absolute_uri, local_path
 
 
 def check_tracking(root: Path) -> Finding:

@@ -16,7 +16,7 @@ from ..git.repository import strip_user
 from ..proof.case import Evidence
 from ..proof.erased import FOLDER
 from ..settings import load_settings
-from ..tracking.tracker import SQLITE, absolute_uri
+from ..tracking.address import SQLITE, absolute_uri
 from .search import CODE, NO_TEXT, Search, UnsearchableError
 from .spellings import Hit
 

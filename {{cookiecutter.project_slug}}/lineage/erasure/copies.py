@@ -16,7 +16,7 @@ from ..dvc.remote import cache_folder, object_path
 from ..proof.case import Evidence
 from ..proof.erased import FOLDER
 from ..records.dataset import MANIFEST
-from ..tracking.tracker import local_path
+from ..tracking.address import local_path
 from .holders import Holder, Holders
 from .search import CODE, NO_TEXT, Search, UnsearchableError
 from .spellings import Hit

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
+import traceback
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -24,15 +27,12 @@ from ..git.repository import Repository
 from ..run.imports import every_import
 from ..run.outputs import Inputs
 from ..settings import Settings
-from ..tracking.artifact import read_artifact
-from ..tracking.candidate import ALIAS, MOVED_TO, is_shared, why_not_here
-from ..tracking.pages import all_of
-from ..tracking.tracker import Tracker
+from ..tracking.candidate import ALIAS, is_shared, why_not_here
+from ..tracking.registry import Packed, Registered
+from ..tracking.shared import Runs, open_tracker
 from . import loader
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
-
     from .runner import Report
 
 
@@ -52,18 +52,19 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, report: Rep
         raise LineageError("this is a job: it cannot ask who has consented, so nothing is registered from there.")
     main = main_root(root)
     chain = build_chain(root, settings, Recorded.here(root), report.content)
-    tracker = Tracker(settings.tracking, main)
+    name = settings.tracking.model_name
+    tracker = open_tracker(settings.tracking, main)
     # two experiments that share a cached training would both find no version and both make one
-    with FileLock(main / ".dvc" / "tmp" / "register.lock"), tracker.asked("register the model"):
-        version = _find_version(tracker, settings.tracking.model_name, chain.project_id, chain.identity)
-        made = version is None
-        if version is None:
-            version = _create_version(tracker, settings, inputs, chain, report.run.get("run_id"), serving)
-        artifact = _checked_artifact(tracker, version)
+    with FileLock(main / ".dvc" / "tmp" / "register.lock"), tempfile.TemporaryDirectory() as scratch:
+        version = tracker.find_version(name, {"model_identity": chain.identity, "project_id": chain.project_id})
+        if made := version is None:
+            model = _pack(inputs, chain.contents[Role.MODEL][0], name, serving, Path(scratch))
+            version, artifact = _create_version(tracker, settings, model, chain, report.run.get("run_id"), main)
+        else:
+            artifact = _checked_artifact(tracker, version)
         why_not = _why_not_yet(root, settings)
         if not why_not:
-            tracker.client.set_registered_model_alias(version.name, ALIAS, version.version)
-            tracker.client.set_registered_model_tag(version.name, MOVED_TO, chain.identity)
+            tracker.move_candidate(version, chain.identity)
     lineage_file.write_text(chain.to_json(tracker.shown_uri, version, artifact), encoding="utf-8", newline="\n")
     uri = f"models:/{version.name}/{version.version}"
     pointed = f"was not moved: {why_not}" if why_not else "points to it"
@@ -81,46 +82,27 @@ def _why_not_yet(root: Path, settings: Settings) -> str:
     return ""
 
 
-def _find_version(tracker: Tracker, name: str, project_id: str, identity: str) -> ModelVersion | None:
-    """The oldest version of `name` made of this model identity by this project."""
-    wanted = {"model_identity": identity, "project_id": project_id}
-    versions = all_of(lambda token: tracker.client.search_model_versions(f"name = '{name}'", page_token=token))
-    found = [version for version in versions if wanted.items() <= version.tags.items()]
-    return min(found, key=lambda version: int(version.version), default=None)
-
-
 def _create_version(
-    tracker: Tracker, settings: Settings, inputs: Inputs, chain: Chain, run_id: str | None, serving: Servable
-) -> ModelVersion:
-    from mlflow.exceptions import MlflowException
-
-    name = settings.tracking.model_name
-    try:
-        tracker.client.create_registered_model(name, tags={"project_id": settings.project_id})
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    model = _log_model(inputs, chain.contents[Role.MODEL][0], name, run_id, serving)
-    artifact = read_artifact(tracker.client, model.model_id).content
+    tracker: Runs, settings: Settings, model: Packed, chain: Chain, run_id: str | None, main: Path
+) -> tuple[Registered, Content]:
+    """The new version, and everything that the registry hands out for it."""
+    model_id = tracker.log_model(model, run_id)
+    artifact = tracker.registered_files(model_id)
     # the version leads to the training run, or where that is in another store, to the run that registered it
     training = chain.training_run.get("run_id")
-    return tracker.client.create_model_version(
-        name,
-        source=model.model_uri,
-        run_id=training if tracker.has_run(training) else run_id,
-        model_id=model.model_id,
-        tags={
-            **chain.tags(),
-            "artifact_sha256": artifact.sha256,
-            "registered_by": Repository(tracker.main).identity() or system_user(),
-            **({"register_run_id": run_id} if run_id else {}),
-        },
-    )
+    tags = {
+        **chain.tags(),
+        "artifact_sha256": artifact.sha256,
+        "registered_by": Repository(main).identity() or system_user(),
+        **({"register_run_id": run_id} if run_id else {}),
+    }
+    leading = training if tracker.has_run(training) else run_id
+    return tracker.create_version(model.name, settings.project_id, model_id, leading, tags), artifact
 
 
-def _checked_artifact(tracker: Tracker, version: ModelVersion) -> Content:
+def _checked_artifact(tracker: Runs, version: Registered) -> Content:
     """Raises LineageError if what the registry holds is not what was registered as this version."""
-    artifact = read_artifact(tracker.client, version.source.removeprefix("models:/")).content
+    artifact = tracker.registered_files(version.model_id)
     if version.tags.get("artifact_sha256") != artifact.sha256:
         raise LineageError(
             f"the files of models:/{version.name}/{version.version} at {tracker.shown_uri} are no longer those that "
@@ -129,30 +111,39 @@ def _checked_artifact(tracker: Tracker, version: ModelVersion) -> Content:
     return artifact
 
 
-def _log_model(inputs: Inputs, path: str, name: str, run_id: str | None, serving: Servable) -> Any:
-    """Stores the model as an MLflow pyfunc under the run of this stage, or under none without a tracker."""
-    import mlflow
+def _pack(inputs: Inputs, path: str, name: str, serving: Servable, scratch: Path) -> Packed:
+    """The model as it is registered, in `scratch`. Raises LineageError if it cannot be served."""
+    data, weights = scratch / "model", inputs[path]
+    data.mkdir()
+    shutil.copyfile(weights, data / serving.WEIGHTS)
+    model = Packed(
+        name=name,
+        loader=copy_code(serving, scratch / "code"),
+        data=data,
+        requirements=_requirements(inputs[LOCK], serving.packages(weights)),
+        signature=serving.signature(weights),
+        example=serving.example_input(weights),
+    )
+    _require_prediction(model)
+    return model
 
-    with tempfile.TemporaryDirectory() as scratch:
-        data, code = Path(scratch) / "model", Path(scratch) / "code"
-        data.mkdir()
-        weights = inputs[path]
-        package = copy_code(serving, code)
-        shutil.copyfile(weights, data / serving.WEIGHTS)
-        example = serving.example_input(weights)
-        arguments: dict[str, Any] = {
-            "name": name,
-            "loader_module": package.name,
-            "data_path": str(data),
-            "code_paths": [str(package)],
-            "pip_requirements": _requirements(inputs[LOCK], serving.packages(weights)),
-            "signature": serving.signature(weights),
-            "input_example": example,
-        }
-        if run_id is None:
-            return mlflow.pyfunc.log_model(**arguments)
-        with mlflow.start_run(run_id=run_id):
-            return mlflow.pyfunc.log_model(**arguments)
+
+def _require_prediction(model: Packed) -> None:
+    """Loads the model as MLflow will, with the code that comes with it, and lets it predict its example."""
+    sys.path.insert(0, str(model.loader.parent))
+    try:
+        import_module(model.loader.name)._load_pyfunc(str(model.data)).predict(model.example)
+    except Exception as error:
+        code = model.loader / loader.SOURCE
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if code in Path(frame.filename).parents]
+        place = f" ({Path(frames[-1].filename).relative_to(code)}, line {frames[-1].lineno})" if frames else ""
+        raise LineageError(
+            f"the model cannot be served, so it was not registered: on its own example it fails with "
+            f"{type(error).__name__}: {error}{place}. Mend that, then `dvc repro`."
+        ) from error
+    finally:
+        sys.path.remove(str(model.loader.parent))
+        shutil.rmtree(model.loader / "__pycache__", ignore_errors=True)
 
 
 def copy_code(serving: Servable, folder: Path) -> Path:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from ..base.errors import ProjectError
 from ..git.repository import strip_user
+from ..tracking.address import SQLITE, absolute_uri
 from ..tracking.store import Store
-from ..tracking.tracker import SQLITE, absolute_uri
 from .case import Evidence
 
 CREDENTIALS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")

@@ -17,8 +17,8 @@ from ..base.errors import ProjectError
 from ..dvc.dvcfile import PARAMS_FILE
 from ..dvc.hashes import hash_file, plain_md5
 from ..settings import read_params
+from ..tracking.address import local_path
 from ..tracking.store import Store
-from ..tracking.tracker import local_path
 from .case import Evidence
 from .git_models import GitModel
 

@@ -17,7 +17,7 @@ from ..dvc.remote import Remote, cache_folder
 from ..git.anchor import main_root
 from ..git.repository import DUBIOUS, Repository
 from ..settings import Settings
-from ..tracking.tracker import SQLITE, absolute_uri
+from ..tracking.address import SQLITE, absolute_uri
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..base.bytecode import ForeignBytecodeError, is_compiled_from_source
 from ..dvc.hashes import Content, folder_content, hash_tree
-from .tracker import local_path
+from .address import local_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,6 +41,10 @@ def read_artifact(client: MlflowClient, model_id: str) -> RegisteredFiles:
 
     with tempfile.TemporaryDirectory() as scratch:
         local = local_path(location)
-        folder = local if local is not None else Path(download_artifacts(artifact_uri=location, dst_path=scratch))
+        folder = (
+            local
+            if local is not None
+            else Path(download_artifacts(location, dst_path=scratch, tracking_uri=client.tracking_uri))
+        )
         kept = [file for file in hash_tree(folder).files if not is_left_by_loading(folder, file.path)]
         return RegisteredFiles(folder_content(kept), foreign)

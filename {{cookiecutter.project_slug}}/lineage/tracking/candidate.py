@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..git.repository import Repository
 from ..settings.tracking import Tracking
-from .tracker import SQLITE
+from .address import SQLITE
 
 ALIAS = "candidate"
 # tags of the registered model: the commit, and the model identity, that the alias was last moved for

@@ -16,10 +16,11 @@ HERE = "lineage compose tracking.uri=sqlite:///mlflow.db"
 
 def check_server(uri: str, experiment: str = "") -> Finding:
     """Whether an MLflow server answers this user, asked as MLflow asks it."""
-    from .server import SilentError, UntrustedError, ask
+    from .server import SilentError, UntrustedError
+    from .shared import ask
 
     try:
-        status, said = ask(uri, path=f"{BY_NAME}?experiment_name={quote(experiment, safe='')}", patience=PATIENCE)
+        status, said = ask(uri, f"{BY_NAME}?experiment_name={quote(experiment, safe='')}", PATIENCE)
     except UntrustedError as error:
         fix = next((part for part in str(error).split("`") if part.startswith("export ")), "")
         return Finding("MLflow", "wrong", str(error), fix)

@@ -1,13 +1,17 @@
 """The process that stages share to talk to MLflow, whose import costs more than most stages. See shared.py.
 
-It does what `Tracker` does, one call at a time, for whoever has the key, and ends when nobody has called for a while.
+It does what `Tracker` does for whoever has the key, one call at a time but for long ones, and ends when nobody has
+called for a while.
 """
 
 from __future__ import annotations
 
+import gc
 import os
+import pickle
 import threading
 import time
+from contextlib import nullcontext
 from importlib import import_module
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
@@ -15,9 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import ProjectError, TrackerError
+from .address import SQLITE
 from .quiet import quiet
-from .tracker import SQLITE, Tracker
+from .server import ask
+from .tracker import Tracker
 
+# what moves files of any size, or waits for a server: others need not wait for that
+LONG = ("log_model", "registered_files", "ask", "require_answer")
 IDLE = 60  # seconds without a connection, after which it ends
 CLIENT = "mlflow.store.tracking.sqlalchemy_store"  # imports all that a call may need
 
@@ -35,6 +43,7 @@ class Process:
         self._listener = Listener(str(address), "AF_UNIX", authkey=secret)
         self._inode = address.stat().st_ino
         self._turn = threading.Lock()  # MLflow's client is not made for several threads
+        self._prepared = threading.Event()
         self._connected = 0
         self._last = time.monotonic()
         self._files: dict[str, tuple[int, int]] = {}  # device and inode of each store that is a file
@@ -53,8 +62,14 @@ class Process:
     def _prepare(self) -> None:
         """Imports what the first call will need, while the stage that will make it does something else."""
         with self._turn:
-            quiet()
-            import_module(CLIENT)
+            gc.disable()  # there is no garbage in what is imported, and to look for it takes a tenth of the time
+            try:
+                quiet()
+                import_module(CLIENT)
+            finally:
+                gc.freeze()
+                gc.enable()
+                self._prepared.set()
 
     def _watch(self) -> None:
         while self._connected or (self._is_found() and time.monotonic() - self._last < self._idle):
@@ -87,20 +102,30 @@ class Process:
     def _answer(self, connection: Connection) -> None:
         tracker: Tracker | None = None
         while True:
-            name, arguments = connection.recv()
+            request = connection.recv_bytes()
             answer: Any = None
             error: ProjectError | None = None
             try:
-                with self._turn:
+                name, arguments = pickle.loads(request)  # noqa: S301  from who has the key
+                self._prepared.wait()
+                with self._turn if _waits(name, tracker) else nullcontext():
                     if name == "open":
                         tracker = self._open(*arguments)
+                    elif name == "ask":
+                        answer = ask(*arguments)
                     else:
-                        answer = getattr(tracker, name)(*arguments)
+                        answer = self._call(tracker, name, *arguments)
             except ProjectError as failure:
                 error = failure
             except Exception as failure:
                 error = TrackerError(f"MLflow failed: {type(failure).__name__}: {failure}")
             connection.send((answer, error))
+
+    def _call(self, tracker: Tracker | None, name: str, *arguments: Any) -> Any:
+        assert tracker is not None
+        if _waits(name, tracker):
+            tracker.use()  # another store may have been asked since
+        return getattr(tracker, name)(*arguments)
 
     def _open(self, settings: Any, main: Path) -> Tracker:
         tracker = Tracker(settings, main)
@@ -110,6 +135,11 @@ class Process:
                 self._leave()  # the next process opens what is there now
                 raise ReplacedError(f"{tracker.shown_uri} was replaced.")
         return tracker
+
+
+def _waits(name: str, tracker: Tracker | None) -> bool:
+    """Whether a call waits for its turn. The plug-in for ARNs goes by MLflow's current store, one for all threads."""
+    return name not in LONG or (tracker is not None and tracker.uri.startswith("arn:"))
 
 
 def main(address: str, key: str, idle: float = IDLE) -> None:

@@ -22,9 +22,12 @@ from filelock import FileLock, Timeout
 
 from ..base.errors import TrackerError
 from ..contract import ROOT
+from ..dvc.hashes import Content
 from ..git.repository import strip_user
 from ..settings.tracking import Tracking
+from . import server
 from .process import ReplacedError
+from .registry import Packed, Registered
 from .tracker import Tracker, wait_for_answer
 
 PATIENCE = 30.0  # seconds that another stage may take to start the process
@@ -35,7 +38,7 @@ START = "import runpy, sys; runpy.run_path(sys.argv[1]); from lineage.tracking.p
 
 
 class Runs(Protocol):
-    """What a callback asks of a tracker: runs, and what is logged to them. `Tracker` documents each."""
+    """What stages ask of a tracker: runs and what is logged to them, models and their versions. See `Tracker`."""
 
     settings: Tracking
     shown_uri: str
@@ -51,6 +54,13 @@ class Runs(Protocol):
     def has_run(self, run_id: str | None) -> bool: ...
     def wait(self) -> None: ...
     def require_answer(self) -> None: ...
+    def find_version(self, name: str, tags: dict[str, str]) -> Registered | None: ...
+    def log_model(self, model: Packed, run_id: str | None) -> str: ...
+    def registered_files(self, model_id: str) -> Content: ...
+    def create_version(
+        self, name: str, project_id: str, model_id: str, run_id: str | None, tags: dict[str, str]
+    ) -> Registered: ...
+    def move_candidate(self, version: Registered, identity: str) -> None: ...
 
 
 class UnavailableError(Exception):
@@ -68,10 +78,21 @@ def open_tracker(settings: Tracking, main: Path) -> Runs:
         return Tracker(settings, main)
 
 
-class SharedTracker:
-    """The methods of `Tracker` that a callback needs, each called in the shared process.
+def ask(uri: str, path: str, patience: float) -> tuple[int, str]:
+    """Status and text of the answer of an MLflow server, asked once. Raises SilentError or UntrustedError."""
+    try:
+        with Place.of_this_process().connect() as connection:
+            status, text = _exchange(connection, "ask", uri, 1, path, patience)
+            return status, text
+    except (UnavailableError, OSError, EOFError):
+        return server.ask(uri, path=path, patience=patience)
 
-    Raises TrackerError as these do, and if the process ends while a run is opened, or again and again.
+
+class SharedTracker:
+    """The methods of `Tracker` that stages need, each called in the shared process.
+
+    Raises TrackerError as these do, and if the process ends while a run, a model or a version is made, or again and
+    again.
     """
 
     def __init__(self, settings: Tracking, main: Path) -> None:
@@ -113,6 +134,26 @@ class SharedTracker:
 
     def require_answer(self) -> None:
         self._call("require_answer")
+
+    def find_version(self, name: str, tags: dict[str, str]) -> Registered | None:
+        found: Registered | None = self._call("find_version", name, tags)
+        return found
+
+    def log_model(self, model: Packed, run_id: str | None) -> str:
+        return str(self._call("log_model", model, run_id, again=False))
+
+    def registered_files(self, model_id: str) -> Content:
+        content: Content = self._call("registered_files", model_id)
+        return content
+
+    def create_version(
+        self, name: str, project_id: str, model_id: str, run_id: str | None, tags: dict[str, str]
+    ) -> Registered:
+        made: Registered = self._call("create_version", name, project_id, model_id, run_id, tags, again=False)
+        return made
+
+    def move_candidate(self, version: Registered, identity: str) -> None:
+        self._call("move_candidate", version, identity)
 
     def _call(self, name: str, *arguments: Any, again: bool = True) -> Any:
         """Calls a method in the process; again in a new one if that ends meanwhile, where twice is as good as once."""

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import TrackerError
 from ..dvc.hashes import NAME
 from ..git.repository import strip_user
+from .address import SQLITE, absolute_uri
+from .asked import OneStore
 from .pages import all_of
 from .quiet import quiet
-from .tracker import SQLITE, OneStore, absolute_uri, require_answer
+from .tracker import require_answer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -7,20 +7,19 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from filelock import FileLock
 
 from ..base.errors import TrackerError
-from ..base.translated import translate_errors
 from ..git.repository import strip_user
 from ..settings import flatten
 from ..settings.tracking import Tracking
+from .address import SQLITE, absolute_uri, is_database, local_path
 from .quiet import quiet
+from .registry import Registry
 from .server import SilentError, ask
 
 if TYPE_CHECKING:
@@ -28,29 +27,9 @@ if TYPE_CHECKING:
 
 PARAM_BATCH = 100  # MLflow's limit for one request
 PARAM_LENGTH = 6000  # MLflow cuts longer ones without an error
-SQLITE = "sqlite:///"
 ELSEWHERE = "or keep runs here: `lineage compose tracking.uri=sqlite:///mlflow.db` with your other overrides."
 TRIES = 5  # a server is asked five times, in about eight seconds
 PATIENCE, PAUSE = 120, 5  # seconds for which a server that has gone is waited for, and between two questions
-
-
-def absolute_uri(uri: str, main: Path) -> str:
-    """`uri` with a relative SQLite path made absolute at the main project, whatever the current folder is."""
-    if not uri.startswith(SQLITE):
-        return uri
-    path = Path(uri.removeprefix(SQLITE))
-    return uri if path.is_absolute() else SQLITE + (main / path).resolve().as_posix()
-
-
-def is_database(uri: str) -> bool:
-    """Whether MLflow opens a database itself, so that artifacts need a place of their own on this side."""
-    return urlsplit(uri).scheme.partition("+")[0] in {"sqlite", "postgresql", "mysql", "mssql"}
-
-
-def local_path(uri: str) -> Path | None:
-    """The folder that a file: URI names; None for any other URI."""
-    parts = urlsplit(uri)
-    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
 
 
 def _create_whole(path: Path) -> None:
@@ -96,17 +75,7 @@ def wait_for_answer(require: Callable[[], None], shown_uri: str) -> None:
             time.sleep(PAUSE)  # between two questions
 
 
-class OneStore:
-    """What is asked of one MLflow store, which messages call `shown_uri`."""
-
-    shown_uri: str
-
-    def asked(self, what: str) -> AbstractContextManager[None]:
-        """Turns MLflow's and the network's errors into a TrackerError that says what was tried, and at which store."""
-        return translate_errors(TrackerError, f"could not {what} at {self.shown_uri}", _reason)
-
-
-class Tracker(OneStore):
+class Tracker(Registry):
     """A thin layer over MLflow's client: one experiment of one store.
 
     Raises TrackerError where the store cannot be reached or is not usable; the message names the store.
@@ -133,13 +102,17 @@ class Tracker(OneStore):
         if self.uri.startswith(SQLITE):
             _create_whole(Path(self.uri.removeprefix(SQLITE)))
         require_answer(self.uri, ELSEWHERE)
-        mlflow.set_tracking_uri(self.uri)  # logging models knows only the global one
-        mlflow.set_registry_uri(self.uri)
+        self.use()
         return mlflow.MlflowClient(self.uri, self.uri)
 
-    def _experiment(self) -> str:
+    def use(self) -> None:
+        """Makes this MLflow's current store: plug-ins, and a registry in a database, go by that."""
         import mlflow
 
+        mlflow.set_tracking_uri(self.uri)
+        mlflow.set_registry_uri(self.uri)
+
+    def _experiment(self) -> str:
         name = self.settings.experiment
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
@@ -151,8 +124,6 @@ class Tracker(OneStore):
                 f"the experiment {name!r} at {self.shown_uri} is deleted. Restore it, or set tracking.experiment."
             )
         self._refuse_foreign_artifacts(experiment.artifact_location)
-        # a model that is logged without a run would land in the experiment Default, which belongs to the current folder
-        mlflow.set_experiment(experiment_id=experiment.experiment_id)
         return str(experiment.experiment_id)
 
     def _refuse_foreign_artifacts(self, location: str) -> None:
@@ -240,21 +211,6 @@ class Tracker(OneStore):
     def require_answer(self) -> None:
         """Raises TrackerError within seconds if its server has gone."""
         require_answer(self.uri, ELSEWHERE)
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of what a store, its driver or its object storage says."""
-    said = _of_database(error) or error
-    return (str(said).strip() or type(said).__name__).splitlines()[0][:300]
-
-
-def _of_database(error: BaseException | None) -> object:
-    """What the database itself said, which SQLAlchemy wraps in remarks of its own; None if it said nothing."""
-    while error is not None:
-        if said := getattr(error, "orig", None):
-            return said
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def source_tags() -> dict[str, str]:

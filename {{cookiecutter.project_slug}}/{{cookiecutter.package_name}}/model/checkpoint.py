@@ -14,9 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from .header import HEADER, read_header
 from .networks import build
-
-HEADER = "model"
 
 
 def save(path: Path, network: nn.Module, header: dict[str, Any]) -> None:
@@ -26,18 +25,11 @@ def save(path: Path, network: nn.Module, header: dict[str, Any]) -> None:
     path.write_bytes(to_bytes(weights, metadata={HEADER: json.dumps(header, sort_keys=True)}))
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """The header of a saved network, without building it."""
-    with safe_open(path, framework="pt") as file:
-        header: dict[str, Any] = json.loads(file.metadata()[HEADER])
-    return header
-
-
 def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The network in evaluation mode on the CPU, and the header it was saved with."""
+    header = read_header(path)
     weights: dict[str, Tensor] = {}
     with safe_open(path, framework="pt") as file:
-        header: dict[str, Any] = json.loads(file.metadata()[HEADER])
         for name in file.keys():  # noqa: SIM118  not a mapping
             weights[name] = file.get_tensor(name)
     network = build(header["architecture"], header["channels"], len(header["classes"]))

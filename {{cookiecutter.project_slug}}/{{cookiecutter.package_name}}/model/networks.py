@@ -1,4 +1,7 @@
-"""Networks by name. Add yours here, and its settings to ../settings.py and conf/model/."""
+"""Networks by name. Add yours here, its settings to ../settings.py and conf/model/.
+
+One that imports another package than torch gets a line in PACKAGES of ../serving.py.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from .mobilenet import MobileNetV3Small
-
-# what a network needs beside torch where a registered model is loaded
-PACKAGES = {"mobilenet_v3_small": ("torchvision",)}
 
 
 class SmallCnn(nn.Module):
