@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import json
 import os
@@ -10,16 +11,17 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).resolve().parents[1]
+PERCEPTRON = Path(__file__).with_name("perceptron")
 # what would reach the project from around the tests
 FOREIGN = ("GIT_", "DVC_", "MLFLOW_", "PYTHON", "VIRTUAL_ENV", "PYTEST_")
 
@@ -31,6 +33,8 @@ class Project:
     root: Path
     venv: Path
     environment: dict[str, str] = field(default_factory=dict)
+    # composes without waiting for imports, where the fixture `lineage` is at hand
+    composer: ClassVar[Callable[[Project, tuple[str, ...]], str] | None] = None
 
     def __post_init__(self) -> None:
         self.environment = dict(self.environment)  # what one test sets must not reach another
@@ -79,6 +83,12 @@ class Project:
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments).strip()
 
+    def add_origin(self, folder: Path) -> None:
+        """Makes a bare repository, the remote that main is pushed to."""
+        self.git("init", "--quiet", "--bare", str(folder))
+        self.git("remote", "add", "origin", str(folder))
+        self.git("push", "--quiet", "--set-upstream", "origin", "main")
+
     def commit(self, message: str) -> str:
         """Commits everything and returns the commit."""
         self.git("add", "--all")
@@ -86,6 +96,9 @@ class Project:
         return self.git("rev-parse", "HEAD")
 
     def compose(self, *overrides: str) -> str:
+        # a variable for Python itself is one for a new process
+        if Project.composer is not None and "PYTHONPATH" not in self.environment:
+            return Project.composer(self, overrides)
         return self.run("lineage", "compose", *overrides)
 
     @property
@@ -111,7 +124,9 @@ class Project:
     @cached_property
     def remote(self) -> Path:
         """The folder that is the DVC remote."""
-        return Path(self.run("dvc", "config", "remote.storage.url").strip())
+        config = configparser.RawConfigParser()
+        config.read([self.root / ".dvc" / "config", self.root / ".dvc" / "config.local"])
+        return Path(config["'remote \"storage\"'"]["url"])
 
     def object(self, md5: str) -> Path:
         """An object of the DVC remote."""
@@ -146,6 +161,13 @@ class Project:
         text = pipeline.read_text()
         pipeline.write_text(text[: text.index("  fetch:")] + text[text.index("  preprocess:") :])
         self.dvc("add", "--quiet", "data/raw")
+
+    def results(self) -> dict[str, bytes]:
+        """What stages made and recorded, by path."""
+        places = [self.root / "dvc.lock", self.root / "lineage.json"]
+        for name in ("data/processed", "models", "metrics", "plots"):
+            places += (self.root / name).rglob("*")
+        return {path.relative_to(self.root).as_posix(): path.read_bytes() for path in places if path.is_file()}
 
     def copy(self, folder: Path) -> Project:
         """Everything of this project in another place: workspace, cache, MLflow store, DVC remote, Git remote."""
@@ -210,6 +232,32 @@ class Store:
 def bake(folder: Path, **answers: str) -> Path:
     """Bakes the template into `folder` and returns the project's root."""
     return Path(cookiecutter(str(TEMPLATE), no_input=True, output_dir=str(folder), extra_context=answers))
+
+
+def use_perceptron(root: Path) -> None:
+    """Gives a new project the small network of tests/perceptron, in its first commit.
+
+    Most tests are about what the framework does with a model, whatever it is. Those of a project as it is baked, with
+    torch, have the fixture `default`.
+    """
+    package = root / "traceable_digits"
+    shutil.copytree(PERCEPTRON, package, dirs_exist_ok=True)
+    serving = package / "serving.py"
+    text = serving.read_text()
+    for old, new in (
+        ("        import torch\n\n        from .model.inference import predict\n\n", ""),
+        ("predict(self._network, torch.from_numpy(pixels), BATCH).double().numpy()", "self._network.predict(pixels)"),
+        ("from .model import checkpoint\n", "from .model import perceptron as checkpoint\n"),
+        (', "torch")', ")"),
+        ("    from torch import nn\n", "\n    from .model.perceptron import Perceptron\n"),
+        ("nn.Module", "Perceptron"),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    serving.write_text(text)
+    git = ("git", "-c", "user.name=Tester", "-c", "user.email=tester@example.org")
+    subprocess.run([*git, "add", "--all"], cwd=root, check=True)
+    subprocess.run([*git, "commit", "--quiet", "--no-verify", "--amend", "--no-edit"], cwd=root, check=True)
 
 
 def remove_hooks(root: Path) -> None:

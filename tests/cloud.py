@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 from aws_standin import faults
-from baked import Project, bake, remove_hooks
+from baked import Project, bake, remove_hooks, use_perceptron
 from servers import aws_standin, mlflow_server
 
 REGION = "eu-central-1"
@@ -104,6 +104,7 @@ def cloud(folder: Path, installed: Project) -> Iterator[Cloud]:
             client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         root = bake(folder, dvc_remote_url="s3://the-data/dvc")
         remove_hooks(root)
+        use_perceptron(root)
         project = Project(root, installed.venv, environment)
         _watch_stages(project)
         with mlflow_server(project, folder / "mlflow.db", "s3://the-artifacts/mlflow") as uri:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from baked import Project, bake, remove_hooks
+from baked import Project, bake, remove_hooks, use_perceptron
 from command import Lineage
 from filelock import FileLock
 
@@ -18,27 +18,29 @@ from filelock import FileLock
 SLOWEST_FIRST = (
     "test_dispatch.py",
     "test_unfinished_jobs.py",
-    "test_registration.py",
-    "test_modes.py",
-    "test_erasure.py",
-    "test_verify.py",
-    "test_job_requests.py",
-    "test_server.py",
-    "test_backends.py",
-    "test_together.py",
-    "test_shared_tracker.py",
-    "test_kills.py",
-    "test_mutations.py",
-    "test_hostile_home.py",
     "test_baseline.py",
-    "test_roles.py",
-    "test_link.py",
-    "test_foreign_code.py",
+    "test_erasure.py",
+    "test_mutations.py",
     "test_image_folder.py",
-    "test_cruft.py",
-    "test_callbacks.py",
-    "test_code_guard.py",
+    "test_job_requests.py",
+    "test_together.py",
     "test_pretrained.py",
+    "test_server.py",
+    "test_data.py",
+    "test_verify.py",
+    "test_kills.py",
+    "test_modes.py",
+    "test_registration.py",
+    "test_backends.py",
+    "test_shared_tracker.py",
+    "test_link.py",
+    "test_forged_tombstones.py",
+    "test_scope.py",
+    "test_cruft.py",
+    "test_foreign_code.py",
+    "test_disk.py",
+    "test_callbacks.py",
+    "test_hostile_home.py",
 )
 
 
@@ -85,17 +87,26 @@ def installed(shared: Path, identity: dict[str, str]) -> Project:
 
 
 @pytest.fixture(scope="session")
-def baseline(shared: Path, installed: Project) -> Project:
-    """A project that was run with the default settings, committed and pushed. For reading only: clone to change."""
-    root = shared / "baseline" / "traceable-digits"
-    project = Project(root, installed.venv, installed.environment)
-    with FileLock(shared / "baseline.lock"):
-        done = shared / "baseline.done"
+def default(shared: Path, installed: Project, lineage: Lineage) -> Project:
+    """The project as it is baked, run with the default settings, committed and pushed. For reading only."""
+    return first_model(shared / "default", installed, lambda root: None)
+
+
+@pytest.fixture(scope="session")
+def baseline(shared: Path, installed: Project, lineage: Lineage) -> Project:
+    """The same with the small network of tests/perceptron. For reading only: clone to change."""
+    return first_model(shared / "baseline", installed, use_perceptron)
+
+
+def first_model(folder: Path, installed: Project, prepare: Callable[[Path], None]) -> Project:
+    project = Project(folder / installed.root.name, installed.venv, installed.environment)
+    with FileLock(folder.with_suffix(".lock")):
+        done = folder.with_suffix(".done")
         if not done.exists():
-            shutil.rmtree(root.parent, ignore_errors=True)
-            bake(root.parent)
-            (shared / "baseline.log").write_text(project.dvc("repro"))
-            remove_hooks(root)
+            shutil.rmtree(folder, ignore_errors=True)
+            prepare(bake(folder))
+            folder.with_suffix(".log").write_text(project.dvc("repro"))
+            remove_hooks(project.root)
             project.commit("First model")
             project.dvc("push", "--quiet")
             done.touch()
@@ -103,7 +114,7 @@ def baseline(shared: Path, installed: Project) -> Project:
 
 
 @pytest.fixture(scope="session")
-def linked(shared: Path, baseline: Project) -> Project:
+def linked(shared: Path, baseline: Project, lineage: Lineage) -> Project:
     """Two models, committed, pushed to a Git remote and to the DVC remote, and linked. For reading only."""
     folder = shared / "linked"
     project = Project(folder / baseline.root.name, baseline.venv, baseline.environment)
@@ -112,15 +123,14 @@ def linked(shared: Path, baseline: Project) -> Project:
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)
             baseline.copy(folder)
-            project.git("init", "--quiet", "--bare", str(folder / "origin.git"))
-            project.git("remote", "add", "origin", str(folder / "origin.git"))
+            project.add_origin(folder / "origin.git")
             # dvc writes the small number as 1e-05, which to YAML 1.1 is text
             project.compose("train=debug", "train.seed=5", "train.weight_decay=1e-5")
             project.dvc("repro")
             project.commit("Second model")
-            project.git("push", "--quiet", "--set-upstream", "origin", "main")
+            project.git("push", "--quiet", "origin", "main")
             project.dvc("push", "--quiet")
-            project.run("lineage", "link")
+            lineage(project, "link")
             done.touch()
     return project
 
@@ -132,7 +142,16 @@ def lineage(installed: Project) -> Iterator[Lineage]:
     process = installed.start("python", script, stdin=subprocess.PIPE, stderr=None)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    yield Lineage(process)
+    command = Lineage(process)
+
+    def compose(project: Project, overrides: tuple[str, ...]) -> str:
+        status, said = command.ask(project, "compose", *overrides)
+        assert status == 0, said
+        return said
+
+    Project.composer = compose
+    yield command
+    Project.composer = None
     assert process.stdin is not None
     process.stdin.close()
     process.wait(timeout=60)

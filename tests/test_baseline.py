@@ -15,6 +15,12 @@ from baked import Project, Store
 
 
 @pytest.fixture(scope="module")
+def baseline(default: Project) -> Project:
+    """As it is baked, and with torch: also for what asks for a clone of it."""
+    return default
+
+
+@pytest.fixture(scope="module")
 def store(baseline: Project) -> Store:
     return baseline.store()
 
@@ -46,7 +52,7 @@ def test_a_second_repro_does_nothing(baseline: Project, shared: Path) -> None:
     output = baseline.dvc("repro")
     assert "Running stage" not in output
     assert "up to date" in output
-    assert "Running stage 'train'" in (shared / "baseline.log").read_text()
+    assert "Running stage 'train'" in (shared / "default.log").read_text()
     assert baseline.git("status", "--porcelain") == ""
 
 

@@ -49,7 +49,10 @@ def sky(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             f"['remote \"storage\"']\n    secret_access_key = {TOKEN}\n    access_key_id = x\n"
         )
         project.compose(*quick(running.tracking, SALTED, "compute.sagemaker.install=lock"))
-        (running.state / "repro.log").write_text(project.dvc("repro"))
+        said = project.dvc("repro", "preprocess")
+        assert "installing requirements.lock" in said
+        project.compose(*quick(running.tracking, SALTED))
+        (running.state / "repro.log").write_text(said + project.dvc("repro"))
         project.commit("First model")
         project.dvc("push", "--quiet")
         project.run("lineage", "link")
@@ -99,6 +102,23 @@ def test_the_same_hashes_here_and_there_and_no_stage_runs_again(sky: Cloud, tmp_
     assert len(sky.jobs()) == jobs
     for stage, path in (("preprocess", "data/processed"), ("train", WEIGHTS), ("evaluate", "metrics/test.json")):
         assert project.out(stage, path) == next(out["md5"] for out in there[stage]["outs"] if out["path"] == path)
+
+
+def test_torch_gives_the_same_weights_here_and_there(sky: Cloud, default: Project, tmp_path: Path) -> None:
+    project = sky.copy(tmp_path)
+    package = project.root / "traceable_digits"
+    shutil.rmtree(package)
+    shutil.copytree(default.root / package.name, package, ignore=shutil.ignore_patterns("__pycache__"))
+    project.compose(*quick(sky.tracking, SALTED))
+    jobs = len(sky.jobs())
+    project.dvc("repro", "--single-item", "train")
+    there, record = project.out("train", WEIGHTS), json.loads((project.root / "models" / "run.json").read_text())
+    assert len(sky.jobs()) == jobs + 1
+    assert "torch" in record["machine"]
+    project.environment["PIPELINE_COMPUTE"] = "local"
+    project.dvc("repro", "--force", "--single-item", "--no-run-cache", "train")
+    assert len(sky.jobs()) == jobs + 1
+    assert project.out("train", WEIGHTS) == there
 
 
 def test_what_a_job_made_is_reproduced_here(sky: Cloud, lineage: Lineage) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.request import url2pathname
 
 import pytest
-from baked import Project, bake
+from baked import Project, bake, use_perceptron
 
 
 def experiment_runs(project: Project, name: str) -> list[Any]:
@@ -157,6 +157,7 @@ def test_a_project_in_a_subdirectory_of_a_larger_repository(baseline: Project, t
     outer = tmp_path / "one of many"  # with spaces, which URIs escape (dvc itself refuses non-ASCII paths with --temp)
     (outer / "teams").mkdir(parents=True)
     root = bake(outer / "teams")
+    use_perceptron(root)
     shutil.rmtree(root / ".git")
     project = Project(root, baseline.venv, baseline.environment)
     subprocess.run(["git", "init", "--quiet", str(outer)], check=True)

@@ -17,7 +17,7 @@ from baked import Project
 from command import Lineage
 from servers import served
 
-MODEL = "models:/traceable-digits/3"
+MODEL = "models:/traceable-digits/2"
 WEIGHTS = "models/pretrained.pth"
 MAKE = """
 import sys, torch
@@ -31,7 +31,7 @@ from PIL import Image
 mlflow.set_tracking_uri("sqlite:///mlflow.db")
 image = io.BytesIO()
 Image.fromarray(numpy.full((40, 40), 90, numpy.uint8)).save(image, format="PNG")
-model = mlflow.pyfunc.load_model("models:/traceable-digits/3")
+model = mlflow.pyfunc.load_model("models:/traceable-digits/2")
 print("sum", round(float(model.predict(pandas.DataFrame({"image": [image.getvalue()]})).sum(axis=1)[0]), 4))
 """
 
@@ -76,15 +76,18 @@ def compose(project: Project, lineage: Lineage, host: Host, *overrides: str) -> 
 
 @dataclass
 class Trained:
-    """A copy of the linked project with a third model, which is fine-tuned."""
+    """A copy of the default project with a second model, which is fine-tuned."""
 
     project: Project
-    since: str  # a moment between the second model and the third
+    since: str  # a moment between the first model and the second
 
 
 @pytest.fixture(scope="module")
-def trained(linked: Project, lineage: Lineage, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    project = linked.copy(tmp_path_factory.mktemp("pretrained"))
+def trained(default: Project, lineage: Lineage, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("pretrained")
+    project = default.copy(folder)
+    project.add_origin(folder / "origin.git")
+    lineage(project, "link")
     since = datetime.now(UTC).isoformat()
     compose(project, lineage, host)
     assert "Running stage 'weights@imagenet'" in project.dvc("repro")
@@ -124,14 +127,14 @@ def test_the_run_the_version_and_the_chain_name_the_weights(trained: Trained, ho
     assert expected.items() <= run.data.tags.items()
     assert run.data.params["weights.sha256"] == host.sha256
     assert run.data.params["weights.url"] == url
-    assert expected.items() <= project.version_tags("3").items()
+    assert expected.items() <= project.version_tags("2").items()
     document = project.lineage
     assert document["pretrained"]["sha256"] == document["training_run"]["pretrained_sha256"] == host.sha256
     assert document["pretrained"]["md5"] == project.out("weights@imagenet", WEIGHTS)
     assert document["pretrained"]["url"] == url
     assert f"{url}, SHA-256 {host.sha256}" in lineage(project, "trace", MODEL)
     # models that started from random weights name none
-    assert "pretrained_sha256" not in project.version_tags("2")
+    assert "pretrained_sha256" not in project.version_tags("1")
 
 
 def test_it_is_proved_and_damage_to_the_weights_is_found(trained: Trained, lineage: Lineage) -> None:
@@ -154,7 +157,7 @@ def test_it_is_proved_and_damage_to_the_weights_is_found(trained: Trained, linea
 
 def test_an_audit_cannot_tell_what_the_weights_have_seen(trained: Trained, lineage: Lineage, tmp_path: Path) -> None:
     project = trained.project
-    left_out = min(_subjects(project, "2") - _subjects(project, "3"))
+    left_out = min(_subjects(project, "1") - _subjects(project, "2"))
     question = ("audit", "excluded", left_out, "--since", trained.since)
     status, output, _ = lineage.run(project, *question, "--json")
     document = json.loads(output)
@@ -191,7 +194,7 @@ def test_with_their_address_gone_it_is_restored_loaded_and_made_anew(
     finally:
         (tmp_path / "gone.pth").rename(host.folder / "w.pth")
     assert "sum 1.0" in project.run("python", "-W", "ignore", "-c", PREDICT)
-    source = project.store().client.get_model_version("traceable-digits", "3").source
+    source = project.store().client.get_model_version("traceable-digits", "2").source
     needed = next((project.root / "mlartifacts").rglob(f"{source.removeprefix('models:/')}/**/requirements.txt"))
     assert "torchvision==" in needed.read_text()
 

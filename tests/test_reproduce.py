@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from baked import Project
@@ -12,7 +13,10 @@ CANDIDATE = "models:/traceable-digits@candidate"
 
 
 @pytest.mark.slow
-def test_reproduce_says_bit_identical(project: Project, lineage: Lineage) -> None:
+def test_reproduce_says_bit_identical(default: Project, lineage: Lineage, tmp_path: Path) -> None:
+    """With torch."""
+    project = default.copy(tmp_path)
+    lineage(project, "link")
     assert "bit-identical, 10 of 10 outputs" in lineage(project, "reproduce", CANDIDATE)
 
 

@@ -4,6 +4,7 @@ Started with the project's Python. Each line of standard input is a JSON object 
 `environment`; each line of standard output the exit code, the output and the error output of that command.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -18,6 +19,8 @@ def main():
     for name in (*PRELOADED, "lineage.proof.targets", "lineage.proof.verify", "lineage.pipeline.registration"):
         importlib.import_module(name)
     importlib.import_module("mlflow.store.model_registry.sqlalchemy_store")
+    gc.collect()
+    gc.freeze()  # or else each child goes through all of this, and copies it
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)

@@ -1,0 +1,56 @@
+"""train: as the template's own, with the network of ../model/perceptron.py."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from lineage.pipeline.runner import Report, run
+from lineage.run.outputs import Inputs, Outputs
+
+from ..settings import Settings
+
+
+def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
+    from lineage.records.dataset import read_description
+
+    from ..model.perceptron import Epoch, Examples, Perceptron, describe_machine, fit, save
+    from ..tables import write_csv
+
+    options = settings.train
+    dataset = inputs["data/processed"]
+    data = read_description(dataset)
+    network = Perceptron.random(
+        data.channels * data.image_size**2, getattr(settings.model, "width", 16), len(data.classes), options.seed
+    )
+    train, val = Examples.read(dataset, data, "train"), Examples.read(dataset, data, "val")
+    epochs: list[Epoch] = []
+
+    def add(epoch: Epoch) -> None:
+        epochs.append(epoch)
+        report.metrics({key: value for key, value in asdict(epoch).items() if key != "number"}, epoch.number)
+
+    best = fit(network, train, val, options, add)
+    header = {
+        "architecture": settings.model.model_dump(),
+        "classes": data.classes,
+        "image_size": data.image_size,
+        "channels": data.channels,
+        "background": data.background,
+        "further_pages": data.further_pages,
+    }
+    save(outputs["models/model.safetensors"], network, header)
+    columns = ["epoch", "train_loss", "val_loss", "val_accuracy"]
+    write_csv(outputs["plots/training.csv"], columns, (asdict(epoch).values() for epoch in epochs))
+    final = {"best_epoch": best.number, "val_accuracy": best.val_accuracy, "val_loss": best.val_loss}
+    report.metrics(final)
+    outputs["metrics/train.json"].write_text(json.dumps(final, indent=2) + "\n")
+    made = {"model_sha256": hashlib.sha256(outputs["models/model.safetensors"].read_bytes()).hexdigest()}
+    given = {"worked_with": report.worked_with}
+    record = {**report.run, **given, **made, "machine": describe_machine(options.threads), "best": asdict(best)}
+    outputs["models/run.json"].write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(__file__, work)
