@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lineage.base.errors import DispatchError
+from lineage.compute import confidential
 from lineage.compute.snapshot import Snapshot
 from lineage.dvc.dvcfile import read_pipeline
 
@@ -130,3 +131,37 @@ def test_names_that_a_terminal_would_obey(project: Path) -> None:
     (project / "\x1b[2J.pem").write_text("x")
     git(project, "add", "--all")
     assert r"\x1b[2J.pem (a usual name of secrets)" in refusal(project)
+
+
+NOTES = Path(".dvc/tmp/kept/without_secrets.json")
+
+
+def test_what_was_looked_through_is_not_searched_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[str] = []
+    search = confidential.secret_in
+
+    def counted(data: bytes, name: str) -> str | None:
+        searched.append(name)
+        return search(data, name)
+
+    monkeypatch.setattr(confidential, "secret_in", counted)
+    names = Snapshot(project, read_pipeline(project)).names
+    assert searched == names
+    searched.clear()
+    assert Snapshot(project, read_pipeline(project)).names == names
+    assert searched == []
+    (project / "params.yaml").write_text((project / "params.yaml").read_text() + "# edited\n")
+    Snapshot(project, read_pipeline(project))
+    assert searched == ["params.yaml"]
+
+
+@pytest.mark.parametrize(
+    "kept", ["as it was", '["00000000000000000000000000000000"]', '{"a": 1}', "[[]]", "torn", "\0"]
+)
+def test_a_secret_that_comes_later_is_found_whatever_was_noted(kept: str, project: Path) -> None:
+    Snapshot(project, read_pipeline(project))
+    if kept != "as it was":
+        (project / NOTES).write_text(kept)
+    (project / "params.yaml").write_text("pass" + 'word: "Tr0ub4dor&3"\n')
+    assert "params.yaml (line 1: " in refusal(project)
+    assert "params.yaml (line 1: " in refusal(project)

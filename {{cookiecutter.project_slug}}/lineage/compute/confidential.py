@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 # of files, in lower case
@@ -85,12 +85,12 @@ def is_secret(name: str) -> bool:
     return any(fnmatchcase(path.name, pattern) for pattern in NAMES)
 
 
-def secret_in(path: Path, name: str) -> str | None:
-    """Where in a file, and what, looks like a secret; None if nothing does.
+def secret_in(data: bytes, name: str) -> str | None:
+    """Where in the content of a file, and what, looks like a secret; None if nothing does.
 
     A line that ends in the comment `pragma: allowlist secret` is left out, as detect-secrets does.
     """
-    return next(_secrets(_text(path.read_bytes()), name), None)
+    return next(_secrets(_text(data), name), None)
 
 
 def _secrets(text: str, name: str) -> Iterator[str]:

@@ -14,7 +14,8 @@ from ..dvc.dvcfile import Pipeline
 from ..dvc.hashes import Content, hash_bytes, hash_path
 from ..dvc.ignore import DVCIGNORE
 from ..git.repository import git_environment
-from .confidential import is_secret, secret_in
+from .confidential import is_secret
+from .examined import Examined
 
 LIMIT = 200 * 2**20  # bytes: more than this is data that was committed by mistake
 SHOWN = 5  # of the files that are refused
@@ -56,6 +57,7 @@ def _contents(root: Path, pipeline: Pipeline, code: dict[str, Content]) -> list[
     added = {f"{dep}.dvc" for stage in pipeline.stages.values() for dep in stage.deps}
     names: list[str] = []
     refused: dict[str, str] = {}
+    examined = Examined(root / ".dvc" / "tmp" / "kept" / "without_secrets.json")
     for name in sorted({*_tracked(root), *_files(code), *added, DVCIGNORE}):
         real = _real(root, name)
         places = (PurePosixPath(name), real or PurePosixPath(name))
@@ -63,8 +65,9 @@ def _contents(root: Path, pipeline: Pipeline, code: dict[str, Content]) -> list[
         if below_output or not (root / name).is_file() or "__pycache__" in PurePosixPath(name).parts:
             continue
         names.append(name)
-        if reason := _refusal(root, name, real):
+        if reason := _refusal(root, name, real, examined):
             refused[name] = reason
+    examined.save()
     if refused:
         more = f"; and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
         listed = "; ".join(f"{printable(name)} {reason}" for name, reason in list(refused.items())[:SHOWN])
@@ -81,13 +84,13 @@ def require_inside(root: Path, name: str) -> None:
         raise DispatchError(f"{printable(name)} {reason}. Put the file itself there.")
 
 
-def _refusal(root: Path, name: str, real: PurePosixPath | None) -> str:
+def _refusal(root: Path, name: str, real: PurePosixPath | None, examined: Examined) -> str:
     """Why a file must not be sent; empty if it may."""
     if reason := _leads_out(root, name, real):
         return reason
     if is_secret(name) or (real is not None and is_secret(real.as_posix())):
         return "(a usual name of secrets)"
-    found = secret_in(root / name, name)
+    found = examined.secret_in(root / name, name)
     return f"({found})" if found else ""
 
 

@@ -1,0 +1,57 @@
+"""Which files were looked through for secrets before, so that a dispatch searches only those that are new."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from ..base.hash_cache import signature
+from . import confidential
+
+
+class Examined:
+    """Files without a secret, kept in `file`, which may be deleted: each by its name, its content and the rules.
+
+    The notes are signed with a key of the user, as those of hashes are (base/hash_cache.py).
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        try:
+            self._kept = frozenset(map(str, json.loads(file.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, TypeError):
+            self._kept = frozenset()
+        self._asked: set[str] = set()
+
+    def secret_in(self, path: Path, name: str) -> str | None:
+        """As confidential.secret_in, of the bytes of a file."""
+        data = path.read_bytes()
+        note = signature("no secret", _rules(), name, hashlib.sha256(data).hexdigest())
+        if note not in self._kept and (found := confidential.secret_in(data, name)):
+            return found
+        self._asked.add(note)
+        return None
+
+    def save(self) -> None:
+        """Keeps what was asked for. Where nothing can be written, the next one searches again."""
+        if self._asked == self._kept:
+            return
+        partial = self._file.with_name(f"{self._file.name}.{os.getpid()}.partial")
+        with suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps(sorted(self._asked)), encoding="utf-8")
+            partial.replace(self._file)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+@cache
+def _rules() -> str:
+    """Changes when a rule does: ours, or one of detect-secrets."""
+    own = hashlib.sha256(Path(confidential.__file__).read_bytes()).hexdigest()
+    return f"{own} {version('detect-secrets')}"
