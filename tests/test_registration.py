@@ -121,9 +121,14 @@ def test_a_model_that_fails_on_its_own_example_is_not_registered(sandbox: Projec
     serving.write_text(text.replace('self._header["channels"]', 'self._header["colours"]'))
     output = sandbox.dvc("repro", code=255)
     line = serving.read_text()[: serving.read_text().index('["colours"]')].count("\n") + 1
-    serving.write_text(text)
     assert f"fails with KeyError: 'colours' (traceable_digits/serving.py, line {line}). Mend that" in output
     assert "Traceback" not in output
+    # what the checkout has, and the registered code has not
+    late = 'import importlib\n\n        importlib.import_module("traceable_digits." + "tables")\n        size, channels'
+    serving.write_text(text.replace("size, channels", late, 1))
+    output = sandbox.dvc("repro", "--single-item", "register", code=255)
+    serving.write_text(text)
+    assert "fails with ModuleNotFoundError: No module named 'traceable_digits'" in output
     assert store.versions() == before
     assert len(store.client.search_logged_models(experiment)) == stored
     assert store.runs("register")[-1].info.status == "FAILED"

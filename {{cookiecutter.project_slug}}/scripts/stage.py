@@ -7,7 +7,6 @@ and no hash covers that file. A script is never read from a compiled file, and w
 environment. Standard library only: what is installed is not the project's.
 """
 
-import gc
 import hashlib
 import sys
 from importlib import import_module
@@ -63,7 +62,6 @@ if not any(isinstance(finder, Sources) for finder in sys.meta_path):
     sys.meta_path.insert(sys.meta_path.index(PathFinder), Sources())
 
 if __name__ == "__main__":
-    gc.set_threshold(50_000, 20, 20)  # imports make much and drop nothing: to look through it takes a tenth of the time
     sys.stdout.reconfigure(line_buffering=True)  # -I takes PYTHONUNBUFFERED away, which containers set for their logs
     module = import_module(sys.argv[1])
     runner = import_module("lineage.pipeline.runner")

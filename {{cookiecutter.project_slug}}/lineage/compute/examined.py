@@ -6,12 +6,14 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from ..base.hash_cache import signature
 from . import confidential
+
+# change when a rule does: ours, as it was just imported, or one of detect-secrets
+RULES = (hashlib.sha256(Path(confidential.__file__).read_bytes()).hexdigest(), version("detect-secrets"))
 
 
 class Examined:
@@ -31,7 +33,7 @@ class Examined:
     def secret_in(self, path: Path, name: str) -> str | None:
         """As confidential.secret_in, of the bytes of a file."""
         data = path.read_bytes()
-        note = signature("no secret", _rules(), name, hashlib.sha256(data).hexdigest())
+        note = signature("no secret", *RULES, name, hashlib.sha256(data).hexdigest())
         if note not in self._kept and (found := confidential.secret_in(data, name)):
             return found
         self._asked.add(note)
@@ -48,10 +50,3 @@ class Examined:
             partial.replace(self._file)
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-
-
-@cache
-def _rules() -> str:
-    """Changes when a rule does: ours, or one of detect-secrets."""
-    own = hashlib.sha256(Path(confidential.__file__).read_bytes()).hexdigest()
-    return f"{own} {version('detect-secrets')}"

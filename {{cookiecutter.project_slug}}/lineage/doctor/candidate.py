@@ -40,8 +40,8 @@ def check_candidate(root: Path) -> Finding:
         return Finding(ALIAS, "right", f"{named}, the model of this checkout")
     if why_not := why_not_here(root, tracking):
         return Finding(ALIAS, "right", f"{named}, not the model of this checkout: {why_not}")
-    if not _is_registered(root, identity):
-        text = f"{named}. The model that dvc.lock records here was trained, and is not registered."
+    if not _is_one_result(root, identity):
+        text = f"{named}. lineage.json is not of the model that dvc.lock records here, as the run did not go on to it."
         return Finding(ALIAS, "unknown", text, "dvc repro")
     if not _is_committed(root):
         text = f"{named}, not the model of this checkout. Once that is committed, `lineage link` moves the alias."
@@ -50,8 +50,8 @@ def check_candidate(root: Path) -> Finding:
     return Finding(ALIAS, "unknown", text, "lineage link")
 
 
-def _is_registered(root: Path, identity: str) -> bool:
-    """Whether the run went on to the chain of this model, so that what is here is one result."""
+def _is_one_result(root: Path, identity: str) -> bool:
+    """Whether lineage.json is of this model, so that what is here is one result."""
     path = Recorded.here(root).pipeline.path(Role.CHAIN)
     if path is None:
         return True

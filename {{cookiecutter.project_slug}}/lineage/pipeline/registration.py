@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
+import subprocess
 import sys
 import tempfile
-import traceback
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,12 +25,13 @@ from ..dvc.recorded import Recorded
 from ..git.anchor import experiment_variables, main_root
 from ..git.repository import Repository
 from ..run.imports import every_import
+from ..run.interrupts import uninterrupted
 from ..run.outputs import Inputs
 from ..settings import Settings
 from ..tracking.candidate import ALIAS, is_shared, why_not_here
 from ..tracking.registry import Packed, Registered
 from ..tracking.shared import Runs, open_tracker
-from . import loader
+from . import loader, trial
 
 if TYPE_CHECKING:
     from .runner import Report
@@ -64,7 +65,8 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, report: Rep
             artifact = _checked_artifact(tracker, version)
         why_not = _why_not_yet(root, settings)
         if not why_not:
-            tracker.move_candidate(version, chain.identity)
+            with uninterrupted():
+                tracker.move_candidate(version, chain.identity)
     lineage_file.write_text(chain.to_json(tracker.shown_uri, version, artifact), encoding="utf-8", newline="\n")
     uri = f"models:/{version.name}/{version.version}"
     pointed = f"was not moved: {why_not}" if why_not else "points to it"
@@ -97,7 +99,9 @@ def _create_version(
         **({"register_run_id": run_id} if run_id else {}),
     }
     leading = training if tracker.has_run(training) else run_id
-    return tracker.create_version(model.name, settings.project_id, model_id, leading, tags), artifact
+    with uninterrupted():  # it goes on in the process that has MLflow, and nobody else may make one meanwhile
+        version = tracker.create_version(model.name, settings.project_id, model_id, leading, tags)
+    return version, artifact
 
 
 def _checked_artifact(tracker: Runs, version: Registered) -> Content:
@@ -124,26 +128,30 @@ def _pack(inputs: Inputs, path: str, name: str, serving: Servable, scratch: Path
         signature=serving.signature(weights),
         example=serving.example_input(weights),
     )
-    _require_prediction(model)
+    sides = model.signature.values() if isinstance(model.signature, dict) else [None]
+    if not all(isinstance(columns, list) for columns in sides):
+        raise LineageError(f"{serving.__name__}.signature must return lists of columns by `inputs` and `outputs`.")
+    _require_prediction(model, scratch / "trial")
     return model
 
 
-def _require_prediction(model: Packed) -> None:
-    """Loads the model as MLflow will, with the code that comes with it, and lets it predict its example."""
-    sys.path.insert(0, str(model.loader.parent))
-    try:
-        import_module(model.loader.name)._load_pyfunc(str(model.data)).predict(model.example)
-    except Exception as error:
-        code = model.loader / loader.SOURCE
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if code in Path(frame.filename).parents]
-        place = f" ({Path(frames[-1].filename).relative_to(code)}, line {frames[-1].lineno})" if frames else ""
+def _require_prediction(model: Packed, scratch: Path) -> None:
+    """Lets copies of what is registered predict the example, in a process that finds nothing else of the project.
+
+    Raises LineageError if they cannot. All packages of this environment are there, asked for or not.
+    """
+    scratch.mkdir()
+    shutil.copytree(model.data, scratch / "data")  # loading may write beside what it loads
+    shutil.copytree(model.loader, scratch / model.loader.name)
+    (scratch / "example").write_bytes(pickle.dumps(model.example))
+    command = [sys.executable, "-I", "-c", trial.SOURCE, str(ROOT), model.loader.name]
+    done = subprocess.run(command, cwd=scratch, capture_output=True, encoding="utf-8", errors="replace", check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
         raise LineageError(
-            f"the model cannot be served, so it was not registered: on its own example it fails with "
-            f"{type(error).__name__}: {error}{place}. Mend that, then `dvc repro`."
-        ) from error
-    finally:
-        sys.path.remove(str(model.loader.parent))
-        shutil.rmtree(model.loader / "__pycache__", ignore_errors=True)
+            f"the model cannot be served, so it was not registered: on its own example it fails with {said[-1][:700]}. "
+            "Mend that, then `dvc repro`."
+        )
 
 
 def copy_code(serving: Servable, folder: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -72,30 +73,30 @@ class Registry(OneStore):
         with self.asked("store the model"), tempfile.TemporaryDirectory() as scratch:
             params = self.client.get_run(run_id).data.params if run_id else {}
             logged = self.client.create_logged_model(self.experiment_id, model.name, run_id, params=params)
-            if run_id:
-                self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-            sides = {side: json.dumps(columns) for side, columns in model.signature.items()}
-            described = Model(
-                artifact_path=logged.artifact_location,
-                model_uuid=logged.model_id,
-                run_id=run_id,
-                model_id=logged.model_id,
-            )
-            folder = Path(scratch) / "model"
             try:
+                if run_id:
+                    self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
                 save_model(
-                    folder,
+                    Path(scratch) / "model",
                     loader_module=model.loader.name,
                     data_path=str(model.data),
                     code_paths=[str(model.loader)],
                     pip_requirements=model.requirements,
-                    signature=ModelSignature.from_dict(sides),
+                    signature=ModelSignature.from_dict(
+                        {side: json.dumps(columns) for side, columns in model.signature.items()}
+                    ),
                     input_example=model.example,
-                    mlflow_model=described,
+                    mlflow_model=Model(
+                        artifact_path=logged.artifact_location,
+                        model_uuid=logged.model_id,
+                        run_id=run_id,
+                        model_id=logged.model_id,
+                    ),
                 )
-                self.client.log_model_artifacts(logged.model_id, str(folder))
+                self.client.log_model_artifacts(logged.model_id, str(Path(scratch) / "model"))
             except BaseException:
-                self.client.finalize_logged_model(logged.model_id, "FAILED")
+                with suppress(Exception):  # the first error is the one to tell
+                    self.client.finalize_logged_model(logged.model_id, "FAILED")
                 raise
             self.client.finalize_logged_model(logged.model_id, "READY")
         return str(logged.model_id)
