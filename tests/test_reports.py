@@ -136,7 +136,7 @@ def test_a_report_of_something_else_than_was_asked(project: Project) -> None:
     project.compose("compute=reports", uri, "train=debug", "train.seed=5", "train.weight_decay=1e-5")
     before = project.results()
     for stage, changes in REPORTS.items():
-        entries = {change.__name__: json.loads(json.dumps(project.lock[stage])) for change in changes}
+        entries = {change.__name__: project.lock[stage] for change in changes}
         for change in changes:
             change(entries[change.__name__])
         file.write_text(json.dumps(entries))

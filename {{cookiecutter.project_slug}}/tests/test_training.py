@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import torch
 from project.model.device import choose_device, make_deterministic
+from project.model.history import Epoch
 from project.model.inference import Examples, predict, score
 from project.model.networks import build, normalise
-from project.model.training import Epoch, fit, shift
+from project.model.training import fit, shift
 from project.settings import Train
 from torch import Tensor, nn
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,20 +16,9 @@ from safetensors.numpy import load_file, save_file
 from lineage.records.dataset import Description, read_split
 from lineage.records.images import decode
 
-from ..settings import Train
 from .header import HEADER, read_header
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """How one epoch went; `number` counts from 1."""
-
-    number: int
-    train_loss: float
-    val_loss: float
-    val_accuracy: float
 
 
 class Perceptron:
@@ -61,7 +49,7 @@ class Perceptron:
         back = (error @ self.weights["output"].T) * (hidden > 0)
         for name, gradient in (("output", hidden.T @ error), ("hidden", inputs.T @ back)):
             self.weights[name] = (1 - lr * weight_decay) * self.weights[name] - 10 * lr * gradient
-        return _loss(probabilities, labels)
+        return mean_loss(probabilities, labels)
 
     def _forward(self, inputs: Array) -> tuple[Array, Array]:
         hidden = np.maximum(inputs @ self.weights["hidden"], 0)
@@ -83,24 +71,6 @@ class Examples:
         classes = {name: number for number, name in enumerate(description.classes)}
         pixels = [decode(image, description.image_size, description.channels) for image in images]
         return cls(np.stack(pixels), np.array([classes[label] for label in labels], dtype=np.int64))
-
-
-def fit(network: Perceptron, train: Examples, val: Examples, settings: Train, report: Callable[[Epoch], None]) -> Epoch:
-    """Trains `network` in place, leaves the weights of the best epoch in it, and returns that epoch."""
-    shuffle = np.random.default_rng(settings.seed)
-    best, best_weights = None, network.weights
-    for number in range(1, settings.epochs + 1):
-        batches = np.array_split(shuffle.permutation(len(train.labels)), -(-len(train.labels) // settings.batch_size))
-        losses = [network.step(train.images[b], train.labels[b], settings.lr, settings.weight_decay) for b in batches]
-        probabilities = network.predict(val.images)
-        accuracy = float((probabilities.argmax(axis=1) == val.labels).mean())
-        epoch = Epoch(number, float(np.mean(losses)), _loss(probabilities, val.labels), accuracy)
-        report(epoch)
-        if best is None or (epoch.val_accuracy, -epoch.val_loss) > (best.val_accuracy, -best.val_loss):
-            best, best_weights = epoch, dict(network.weights)
-    assert best is not None
-    network.weights = best_weights
-    return best
 
 
 def save(path: Path, network: Perceptron, header: dict[str, Any]) -> None:
@@ -126,5 +96,6 @@ def _flat(images: NDArray[np.uint8]) -> Array:
     return np.asarray(images.reshape(len(images), -1) / 127.5 - 1)
 
 
-def _loss(probabilities: Array, labels: NDArray[np.int64]) -> float:
+def mean_loss(probabilities: Array, labels: NDArray[np.int64]) -> float:
+    """Mean cross-entropy."""
     return float(-np.log(probabilities[np.arange(len(labels)), labels].clip(1e-12)).mean())

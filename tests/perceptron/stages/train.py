@@ -15,8 +15,9 @@ from ..settings import Settings
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     from lineage.records.dataset import read_description
 
-    from ..model.perceptron import Epoch, Examples, Perceptron, describe_machine, fit, save
-    from ..tables import write_csv
+    from ..model.fitting import fit
+    from ..model.history import History
+    from ..model.perceptron import Examples, Perceptron, describe_machine, save
 
     options = settings.train
     dataset = inputs["data/processed"]
@@ -25,13 +26,8 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
         data.channels * data.image_size**2, getattr(settings.model, "width", 16), len(data.classes), options.seed
     )
     train, val = Examples.read(dataset, data, "train"), Examples.read(dataset, data, "val")
-    epochs: list[Epoch] = []
-
-    def add(epoch: Epoch) -> None:
-        epochs.append(epoch)
-        report.metrics({key: value for key, value in asdict(epoch).items() if key != "number"}, epoch.number)
-
-    best = fit(network, train, val, options, add)
+    history = History(report.metrics)
+    best = fit(network, train, val, options, history.add)
     header = {
         "architecture": settings.model.model_dump(),
         "classes": data.classes,
@@ -41,8 +37,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
         "further_pages": data.further_pages,
     }
     save(outputs["models/model.safetensors"], network, header)
-    columns = ["epoch", "train_loss", "val_loss", "val_accuracy"]
-    write_csv(outputs["plots/training.csv"], columns, (asdict(epoch).values() for epoch in epochs))
+    history.write(outputs["plots/training.csv"])
     final = {"best_epoch": best.number, "val_accuracy": best.val_accuracy, "val_loss": best.val_loss}
     report.metrics(final)
     outputs["metrics/train.json"].write_text(json.dumps(final, indent=2) + "\n")

@@ -63,13 +63,7 @@ class HashCache:
         keep = {**self._kept, **self._asked} if others else self._asked
         if keep == self._kept:
             return
-        partial = self._file.with_name(f"{self._file.name}.{os.getpid()}.partial")
-        with suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(keep))
-            partial.replace(self._file)
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        keep_json(self._file, keep)
 
     def _known(self, key: str, noted: object) -> str | None:
         """The hash of a note; None if there is none that this user has signed."""
@@ -77,6 +71,17 @@ class HashCache:
             return None
         known, _, signed = noted.partition(":")
         return known if hmac.compare_digest(signed, signature(self._algorithm, key, known)) else None
+
+
+def keep_json(file: Path, notes: object) -> None:
+    """Replaces `file` by these notes, whole or not at all; where nothing can be written, it stays as it is."""
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(notes))
+        partial.replace(file)
+    with suppress(OSError):
+        partial.unlink(missing_ok=True)
 
 
 def signature(*parts: str) -> str:

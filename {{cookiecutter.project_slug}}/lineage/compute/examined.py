@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from ..base.hash_cache import signature
+from ..base.hash_cache import keep_json, signature
 from . import confidential
 
 # change when a rule does: ours, as it was just imported, or one of detect-secrets
@@ -43,10 +41,4 @@ class Examined:
         """Keeps what was asked for. Where nothing can be written, the next one searches again."""
         if self._asked == self._kept:
             return
-        partial = self._file.with_name(f"{self._file.name}.{os.getpid()}.partial")
-        with suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(sorted(self._asked)), encoding="utf-8")
-            partial.replace(self._file)
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        keep_json(self._file, sorted(self._asked))

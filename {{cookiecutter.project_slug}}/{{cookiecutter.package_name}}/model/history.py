@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..tables import write_csv
-from .training import Epoch
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How one epoch went; `number` counts from 1."""
+
+    number: int
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
 
 
 class History:

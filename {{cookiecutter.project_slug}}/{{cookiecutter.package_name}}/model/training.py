@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from rich.console import Console
@@ -13,18 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..settings import Train
+from .history import Epoch
 from .inference import Examples, score
 from .networks import normalise
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """How one epoch went; `number` counts from 1."""
-
-    number: int
-    train_loss: float
-    val_loss: float
-    val_accuracy: float
 
 
 def fit(
