@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 from aws_standin import faults
-from baked import Project, bake, remove_hooks, use_perceptron
+from baked import GUARD, Project, bake, remove_hooks, use_perceptron
 from servers import aws_standin, mlflow_server
 
 REGION = "eu-central-1"
@@ -21,7 +21,6 @@ IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/pytorch:1"
 OLD_IMAGE = IMAGE.replace(":1", ":old")  # brings another torch than the lock asks for
 BUCKETS = ("the-data", "the-jobs", "the-artifacts")
 SECRET = "s3cr3t-of-the-launcher"  # the AWS key here: it must not travel
-GUARD = Path(__file__).with_name("loopback_only")
 
 
 @dataclass

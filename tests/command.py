@@ -1,4 +1,4 @@
-"""The command `lineage`, run in a fork of a process that has imported everything: see warm.py."""
+"""The commands `lineage` and `dvc`, run in a fork of a process that has imported everything: see warm.py."""
 
 from __future__ import annotations
 
@@ -31,9 +31,16 @@ class Lineage:
 
     def run(self, project: Project, *arguments: str, folder: Path | None = None) -> tuple[int, str, str]:
         """Exit status, output and error output of the command."""
+        return self.fork(project, ("lineage", *arguments), folder=folder)
+
+    def fork(
+        self, project: Project, command: tuple[str, ...], *, folder: Path | None = None, together: bool = False
+    ) -> tuple[int, str, str]:
+        """Exit status, output and error output of a command of warm.py; both in the first if they are `together`."""
         path = os.pathsep.join([str(project.venv / "bin"), os.environ["PATH"]])
         environment = {**project.environment, "PATH": path}
-        request = {"cwd": str(folder or project.root), "arguments": arguments, "environment": environment}
+        place = {"cwd": str(folder or project.root), "environment": environment}
+        request = {**place, "command": command, "together": together}
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(request) + "\n")

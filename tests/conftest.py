@@ -144,14 +144,13 @@ def lineage(installed: Project) -> Iterator[Lineage]:
     assert process.stdout.readline() == "ready\n"
     command = Lineage(process)
 
-    def compose(project: Project, overrides: tuple[str, ...]) -> str:
-        status, said = command.ask(project, "compose", *overrides)
-        assert status == 0, said
-        return said
+    def fork(project: Project, *arguments: str) -> tuple[int, str]:
+        status, output, _ = command.fork(project, arguments, together=True)
+        return status, output
 
-    Project.composer = compose
+    Project.fork = fork
     yield command
-    Project.composer = None
+    Project.fork = None
     assert process.stdin is not None
     process.stdin.close()
     process.wait(timeout=60)

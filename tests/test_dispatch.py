@@ -38,7 +38,7 @@ def quick(tracking: str, *more: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def sky(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def sky(installed: Project, lineage: Lineage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A project that was run from raw data to a registered model, every stage that can be in a job."""
     with cloud(tmp_path_factory.mktemp("sky"), installed) as running:
         project = running.project

@@ -13,7 +13,7 @@ MINE = "#!/bin/sh\nlineage link --quiet  # and what I added\n"
 
 
 @pytest.fixture(scope="module")
-def fresh(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def fresh(installed: Project, lineage: Lineage, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(bake(tmp_path_factory.mktemp("hook")), installed.venv, installed.environment)
 
 

@@ -49,7 +49,7 @@ class Host:
 
 
 @pytest.fixture(scope="module")
-def host(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def host(installed: Project, lineage: Lineage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("host")
     installed.run("python", "-c", MAKE, str(folder / "w.pth"))
     shutil.copyfile(folder / "w.pth", folder / "tampered.pth")

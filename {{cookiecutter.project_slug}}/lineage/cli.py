@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .audit.commands import app as audit
+from .base.collector import collect_rarely
 from .base.errors import ProjectError
 from .base.project import project_root
 from .base.terminal import block, guard_output
@@ -259,7 +259,7 @@ app.command()(jobs)
 
 def main() -> None:
     """The entry point: a mistake is reported in a sentence, without a traceback."""
-    gc.set_threshold(50_000, 20, 20)  # imports make much and drop nothing: to look through it takes a tenth of the time
+    collect_rarely()
     guard_output()
     try:
         app()

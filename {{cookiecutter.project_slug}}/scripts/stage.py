@@ -7,6 +7,7 @@ and no hash covers that file. A script is never read from a compiled file, and w
 environment. Standard library only: what is installed is not the project's.
 """
 
+import gc
 import hashlib
 import sys
 from importlib import import_module
@@ -63,6 +64,9 @@ if not any(isinstance(finder, Sources) for finder in sys.meta_path):
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(line_buffering=True)  # -I takes PYTHONUNBUFFERED away, which containers set for their logs
+    gc.disable()  # what is imported makes much and drops nothing: to look through it takes its time
     module = import_module(sys.argv[1])
     runner = import_module("lineage.pipeline.runner")
+    gc.freeze()
+    gc.enable()
     runner.run(module.__file__, module.work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -103,7 +104,9 @@ class Places:
 
     def for_all(self, hashes: Iterable[str], ask: Callable[[str], T]) -> dict[str, T]:
         """What `ask` answers for each of `hashes`, of several at the same time. The remote is opened before."""
-        _ = self.remote  # opened by one thread
+        remote = self.remote
+        with suppress(Exception):  # `ask` will meet the same, and say it
+            _ = remote.fs.fs  # connected by one thread: of several that wait for it, each would connect again
         wanted = list(dict.fromkeys(hashes))
         with ThreadPoolExecutor(JOBS) as pool:
             return dict(zip(wanted, pool.map(ask, wanted), strict=True))

@@ -6,7 +6,6 @@ called for a while.
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
 import threading
@@ -18,6 +17,7 @@ from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
+from ..base.collector import importing
 from ..base.errors import ProjectError, TrackerError
 from .address import SQLITE
 from .quiet import quiet
@@ -62,13 +62,11 @@ class Process:
     def _prepare(self) -> None:
         """Imports what the first call will need, while the stage that will make it does something else."""
         with self._turn:
-            gc.disable()  # there is no garbage in what is imported, and to look for it takes a tenth of the time
             try:
-                quiet()
-                import_module(CLIENT)
+                with importing():
+                    quiet()
+                    import_module(CLIENT)
             finally:
-                gc.freeze()
-                gc.enable()
                 self._prepared.set()
 
     def _watch(self) -> None:

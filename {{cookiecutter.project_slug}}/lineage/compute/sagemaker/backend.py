@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ...base.collector import collect_rarely
 from ..backend import Attempt, JobState
 from .settings import SageMakerSettings
 
@@ -21,6 +22,7 @@ class SageMaker(SageMakerSettings):
 
     def prepare(self, execution: Execution, inputs: Inputs) -> Attempt:
         """A SageMaker job. Raises DispatchError, before anything was started, if it cannot be."""
+        collect_rarely()  # this process does nothing but send the job and wait for it
         from .dispatch import Dispatch
 
         return Dispatch(self, execution, inputs)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ...base.collector import collect_rarely
 from ...base.env import PIPELINE_IMAGE_PACKAGES, PIPELINE_JOB_SPEC
 from ...base.errors import DispatchError
 from ...chain.packages import LOCK, differences, locked
@@ -18,6 +19,7 @@ from .spec import SageMakerSpec
 
 def main() -> None:
     """Exits non-zero, and leaves the reason where SageMaker looks for it, if anything is not as it must be."""
+    collect_rarely()
     try:
         path = os.environ.get(PIPELINE_JOB_SPEC)
         if not path:
