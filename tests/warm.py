@@ -13,6 +13,7 @@ import runpy
 import sys
 import tempfile
 import traceback
+from pathlib import Path
 
 PROGRAMS = {"lineage": "lineage.cli", "dvc": "dvc.cli"}
 PRELOADED = (
@@ -80,9 +81,9 @@ def run(request, output, errors):
 def begin_as_python_does():
     """What a new process would run first: the guard of tests/cloud.py lies on PYTHONPATH."""
     for folder in filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)):
-        start = os.path.join(folder, "sitecustomize.py")
-        if os.path.exists(start):
-            runpy.run_path(start)
+        start = Path(folder) / "sitecustomize.py"
+        if start.exists():
+            runpy.run_path(str(start))
 
 
 main()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +28,8 @@ from lineage.records.selection import ends_shard, split_of
 from lineage.records.shard_cache import ShardCache
 from lineage.records.sharding import write_dataset
 
+from .rows import table_of
+
 DESCRIPTION = Description(
     classes=["0", "ä"],
     image_size=8,
@@ -43,17 +45,32 @@ SUBJECTS = 3
 NAMES = [field.name for field in fields(Row)]
 
 
+Over = dict[str, bytes]  # other images, by record_id
+
+
 class Painted:
     """Images that can be told from the ids of their records, but for those that were painted over."""
 
-    def __init__(self, over: dict[str, bytes] | None = None) -> None:
-        self._over = over or {}
+    settings = "painted"
+    size = 0
 
-    def stored(self, rows: Sequence[Row]) -> list[bytes]:
-        return [self._over.get(row.record_id, f"the image of {row.record_id}".encode()) for row in rows]
+    def __init__(self, ids: list[str], over: Over) -> None:
+        self._ids, self._over = ids, over
+        self.count = len(ids)
 
-    def fingerprint(self, rows: Sequence[Row]) -> str:
-        return hashlib.sha256(repr(self.stored(rows)).encode()).hexdigest()
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        for start in range(0, self.count, 7):
+            ids = self._ids[start : start + 7]
+            yield pa.record_batch({"image": [self._over.get(each, image_of(each)) for each in ids]})
+
+    def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
+        found: list[bytes] = images["image"].to_pylist()
+        assert found == [self._over.get(row.record_id, image_of(row.record_id)) for row in rows]
+        return found
+
+
+def image_of(record_id: str) -> bytes:
+    return f"the image of {record_id}".encode()
 
 
 def row(record_id: str, subject_id: str) -> Row:
@@ -73,12 +90,13 @@ def many_rows() -> list[Row]:
     return [row(f"SCAN-{number:03d}", f"PAT-{number * 7 % 41:02d}") for number in range(100)]
 
 
-def write(folder: Path, rows: list[Row], images: Painted | None = None, subject_salt: str = "project-1") -> Path:
+def write(folder: Path, rows: list[Row], over: Over | None = None, subject_salt: str = "project-1") -> Path:
+    ids = sorted(row.record_id for row in rows)[::-1]
     with TemporaryDirectory() as kept:
         write_dataset(
             folder,
-            rows,
-            images or Painted(),
+            table_of(rows, ids),
+            Painted(ids, over or {}),
             DESCRIPTION,
             subjects=SUBJECTS,
             salt=SALT,
@@ -88,10 +106,10 @@ def write(folder: Path, rows: list[Row], images: Painted | None = None, subject_
     return folder
 
 
-def written(rows: list[Row], images: Painted | None = None) -> dict[str, bytes]:
+def written(rows: list[Row], over: Over | None = None) -> dict[str, bytes]:
     """The dataset of `rows` as the bytes of its files by name."""
     with TemporaryDirectory() as scratch:
-        folder = write(Path(scratch) / "dataset", rows, images)
+        folder = write(Path(scratch) / "dataset", rows, over)
         files = [path for path in folder.rglob("*") if path.is_file()]
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
@@ -152,7 +170,7 @@ def test_the_manifest_is_the_shards_in_order_without_the_images(rows: list[Row])
     assert manifest.schema.names == [name for name in everything.schema.names if name != "image"]
     assert manifest.to_pylist() == everything.drop_columns(["image"]).to_pylist()
     assert [Row(**{name: found[name] for name in NAMES}) for found in manifest.to_pylist()] == sorted(rows)
-    assert everything["image"].to_pylist() == Painted().stored(sorted(rows))
+    assert everything["image"].to_pylist() == [image_of(row.record_id) for row in sorted(rows)]
 
 
 def test_a_row_holds_the_hash_of_its_image(tmp_path: Path) -> None:
@@ -169,7 +187,7 @@ def test_a_shard_is_named_by_its_content() -> None:
 
 def test_a_changed_image_changes_one_shard_and_the_manifest() -> None:
     rows = many_rows()
-    before, after = written(rows), written(rows, Painted({rows[-1].record_id: b"another image"}))
+    before, after = written(rows), written(rows, {rows[-1].record_id: b"another image"})
     gone = {name for name in before if before[name] != after.get(name)}
     assert len(gone) == 2
     assert MANIFEST in gone
@@ -196,7 +214,7 @@ def test_a_split_is_read_in_the_order_of_the_manifest(tmp_path: Path) -> None:
     for split in ("train", "val", "test"):
         expected = [row for row in sorted(rows) if row.split == split]
         assert expected
-        assert read_split(folder, split) == (Painted().stored(expected), [row.label for row in expected])
+        assert list(read_split(folder, split)) == [(image_of(row.record_id), row.label) for row in expected]
 
 
 def test_the_description_comes_back_as_it_was_written(tmp_path: Path) -> None:

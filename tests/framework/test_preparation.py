@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scans.settings import Data
 
 from lineage.base.errors import DataError
 from lineage.records.consent import active
-from lineage.records.dataset import Row
+from lineage.records.dataset import Row, rows_of
 from lineage.records.images import decode, encode
 from lineage.records.preparation import RawImages, absent_classes, choose, left_out
-from lineage.records.raw import RAW_SCHEMA
+from lineage.records.raw import RAW_SCHEMA, RECORDS
+from lineage.settings.data import Image
 
 PIXELS = np.arange(64, dtype=np.uint8).reshape(1, 8, 8)
 
@@ -51,7 +54,7 @@ def as_table(raw: list[dict[str, Any]]) -> pa.Table:
 
 
 def chosen(raw: list[dict[str, Any]], settings: Data, consented: frozenset[str] | None = None) -> list[Row]:
-    return choose(as_table(raw), settings, consented)[0]
+    return sorted(rows_of(choose(as_table(raw), settings, consented)[0]))
 
 
 def relabelled(record_id: str) -> list[dict[str, Any]]:
@@ -69,12 +72,10 @@ def test_removing_a_subject_changes_no_other_record(settings: Data) -> None:
 
 
 def test_the_order_of_the_raw_records_changes_nothing(settings: Data) -> None:
-    assert choose(as_table(records()), settings, None) == choose(as_table(records()[::-1]), settings, None)
-
-
-def test_rows_come_in_the_order_of_the_manifest(settings: Data) -> None:
-    rows = chosen(records(), settings)
-    assert rows == sorted(rows, key=lambda row: (row.subject_id, row.record_id))
+    rows, description = choose(as_table(records()), settings, None)
+    others, same = choose(as_table(records()[::-1]), settings, None)
+    assert sorted(rows_of(rows)) == sorted(rows_of(others))
+    assert description == same
 
 
 def test_a_smaller_fraction_takes_some_of_the_same_records(settings: Data) -> None:
@@ -90,22 +91,30 @@ def test_a_subject_is_in_one_split(settings: Data) -> None:
     assert {split for _, split in pairs} == {"train", "val", "test"}
 
 
-def test_images_come_out_at_the_size_and_in_the_channels_of_the_settings(settings: Data) -> None:
-    images = RawImages(as_table(records()), settings.image.model_copy(update={"size": 16, "channels": 3}))
-    [stored] = images.stored(chosen(records(), settings)[:1])
-    assert decode(stored, 16, 3).shape == (3, 16, 16)
-    assert len(stored) > 3 * 16 * 16  # the PNG itself, not only what decode makes of it
+def stored(folder: Path, raw: list[dict[str, Any]], rows: list[Row], image: Image) -> list[bytes]:
+    """The images of these rows as a shard holds them."""
+    pq.write_table(as_table(raw), folder / RECORDS)
+    images = RawImages(folder / RECORDS, image)
+    places = [next(place for place, each in enumerate(raw) if each["record_id"] == row.record_id) for row in rows]
+    return images.stored(rows, pa.Table.from_batches(images.batches()).take(places))
 
 
-def test_an_image_that_fits_already_keeps_its_pixels(settings: Data) -> None:
-    [stored] = RawImages(as_table(records()), settings.image).stored(chosen(records(), settings)[:1])
-    assert (decode(stored, 8, 1) == PIXELS).all()
+def test_images_come_out_at_the_size_and_in_the_channels_of_the_settings(settings: Data, tmp_path: Path) -> None:
+    image = settings.image.model_copy(update={"size": 16, "channels": 3})
+    [png] = stored(tmp_path, records(), chosen(records(), settings)[:1], image)
+    assert decode(png, 16, 3).shape == (3, 16, 16)
+    assert len(png) > 3 * 16 * 16  # the PNG itself, not only what decode makes of it
 
 
-def test_every_row_gets_its_own_image(settings: Data) -> None:
+def test_an_image_that_fits_already_keeps_its_pixels(settings: Data, tmp_path: Path) -> None:
+    [png] = stored(tmp_path, records(), chosen(records(), settings)[:1], settings.image)
+    assert (decode(png, 8, 1) == PIXELS).all()
+
+
+def test_every_row_gets_its_own_image(settings: Data, tmp_path: Path) -> None:
     raw = [{**record, "image": encode(PIXELS + number % 100)} for number, record in enumerate(records())]
     rows = chosen(raw, settings)[::3]
-    shades = [int(decode(image, 8, 1)[0, 0, 0]) for image in RawImages(as_table(raw), settings.image).stored(rows)]
+    shades = [int(decode(image, 8, 1)[0, 0, 0]) for image in stored(tmp_path, raw, rows, settings.image)]
     assert shades == [int(row.record_id.removeprefix("SCAN-")) % 100 for row in rows]
 
 
@@ -115,7 +124,7 @@ def test_the_description_counts_what_is_there(settings: Data) -> None:
     assert (description.image_size, description.channels) == (8, 1)
     assert sum(description.records.values()) == len(rows) == 300
     assert sum(description.subjects.values()) == 60
-    assert description.records["test"] == sum(row.split == "test" for row in rows)
+    assert description.records["test"] == sum(row.split == "test" for row in rows_of(rows))
 
 
 def test_only_subjects_who_consented_are_chosen_and_nothing_else_changes(settings: Data) -> None:
@@ -165,7 +174,7 @@ def test_one_class_alone_is_refused(settings: Data) -> None:
 
 def test_a_class_that_is_missing_elsewhere_is_told_apart(settings: Data) -> None:
     in_train = next(row for row in chosen(records(), settings) if row.split == "train")
-    rows = chosen(relabelled(in_train.record_id), settings)
+    rows, _ = choose(as_table(relabelled(in_train.record_id)), settings, None)
     absent = absent_classes(rows, ["no", "rare", "yes"])
     assert absent == {"train": [], "val": ["rare"], "test": ["rare"]}
 
@@ -198,9 +207,9 @@ def test_a_source_may_decide_the_splits(settings: Data) -> None:
     rule = {"0": "val", "1": "test"}
     table = divided(lambda subject: rule.get(subject[-1], "train"))
     rows, description = choose(table, settings, None)
-    assert all(row.split == rule.get(row.subject_id[-1], "train") for row in rows)
+    assert all(row.split == rule.get(row.subject_id[-1], "train") for row in rows_of(rows))
     assert description.split_by == "source"
-    assert choose(table, changed(settings, split={**settings.split.model_dump(), "salt": "x"}), None)[0] == rows
+    assert choose(table, changed(settings, split={**settings.split.model_dump(), "salt": "x"}), None)[0].equals(rows)
 
 
 def test_splits_of_a_source_that_cannot_be_right(settings: Data) -> None:
@@ -217,7 +226,8 @@ def test_subjects_are_brought_together_where_asked_for(settings: Data) -> None:
     rows = chosen(records(), settings)
     subject = next(row.subject_id for row in rows if row.split == "test")
     together = changed(settings, duplicates="together")
-    moved, description = choose(as_table(records()), together, None, (), {subject: "val"})
+    table, description = choose(as_table(records()), together, None, (), {subject: "val"})
+    moved = sorted(rows_of(table))
     assert {row.split for row in moved if row.subject_id == subject} == {"val"}
     assert [row for row in moved if row.subject_id != subject] == [row for row in rows if row.subject_id != subject]
     assert description.split_by == "hash, duplicates together"

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,11 +21,13 @@ from lineage.records import shard_cache
 from lineage.records.dataset import SHARDS, Description, Row
 from lineage.records.images import encode
 from lineage.records.preparation import RawImages
-from lineage.records.raw import RAW_SCHEMA
+from lineage.records.raw import RAW_SCHEMA, RECORDS
 from lineage.records.selection import ends_shard
 from lineage.records.shard_cache import ROOM, ShardCache
 from lineage.records.sharding import cut, write_dataset
 from lineage.settings.data import Image
+
+from .rows import table_of
 
 SMALL = Image(size=4, channels=1, background="white", further_pages="refuse")
 DESCRIPTION = Description(
@@ -41,19 +44,16 @@ SUBJECTS = 3
 SALT = "shards-1"
 
 
-class Counted:
-    """The images of a table, and the rows of each shard that they were asked for."""
+class Counted(RawImages):
+    """Raw images, and the rows of each shard that they were asked for."""
 
-    def __init__(self, table: pa.Table, image: Image) -> None:
-        self._images = RawImages(table, image)
+    def __init__(self, file: Path, image: Image) -> None:
+        super().__init__(file, image)
         self.built: list[list[Row]] = []
 
-    def stored(self, rows: Sequence[Row]) -> list[bytes]:
+    def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
         self.built.append(list(rows))
-        return self._images.stored(rows)
-
-    def fingerprint(self, rows: Sequence[Row]) -> str:
-        return self._images.fingerprint(rows)
+        return super().stored(rows, images)
 
 
 def many_rows() -> list[Row]:
@@ -78,12 +78,13 @@ def write(
     kept: Path, rows: list[Row], table: pa.Table | None = None, image: Image = SMALL
 ) -> tuple[dict[str, bytes], list[list[Row]]]:
     """The files of a dataset version by name, and the rows of each shard that was built for it."""
-    images = Counted(raw_table() if table is None else table, image)
-    cache = ShardCache(kept)
+    cache, raw = ShardCache(kept), raw_table() if table is None else table
     with TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "dataset"
+        folder, file = Path(scratch) / "dataset", Path(scratch) / RECORDS
+        pq.write_table(raw, file)
+        images, chosen = Counted(file, image), table_of(rows, raw["record_id"].to_pylist())
         write_dataset(
-            folder, rows, images, DESCRIPTION, subjects=SUBJECTS, salt=SALT, subject_salt="project-1", cache=cache
+            folder, chosen, images, DESCRIPTION, subjects=SUBJECTS, salt=SALT, subject_salt="project-1", cache=cache
         )
         cache.tidy()
         files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.*")}
@@ -96,7 +97,8 @@ def uncached(rows: list[Row], table: pa.Table | None = None, image: Image = SMAL
 
 
 def shards_of(rows: list[Row]) -> list[list[Row]]:
-    return list(cut(sorted(rows), SUBJECTS, SALT))
+    ends = cut(table_of(sorted(rows), [row.record_id for row in rows]), SUBJECTS, SALT)
+    return [sorted(rows)[start:end] for start, end in pairwise([0, *ends])]
 
 
 @pytest.fixture

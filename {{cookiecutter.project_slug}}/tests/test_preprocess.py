@@ -126,7 +126,7 @@ def assert_nobody_else_is_in(processed: Path, table: pa.Table, allowed: set[str]
     listed = set(pq.read_table(processed / MANIFEST)["subject_id"].to_pylist())
     assert pq.read_schema(processed / MANIFEST).metadata[ROOT_KEY].decode() == Tree("project-1", listed).root
     assert sum(read_description(processed).subjects.values()) == len(listed)
-    assert {owner[image] for split in SPLITS for image in read_split(processed, split)[0]} == listed
+    assert {owner[image] for split in SPLITS for image, _ in read_split(processed, split)} == listed
 
 
 @settings(max_examples=30)

@@ -67,7 +67,7 @@ class Examples:
 
     @classmethod
     def read(cls, dataset: Path, description: Description, split: str) -> Examples:
-        images, labels = read_split(dataset, split)
+        images, labels = zip(*read_split(dataset, split), strict=True)
         classes = {name: number for number, name in enumerate(description.classes)}
         pixels = [decode(image, description.image_size, description.channels) for image in images]
         return cls(np.stack(pixels), np.array([classes[label] for label in labels], dtype=np.int64))

@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..settings.data import Shards
-from .dataset import MANIFEST, SALT_KEY, Description, Row, read_description, shards_in_order
+from .dataset import (
+    MANIFEST,
+    ROW_FIELDS,
+    SALT_KEY,
+    Description,
+    Row,
+    read_description,
+    rows_of,
+    shards_in_order,
+)
+from .preparation import count_by_split
 from .shard_cache import ShardCache
-from .sharding import write_dataset
+from .sharding import POSITION, write_dataset
 
 
 class StoredImages:
-    """The images of a dataset version, by row."""
+    """The images of a dataset version, in its order."""
+
+    settings = "as they are"
 
     def __init__(self, dataset: Path) -> None:
-        tables = [pq.read_table(shard, columns=["record_id", "image"]) for shard in shards_in_order(dataset)]
-        self._images = {row["record_id"]: row["image"] for table in tables for row in table.to_pylist()}
+        self._dataset = dataset
 
-    def stored(self, rows: Sequence[Row]) -> list[bytes]:
+    @cached_property
+    def count(self) -> int:
+        return int(pq.read_metadata(self._dataset / MANIFEST).num_rows)
+
+    @cached_property
+    def size(self) -> int:
+        return sum(shard.stat().st_size for shard in shards_in_order(self._dataset))
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        for shard in shards_in_order(self._dataset):
+            yield from pq.read_table(shard, columns=["image"]).to_batches()
+
+    def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
         """The image of each row, as the shard holds it."""
-        return [self._images[row.record_id] for row in rows]
-
-    def fingerprint(self, rows: Sequence[Row]) -> str:
-        """A hash of the images."""
-        return hashlib.sha256(b"".join(hashlib.sha256(image).digest() for image in self.stored(rows))).hexdigest()
+        stored: list[bytes] = images["image"].to_pylist()
+        return stored
 
 
 def write_subset(
@@ -39,15 +60,12 @@ def write_subset(
     For a stage between the one that makes the dataset and the training. Every class keeps its number. Returns the
     description, with the counts of what is left.
     """
-    table = pq.read_table(source / MANIFEST, columns=[field.name for field in fields(Row)])
+    table = pq.read_table(source / MANIFEST, columns=ROW_FIELDS)
     salt = (pq.read_schema(source / MANIFEST).metadata or {})[SALT_KEY].decode()
-    rows = [row for row in (Row(**each) for each in table.to_pylist()) if keep(row)]
-    before = read_description(source)
-    description = replace(
-        before,
-        records={split: sum(row.split == split for row in rows) for split in before.records},
-        subjects={split: len({row.subject_id for row in rows if row.split == split}) for split in before.subjects},
-    )
+    kept = [position for position, row in enumerate(rows_of(table)) if keep(row)]
+    rows = table.take(kept).append_column(POSITION, pa.array(kept, pa.int64()))
+    records, subjects = count_by_split(rows)
+    description = replace(read_description(source), records=records, subjects=subjects)
     write_dataset(
         target,
         rows,

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from ..base.errors import DataError, UnreadableImagesError
-from ..settings.data import Data, Image
-from .dataset import FIELDS, Description, Row
+from ..settings.data import Data, Image, Split
+from .dataset import Description, Row
 from .ids import fault_of_id
 from .images import decode, encode
 from .raw import SPLIT
 from .selection import is_sampled, split_of
+from .sharding import POSITION
 
 SPLITS = ("train", "val", "test")
+BATCH = 8 * 2**20  # bytes of raw images that are read together
+AT_ONCE = 65_536  # values of a column as objects of Python
 
 
 def choose(
@@ -28,43 +34,38 @@ def choose(
     consented: frozenset[str] | None,
     unreadable: Collection[str] = (),
     together: Mapping[str, str] | None = None,
-) -> tuple[list[Row], Description]:
+) -> tuple[pa.Table, Description]:
     """The rows of a dataset version from a table of raw records: consented, sampled, and split by subject.
 
+    The table needs no images; that of rows has the columns of Row, and POSITION: the place of a record in the table.
     `consented` are the subjects whose records may be used; None: all. `unreadable` are records to leave out. `together`
     are splits of subjects that a hash of their own id does not decide. Raises DataError if two records have one id, an
     id or a label cannot be one, two classes are called alike, a subject is in two splits, a split is empty, or a class
     is missing from train.
     """
-    raw = table.select(["record_id", "subject_id", "label"]).to_pylist()
-    _refuse_duplicates([row["record_id"] for row in raw])
-    _refuse_faulty(raw)
+    ids, owners = table["record_id"], table["subject_id"]
+    _refuse_duplicates(ids)
+    for name in ("record_id", "subject_id", "label"):
+        _refuse_faulty(name, table[name])
+    labels = table["label"].value_counts()
     if settings.alike_classes == "refuse":
-        _refuse_alike(Counter(row["label"] for row in raw))
-    given = _given_splits(table)
-    moved = together or {}
-
-    def split(subject: str) -> str:
-        if given is not None:
-            return given[subject]
-        return moved.get(subject) or split_of(subject, settings.split.train, settings.split.val, settings.split.salt)
-
-    chosen = (
-        Row(
-            subject_id=row["subject_id"],
-            record_id=row["record_id"],
-            split=split(row["subject_id"]),
-            label=row["label"],
-        )
-        for row in raw
-        if (consented is None or row["subject_id"] in consented)
-        and row["record_id"] not in unreadable
-        and is_sampled(row["record_id"], settings.fraction, settings.sampling.salt)
-    )
-    rows = sorted(chosen, key=FIELDS)
+        _refuse_alike({count["values"]: count["counts"] for count in labels.to_pylist()})
+    is_given = SPLIT in table.column_names
+    if is_given:
+        _refuse_divided(table)
+    used = _where(ids, lambda record: is_sampled(record, settings.fraction, settings.sampling.salt))
+    if consented is not None:
+        used = pc.and_(used, pc.is_in(owners, value_set=pa.array(sorted(consented), pa.string())))
+    if unreadable:
+        used = pc.and_(used, pc.invert(pc.is_in(ids, value_set=pa.array(sorted(unreadable), pa.string()))))
+    rows = table.select(["subject_id", "record_id", "label", *([SPLIT] if is_given else [])])
+    rows = rows.append_column(POSITION, pa.array(np.arange(table.num_rows))).filter(used)
+    if not is_given:
+        rows = rows.append_column(SPLIT, _splits(rows["subject_id"], settings.split, together or {}))
     # all classes of the source, so that a class keeps its number however few records are used
-    classes = sorted({row["label"] for row in raw})
-    _check_splits(rows, classes, settings.fraction, given is not None)
+    classes = sorted(labels.field("values").to_pylist())
+    records, subjects = count_by_split(rows)
+    _check_splits(rows, classes, records, settings.fraction, is_given)
     by_hash = "hash, duplicates together" if settings.duplicates == "together" else "hash"
     return rows, Description(
         classes=classes,
@@ -72,82 +73,131 @@ def choose(
         channels=settings.image.channels,
         background=settings.image.background,
         further_pages=settings.image.further_pages,
-        split_by=by_hash if given is None else "source",
-        records={split: sum(row.split == split for row in rows) for split in SPLITS},
-        subjects={split: len({row.subject_id for row in rows if row.split == split}) for split in SPLITS},
+        split_by="source" if is_given else by_hash,
+        records=records,
+        subjects=subjects,
     )
 
 
-def absent_classes(rows: Sequence[Row], classes: Sequence[str]) -> dict[str, list[str]]:
+def count_by_split(rows: pa.Table) -> tuple[dict[str, int], dict[str, int]]:
+    """How many records and how many subjects each split has."""
+    counted = rows.group_by(SPLIT).aggregate([("record_id", "count"), ("subject_id", "count_distinct")]).to_pylist()
+    found = {each[SPLIT]: each for each in counted}
+    records = {split: found[split]["record_id_count"] if split in found else 0 for split in SPLITS}
+    subjects = {split: found[split]["subject_id_count_distinct"] if split in found else 0 for split in SPLITS}
+    return records, subjects
+
+
+def absent_classes(rows: pa.Table, classes: Sequence[str]) -> dict[str, list[str]]:
     """The classes that no record of a split is of, by split."""
-    present = {split: {row.label for row in rows if row.split == split} for split in SPLITS}
-    return {split: [name for name in classes if name not in present[split]] for split in SPLITS}
+    present = {(each[SPLIT], each["label"]) for each in rows.group_by([SPLIT, "label"]).aggregate([]).to_pylist()}
+    return {split: [name for name in classes if (split, name) not in present] for split in SPLITS}
 
 
 def left_out(table: pa.Table, statuses: dict[str, str], consented: frozenset[str]) -> dict[str, float]:
     """How many subjects and records of the raw data the consent registry keeps out, for the report."""
-    owners = table["subject_id"].to_pylist()
-    kept_out = set(owners) - consented
+    owners = table["subject_id"]
+    kept_out = set(pc.unique(owners).to_pylist()) - consented
     return {
-        "left_out_records": sum(subject in kept_out for subject in owners),
+        "left_out_records": pc.sum(pc.is_in(owners, value_set=pa.array(sorted(kept_out), pa.string()))).as_py() or 0,
         "left_out_subjects_revoked": len(kept_out & statuses.keys()),
         "left_out_subjects_unlisted": len(kept_out - statuses.keys()),
     }
 
 
 class RawImages:
-    """The images of a table of raw records, by row."""
+    """The images of a file of raw records."""
 
-    def __init__(self, table: pa.Table, settings: Image) -> None:
-        self._images = table["image"]
+    def __init__(self, file: Path, settings: Image) -> None:
+        self._file = file
         self._settings = settings
-        self._paths = table["path"] if "path" in table.column_names else table["record_id"]
-        self._position = {record: position for position, record in enumerate(table["record_id"].to_pylist())}
 
-    def stored(self, rows: Sequence[Row]) -> list[bytes]:
+    @cached_property
+    def count(self) -> int:
+        return int(pq.read_metadata(self._file).num_rows)
+
+    @cached_property
+    def size(self) -> int:
+        metadata = pq.read_metadata(self._file)
+        place = metadata.schema.names.index("image")
+        return sum(
+            metadata.row_group(number).column(place).total_uncompressed_size
+            for number in range(metadata.num_row_groups)
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self._settings.model_dump()
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The images and, where the source says it, the path of each."""
+        rows = max(1, BATCH * self.count // max(self.size, 1))
+        # without a buffer, a whole row group is read at once, and some have only one
+        with pq.ParquetFile(self._file, buffer_size=2**20) as file:
+            wanted = [name for name in ("image", "path", "record_id") if name in file.schema_arrow.names]
+            columns = ["image", "path" if "path" in wanted else "record_id"]
+            for batch in file.iter_batches(rows, columns=columns):
+                yield batch.rename_columns([{"record_id": "path"}.get(name, name) for name in batch.schema.names])
+
+    def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
         """PNG files at the size and in the channels of the settings. Raises UnreadableImagesError, which names all."""
         image = self._settings
         files, reasons = [], {}
-        for row, data in zip(rows, self._raw(rows), strict=True):
+        for row, path, data in zip(rows, images["path"], images["image"], strict=True):
             try:
-                files.append(encode(decode(data, image.size, image.channels, image.background, image.further_pages)))
+                pixels = decode(data.as_py(), image.size, image.channels, image.background, image.further_pages)
+                files.append(encode(pixels))
             except OSError as error:
-                reasons[row.record_id] = f"{self._named(row.record_id)} ({error})"
+                reasons[row.record_id] = f"{_named(row.record_id, path.as_py())} ({error})"
             except MemoryError:
-                raise DataError(f"there is not enough memory to decode {self._named(row.record_id)}.") from None
+                raise DataError(
+                    f"there is not enough memory to decode {_named(row.record_id, path.as_py())}."
+                ) from None
         if reasons:
             raise UnreadableImagesError(reasons)
         return files
 
-    def fingerprint(self, rows: Sequence[Row]) -> str:
-        """A hash of all that `stored` depends on beside the code."""
-        hashes = [hashlib.sha256(data).hexdigest() for data in self._raw(rows)]
-        return hashlib.sha256(json.dumps([self._settings.model_dump(), hashes]).encode()).hexdigest()
 
-    def _named(self, record_id: str) -> str:
-        path = self._paths[self._position[record_id]].as_py()
-        return repr(record_id) if path == record_id else f"{record_id!r}, {path}"
-
-    def _raw(self, rows: Sequence[Row]) -> list[bytes]:
-        return [self._images[self._position[row.record_id]].as_py() for row in rows]
+def _named(record_id: str, path: str) -> str:
+    return repr(record_id) if path == record_id else f"{record_id!r}, {path}"
 
 
-def _refuse_duplicates(ids: list[str]) -> None:
-    seen: set[str] = set()
-    for record_id in ids:
-        if record_id in seen:
-            raise DataError(f"two records have the id {record_id!r}. An id must name one record for good.")
-        seen.add(record_id)
+def _values(column: pa.ChunkedArray) -> Iterator[Any]:
+    """The values of a column, some thousands in memory at a time."""
+    for chunk in column.chunks:
+        for start in range(0, len(chunk), AT_ONCE):
+            yield from chunk.slice(start, AT_ONCE).to_pylist()
 
 
-def _refuse_faulty(raw: list[dict[str, str]]) -> None:
-    for name in ("record_id", "subject_id", "label"):
-        for value in {row[name] for row in raw}:
-            if fault := fault_of_id(value, name):
-                raise DataError(f"{fault} is in the raw data: {value!r}. Give it another in the source.")
+def _where(column: pa.ChunkedArray, holds: Callable[[Any], bool]) -> pa.Array:
+    """Which values something holds of."""
+    return pa.array(np.fromiter(map(holds, _values(column)), dtype=bool, count=len(column)))
 
 
-def _refuse_alike(labels: Counter[str]) -> None:
+def _splits(owners: pa.ChunkedArray, settings: Split, together: Mapping[str, str]) -> pa.Array:
+    """The split of each record, by whom it belongs to."""
+    coded = owners.combine_chunks().dictionary_encode()
+    splits = [
+        together.get(subject) or split_of(subject, settings.train, settings.val, settings.salt)
+        for subject in coded.dictionary.to_pylist()
+    ]
+    return pa.array(splits, pa.string()).take(coded.indices)
+
+
+def _refuse_duplicates(ids: pa.ChunkedArray) -> None:
+    if pc.count_distinct(ids, mode="all").as_py() < len(ids):
+        counted = ids.value_counts()
+        several = counted.filter(pc.greater(counted.field("counts"), 1)).field("values")
+        raise DataError(f"two records have the id {several[0].as_py()!r}. An id must name one record for good.")
+
+
+def _refuse_faulty(name: str, column: pa.ChunkedArray) -> None:
+    for value in _values(pa.chunked_array([pc.unique(column)])):
+        if fault := fault_of_id(value, name):
+            raise DataError(f"{fault} is in the raw data: {value!r}. Give it another in the source.")
+
+
+def _refuse_alike(labels: Mapping[str, int]) -> None:
     """Cat and cat may be two classes, but are mostly one that was written in two ways."""
     written: dict[str, list[str]] = {}
     for label in sorted(labels):
@@ -160,33 +210,36 @@ def _refuse_alike(labels: Counter[str]) -> None:
         )
 
 
-def _given_splits(table: pa.Table) -> dict[str, str] | None:
-    """The split of each subject where the source decides it; None where it does not."""
-    if SPLIT not in table.column_names:
-        return None
-    given: dict[str, str] = {}
-    for subject, split in zip(table["subject_id"].to_pylist(), table[SPLIT].to_pylist(), strict=True):
+def _refuse_divided(table: pa.Table) -> None:
+    """Raises DataError if a source that decides the splits has a subject in two, or names one that there is not."""
+    for split in pc.unique(table[SPLIT]).to_pylist():
         if split not in SPLITS:
             raise DataError(f"the source gives the split {split!r}, which is not train, val or test.")
-        if given.setdefault(subject, split) != split:
-            raise DataError(
-                f"the source has records of {subject!r} in {given[subject]} and in {split}: a subject is in one split. "
-                "Move them, or split again with data.source.splits=pool."
-            )
-    return given
+    pairs = table.select(["subject_id", SPLIT]).group_by(["subject_id", SPLIT]).aggregate([])
+    counted = pairs["subject_id"].value_counts()
+    several = counted.filter(pc.greater(counted.field("counts"), 1)).field("values")
+    if len(several):
+        subject = several[0].as_py()
+        first, second, *_ = pairs.filter(pc.equal(pairs["subject_id"], subject))[SPLIT].to_pylist()
+        raise DataError(
+            f"the source has records of {subject!r} in {first} and in {second}: a subject is in one split. "
+            "Move them, or split again with data.source.splits=pool."
+        )
 
 
-def _check_splits(rows: list[Row], classes: list[str], fraction: float, is_given: bool) -> None:
+def _check_splits(
+    rows: pa.Table, classes: list[str], records: Mapping[str, int], fraction: float, is_given: bool
+) -> None:
     if len(classes) == 1:
         raise DataError(f"all records are of one class, {classes[0]!r}: there is nothing to tell apart. Bring another.")
     more = "Raise data.fraction, bring" if fraction < 1 else "Bring"
     for split in SPLITS:
-        if is_given and not any(row.split == split for row in rows):
+        if is_given and not records[split]:
             raise DataError(
                 f"the split {split!r} is empty: the source has no records in it that may be used. Bring some, or split "
                 "all again by subject with data.source.splits=pool."
             )
-        if not any(row.split == split for row in rows):
+        if not records[split]:
             raise DataError(
                 f"the split {split!r} is empty. {more} records of more subjects, or give {split} a larger "
                 f"data.split.{split}."

@@ -19,7 +19,7 @@ from ..base.hash_cache import signature
 from .dataset import FIELDS, Row
 
 LIBRARIES = ("numpy", "pillow", "pyarrow")  # what decides a shard's bytes beside the code below
-CODE = ("dataset.py", "images.py", "preparation.py", "sharding.py", "shard_cache.py")
+CODE = ("dataset.py", "images.py", "preparation.py", "sharding.py", "shard_cache.py", "spool.py")
 ROOM = 4  # times what the last dataset version needed
 LATELY = 3600.0  # seconds
 
@@ -29,7 +29,7 @@ class ShardCache:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._used: list[Path] = []
+        self.used: list[Path] = []  # of this dataset version
         code = [hashlib.sha256(Path(__file__).with_name(name).read_bytes()).hexdigest() for name in CODE]
         self._circumstances = [code, [f"{name} {version(name)}" for name in LIBRARIES]]
 
@@ -51,7 +51,7 @@ class ShardCache:
                 data = path.read_bytes()
                 if path.name == _name(key, data) and holds(data):
                     os.utime(path)  # used just now
-                    self._used.append(path)
+                    self.used.append(path)
                     return data
                 path.unlink()  # damaged, or not made by this user
         data = build()
@@ -63,7 +63,7 @@ class ShardCache:
 
         What was used or written lately stays: it may be that of an experiment beside this one.
         """
-        needed = sum(size for _, size in _states(self._used).values())
+        needed = sum(size for _, size in _states(self.used).values())
         total = 0
         for path, (used, size) in sorted(
             _states(self._folder.glob("*")).items(), key=lambda item: item[1], reverse=True
@@ -77,7 +77,7 @@ class ShardCache:
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         partial.write_bytes(data)
         partial.replace(path)
-        self._used.append(path)
+        self.used.append(path)
 
 
 def _states(paths: Iterable[Path]) -> dict[Path, tuple[float, int]]:

@@ -5,49 +5,79 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import track
 
 from ..base.errors import UnreadableImagesError
+from ..base.workers import processors, work_through
 from .dataset import (
     DESCRIPTION,
-    FIELDS,
     MANIFEST,
     MANIFEST_SCHEMA,
     ROOT_KEY,
+    ROW_FIELDS,
     SALT_KEY,
     SHARD_SCHEMA,
     SHARDS,
     Description,
     Row,
+    rows_of,
 )
 from .merkle import Tree
 from .selection import ends_shard
 from .shard_cache import ShardCache
+from .spool import Batches, Part, ends_of_parts, spool
 
 ROW_GROUP = 4_096  # rows of the manifest that are read together: who looks for one subject can leave out the others
+POSITION = "position"  # a column of rows: where in its source the image of a row is
+MEMORY = 256 * 2**20  # bytes of images that all processes together have in memory, as they come from the source
+SPOOL = ".spool"
 
 
-class Images(Protocol):
-    """Where the images of rows come from."""
+class Images(Batches, Protocol):
+    """Where the images of rows come from. Other processes are given a copy of it."""
 
-    def stored(self, rows: Sequence[Row]) -> list[bytes]:
-        """The image of each row, as the shard holds it."""
+    def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
+        """The image of each row as the shard holds it. `images` are these rows of what `batches` gives."""
 
-    def fingerprint(self, rows: Sequence[Row]) -> str:
-        """A hash of all that `stored` depends on beside the code."""
+    @property
+    def settings(self) -> Any:
+        """All that `stored` depends on beside the images and the code, for JSON."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Shards that follow each other, for one process to write."""
+
+    rows: bytes  # as an Arrow stream: a part of a table would bring the whole table along
+    part: Part
+    ends: list[int]  # before which of these rows a shard ends
+    images: Images
+    folder: Path
+    cache: ShardCache
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of it."""
+
+    manifest: bytes
+    used: list[Path]  # of the cache
+    unreadable: dict[str, str]  # why, by record_id
 
 
 def write_dataset(
     folder: Path,
-    rows: list[Row],
+    rows: pa.Table,
     images: Images,
     description: Description,
     *,
@@ -58,68 +88,119 @@ def write_dataset(
 ) -> None:
     """Writes a dataset version into `folder`. The same records give the same bytes, in whatever order they come.
 
-    `subjects` is the average number of subjects a shard holds, `salt` decides which; `subject_salt` goes into the
-    hashes of the Merkle tree. Raises UnreadableImagesError, and leaves nothing behind, if there are images that cannot
-    be read; all shards without one are then in the cache.
+    `rows` has the columns of Row and POSITION. `subjects` is the average number of subjects a shard holds, `salt`
+    decides which; `subject_salt` goes into the hashes of the Merkle tree. Large data are read once and written by as
+    many processes as there are processors. Raises UnreadableImagesError, and leaves nothing behind, if there are images
+    that cannot be read; all shards without one are then in the cache.
     """
     (folder / SHARDS).mkdir(parents=True)
-    manifest = [MANIFEST_SCHEMA.empty_table()]
-    unreadable: dict[str, str] = {}
-    shards = list(cut(sorted(rows, key=FIELDS), subjects, salt))
-    for shard in track(shards, "preparing", console=Console(stderr=True)):
-        try:
-            data = cache.get(
-                shard,
-                images.fingerprint(shard),
-                lambda shard=shard: _shard(shard, images),  # type: ignore[misc]
-                lambda data, shard=shard: _holds(data, shard),  # type: ignore[misc]
-            )
-        except UnreadableImagesError as error:
-            unreadable |= error.reasons
-            continue
-        (folder / SHARDS / f"{hashlib.sha256(data).hexdigest()[:16]}.parquet").write_bytes(data)
-        manifest.append(pq.read_table(pa.BufferReader(data), columns=MANIFEST_SCHEMA.names))
-    if unreadable:
+    ordered = rows.sort_by([("subject_id", "ascending"), ("record_id", "ascending")]).combine_chunks()
+    try:
+        (folder / SPOOL).mkdir()
+        written = list(_in_parts(folder, ordered, images, cut(ordered, subjects, salt), cache))
+    finally:
+        shutil.rmtree(folder / SPOOL, ignore_errors=True)
+    for each in written:
+        cache.used += each.used
+    if unreadable := {record: why for each in written for record, why in each.unreadable.items()}:
         shutil.rmtree(folder)
         raise UnreadableImagesError(unreadable)
-    tree = Tree(subject_salt, (row.subject_id for row in rows))
+    tree = Tree(subject_salt, pc.unique(ordered["subject_id"]).to_pylist())
     metadata = {ROOT_KEY: tree.root.encode(), SALT_KEY: subject_salt.encode()}
-    table = pa.concat_tables(manifest).replace_schema_metadata(metadata)
+    table = pa.concat_tables(_read(each.manifest) for each in written).replace_schema_metadata(metadata)
     # pages carry checksums, so that whoever reads a part of it can tell whether that part is as it was
     pq.write_table(table, folder / MANIFEST, compression="none", row_group_size=ROW_GROUP, write_page_checksum=True)
     text = json.dumps(asdict(description), indent=2, ensure_ascii=False) + "\n"
     (folder / DESCRIPTION).write_text(text, encoding="utf-8", newline="\n")
 
 
-def cut(ordered: Sequence[Row], subjects: int, salt: str) -> Iterator[list[Row]]:
-    """The rows of each shard."""
-    shard: list[Row] = []
-    for row, following in zip(ordered, [*ordered[1:], None], strict=True):
-        shard.append(row)
-        last_of_subject = following is None or following.subject_id != row.subject_id
-        if following is None or (last_of_subject and ends_shard(row.subject_id, subjects, salt)):
-            yield shard
-            shard = []
+def cut(ordered: pa.Table, subjects: int, salt: str) -> list[int]:
+    """Before which rows shards end; the last ends before the row that would follow."""
+    owners = ordered["subject_id"].combine_chunks()
+    last = np.append(
+        np.flatnonzero(pc.not_equal(owners[1:], owners[:-1]).to_numpy(zero_copy_only=False)), len(owners) - 1
+    )
+    ending = (ends_shard(subject, subjects, salt) for subject in owners.take(pa.array(last)).to_pylist())
+    ends = [int(row) + 1 for row, is_end in zip(last, ending, strict=True) if is_end]
+    return ends if ends and ends[-1] == len(owners) else [*ends, len(owners)]
+
+
+def _in_parts(folder: Path, ordered: pa.Table, images: Images, ends: list[int], cache: ShardCache) -> Iterable[Written]:
+    """Writes all shards, and says what became of them in their order."""
+    processes = processors()
+    size = images.size * ordered.num_rows // max(images.count, 1)
+    # what a process makes of a part, and the next one, are in memory beside it
+    edges = ends_of_parts(ends, size, max(1, MEMORY // (4 * processes)))
+    parts = spool(images, ordered[POSITION].to_numpy(), edges, folder / SPOOL)
+    starts = [0, *edges[:-1]]
+    works = (
+        Work(
+            _bytes_of(ordered.select(ROW_FIELDS).slice(start, end - start)),
+            part,
+            [each - start for each in ends if start < each <= end],
+            images,
+            folder / SHARDS,
+            cache,
+        )
+        for part, start, end in zip(parts, starts, edges, strict=True)
+    )
+    results = work_through(_write, works, min(processes, len(parts)))
+    return track(results, "preparing", len(parts), console=Console(stderr=True))
+
+
+def _write(work: Work) -> Written:
+    rows, images = _read(work.rows), work.part.read()
+    manifest, unreadable = [MANIFEST_SCHEMA.empty_table()], dict[str, str]()
+    for start, end in zip([0, *work.ends[:-1]], work.ends, strict=True):
+        shard, raw = rows_of(rows.slice(start, end - start)), images.slice(start, end - start)
+        try:
+            data = work.cache.get(
+                shard,
+                _fingerprint(work.images, raw),
+                lambda shard=shard, raw=raw: _shard(shard, work.images.stored(shard, raw)),  # type: ignore[misc]
+                lambda data, shard=shard: _holds(data, shard),  # type: ignore[misc]
+            )
+        except UnreadableImagesError as error:
+            unreadable |= error.reasons
+            continue
+        (work.folder / f"{hashlib.sha256(data).hexdigest()[:16]}.parquet").write_bytes(data)
+        manifest.append(pq.read_table(pa.BufferReader(data), columns=MANIFEST_SCHEMA.names))
+    work.part.clear()
+    return Written(_bytes_of(pa.concat_tables(manifest)), work.cache.used, unreadable)
+
+
+def _fingerprint(images: Images, raw: pa.Table) -> str:
+    """A hash over all that a shard's images are made of."""
+    hashes = [hashlib.sha256(image.as_buffer()).hexdigest() for chunk in raw["image"].chunks for image in chunk]
+    return hashlib.sha256(json.dumps([images.settings, hashes]).encode()).hexdigest()
 
 
 def _holds(data: bytes, rows: list[Row]) -> bool:
     """Whether a shard has exactly these rows; whose images they are is for who made it to say."""
     try:
-        table = pq.read_table(pa.BufferReader(data), columns=[field.name for field in fields(Row)])
+        table = pq.read_table(pa.BufferReader(data), columns=ROW_FIELDS)
     except (pa.ArrowException, OSError):
         return False
-    expected = {field.name: [getattr(row, field.name) for row in rows] for field in fields(Row)}
-    return bool(table.to_pydict() == expected)
+    return rows_of(table) == rows
 
 
-def _shard(rows: list[Row], images: Images) -> bytes:
+def _shard(rows: list[Row], stored: list[bytes]) -> bytes:
     """A Parquet file, not compressed: the same bytes on every platform."""
-    stored = images.stored(rows)
-    records = [
-        {**asdict(row), "content_sha256": hashlib.sha256(image).hexdigest(), "image": image}
-        for row, image in zip(rows, stored, strict=True)
-    ]
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in ROW_FIELDS}
+    columns |= {"content_sha256": [hashlib.sha256(image).hexdigest() for image in stored], "image": stored}
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(records, schema=SHARD_SCHEMA), sink, compression="none")
+    pq.write_table(pa.Table.from_pydict(columns, schema=SHARD_SCHEMA), sink, compression="none")
     data: bytes = sink.getvalue().to_pybytes()
     return data
+
+
+def _bytes_of(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _read(data: bytes) -> pa.Table:
+    return pa.ipc.open_stream(data).read_all()

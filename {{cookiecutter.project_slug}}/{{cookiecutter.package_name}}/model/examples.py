@@ -15,13 +15,9 @@ from .inference import Examples
 
 def load_examples(dataset: Path, description: Description, split: str, device: torch.device) -> Examples:
     """All records of `split`, decoded once and kept on `device`. The order is that of the manifest."""
-    images, labels = read_split(dataset, split)
-    shape = (len(images), description.channels, description.image_size, description.image_size)
-    pixels = np.empty(shape, dtype=np.uint8)
-    for number, image in enumerate(images):
-        pixels[number] = decode(image, description.image_size, description.channels)
+    count, size, channels = description.records[split], description.image_size, description.channels
+    pixels, labels = np.empty((count, channels, size, size), dtype=np.uint8), np.empty(count, dtype=np.int64)
     classes = {name: number for number, name in enumerate(description.classes)}
-    return Examples(
-        images=torch.from_numpy(pixels).to(device),
-        labels=torch.tensor([classes[label] for label in labels], dtype=torch.int64, device=device),
-    )
+    for number, (image, label) in zip(range(count), read_split(dataset, split), strict=True):
+        pixels[number], labels[number] = decode(image, size, channels), classes[label]
+    return Examples(images=torch.from_numpy(pixels).to(device), labels=torch.from_numpy(labels).to(device))

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 from lineage.base.errors import DataError, UnreadableImagesError
 from lineage.pipeline.runner import Report, run
 from lineage.records.consent import active, read_snapshot
-from lineage.records.dataset import MANIFEST, Description, Row
+from lineage.records.dataset import MANIFEST, Description
 from lineage.records.duplicates import find_duplicates, splits_together
 from lineage.records.near_duplicates import find_alike
 from lineage.records.preparation import RawImages, absent_classes, choose, left_out
-from lineage.records.raw import RECORDS
+from lineage.records.raw import RECORDS, SPLIT
 from lineage.records.shard_cache import ShardCache
 from lineage.records.sharding import write_dataset
 from lineage.run.outputs import Inputs, Outputs
@@ -27,21 +27,24 @@ from ..settings import Settings
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     data, privacy = settings.data, settings.privacy
-    table = pq.read_table(inputs["data/raw"] / RECORDS)
+    raw = inputs["data/raw"] / RECORDS
+    columns = ["record_id", "subject_id", "label", *({SPLIT} & {*pq.read_schema(raw).names})]
+    table = pq.read_table(raw, columns=columns)  # the images are read where they are needed
+    images = RawImages(raw, data.image)
     consented = None
     if privacy.name == "registry":
         statuses = read_snapshot(inputs["data/consent.csv"])
         consented = active(statuses)
         counts = left_out(table, statuses, consented)
         report.metrics(counts)
-        absent = statuses.keys() - consented - {*table["subject_id"].to_pylist()}
+        absent = statuses.keys() - consented - {*table["subject_id"].unique().to_pylist()}
         print(
             f"left out: {counts['left_out_records']} of {table.num_rows} records; subjects revoked: "
             f"{counts['left_out_subjects_revoked']}, not in the registry: {counts['left_out_subjects_unlisted']}. "
             f"Revoked, and without a record here: {len(absent)}."
         )
     processed = outputs["data/processed"]
-    write = partial(_write, processed, table, settings, consented, report.cache_dir)
+    write = partial(_write, processed, table, images, settings, consented, report.cache_dir)
     unreadable: dict[str, str] = {}
     try:
         rows, description = write(unreadable)
@@ -80,18 +83,19 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
 def _write(
     folder: Path,
     table: pa.Table,
+    images: RawImages,
     settings: Settings,
     consented: frozenset[str] | None,
     kept: Path,
     unreadable: Collection[str],
     together: Mapping[str, str] | None = None,
-) -> tuple[list[Row], Description]:
+) -> tuple[pa.Table, Description]:
     data, cache = settings.data, ShardCache(kept)
     rows, description = choose(table, data, consented, unreadable, together)
     write_dataset(
         folder,
         rows,
-        RawImages(table, data.image),
+        images,
         description,
         subjects=data.shards.subjects,
         salt=data.shards.salt,
