@@ -214,7 +214,7 @@ class Filled:
         }
         run = tracker.start("train", tags)
         tracker.params(run, PARAMS)
-        tracker.metrics(run, METRICS, 1)
+        tracker.metrics(run, METRICS, 1, milliseconds(BEGIN))
         source = {"path": "data/processed", "md5": dataset.md5}
         tracker.dataset(run, "digits", dataset.md5, json.dumps(source), "training")
         artifacts = self.copy.module("tracking.address").local_path(tracker.client.get_run(run).info.artifact_uri)

@@ -2,7 +2,7 @@
 
 Started with the project's Python. Each line of standard input is a JSON object with `cwd`, `command`, `environment`
 and `together`, whether both outputs are one; each line of standard output the exit code, the output and the error
-output of that command.
+output of that command. What a command had to import, the process imports after it, for those that follow.
 """
 
 import gc
@@ -13,52 +13,43 @@ import runpy
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 PROGRAMS = {"lineage": "lineage.cli", "dvc": "dvc.cli"}
-PRELOADED = (
-    *PROGRAMS.values(),
-    "dvc.cli.parser",
-    "dvc.data_cloud",
-    "dvc.repo.experiments.queue.celery",
-    "dvc.repo.reproduce",
-    "dvc.utils.hydra",
-    "dvc_s3",
-    "jinja2",
-    "lineage.pipeline.registration",
-    "lineage.proof.targets",
-    "lineage.proof.verify",
-    "mlflow",
-    "mlflow.store.model_registry.sqlalchemy_store",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "networkx",
-    "pyarrow.parquet",
-    "rich.tree",
-    "s3fs",
-)
+PRELOADED = (*PROGRAMS.values(), "dvc.cli.parser", "dvc.repo", "mlflow", "mlflow.store.tracking.sqlalchemy_store")
+OF_PROJECTS = ("traceable_digits", "hydra_plugins")  # each has its own
 
 
 def main():
-    for name in PRELOADED:
-        importlib.import_module(name)
-    gc.collect()
-    gc.freeze()  # or else each child goes through all of this, and copies it
+    learn(PRELOADED)
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as names:
             pid = os.fork()
             if pid == 0:
-                run(request, output, output if request["together"] else errors)
+                run(request, output, output if request["together"] else errors, names)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            output.seek(0)
-            errors.seek(0)
+            for file in (output, errors, names):
+                file.seek(0)
             print(json.dumps([code, output.read().decode(), errors.read().decode()]), flush=True)
+            learn(names.read().decode().split())
 
 
-def run(request, output, errors):
+def learn(names):
+    """Imports modules, and sees to it that no child looks through them for garbage, and copies them."""
+    for name in names:
+        if name.partition(".")[0] not in OF_PROJECTS:
+            with suppress(Exception):
+                importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+def run(request, output, errors, names):
     """The command itself, in the child, which ends here."""
-    code = 1
+    code, known = 1, set(sys.modules)
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output.fileno(), 1)
@@ -75,6 +66,8 @@ def run(request, output, errors):
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        names.write(" ".join(name for name in sys.modules if name not in known).encode())
+        names.flush()
         os._exit(code)
 
 

@@ -37,7 +37,7 @@ class MLflowCallback(Callback):
     def __init__(self) -> None:
         self._tracker: Runs | None = None
         self._run_id = ""
-        self._pending: list[tuple[dict[str, float], int | None]] = []
+        self._pending: list[tuple[dict[str, float], int | None, int]] = []  # values, step, milliseconds since 1970
         self._not_before = 0.0  # when metrics are tried again
 
     def on_start(self, execution: Execution) -> None:
@@ -80,7 +80,7 @@ class MLflowCallback(Callback):
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
         if self._tracker is None:
             return
-        self._pending.append((values, step))
+        self._add(values, step)
         if time.monotonic() >= self._not_before:
             self._flush()
 
@@ -92,7 +92,7 @@ class MLflowCallback(Callback):
         facts = facts_at_end(execution)
         tracker.tags(self._run_id, facts.tags)
         if Role.DATASET in facts.contents:
-            self._pending.append((_counts(execution.root / facts.contents[Role.DATASET][0]), None))
+            self._add(_counts(execution.root / facts.contents[Role.DATASET][0]))
         for path in execution.stage.reports:
             tracker.artifact(self._run_id, execution.root / path, path.split("/")[0])
         if (record := execution.pipeline.path(Role.RUN)) in execution.stage.outs:
@@ -154,6 +154,9 @@ class MLflowCallback(Callback):
     def _require_all_metrics(self, tracker: Runs) -> None:
         if self._pending:
             raise LineageError(f"{len(self._pending)} metrics could not be logged to {tracker.shown_uri}.")
+
+    def _add(self, values: dict[str, float], step: int | None = None) -> None:
+        self._pending.append((values, step, time.time_ns() // 1_000_000))
 
     def _flush(self) -> None:
         assert self._tracker is not None

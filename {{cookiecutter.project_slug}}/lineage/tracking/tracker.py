@@ -160,11 +160,11 @@ class Tracker(Registry):
         with self.asked("set tags"):
             self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
-    def metrics(self, run_id: str, values: dict[str, float], step: int | None) -> None:
+    def metrics(self, run_id: str, values: dict[str, float], step: int | None, moment: int) -> None:
+        """Logs numbers of the `moment`, in milliseconds since 1970: the same again is logged once."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
-        metrics = [Metric(key, float(value), now, step or 0) for key, value in values.items()]
+        metrics = [Metric(key, float(value), moment, step or 0) for key, value in values.items()]
         with self.asked("log metrics"):
             self.client.log_batch(run_id, metrics=metrics)
 
