@@ -120,18 +120,24 @@ class Dataset:
     @classmethod
     def write(cls, copy, number):
         """Writes it with the package's own code, into the cache. Version n lacks the first n subjects."""
+        import pyarrow as pa
         import pyarrow.csv
         import pyarrow.parquet
 
-        sharding, dataset, selection = (copy.module(f"records.{name}") for name in ("sharding", "dataset", "selection"))
-        rows = [
-            dataset.Row(name, f"SCAN-{record:07d}", selection.split_of(name, 0.8, 0.1, "s"), str(record % 10))
-            for record in range(RECORDS)
-            if record % SUBJECTS >= number
-            for name in [subject(record % SUBJECTS)]
-        ]
+        sharding, layout, selection = (copy.module(f"records.{name}") for name in ("sharding", "layout", "selection"))
+        records = [record for record in range(RECORDS) if record % SUBJECTS >= number]
+        owners = [subject(record % SUBJECTS) for record in records]
+        rows = pa.table(
+            {
+                "subject_id": owners,
+                "record_id": [f"SCAN-{record:07d}" for record in records],
+                "split": [selection.split_of(name, 0.8, 0.1, "s") for name in owners],
+                "label": [str(record % 10) for record in records],
+                "position": records,
+            }
+        )
         folder = copy.root.parent / f"dataset-{number}"
-        description = dataset.Description(
+        description = layout.Description(
             [str(label) for label in range(10)],
             8,
             1,
@@ -178,17 +184,22 @@ def commit_lock(copy, dataset, number):
 class Images:
     """Tiny images, each another one."""
 
+    count, size, settings = RECORDS, 0, ""
+
     def __init__(self, images):
         self.images = images
 
-    def stored(self, rows):
+    def batches(self):
+        import pyarrow as pa
+
+        for start in range(0, RECORDS, 10_000):
+            yield pa.record_batch({"image": [number.to_bytes(4) for number in range(start, start + 10_000)]})
+
+    def stored(self, _, images):
         import numpy as np
 
-        numbers = [int(row.record_id[5:]) for row in rows]
-        return [self.images.encode(np.frombuffer(n.to_bytes(4), np.uint8).reshape(1, 2, 2)) for n in numbers]
-
-    def fingerprint(self, rows):
-        return ""
+        numbers = images["image"].to_pylist()
+        return [self.images.encode(np.frombuffer(number, np.uint8).reshape(1, 2, 2)) for number in numbers]
 
 
 class Filled:

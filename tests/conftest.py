@@ -14,26 +14,31 @@ from baked import Project, bake, remove_hooks, use_perceptron
 from command import Lineage
 from filelock import FileLock
 
-# Workers are given whole files. Those that take minutes come first: at the end, everybody would wait for one of them.
+# Workers are given whole files, at first two each. Those that take minutes come first: at the end, everybody would wait
+# for one of them. While one worker makes the project that all share, the others do what needs none.
 SLOWEST_FIRST = (
     "test_dispatch.py",
-    "test_unfinished_jobs.py",
-    "test_baseline.py",
+    "test_shard_cache.py",
+    "test_large_data.py",
+    "test_link.py",
     "test_erasure.py",
+    "test_baseline.py",
+    "test_unfinished_jobs.py",
+    "test_pretrained.py",
     "test_mutations.py",
     "test_image_folder.py",
-    "test_job_requests.py",
     "test_together.py",
-    "test_pretrained.py",
-    "test_server.py",
-    "test_data.py",
-    "test_verify.py",
-    "test_kills.py",
+    "test_optout.py",
     "test_modes.py",
+    "test_job_requests.py",
     "test_registration.py",
+    "test_verify.py",
+    "test_data.py",
+    "test_server.py",
+    "test_reproduce.py",
+    "test_kills.py",
     "test_backends.py",
     "test_shared_tracker.py",
-    "test_link.py",
     "test_forged_tombstones.py",
     "test_scope.py",
     "test_cruft.py",

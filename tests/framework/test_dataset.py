@@ -11,18 +11,8 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lineage.records.dataset import (
-    MANIFEST,
-    MANIFEST_SCHEMA,
-    ROOT_KEY,
-    SALT_KEY,
-    SHARDS,
-    Description,
-    Row,
-    read_description,
-    read_split,
-    shards_in_order,
-)
+from lineage.records.dataset import MANIFEST_SCHEMA, Row, read_split, shards_in_order
+from lineage.records.layout import MANIFEST, ROOT_KEY, SALT_KEY, SHARDS, Description, read_description
 from lineage.records.merkle import Tree
 from lineage.records.selection import ends_shard, split_of
 from lineage.records.shard_cache import ShardCache

@@ -14,7 +14,8 @@ import pytest
 
 from lineage.base.errors import UnreadableImagesError
 from lineage.records import sharding
-from lineage.records.dataset import Description, Row
+from lineage.records.dataset import Row
+from lineage.records.layout import Description
 from lineage.records.shard_cache import ShardCache
 from lineage.records.sharding import write_dataset
 from lineage.records.spool import ends_of_parts

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from lineage.base import hash_cache
 from lineage.base.hash_cache import signature
 from lineage.records import shard_cache
-from lineage.records.dataset import SHARDS, Description, Row
+from lineage.records.dataset import Row
 from lineage.records.images import encode
+from lineage.records.layout import SHARDS, Description
 from lineage.records.preparation import RawImages
 from lineage.records.raw import RAW_SCHEMA, RECORDS
 from lineage.records.selection import ends_shard

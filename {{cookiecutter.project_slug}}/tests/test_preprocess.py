@@ -21,9 +21,10 @@ from project.stages.preprocess import work
 
 from lineage.base.errors import DataError
 from lineage.records.consent import write_snapshot
-from lineage.records.dataset import MANIFEST, ROOT_KEY, read_description, read_split
+from lineage.records.dataset import read_split
 from lineage.records.ids import fault_of_id, normalize_nfc
 from lineage.records.images import encode
+from lineage.records.layout import MANIFEST, ROOT_KEY, read_description
 from lineage.records.merkle import Tree
 from lineage.records.preparation import SPLITS
 from lineage.records.raw import RAW_SCHEMA, RECORDS

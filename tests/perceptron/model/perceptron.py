@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from packaging.markers import default_environment
 from safetensors.numpy import load_file, save_file
 
-from lineage.records.dataset import Description, read_split
+from lineage.records.dataset import read_split
 from lineage.records.images import decode
+from lineage.records.layout import Description
 
 from .header import HEADER, read_header
 

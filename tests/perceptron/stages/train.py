@@ -13,7 +13,7 @@ from ..settings import Settings
 
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
-    from lineage.records.dataset import read_description
+    from lineage.records.layout import read_description
 
     from ..model.fitting import fit
     from ..model.history import History

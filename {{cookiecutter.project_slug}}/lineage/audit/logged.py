@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from ..base.errors import TrackerError
 from ..contract import Role
-from ..records.dataset import MANIFEST
+from ..records.layout import MANIFEST
 from ..tracking.address import local_path
 from ..tracking.store import Store
 from .scope import Scope

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import LineageError, ProjectError
 from ..proof.case import Evidence
 from ..proof.dataset import subject_tree
-from ..records.dataset import MANIFEST, MANIFEST_SCHEMA, ROOT_KEY, SHARDS
+from ..records.dataset import MANIFEST_SCHEMA
+from ..records.layout import MANIFEST, ROOT_KEY, SHARDS
 from ..records.merkle import root_of_dataset, subject_key
 from .cache import AuditCache
 

@@ -33,7 +33,7 @@ def subjects_of(dataset: Path, md5: str) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from ..records.dataset import MANIFEST, ROOT_KEY, SALT_KEY
+    from ..records.layout import MANIFEST, ROOT_KEY, SALT_KEY
     from ..records.merkle import root_of_dataset
 
     try:

@@ -15,7 +15,7 @@ from ..contract import Role
 from ..dvc.remote import cache_folder, object_path
 from ..proof.case import Evidence
 from ..proof.erased import FOLDER
-from ..records.dataset import MANIFEST
+from ..records.layout import MANIFEST
 from ..tracking.address import local_path
 from .holders import Holder, Holders
 from .search import CODE, NO_TEXT, Search, UnsearchableError

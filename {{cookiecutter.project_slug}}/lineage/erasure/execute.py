@@ -244,7 +244,7 @@ def _redact(evidence: Evidence, md5: str, ids: list[str], target: Path) -> dict[
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    from ..records.dataset import MANIFEST
+    from ..records.layout import MANIFEST
 
     before = evidence.erasures.of_dataset(md5)
     tree = subject_tree(evidence.objects, md5, before)  # and so: the manifest is as it was

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..base.errors import DamageError
 from ..dvc.objects import Objects
-from ..records.dataset import DESCRIPTION, MANIFEST, ROOT_KEY, SALT_KEY, SHARDS
+from ..records.layout import DESCRIPTION, MANIFEST, ROOT_KEY, SALT_KEY, SHARDS
 from ..records.merkle import Tree
 from .erased import ErasedDataset
 

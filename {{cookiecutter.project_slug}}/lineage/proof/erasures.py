@@ -22,7 +22,7 @@ from ..dvc.objects import Objects
 from ..git.history import History
 from ..git.states import PERMANENT
 from ..git.times import moment_of_commit
-from ..records.dataset import MANIFEST, SHARDS
+from ..records.layout import MANIFEST, SHARDS
 from .erased import FOLDER, ErasedDataset, Erasure, read_erasure
 from .excuses import Excuses
 from .tombstones import LIMIT

@@ -16,7 +16,7 @@ from ..base.errors import DamageError, LineageError
 from ..contract import Role
 from ..dvc.objects import Objects
 from ..git.history import History
-from ..records.dataset import MANIFEST, SHARDS
+from ..records.layout import MANIFEST, SHARDS
 from ..records.raw import RECORDS
 from .erased import Erasure
 

@@ -11,7 +11,6 @@ removing subjects therefore rewrites only the shards they fall in; all others ke
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -21,9 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-MANIFEST = "manifest.parquet"
-DESCRIPTION = "dataset.json"
-SHARDS = "shards"
+from .layout import SHARDS
 
 MANIFEST_SCHEMA = pa.schema(
     [
@@ -34,7 +31,6 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("content_sha256", pa.string(), nullable=False),  # of the image bytes in the shard
     ]
 )
-ROOT_KEY, SALT_KEY = b"merkle.root", b"merkle.salt"  # of the manifest's metadata
 SHARD_SCHEMA = MANIFEST_SCHEMA.append(pa.field("image", pa.binary(), nullable=False))
 
 
@@ -50,25 +46,6 @@ class Row:
 
 ROW_FIELDS = [field.name for field in fields(Row)]
 FIELDS = attrgetter(*ROW_FIELDS)  # `astuple` copies, and takes 30 times as long
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a reader needs to know about a dataset version beside its rows."""
-
-    classes: list[str]  # sorted; a label's index here is its class number
-    image_size: int
-    channels: int
-    background: str  # what transparent parts of an image show
-    further_pages: str  # what became of an image with more than one page
-    split_by: str  # what decided the splits: "hash" (of the subject's id), "hash, duplicates together", or "source"
-    records: dict[str, int]  # by split
-    subjects: dict[str, int]  # by split
-
-
-def read_description(folder: Path) -> Description:
-    """The description of the dataset version in `folder`."""
-    return Description(**json.loads((folder / DESCRIPTION).read_text(encoding="utf-8")))
 
 
 def rows_of(table: pa.Table) -> list[Row]:

@@ -11,16 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..settings.data import Shards
-from .dataset import (
-    MANIFEST,
-    ROW_FIELDS,
-    SALT_KEY,
-    Description,
-    Row,
-    read_description,
-    rows_of,
-    shards_in_order,
-)
+from .dataset import ROW_FIELDS, Row, rows_of, shards_in_order
+from .layout import MANIFEST, SALT_KEY, Description, read_description
 from .preparation import count_by_split
 from .shard_cache import ShardCache
 from .sharding import POSITION, write_dataset

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 
 from ..base.errors import DataError, UnreadableImagesError
 from ..settings.data import Data, Image, Split
-from .dataset import Description, Row
+from .dataset import Row
 from .ids import fault_of_id
 from .images import decode, encode
+from .layout import Description
 from .raw import SPLIT
 from .selection import is_sampled, split_of
 from .sharding import POSITION

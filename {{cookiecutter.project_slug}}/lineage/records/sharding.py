@@ -19,19 +19,8 @@ from rich.progress import track
 
 from ..base.errors import UnreadableImagesError
 from ..base.workers import processors, work_through
-from .dataset import (
-    DESCRIPTION,
-    MANIFEST,
-    MANIFEST_SCHEMA,
-    ROOT_KEY,
-    ROW_FIELDS,
-    SALT_KEY,
-    SHARD_SCHEMA,
-    SHARDS,
-    Description,
-    Row,
-    rows_of,
-)
+from .dataset import MANIFEST_SCHEMA, ROW_FIELDS, SHARD_SCHEMA, Row, rows_of
+from .layout import DESCRIPTION, MANIFEST, ROOT_KEY, SALT_KEY, SHARDS, Description
 from .merkle import Tree
 from .selection import ends_shard
 from .shard_cache import ShardCache

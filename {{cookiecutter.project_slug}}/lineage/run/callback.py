@@ -16,7 +16,7 @@ from ..chain.facts import CONTEXTS, IN_JOB, read_run_record
 from ..chain.packages import LOCK, installed
 from ..contract import Role
 from ..git.anchor import main_root
-from ..records.dataset import MANIFEST, read_description
+from ..records.layout import MANIFEST, read_description
 from ..tracking.shared import Runs, open_tracker
 from ..tracking.tracker import Tracker, source_tags
 from .callbacks import Callback, Execution

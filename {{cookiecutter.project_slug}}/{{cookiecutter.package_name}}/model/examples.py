@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lineage.records.dataset import Description, read_split
+from lineage.records.dataset import read_split
 from lineage.records.images import decode
+from lineage.records.layout import Description
 
 from .inference import Examples
 

@@ -13,7 +13,7 @@ from ..settings import Settings
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     import torch
 
-    from lineage.records.dataset import read_description
+    from lineage.records.layout import read_description
 
     from ..evaluation import overall_scores, write_class_scores, write_confusion
     from ..model import checkpoint

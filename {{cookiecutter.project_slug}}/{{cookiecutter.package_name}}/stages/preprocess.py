@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from lineage.base.errors import DataError, UnreadableImagesError
 from lineage.pipeline.runner import Report, run
 from lineage.records.consent import active, read_snapshot
-from lineage.records.dataset import MANIFEST, Description
 from lineage.records.duplicates import find_duplicates, splits_together
+from lineage.records.layout import MANIFEST, Description
 from lineage.records.near_duplicates import find_alike
 from lineage.records.preparation import RawImages, absent_classes, choose, left_out
 from lineage.records.raw import RECORDS, SPLIT

@@ -14,7 +14,7 @@ from ...contract import Role
 from ...dvc.dvcfile import DVC_LOCK, differences, locked_hash
 from ...dvc.recorded import Recorded
 from ...git.tree import LINEAGE
-from ...records.dataset import MANIFEST
+from ...records.layout import MANIFEST
 from ...settings import flatten
 from ..case import ModelCase
 from ..dataset import describe
