@@ -23,6 +23,7 @@ from cookiecutter.main import cookiecutter
 TEMPLATE = Path(__file__).resolve().parents[1]
 PERCEPTRON = Path(__file__).with_name("perceptron")
 GUARD = Path(__file__).with_name("loopback_only")  # on PYTHONPATH: see sitecustomize.py there
+FORKED = ("dvc", "lineage")  # the programs of warm.py
 # what would reach the project from around the tests
 FOREIGN = ("GIT_", "DVC_", "MLFLOW_", "PYTHON", "VIRTUAL_ENV", "PYTEST_")
 
@@ -42,30 +43,34 @@ class Project:
 
     def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
         """Starts a command in the project and does not wait for it."""
+        options = {"cwd": self.root, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
+        return subprocess.Popen(command, text=True, env=self.variables, **options)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """All variables of the environment that its commands run in."""
         clean = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
         path = os.pathsep.join([str(self.venv / "bin"), os.environ["PATH"]])
-        environment = {**clean, "PATH": path, **self.environment}
-        options = {"cwd": self.root, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
-        return subprocess.Popen(command, text=True, env=environment, **options)
+        return {**clean, "PATH": path, **self.environment}
 
     def run(self, *command: str, code: int | None = 0, **options: Any) -> str:
         """Output of a command, standard error included. Fails the test unless it exits with `code` (None: any)."""
-        process = self.start(*command, **options)
-        output = process.communicate()[0]
-        assert code is None or process.returncode == code, f"{' '.join(command)}: {process.returncode}\n{output}"
-        return output
-
-    def dvc(self, *arguments: str, code: int | None = 0) -> str:
-        return self._forked("dvc", *arguments, code=code)
-
-    def _forked(self, *command: str, code: int | None = 0) -> str:
-        """`run` in a fork; but a variable for Python itself, other than the guard's, is one for a new process."""
-        of_python = {name: value for name, value in self.environment.items() if name.startswith("PYTHON")}
-        if Project.fork is None or of_python.items() - {("PYTHONPATH", str(GUARD))}:
-            return self.run(*command, code=code)
-        status, output = Project.fork(self, *command)
+        if command[0] in FORKED and not options and Project.fork is not None and self._forks:
+            status, output = Project.fork(self, *command)
+        else:
+            process = self.start(*command, **options)
+            output, status = process.communicate()[0], process.returncode
         assert code is None or status == code, f"{' '.join(command)}: {status}\n{output}"
         return output
+
+    @property
+    def _forks(self) -> bool:
+        """Whether a fork does: a variable for Python itself, other than the guard's, is one for a new process."""
+        of_python = {name: value for name, value in self.environment.items() if name.startswith("PYTHON")}
+        return not of_python.items() - {("PYTHONPATH", str(GUARD))}
+
+    def dvc(self, *arguments: str, code: int | None = 0) -> str:
+        return self.run("dvc", *arguments, code=code)
 
     @contextlib.contextmanager
     def queue_workers(self, count: int) -> Iterator[None]:
@@ -106,7 +111,7 @@ class Project:
         return self.git("rev-parse", "HEAD")
 
     def compose(self, *overrides: str) -> str:
-        return self._forked("lineage", "compose", *overrides)
+        return self.run("lineage", "compose", *overrides)
 
     @property
     def lock(self) -> dict[str, Any]:

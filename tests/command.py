@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +36,7 @@ class Lineage:
         self, project: Project, command: tuple[str, ...], *, folder: Path | None = None, together: bool = False
     ) -> tuple[int, str, str]:
         """Exit status, output and error output of a command of warm.py; both in the first if they are `together`."""
-        path = os.pathsep.join([str(project.venv / "bin"), os.environ["PATH"]])
-        environment = {**project.environment, "PATH": path}
-        place = {"cwd": str(folder or project.root), "environment": environment}
+        place = {"cwd": str(folder or project.root), "environment": project.variables}
         request = {**place, "command": command, "together": together}
         assert self.process.stdin is not None
         assert self.process.stdout is not None

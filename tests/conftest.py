@@ -86,7 +86,8 @@ def installed(shared: Path, identity: dict[str, str]) -> Project:
         root = shared / "installed" / "traceable-digits"
         if not root.exists():
             bake(root.parent)
-            project = Project(root, root / ".venv", identity)
+            # compiled as it is imported: most of it never is here
+            project = Project(root, root / ".venv", {**identity, "UV_COMPILE_BYTECODE": "0"})
             project.run("make", "setup", f"PYTHON={sys.executable}")
     return Project(root, root / ".venv", identity)
 

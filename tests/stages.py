@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from baked import Project, bake
+from baked import Project, bake, remove_hooks
 from command import Lineage
 
 PACKAGE = "traceable_digits"
@@ -79,4 +79,5 @@ class Workshop:
 @pytest.fixture(scope="module")
 def workshop(installed: Project, lineage: Lineage, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     root = bake(tmp_path_factory.mktemp("workshop"))
+    remove_hooks(root)
     return Workshop(Project(root, installed.venv, installed.environment), lineage)

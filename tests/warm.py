@@ -55,6 +55,7 @@ def run(request, output, errors, names):
         os.dup2(output.fileno(), 1)
         os.dup2(errors.fileno(), 2)
         os.chdir(request["cwd"])
+        os.environ.clear()
         os.environ.update(request["environment"])
         sys.argv = request["command"]
         begin_as_python_does()

@@ -113,7 +113,7 @@ def test_only_who_is_active_to_the_letter_may_be_used(registry: dict[str, str]) 
 def at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: dict[str, str]) -> None:
     """Makes `registry` what the registry says at this moment."""
     write_snapshot(tmp_path / "now.csv", registry.items())
-    Reproduction(tmp_path / "now.csv").mark(tmp_path)
+    Reproduction(tmp_path / "now.csv", {}).mark(tmp_path)
     monkeypatch.chdir(tmp_path)
 
 

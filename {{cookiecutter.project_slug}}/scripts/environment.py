@@ -105,9 +105,10 @@ def install(python, uv, arguments):
     files = [argument for path in arguments.requirements for argument in ("--requirement", str(path))]
     names = ", ".join(path.name for path in arguments.requirements)
     print(f"installing {names} with {'uv' if uv else 'pip'}; the first time takes minutes", flush=True)
-    # pip does so anyway; where PYTHONDONTWRITEBYTECODE is set, each run would compile everything again
-    compiled = ["--compile-bytecode"] if uv and arguments.editable else []
-    call([*pip, *compiled, *files])
+    if arguments.editable:
+        # pip does so anyway; where PYTHONDONTWRITEBYTECODE is set, each run would compile everything again
+        os.environ.setdefault("UV_COMPILE_BYTECODE", "1")
+    call([*pip, *files])
     if arguments.editable:
         # the build backend is in the lock, so nothing else is downloaded
         call([*pip, "--no-deps", "--no-build-isolation", "--editable", str(arguments.editable)])

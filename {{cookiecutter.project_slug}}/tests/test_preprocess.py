@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
+from project.model.examples import load_examples
 from project.settings import Settings
 from project.stages.preprocess import work
 
@@ -158,3 +160,18 @@ def test_who_comes_back_to_the_registry_is_used_again(asking: Settings, tmp_path
     first, between, last = ({path.name: path.read_bytes() for path in version.rglob("*.*")} for version in versions)
     assert first == last
     assert between != first
+
+
+def test_images_in_a_file_are_those_in_memory(asking: Settings, tmp_path: Path) -> None:
+    owners = [f"PAT-{number:02d}" for number in range(50)]
+    processed = preprocess(asking, raw_table(owners), dict.fromkeys(owners, "active"), tmp_path / "kept")
+    description, scratch = read_description(processed), tmp_path / "scratch"
+    for split in SPLITS:
+        one, other = (
+            load_examples(processed, description, split, torch.device("cpu"), memory=memory, scratch=scratch)
+            for memory in (10**9, 1)
+        )
+        assert len(one) == description.records[split] > 0
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.labels, other.labels)
+    assert list(scratch.iterdir()) == []  # nothing that a kill could leave behind

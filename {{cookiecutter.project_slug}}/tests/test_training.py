@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import copy
+import os
 from typing import Any
 
 import pytest
 import torch
-from project.model.device import choose_device, make_deterministic
+from project.model.augment import augment, colour, crop, flip, shift
+from project.model.device import choose_device, make_deterministic, number_of_threads
 from project.model.history import Epoch
 from project.model.inference import Examples, predict, score
 from project.model.networks import build, normalise
-from project.model.training import fit, shift
+from project.model.training import fit
 from project.settings import Train
 from torch import Tensor, nn
 
@@ -118,6 +120,58 @@ def test_an_image_is_moved_as_a_whole_and_what_comes_in_is_black() -> None:
 def test_a_move_of_less_than_a_pixel_leaves_images_alone(largest: float) -> None:
     images = examples(4).images
     assert torch.equal(shift(images, largest, torch.Generator()), images)
+
+
+def test_half_of_the_images_are_mirrored() -> None:
+    images = examples(200).images
+    turned = flip(images, torch.Generator().manual_seed(1))
+    mirrored = (turned == images.flip(-1)).flatten(1).all(dim=1)
+    same = (turned == images).flatten(1).all(dim=1)
+    assert bool((mirrored ^ same).all())
+    assert 60 < int(mirrored.sum()) < 140
+
+
+def test_a_crop_shows_a_part_of_the_image_at_full_size() -> None:
+    ramp = torch.arange(64, dtype=torch.uint8).expand(100, 1, 64, 64)  # darker on the left
+    cropped = crop(ramp, 0.5, torch.Generator().manual_seed(1))
+    assert cropped.shape == ramp.shape
+    widths = (cropped[:, 0, 0, -1] - cropped[:, 0, 0, 0]) / 63
+    assert 0.45 < float(widths.min()) < 0.6
+    assert 0.9 < float(widths.max()) <= 1
+    torch.testing.assert_close(crop(ramp, 1.0, torch.Generator()), ramp.float(), atol=1e-3, rtol=0)
+
+
+def test_colours_change_within_bounds() -> None:
+    images = torch.randint(0, 256, (50, 3, 8, 8), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    changed = colour(images, 0.3, torch.Generator().manual_seed(1))
+    assert changed.shape == images.shape
+    assert 0 <= float(changed.min()) < float(changed.max()) <= 255
+    assert 5 < float((changed - images).abs().mean()) < 80
+
+
+def test_what_is_off_draws_no_random_number(settings: Train) -> None:
+    random, images = torch.Generator().manual_seed(1), examples(8).images
+    before = random.get_state()
+    assert torch.equal(augment(images, changed(settings, max_shift=0), random), images)
+    assert torch.equal(random.get_state(), before)
+
+
+ALL = {"flip": True, "min_crop": 0.8, "max_colour": 0.2, "channels_last": True}
+
+
+@pytest.mark.parametrize("values", [ALL, {**ALL, "precision": "bfloat16"}])
+def test_the_same_bits_with_all_that_can_be_switched_on(settings: Train, values: dict[str, Any]) -> None:
+    everything = changed(settings, **values)
+    first = train(everything, examples(50), examples(20, seed=1))[0]
+    second = train(everything, examples(50), examples(20, seed=1))[0]
+    assert equal(first.state_dict(), second.state_dict())
+    assert not equal(first.state_dict(), train(settings, examples(50), examples(20, seed=1))[0].state_dict())
+
+
+def test_as_many_threads_as_then() -> None:
+    assert number_of_threads(3, {"threads": 2}) == 3
+    assert number_of_threads("auto", {"threads": 7}) == 7
+    assert 1 <= number_of_threads("auto", {}) <= (os.cpu_count() or 1)
 
 
 def test_pixels_become_minus_one_to_one() -> None:

@@ -19,6 +19,7 @@ from lineage.settings.section import Positive, Section
 LISTING = "data/listing.json"  # what the stage listing makes, as dvc.yaml says
 PRETRAINED = "models/pretrained.pth"  # what the stage weights makes
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Threads = Positive | Literal["auto"]
 
 
 class DigitsSource(Source):
@@ -136,16 +137,23 @@ class Train(Section):
     lr: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     max_shift: Annotated[float, Field(ge=0, lt=0.5)]
+    flip: bool
+    min_crop: Annotated[float, Field(gt=0, le=1)]
+    max_colour: Annotated[float, Field(ge=0, lt=1)]
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
     deterministic: bool
-    threads: Positive
+    threads: Threads
     device: Device
+    precision: Literal["float32", "bfloat16"]
+    channels_last: bool
+    memory_mb: Positive
 
 
 class Evaluate(Section):
     batch_size: Positive
-    threads: Positive
+    threads: Threads
     device: Device
+    memory_mb: Positive
 
 
 class Settings(FrameworkSettings):

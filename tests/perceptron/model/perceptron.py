@@ -82,13 +82,13 @@ def load(path: Path) -> tuple[Perceptron, dict[str, Any]]:
     return Perceptron(load_file(path)), read_header(path)
 
 
-def describe_machine(threads: int) -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
     """What of this machine can make the same training give other weights."""
     return {
         "device": "cpu",
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "threads": threads,
+        "threads": 1,
         "markers": dict(default_environment()),
     }
 

@@ -43,7 +43,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     outputs["metrics/train.json"].write_text(json.dumps(final, indent=2) + "\n")
     made = {"model_sha256": hashlib.sha256(outputs["models/model.safetensors"].read_bytes()).hexdigest()}
     given = {"worked_with": report.worked_with}
-    record = {**report.run, **given, **made, "machine": describe_machine(options.threads), "best": asdict(best)}
+    record = {**report.run, **given, **made, "machine": describe_machine(), "best": asdict(best)}
     outputs["models/run.json"].write_text(json.dumps(record, indent=2) + "\n")
 
 

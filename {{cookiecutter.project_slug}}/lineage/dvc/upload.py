@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+import tempfile
 from pathlib import Path
 
 from ..base.denied import reason_of
 from ..base.errors import DamageError, LineageError
-from .hashes import Content, hash_bytes, listing, plain_md5
+from .hashes import Content, listing, plain_md5
 from .objects import Objects
 from .places import Places
 
@@ -19,9 +19,12 @@ def upload_path(objects: Objects, path: Path, content: Content) -> None:
     """
     files = {file.md5: path / file.path if path.is_dir() else path for file in content.files}
     missing = [md5 for md5, held in objects.held(files).items() if held.size is None]
-    objects.places.for_all(missing, lambda md5: _write(objects.places, md5, files[md5].read_bytes()))
+    objects.places.for_all(missing, lambda md5: _put(objects.places, md5, files[md5]))
     if content.md5.endswith(".dir") and objects.held([content.md5])[content.md5].size is None:
-        _write(objects.places, content.md5, listing({file.path: file.md5 for file in content.files}))
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / content.md5
+            file.write_bytes(listing({file.path: file.md5 for file in content.files}))
+            _put(objects.places, content.md5, file)
 
 
 def upload_cached(objects: Objects, md5: str, without: set[str]) -> tuple[int, int]:
@@ -40,24 +43,17 @@ def upload_cached(objects: Objects, md5: str, without: set[str]) -> tuple[int, i
 
 
 def _copy(objects: Objects, md5: str) -> None:
-    cached = objects.cached(md5)
-    if cached is None:
+    cached, found = objects.cached(md5), objects.hash_cached(md5)
+    if cached is None or found is None:
         raise LineageError(f"object {md5} is not in the cache here. Where it is, `lineage data push` brings it.")
-    data = cached.read_bytes()
-    if hash_bytes(data, md5).md5 != plain_md5(md5):
+    if found.md5 != plain_md5(md5):
         raise DamageError(f"{cached} does not match its hash. Delete it; `dvc repro` recreates it.")
-    _write(objects.places, md5, data)
+    _put(objects.places, md5, cached)
 
 
-def _write(places: Places, md5: str, data: bytes) -> None:
-    place = places.remote_path(md5)
+def _put(places: Places, md5: str, file: Path) -> None:
+    """Some MB at a time are in memory. In a local remote, an object is whole or not there."""
     try:
-        if places.remote_files.protocol != "local":  # there, an object is whole or not there
-            places.remote_files.pipe_file(place, data)
-            return
-        partial = Path(f"{place}.{threading.get_ident()}.partial")
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(place)
+        places.remote_files.put_file(str(file), places.remote_path(md5))
     except Exception as error:  # whatever a remote raises: their classes have nothing in common
         raise LineageError(f"{places.url(md5)} cannot be written: {reason_of(error)}") from error

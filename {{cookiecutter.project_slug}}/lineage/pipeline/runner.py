@@ -62,6 +62,12 @@ class Report:
         """Command, settings and dependencies by hash, as they were when this execution began."""
         return self._execution.given.entry()
 
+    @property
+    def machine_of_then(self) -> dict[str, Any]:
+        """Where a model is made again, what the record of its training says of the machine; empty anywhere else."""
+        reproduction = Reproduction.of(self._execution.root)
+        return reproduction.machine if reproduction else {}
+
     def content(self, path: str) -> Content:
         """What a file or folder of the project holds, by hash. An input is read once, however often it is asked for."""
         execution = self._execution

@@ -66,7 +66,8 @@ def reproduce(evidence: Evidence, case: ModelCase, folder: Path, *, here: bool =
     project = folder / evidence.history.prefix
     restore_added(evidence, commit, project)
     python = _environment(project, here)
-    Reproduction(_consent_of_then(evidence, commit, project)).mark(project)
+    machine = case.document["training_run"].get("machine") or {}
+    Reproduction(_consent_of_then(evidence, commit, project), machine).mark(project)
     environment = clean_environment(**{PIPELINE_COMPUTE: "local"})
     _keep_weights_of_then(evidence, commit, project)
     environment["PATH"] = f"{python.parent}:{environment.get('PATH', '')}"
@@ -109,7 +110,8 @@ def _environment(project: Path, here: bool) -> Path:
         return Path(sys.executable)
     script = project / "scripts" / "environment.py"
     command = [sys.executable, str(script), "--venv", ".venv", "--requirements", LOCK, "--editable", "."]
-    if run(command, project, project / LOG, clean_environment()) != 0:
+    once = clean_environment(UV_COMPILE_BYTECODE="0")  # most of what is installed is never imported
+    if run(command, project, project / LOG, once) != 0:
         raise LineageError(f"the environment of {LOCK} could not be made; {project / LOG} says why.")
     return project / ".venv" / "bin" / "python"
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import random
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
+import psutil
 import torch
 from packaging.markers import default_environment
 
 from lineage.base.errors import SettingsError
+from lineage.base.workers import processors
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -26,6 +29,16 @@ def choose_device(wanted: str) -> torch.device:
         there = ", ".join(name for name, yes in available.items() if yes)
         raise SettingsError(f"device {wanted!r} is set, but this machine has only: {there}.")
     return torch.device(wanted)
+
+
+def number_of_threads(wanted: int | Literal["auto"], then: Mapping[str, Any]) -> int:
+    """How many CPU threads to use. With "auto" as many as `then`, the machine of an earlier training, says.
+
+    Where it says nothing, as many as there are physical cores that this process may use.
+    """
+    if wanted != "auto":
+        return wanted
+    return int(then.get("threads") or min(psutil.cpu_count(logical=False) or 1, processors()))
 
 
 def make_deterministic(seed: int, threads: int, deterministic: bool) -> None:

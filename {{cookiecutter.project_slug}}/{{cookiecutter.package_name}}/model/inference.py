@@ -13,7 +13,10 @@ from .networks import normalise
 
 @dataclass(frozen=True)
 class Examples:
-    """Images as uint8 (records, channels, size, size) and class numbers as int64 (records,), on one device."""
+    """Images as uint8 (records, channels, size, size) and class numbers as int64 (records,).
+
+    The labels are on the device that works with them; so are the images, unless there are too many.
+    """
 
     images: Tensor
     labels: Tensor
@@ -21,12 +24,19 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def batch(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and labels of some records by number, on the device of the labels."""
+        device = self.labels.device
+        return self.images[chosen.to(self.images.device)].to(device), self.labels[chosen.to(device)]
+
 
 @torch.no_grad()
 def predict(network: nn.Module, images: Tensor, batch_size: int) -> Tensor:
     """Class probabilities, shape (records, classes), of uint8 images."""
     network.eval()
-    return torch.cat([network(normalise(batch)).softmax(dim=1) for batch in torch.split(images, batch_size)])
+    device = next((weights.device for weights in network.parameters()), images.device)
+    batches = (batch.to(device) for batch in torch.split(images, batch_size))
+    return torch.cat([network(normalise(batch)).softmax(dim=1) for batch in batches])
 
 
 def score(network: nn.Module, examples: Examples, batch_size: int) -> tuple[float, float]:

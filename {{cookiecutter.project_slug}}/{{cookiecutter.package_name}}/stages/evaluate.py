@@ -17,16 +17,18 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
 
     from ..evaluation import overall_scores, write_class_scores, write_confusion
     from ..model import checkpoint
-    from ..model.device import choose_device
+    from ..model.device import choose_device, number_of_threads
     from ..model.examples import load_examples
     from ..model.inference import predict
 
     options = settings.evaluate
-    torch.set_num_threads(options.threads)
+    trained = json.loads(inputs["models/run.json"].read_text(encoding="utf-8"))
+    torch.set_num_threads(number_of_threads(options.threads, trained["machine"]))
     device = choose_device(options.device)
     network, header = checkpoint.load(inputs["models/model.safetensors"])
     data = read_description(inputs["data/processed"])
-    test = load_examples(inputs["data/processed"], data, "test", device)
+    room, scratch = options.memory_mb * 2**20, report.cache_dir
+    test = load_examples(inputs["data/processed"], data, "test", device, memory=room, scratch=scratch)
 
     probabilities = predict(network.to(device), test.images, options.batch_size).cpu().double().numpy()
     truth, predicted = test.labels.cpu().numpy(), probabilities.argmax(axis=1)

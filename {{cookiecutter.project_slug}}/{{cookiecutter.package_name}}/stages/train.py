@@ -16,7 +16,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     from lineage.records.layout import read_description
 
     from ..model import checkpoint
-    from ..model.device import choose_device, describe_machine, make_deterministic
+    from ..model.device import choose_device, describe_machine, make_deterministic, number_of_threads
     from ..model.examples import load_examples
     from ..model.history import History
     from ..model.pretrained import start_from
@@ -24,14 +24,16 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     from ..model.trial import build_and_try
 
     options = settings.train
-    make_deterministic(options.seed, options.threads, options.deterministic)
+    threads = number_of_threads(options.threads, report.machine_of_then)
+    make_deterministic(options.seed, threads, options.deterministic)
     device = choose_device(options.device)
     dataset = inputs["data/processed"]
     data = read_description(dataset)
     architecture = settings.model.model_dump()
     network = build_and_try(architecture, data.channels, data.image_size, len(data.classes))
-    train = load_examples(dataset, data, "train", device)
-    val = load_examples(dataset, data, "val", device)
+    room, scratch = options.memory_mb * 2**20, report.cache_dir
+    train = load_examples(dataset, data, "train", device, memory=room, scratch=scratch)
+    val = load_examples(dataset, data, "val", device, memory=room, scratch=scratch)
 
     started = start_from(network, inputs["models/pretrained.pth"]) if architecture.get("pretrained") else None
     network.to(device)
@@ -54,7 +56,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     loaded = {"pretrained_sha256": started} if started else {}
     with outputs["models/model.safetensors"].open("rb") as file:
         made = {"model_sha256": hashlib.file_digest(file, "sha256").hexdigest()}  # binds the weights to this run
-    machine = describe_machine(device, options.threads)
+    machine = describe_machine(device, threads)
     given = {"worked_with": report.worked_with}  # dvc.lock must say the same
     record = {**report.run, **given, **loaded, **made, "machine": machine, "best": asdict(best)}
     outputs["models/run.json"].write_text(json.dumps(record, indent=2) + "\n", newline="\n")
