@@ -27,7 +27,7 @@ class Reproduction:
             marked = json.loads((root / MARK).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return cls(Path(marked["consent"]) if marked["consent"] else None, marked["machine"])
+        return cls(Path(marked["consent"]) if marked["consent"] else None, marked.get("machine") or {})
 
     def mark(self, root: Path) -> None:
         """Marks the project at `root`."""
