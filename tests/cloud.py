@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 from aws_standin import faults
+from aws_standin.place import client_of
 from baked import GUARD, Project, bake, remove_hooks, use_perceptron
 from servers import aws_standin, mlflow_server
 
@@ -33,8 +33,7 @@ class Cloud:
     project: Project
 
     def client(self, service: str) -> Any:
-        keys = {"aws_access_key_id": "tests", "aws_secret_access_key": "tests", "region_name": REGION}
-        return boto3.client(service, endpoint_url=self.endpoint, **keys)
+        return client_of(service, self.endpoint, REGION)
 
     def fail(self, request: str, **answer: Any) -> None:
         """Orders a fault for the next requests that match: see aws_standin/faults.py."""
@@ -55,23 +54,37 @@ class Cloud:
         keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
         return {key: client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
-    def logs(self) -> str:
-        """Everything that jobs have written."""
+    def logs(self, job: str = "") -> str:
+        """Everything that jobs have written, or those whose names begin with `job`."""
         client, lines = self.client("logs"), []
         for group in client.describe_log_groups()["logGroups"]:
-            for stream in client.describe_log_streams(logGroupName=group["logGroupName"])["logStreams"]:
+            for stream in client.describe_log_streams(logGroupName=group["logGroupName"], logStreamNamePrefix=job)[
+                "logStreams"
+            ]:
                 names = {"logGroupName": group["logGroupName"], "logStreamName": stream["logStreamName"]}
                 lines += [event["message"] for event in client.get_log_events(**names, startFromHead=True)["events"]]
         return "\n".join(lines)
 
-    def jobs(self) -> list[dict[str, Any]]:
-        """The descriptions of all jobs, of both kinds, oldest first."""
+    def job_names(self) -> list[str]:
+        """The names of all jobs, of both kinds, oldest first."""
         client = self.client("sagemaker")
-        training = client.list_training_jobs(MaxResults=100)["TrainingJobSummaries"]
-        processing = client.list_processing_jobs(MaxResults=100)["ProcessingJobSummaries"]
-        described = [client.describe_training_job(TrainingJobName=job["TrainingJobName"]) for job in training]
-        described += [client.describe_processing_job(ProcessingJobName=job["ProcessingJobName"]) for job in processing]
-        return sorted(described, key=lambda job: job["CreationTime"])
+        found = client.list_training_jobs(MaxResults=100)["TrainingJobSummaries"]
+        found += client.list_processing_jobs(MaxResults=100)["ProcessingJobSummaries"]
+        ordered = sorted(found, key=lambda job: job["CreationTime"])
+        return [job.get("TrainingJobName") or job["ProcessingJobName"] for job in ordered]
+
+    def job(self, name: str) -> dict[str, Any]:
+        """The description of a job."""
+        client = self.client("sagemaker")
+        if name in {
+            job["TrainingJobName"] for job in client.list_training_jobs(NameContains=name)["TrainingJobSummaries"]
+        }:
+            return dict(client.describe_training_job(TrainingJobName=name))
+        return dict(client.describe_processing_job(ProcessingJobName=name))
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """The descriptions of all jobs, oldest first."""
+        return [self.job(name) for name in self.job_names()]
 
     def left_the_machine(self) -> str:
         """The connections that processes tried to make to other machines."""
@@ -96,11 +109,10 @@ def cloud(folder: Path, installed: Project) -> Iterator[Cloud]:
         keys = {"AWS_ACCESS_KEY_ID": "launcher", "AWS_SECRET_ACCESS_KEY": SECRET}
         where = {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
         environment = {**installed.environment, **keys, **where, **guard, **quiet}
-        client = boto3.client(
-            "s3", endpoint_url=endpoint, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="y"
-        )
         for bucket in BUCKETS:
-            client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+            client_of("s3", endpoint, REGION).create_bucket(
+                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+            )
         root = bake(folder, dvc_remote_url="s3://the-data/dvc")
         remove_hooks(root)
         use_perceptron(root)

@@ -97,9 +97,9 @@ def test_the_same_hashes_here_and_there_and_no_stage_runs_again(sky: Cloud, tmp_
     output = project.dvc("repro")
     assert [line for line in output.splitlines() if line.startswith("Running stage")] == ["Running stage 'config':"]
     there = {stage: project.lock[stage] for stage in ("preprocess", "train", "evaluate")}
-    jobs = len(sky.jobs())
+    jobs = len(sky.job_names())
     project.dvc("repro", "--force", "evaluate")
-    assert len(sky.jobs()) == jobs
+    assert len(sky.job_names()) == jobs
     for stage, path in (("preprocess", "data/processed"), ("train", WEIGHTS), ("evaluate", "metrics/test.json")):
         assert project.out(stage, path) == next(out["md5"] for out in there[stage]["outs"] if out["path"] == path)
 
@@ -110,22 +110,22 @@ def test_torch_gives_the_same_weights_here_and_there(sky: Cloud, default: Projec
     shutil.rmtree(package)
     shutil.copytree(default.root / package.name, package, ignore=shutil.ignore_patterns("__pycache__"))
     project.compose(*quick(sky.tracking, SALTED))
-    jobs = len(sky.jobs())
+    jobs = len(sky.job_names())
     project.dvc("repro", "--single-item", "train")
     there, record = project.out("train", WEIGHTS), json.loads((project.root / "models" / "run.json").read_text())
-    assert len(sky.jobs()) == jobs + 1
+    assert len(sky.job_names()) == jobs + 1
     assert "torch" in record["machine"]
     project.environment["PIPELINE_COMPUTE"] = "local"
     project.dvc("repro", "--force", "--single-item", "--no-run-cache", "train")
-    assert len(sky.jobs()) == jobs + 1
+    assert len(sky.job_names()) == jobs + 1
     assert project.out("train", WEIGHTS) == there
 
 
 def test_what_a_job_made_is_reproduced_here(sky: Cloud, lineage: Lineage) -> None:
-    jobs = len(sky.jobs())
+    jobs = len(sky.job_names())
     output = lineage(sky.project, "reproduce", "models:/traceable-digits/1", "--here")
     assert "bit-identical, 10 of 10 outputs" in output
-    assert len(sky.jobs()) == jobs
+    assert len(sky.job_names()) == jobs
 
 
 def test_no_secret_leaves_the_machine(sky: Cloud) -> None:
@@ -150,9 +150,9 @@ def test_one_stage_for_one_call(sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
     project.environment["PIPELINE_COMPUTE"] = "evaluate=local"
     before = (project.root / "params.yaml").read_text()
-    jobs = len(sky.jobs())
+    jobs = len(sky.job_names())
     project.dvc("repro", "--force", "--single-item", "evaluate")
-    assert len(sky.jobs()) == jobs
+    assert len(sky.job_names()) == jobs
     assert (project.root / "params.yaml").read_text() == before
     kept = results(project)
     for given, said in (
@@ -176,9 +176,9 @@ def test_who_revokes_is_in_no_job(sky: Cloud, tmp_path: Path) -> None:
     assert f"PAT-{UNLISTED:05d}" not in subjects
     assert len(subjects) == 319
     (project.root / "consent.csv").write_text(registry.replace("PAT-00024,active", "PAT-00024,revoked"))
-    jobs = len(sky.jobs())
+    jobs = len(sky.job_names())
     assert "is not active any more" in run_stage(project, "preprocess", code=255)
-    assert len(sky.jobs()) == jobs
+    assert len(sky.job_names()) == jobs
 
 
 def run_stage(project: Project, stage: str, code: int | None = 0) -> str:
@@ -309,9 +309,11 @@ def wait_for_job(sky: Cloud, known: int) -> dict[str, str]:
     """The description of a job that has begun to work after the first `known` ones."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
-        jobs = sky.jobs()
-        if len(jobs) > known and "TrainingStartTime" in jobs[-1] and "training" in sky.logs():
-            return jobs[-1]
+        names = sky.job_names()
+        if len(names) > known:
+            job = sky.job(names[-1])
+            if "TrainingStartTime" in job and "training" in sky.logs(names[-1]):
+                return job
         time.sleep(0.3)  # between two looks at the condition
     pytest.fail("no job began")
 
@@ -330,7 +332,7 @@ def ended(sky: Cloud, name: str) -> str:
 def test_a_job_that_does_not_come_to_its_end(way: str, sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
     project.compose(*quick(sky.tracking, "train.epochs=500"))
-    known = len(sky.jobs())
+    known = len(sky.job_names())
     # a shell in the background lets its children ignore what Ctrl-C sends
     command = ("env", "--default-signal=INT", "dvc", "repro", "--single-item", "train")
     process = project.start(*command, start_new_session=True)
@@ -363,7 +365,7 @@ def test_a_job_that_does_not_come_to_its_end(way: str, sky: Cloud, tmp_path: Pat
 def test_a_temporary_experiment_and_two_at_once(sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
     project.environment["PIPELINE_COMPUTE"] = "preprocess=local,evaluate=local"
-    known = len(sky.jobs())
+    known = len(sky.job_names())
     overrides = [item for setting in quick(sky.tracking, "train.seed=choice(21,22)") for item in ("-S", setting)]
     project.dvc("exp", "run", "--queue", *overrides)
     with project.queue_workers(2):
@@ -400,11 +402,11 @@ PREFLIGHT = [
 def test_what_would_fail_later_is_found_before(overrides: list[str], said: str, sky: Cloud, tmp_path: Path) -> None:
     project = sky.copy(tmp_path)
     project.compose(*quick(sky.tracking, *overrides))
-    known = len(sky.jobs()), len(store_runs(sky, "evaluate"))
+    known = len(sky.job_names()), len(store_runs(sky, "evaluate"))
     output = run_stage(project, "evaluate", code=255)
     assert said in output
     assert "Traceback" not in output
-    assert (len(sky.jobs()), len(store_runs(sky, "evaluate"))) == known
+    assert (len(sky.job_names()), len(store_runs(sky, "evaluate"))) == known
 
 
 def test_a_local_remote_is_refused(sky: Cloud, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 import pytest
 from aws_standin.container import can_run
+from aws_standin.place import client_of
 from baked import Project
 from cloud import REGION, ROLE
 from servers import aws_standin
@@ -43,8 +43,7 @@ class Account:
         return {tag["Key"]: tag["Value"] for tag in self.client("sagemaker").list_tags(ResourceArn=arn)["Tags"]}
 
     def client(self, service: str) -> Any:
-        keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": REGION}
-        return boto3.client(service, endpoint_url=self.endpoint, **keys)
+        return client_of(service, self.endpoint, REGION)
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psutil
 import pytest
 from aws_standin import faults
 from aws_standin.container import can_run
+from aws_standin.place import client_of
 from baked import Project
 from cloud import REGION, settings
 from command import Lineage
@@ -57,8 +57,7 @@ class Account:
         return self.project.start(*command, start_new_session=True)
 
     def client(self) -> Any:
-        keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": REGION}
-        return boto3.client("sagemaker", endpoint_url=self.endpoint, **keys)
+        return client_of("sagemaker", self.endpoint, REGION)
 
     def jobs(self) -> dict[str, str]:
         """Status by name."""
@@ -128,10 +127,8 @@ def account(linked: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_REGION": REGION}
         project.environment |= {**keys, "AWS_ENDPOINT_URL": endpoint}
         (project.root / ".dvc" / "config.local").write_text("['remote \"storage\"']\n    url = s3://the-jobs/dvc\n")
-        client = boto3.client(
-            "s3", endpoint_url=endpoint, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="y"
-        )
-        client.create_bucket(Bucket="the-jobs", CreateBucketConfiguration={"LocationConstraint": REGION})
+        bucket = {"Bucket": "the-jobs", "CreateBucketConfiguration": {"LocationConstraint": REGION}}
+        client_of("s3", endpoint, REGION).create_bucket(**bucket)
         with mlflow_server(project, folder / "mlflow.db") as tracking:
             yield Account(folder, endpoint, tracking, project)
 
