@@ -58,9 +58,8 @@ class Cloud:
         """Everything that jobs have written, or those whose names begin with `job`."""
         client, lines = self.client("logs"), []
         for group in client.describe_log_groups()["logGroups"]:
-            for stream in client.describe_log_streams(logGroupName=group["logGroupName"], logStreamNamePrefix=job)[
-                "logStreams"
-            ]:
+            streams = client.describe_log_streams(logGroupName=group["logGroupName"])["logStreams"]
+            for stream in (stream for stream in streams if stream["logStreamName"].startswith(job)):
                 names = {"logGroupName": group["logGroupName"], "logStreamName": stream["logStreamName"]}
                 lines += [event["message"] for event in client.get_log_events(**names, startFromHead=True)["events"]]
         return "\n".join(lines)
@@ -76,9 +75,7 @@ class Cloud:
     def job(self, name: str) -> dict[str, Any]:
         """The description of a job."""
         client = self.client("sagemaker")
-        if name in {
-            job["TrainingJobName"] for job in client.list_training_jobs(NameContains=name)["TrainingJobSummaries"]
-        }:
+        if client.list_training_jobs(NameContains=name)["TrainingJobSummaries"]:
             return dict(client.describe_training_job(TrainingJobName=name))
         return dict(client.describe_processing_job(ProcessingJobName=name))
 
