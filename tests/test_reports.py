@@ -114,7 +114,7 @@ REPORTS: dict[str, dict[Callable[[Entry], None], str]] = {
     "evaluate": {
         other_command: "worked with another its command",
         other_setting: "worked with another evaluate.batch_size (it was 256)",
-        one_setting_less: "worked with another evaluate.threads (it was auto)",
+        one_setting_less: 'worked with another evaluate.threads (it was "auto")',
         other_input: "worked with another data/processed",
         other_code: "worked with another traceable_digits/model",
         one_input_less: "worked with another models/model.safetensors",
