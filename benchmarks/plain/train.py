@@ -32,7 +32,6 @@ def score(network, loader):
 
 
 torch.manual_seed(1)
-torch.set_num_threads(1)
 mlflow.set_tracking_uri("sqlite:///mlflow.db")
 mlflow.set_experiment("plain")
 steps = transforms.Compose([transforms.Grayscale(), transforms.ToTensor(), transforms.Normalize(0.5, 0.5)])
