@@ -10,15 +10,19 @@ from pathlib import Path
 
 import psutil
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lineage.base.errors import UnreadableImagesError
 from lineage.records import sharding
 from lineage.records.dataset import Row
 from lineage.records.layout import Description
+from lineage.records.preparation import BATCH, RawImages
+from lineage.records.raw import RAW_SCHEMA, RECORDS
 from lineage.records.shard_cache import ShardCache
 from lineage.records.sharding import write_dataset
 from lineage.records.spool import ends_of_parts
+from lineage.settings.data import Image
 
 from .rows import table_of
 
@@ -113,6 +117,19 @@ def test_every_unreadable_image_of_all_parts_is_named(tmp_path: Path, monkeypatc
 )
 def test_parts_end_where_shards_do(ends: list[int], size: int, most: int, expected: list[int]) -> None:
     assert ends_of_parts(ends, size, most) == expected
+
+
+def test_raw_images_are_read_a_few_at_a_time(tmp_path: Path) -> None:
+    file, image = tmp_path / RECORDS, Image(size=8, channels=1, background="white", further_pages="refuse")
+    with pq.ParquetWriter(file, RAW_SCHEMA, compression="none") as writer:
+        for number in range(64):
+            row = {"record_id": str(number), "subject_id": "one", "label": "no", "image": bytes(2**20)}
+            writer.write_table(pa.Table.from_pylist([row], schema=RAW_SCHEMA))
+    before, seen, most = pa.total_allocated_bytes(), 0, 0
+    for batch in RawImages(file, image).batches():
+        seen, most = seen + batch.num_rows, max(most, pa.total_allocated_bytes() - before)
+    assert seen == 64
+    assert most < 3 * BATCH
 
 
 SLOW = """

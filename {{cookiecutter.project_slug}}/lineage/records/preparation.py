@@ -133,12 +133,11 @@ class RawImages:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The images and, where the source says it, the path of each."""
         rows = max(1, BATCH * self.count // max(self.size, 1))
-        # without a buffer, a whole row group is read at once, and some have only one
-        with pq.ParquetFile(self._file, buffer_size=2**20) as file:
-            wanted = [name for name in ("image", "path", "record_id") if name in file.schema_arrow.names]
-            columns = ["image", "path" if "path" in wanted else "record_id"]
+        # else whole row groups are read at once, and all of them are kept until the last is done with
+        with pq.ParquetFile(self._file, buffer_size=2**20, pre_buffer=False) as file:
+            columns = ["image", "path" if "path" in file.schema_arrow.names else "record_id"]
             for batch in file.iter_batches(rows, columns=columns):
-                yield batch.rename_columns([{"record_id": "path"}.get(name, name) for name in batch.schema.names])
+                yield batch.select(columns).rename_columns(["image", "path"])
 
     def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
         """PNG files at the size and in the channels of the settings. Raises UnreadableImagesError, which names all."""

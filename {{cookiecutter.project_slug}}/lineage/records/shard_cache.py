@@ -29,7 +29,7 @@ class ShardCache:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.used: list[Path] = []  # of this dataset version
+        self.used: set[Path] = set()  # of this dataset version
         code = [hashlib.sha256(Path(__file__).with_name(name).read_bytes()).hexdigest() for name in CODE]
         self._circumstances = [code, [f"{name} {version(name)}" for name in LIBRARIES]]
 
@@ -51,7 +51,7 @@ class ShardCache:
                 data = path.read_bytes()
                 if path.name == _name(key, data) and holds(data):
                     os.utime(path)  # used just now
-                    self.used.append(path)
+                    self.used.add(path)
                     return data
                 path.unlink()  # damaged, or not made by this user
         data = build()
@@ -77,7 +77,7 @@ class ShardCache:
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         partial.write_bytes(data)
         partial.replace(path)
-        self.used.append(path)
+        self.used.add(path)
 
 
 def _states(paths: Iterable[Path]) -> dict[Path, tuple[float, int]]:

@@ -60,7 +60,7 @@ class Written:
     """What became of it."""
 
     manifest: bytes
-    used: list[Path]  # of the cache
+    used: set[Path]  # of the cache
     unreadable: dict[str, str]  # why, by record_id
 
 
@@ -90,7 +90,7 @@ def write_dataset(
     finally:
         shutil.rmtree(folder / SPOOL, ignore_errors=True)
     for each in written:
-        cache.used += each.used
+        cache.used |= each.used
     if unreadable := {record: why for each in written for record, why in each.unreadable.items()}:
         shutil.rmtree(folder)
         raise UnreadableImagesError(unreadable)
