@@ -15,7 +15,6 @@ import resource
 import statistics
 import sys
 import tempfile
-import time
 from importlib import import_module
 from pathlib import Path
 
@@ -48,11 +47,11 @@ def size_of(bench, times):
     seconds = {name: [] for name in ways}
     for number in range(times + 1):
         for name, way in ways.items():
-            begun, clock = cpu(), time.monotonic()
+            begun = cpu()
             images = way()
             if number:  # the first time, much is allocated and imported
-                seconds[name].append(((cpu() - begun) * 1000 / images, (time.monotonic() - clock) * 1000 / images))
-    used = {name: statistics.median(each[0] for each in values) for name, values in seconds.items()}
+                seconds[name].append((cpu() - begun) * 1000 / images)
+    used = {name: statistics.median(values) for name, values in seconds.items()}
     print(
         f"{bench.size:>4} pixels: {used['limit']:.3f} s at the limit, {used['here']:.3f} s here "
         f"({used['here'] / used['limit']:.3f} times), {used['usual']:.3f} s in the usual way "

@@ -83,10 +83,9 @@ def choose(
 def count_by_split(rows: pa.Table) -> tuple[dict[str, int], dict[str, int]]:
     """How many records and how many subjects each split has."""
     counted = rows.group_by(SPLIT).aggregate([("record_id", "count"), ("subject_id", "count_distinct")]).to_pylist()
-    found = {each[SPLIT]: each for each in counted}
-    records = {split: found[split]["record_id_count"] if split in found else 0 for split in SPLITS}
-    subjects = {split: found[split]["subject_id_count_distinct"] if split in found else 0 for split in SPLITS}
-    return records, subjects
+    records = {each[SPLIT]: each["record_id_count"] for each in counted}
+    subjects = {each[SPLIT]: each["subject_id_count_distinct"] for each in counted}
+    return {split: records.get(split, 0) for split in SPLITS}, {split: subjects.get(split, 0) for split in SPLITS}
 
 
 def absent_classes(rows: pa.Table, classes: Sequence[str]) -> dict[str, list[str]]:
