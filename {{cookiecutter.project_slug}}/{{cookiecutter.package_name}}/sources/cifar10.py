@@ -44,14 +44,16 @@ def fetch(settings: Cifar10Source, context: SourceContext) -> None:
     try:
         files = _unpack(archive)
         names = _names(files[NAMES])
-        tables = [pa.Table.from_pylist(_records(batch, files[batch], names), schema=RAW_SCHEMA) for batch in BATCHES]
+        with pq.ParquetWriter(context.folder / RECORDS, RAW_SCHEMA, compression="none") as writer:
+            for batch in BATCHES:
+                rows = _records(batch, files.pop(batch), names)
+                writer.write_table(pa.Table.from_pylist(rows, schema=RAW_SCHEMA))
     except Exception as error:  # a pickle that is not what it should be can raise anything
         said = " ".join(str(error).split())[:200]
         raise DataError(
             f"{settings.url} is no archive of CIFAR-10 in the version for Python: {type(error).__name__}: {said}. "
             "Check data.source.url and data.source.sha256."
         ) from None
-    pq.write_table(pa.concat_tables(tables), context.folder / RECORDS, compression="none")
 
 
 def _unpack(archive: Path) -> dict[str, dict[bytes, Any]]:
