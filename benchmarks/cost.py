@@ -2,8 +2,8 @@
 
     python benchmarks/cost.py PROJECT [--times 5] [--epochs 10 110]
 
-`PROJECT` is a freshly baked project after `make setup`; two copies of it are run, one of them with `callbacks=none`. Run
-with the project's own Python. Figures are medians of CPU seconds: of `dvc repro --force --single-item STAGE`, its
+`PROJECT` is a freshly baked project after `make setup`; two copies of it are run, one of them with `callbacks=none`.
+Run with the project's own Python. Figures are medians of CPU seconds: of `dvc repro --force --single-item STAGE`, its
 children, and what the process that stages share does meanwhile. That one runs already, so its imports are not counted
 (startup.py counts them). `train` is measured with few epochs and with many: the difference is what an epoch costs.
 """
@@ -19,7 +19,6 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
 from startup import Place, processor
 
 STAGES = ("fetch", "preprocess", "train", "evaluate")

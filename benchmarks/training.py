@@ -3,10 +3,10 @@
     python benchmarks/training.py PROJECT [--sizes 32 64 128 224] [--times 5] [--epochs 10]
 
 `PROJECT` is a freshly baked project after `make setup`; nothing in it is changed. Run with the project's own Python.
-The limit is the network's forward, backward and step on one batch that stays where it is. Ours is what the stage `train`
-does: it reads and decodes the shards once, shuffles, shifts, counts, shows its progress, and saves the weights. The usual
-way is a folder of PNG files, transforms image by image, and a DataLoader, which decode in each epoch. The three take
-turns; figures are medians of CPU seconds for 1,000 images that are learned from, on one thread.
+The limit is the network's forward, backward and step on one batch that stays where it is. Ours is what the stage
+`train` does: it reads and decodes the shards once, shuffles, shifts, counts, shows its progress, and saves the weights.
+The usual way is a folder of PNG files, transforms image by image, and a DataLoader, which decode in each epoch. The
+three take turns; figures are medians of CPU seconds for 1,000 images that are learned from, on one thread.
 """
 
 import argparse
