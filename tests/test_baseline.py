@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from baked import Project, Store
 
@@ -125,6 +127,21 @@ def test_epochs_and_plots_are_logged(baseline: Project, store: Store, training: 
     (evaluation,) = store.runs("evaluate")
     assert evaluation.data.metrics["test_accuracy"] >= 0.97
     assert {"plots/confusion.csv", "plots/classes.csv"} <= set(store.artifacts(evaluation, "plots"))
+
+
+def test_what_the_model_said_of_each_test_record_is_kept(baseline: Project) -> None:
+    table = pq.read_table(baseline.root / "data" / "predictions.parquet")
+    manifest = pq.read_table(baseline.root / "data" / "processed" / "manifest.parquet")
+    columns = ["record_id", "subject_id", "label"]
+    expected = manifest.filter(pc.equal(manifest["split"], "test")).select(columns).to_pylist()
+    assert table.select(columns).to_pylist() == expected
+    classes = json.loads(table.schema.metadata[b"classes"])
+    said = [classes[max(range(len(row)), key=row.__getitem__)] for row in table["probabilities"].to_pylist()]
+    right = [guess == label for guess, label in zip(said, table["label"].to_pylist(), strict=True)]
+    scores = json.loads((baseline.root / "metrics" / "test.json").read_text())["test"]
+    assert sum(right) / len(right) == pytest.approx(scores["accuracy"])
+    named = {output["path"]: output["md5"] for output in baseline.lineage["outputs"]}
+    assert named["data/predictions.parquet"] == baseline.out("evaluate", "data/predictions.parquet")
 
 
 def test_the_dataset_is_an_input_by_its_dvc_hash(baseline: Project, training: Any) -> None:

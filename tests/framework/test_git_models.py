@@ -134,6 +134,23 @@ def test_stages_of_ones_own_count_by_what_they_read(repository: Path) -> None:
     assert found["peek"].unknown == ["it reads data/raw: no manifest says whose records these are"]
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_made_of_predictions_rests_on_the_records_they_are_about(repository: Path, form: str) -> None:
+    made = {"metrics/test.json": md5("6"), "data/predictions.parquet": md5("7")}
+    stages = {
+        "train": train("b", "1"),
+        "evaluate": entry({"data/processed": f"{md5('c')}.dir"}, made),
+        "register": entry({"data/predictions.parquet": md5("7")}, {"lineage.json": md5("9")}),
+    }
+    commit(repository, FORMS[form](stages))
+    assert datasets(repository) == {f"{md5(letter)}.dir" for letter in "ab"}
+    stages["calibrate"] = entry({"data/predictions.parquet": md5("7")}, {"models/scale.json": md5("8")})
+    commit(repository, FORMS[form](stages))
+    found = {model.stage: model.datasets for model in models(repository).models.values()}
+    assert found["calibrate"] == {f"{md5('c')}.dir"}
+    assert set(found) == {"train", "calibrate"}
+
+
 def test_a_train_that_names_no_dataset_is_unknown(repository: Path) -> None:
     commit(repository, text_of({"train": entry({"else": md5("2")}, {})}))
     (found,) = [model for model in models(repository).models.values() if not model.datasets]

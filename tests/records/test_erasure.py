@@ -16,10 +16,11 @@ from aws_standin.container import can_run
 from baked import Project
 from cloud import REGION
 from command import Lineage
-from consent import FIRST, OUT, SECOND, STAYS, Cycle, everybody, finish, without, write_registry
+from consent import FIRST, IN_TEST, MODEL, OUT, SECOND, STAYS, Cycle, everybody, finish, without, write_registry
 from damage import edit, put
 from servers import aws_standin
 
+PREDICTIONS, THIRD = "data/predictions.parquet", f"{MODEL}/3"
 YES = ("--execute", "--yes", "--reason", "request 17")
 
 
@@ -112,6 +113,26 @@ def test_nothing_is_left_and_the_rest_is_proved(cycle: Cycle, project: Project, 
         certificate.unlink()
     assert "0 objects, 0 copies" in lineage(project, "erase", OUT, "--plan")
     assert "nothing holds" in lineage(project, "erase", OUT, *YES)
+
+
+def test_what_models_said_of_them_goes_as_well(project: Project, lineage: Lineage) -> None:
+    """Predictions are about the test split: of somebody in it, both versions have some."""
+    write_registry(project, without(OUT, IN_TEST))
+    project.dvc("repro", "--quiet")
+    finish(project, "Opt-out of somebody in test", lineage)
+    held = [holder for holder in plan(lineage, project, IN_TEST)["holders"] if holder["path"] == PREDICTIONS]
+    assert len(held) == 2
+    output = lineage(project, "erase", IN_TEST, *YES)
+    assert "left:" not in output
+    assert files_with(IN_TEST, project) == set()
+    for version in (FIRST, SECOND):
+        proof = lineage.verify(project, version)
+        assert (proof.status, proof.state) == (3, "ERASED")
+        assert PREDICTIONS in proof.link("DVC remote")["text"]
+    assert lineage.verify(project, THIRD).state == "PASS"
+    path = project.object(project.out("evaluate", PREDICTIONS))
+    path.unlink()  # of the third version: no tombstone names them
+    assert lineage.verify(project, THIRD).state == "FAIL"
 
 
 def test_a_tombstone_does_not_excuse_what_it_does_not_name(project: Project, lineage: Lineage) -> None:

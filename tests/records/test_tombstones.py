@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from baked import Project
 from command import Lineage
 from consent import FIRST, OUT, SECOND, UNLISTED, everybody, write_registry
 from damage import WEIGHTS, put
 
 Lie = Callable[[Project, dict[str, Any]], list[str]]
-DATASET = "data/processed"
+DATASET, PREDICTIONS = "data/processed", "data/predictions.parquet"
 
 
 def dataset(project: Project, number: str) -> str:
@@ -53,6 +54,13 @@ def consent(project: Project, document: dict[str, Any]) -> list[str]:
 
 def run(project: Project) -> str:
     return project.version_tags("1")["training_run_id"]
+
+
+def predictions(project: Project, document: dict[str, Any]) -> list[str]:
+    """About the test split, in which they never were."""
+    lock = yaml.safe_load(project.git("show", f"{project.commit_of('Everybody')}:dvc.lock"))
+    outs = {out["path"]: out["md5"] for out in lock["stages"]["evaluate"]["outs"]}
+    return name(document, outs[PREDICTIONS], path=PREDICTIONS)
 
 
 def listing(project: Project, document: dict[str, Any]) -> list[str]:
@@ -138,6 +146,7 @@ LIES = (
     weights,
     weights_called_a_shard,
     consent,
+    predictions,
     listing,
     a_shard_without_them,
     every_shard,
@@ -178,7 +187,10 @@ def test_a_lie_is_no_excuse(erased: Project, lineage: Lineage, lie: Lie) -> None
         version = SECOND if document["datasets"][:1] and document["datasets"][0]["md5"] == second else FIRST
         proof = lineage.verify(erased, version)
         assert proof.state in ("FAIL", "INCONCLUSIVE")
-        if lie is not listing:  # without it nobody knows what was in the dataset
+        if lie is predictions:
+            assert proof.link("DVC remote")["state"] == "INCONCLUSIVE"
+            assert "nothing shows that anybody erased was in it" in proof.link("DVC remote")["text"]
+        elif lie is not listing:  # without it nobody knows what was in the dataset
             assert proof.link("DVC remote")["state"] == "FAIL"
             said = " ".join(proof.link("DVC remote")["faults"])
             assert "is absent" in said or "names another Merkle root" in said or "Merkle roots" in said

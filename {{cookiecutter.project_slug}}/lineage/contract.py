@@ -44,6 +44,7 @@ class Role(StrEnum):
     MODEL = "model"  # the weights that training made: the stage that makes them is the training
     RUN = "run"  # what the training wrote down about itself, as JSON
     SCORES = "scores"  # how good the model is on records that it has not seen, as JSON
+    PREDICTIONS = "predictions"  # what it said of each of them, as lineage/records/predictions.py describes it
     CHAIN = "chain"  # lineage.json
 
 

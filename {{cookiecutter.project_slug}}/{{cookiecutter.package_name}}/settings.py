@@ -150,6 +150,7 @@ class Train(Section):
 
 
 class Evaluate(Section):
+    further_splits: list[Literal["train", "val"]]
     batch_size: Positive
     threads: Threads
     device: Device

@@ -12,6 +12,7 @@ from ..settings import Settings
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     from lineage.records.layout import read_description
+    from lineage.records.predictions import write_predictions
 
     from ..evaluation import overall_scores, write_class_scores, write_confusion
     from ..model.perceptron import Examples, load
@@ -19,6 +20,8 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     network, header = load(inputs["models/model.safetensors"])
     test = Examples.read(inputs["data/processed"], read_description(inputs["data/processed"]), "test")
     probabilities = network.predict(test.images)
+    said = {"test": probabilities}
+    write_predictions(outputs["data/predictions.parquet"], inputs["data/processed"], header["classes"], said)
     predicted = probabilities.argmax(axis=1)
     scores = overall_scores(probabilities, test.labels)
     report.metrics({f"test_{name}": value for name, value in scores.items()})

@@ -30,7 +30,7 @@ class Chain:
     contents: dict[Role, tuple[str, Content]]  # path and content; consent snapshot and weights to start from if any
     environment: Content  # of the lock
     subjects: dict[str, Any]  # root and salt of the Merkle tree over the subjects of the dataset
-    outputs: dict[str, Content]  # what else came out of the training, and the scores
+    outputs: dict[str, Content]  # what else came out of the training, the scores, the predictions
     training_run: dict[str, Any]  # what `train` wrote down about itself
     parameters: dict[str, Any]  # of the training and the stages upstream, by dotted key
     metrics: dict[str, Any]
@@ -140,6 +140,7 @@ def build_chain(root: Path, settings: Settings, recorded: Recorded, content: Cal
     if weights.sha256 != record["model_sha256"]:
         raise LineageError(f"{model_path} is not the model that the training run of {run_path} made. {again}")
     dataset_path, dataset = contents[Role.DATASET]
+    judged = {role: path for role in (Role.SCORES, Role.PREDICTIONS) if (path := recorded.pipeline.path(role))}
     others = [out["path"] for out in recorded.trained["outs"] if out["path"] != model_path]
     return Chain(
         project_id=settings.project_id,
@@ -149,7 +150,7 @@ def build_chain(root: Path, settings: Settings, recorded: Recorded, content: Cal
         subjects=subjects_of(root / dataset_path, dataset.md5),
         outputs={
             **{path: checked(path, locked_hash(recorded.trained, "outs", path)) for path in others},
-            scores: checked(scores, recorded.made(Role.SCORES)),
+            **{path: checked(path, recorded.made(role)) for role, path in judged.items()},
         },
         training_run=record,
         parameters=model_parameters(recorded),

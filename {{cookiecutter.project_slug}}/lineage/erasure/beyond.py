@@ -17,6 +17,7 @@ from ..proof.case import Evidence
 from ..proof.erased import FOLDER
 from ..settings import load_settings
 from ..tracking.address import SQLITE, absolute_uri
+from .holders import OF_RECORDS
 from .search import CODE, NO_TEXT, Search, UnsearchableError
 from .spellings import Hit
 
@@ -132,8 +133,9 @@ def _in_workspace(evidence: Evidence, search: Search) -> Iterator[str]:
     listed = git.run("ls-files", "--others", "--modified", "-z") or ""
     registry = load_settings(evidence.root / PARAMS_FILE).privacy.registry
     roles = evidence.history.roles
-    kept = {*roles.paths(Role.CONSENT), registry.path if registry else None}
-    own = tuple(f"{path}/" for path in (*OWN, *roles.paths(Role.RAW), *roles.paths(Role.DATASET)))
+    records = [path for role in OF_RECORDS for path in roles.paths(role)]
+    kept = {*roles.paths(Role.CONSENT), *records, registry.path if registry else None}
+    own = tuple(f"{path}/" for path in (*OWN, *records))
     environment = Path(sys.prefix)
     for name in sorted(set(filter(None, listed.split("\0")))):
         path = evidence.root / name

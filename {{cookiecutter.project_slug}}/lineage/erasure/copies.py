@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import LineageError, TrackerError
-from ..contract import Role
 from ..dvc.remote import cache_folder, object_path
 from ..proof.case import Evidence
 from ..proof.erased import FOLDER
 from ..records.layout import MANIFEST
 from ..tracking.address import local_path
-from .holders import Holder, Holders
+from .holders import OF_RECORDS, Holder, Holders
 from .search import CODE, NO_TEXT, Search, UnsearchableError
 from .spellings import Hit
 
@@ -73,11 +72,12 @@ def find(evidence: Evidence, holders: Holders, search: Search) -> Found:
                 f"{holder.path} ({holder.md5}) was pushed and is not in the remote: nobody knows where that copy is"
             )
     for folder, what in _folders(evidence, trees).items():
-        for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
             if not path.is_file() or path.suffix in CODE or path.is_relative_to(notes_folder(evidence)):
                 continue
             try:
-                hit = max(search.in_text(str(path.relative_to(folder))), search.in_path(path))
+                inside = "" if path == folder else str(path.relative_to(folder))
+                hit = max(search.in_text(inside), search.in_path(path))
                 found.add(hit, Copy("file", str(path), what))
             except UnsearchableError as error:
                 found.unknown.append(str(error))
@@ -95,14 +95,14 @@ def notes_folder(evidence: Evidence) -> Path:
 
 
 def _folders(evidence: Evidence, trees: dict[Path, Path]) -> dict[Path, str]:
-    """Where the project itself writes what may name a subject, here and in the other worktrees, given with caches."""
+    """Folders and files in which the project itself may name a subject, here and in other worktrees (with caches)."""
     own = evidence.main / ".dvc" / "tmp"
     folders = {
         own: "notes of DVC and of stages, logs of experiments, what is kept between executions",
         evidence.places.cache_folder / "runs": "the run cache of DVC",
     }
     roles = evidence.history.roles
-    records = roles.paths(Role.RAW) | roles.paths(Role.DATASET)
+    records = frozenset[str]().union(*map(roles.paths, OF_RECORDS))
     for tree in (evidence.root, *trees):
         folders |= {tree / path: path for path in records} | {tree / FOLDER: "what is left of manifests"}
     for tree, cache in trees.items():

@@ -37,6 +37,12 @@ from .copies import Copy, delete, find, notes_folder
 from .holders import Holder, Holders
 from .search import Search
 
+LOST: dict[Role | None, str] = {  # what cannot be restored
+    Role.RAW: "raw data",
+    Role.DATASET: "dataset version",
+    Role.PREDICTIONS: "predictions",
+}
+
 
 def new_id() -> str:
     """A name for an erasure."""
@@ -81,8 +87,8 @@ def plan(evidence: Evidence, ids: list[str]) -> Plan:
     scope = Scope(evidence)
     uses = [use for use in (*scope.versions, *scope.only_in_git) if use.datasets & datasets]
     models = [f"{use.name}{''.join(f' @{alias}' for alias in use.aliases)}" for use in uses]
-    folders = {(holder.role is Role.DATASET, holder.folder) for holder in holders.found}
-    lost = [f"{'dataset version' if is_dataset else 'raw data'} {md5}" for is_dataset, md5 in sorted(folders)]
+    folders = {(LOST.get(holder.role, LOST[Role.RAW]), holder.folder) for holder in holders.found}
+    lost = [f"{what} {md5}" for what, md5 in sorted(folders)]
     history, head, blocked = evidence.history, evidence.history.at("HEAD"), []
     made = history.datasets_made(read_lock(evidence.root)) | history.datasets_made(head.lock)
     if now := made & datasets:  # what a commit after the tombstone records counts as made since

@@ -18,6 +18,7 @@ from ..records.raw import RECORDS
 from .search import CODE, NO_TEXT, Search, UnsearchableError
 from .spellings import Hit
 
+OF_RECORDS = (Role.RAW, Role.DATASET, Role.PREDICTIONS)  # what holds the ids of subjects by its format
 MAYBE = " (perhaps: it may mean something else)"
 
 
@@ -59,7 +60,7 @@ class Holders:
 
     @cached_property
     def _folders(self) -> set[tuple[str, str]]:
-        """Path and hash of every dataset version, raw data and redacted manifests that there ever were."""
+        """Path and hash of every dataset version, raw data, predictions and redacted manifests that there ever were."""
         history, roles = self._evidence.history, self._evidence.history.roles
         trees = [history.at(commit) for commit in {state.commit for state in history.states}]
         locks = [read_lock(self._evidence.root), *(tree.lock for tree in trees)]
@@ -70,7 +71,7 @@ class Holders:
             for kind in ("deps", "outs")
             for item in entry.get(kind) or []
         )
-        records = roles.paths(Role.RAW) | roles.paths(Role.DATASET)
+        records = frozenset[str]().union(*map(roles.paths, OF_RECORDS))
         folders = {
             (str(item["path"]), str(item["md5"])) for item in items if item["path"] in records and item.get("md5")
         }
@@ -99,6 +100,8 @@ class Holders:
         roles = self._evidence.history.roles
         if path in roles.paths(Role.DATASET) or path == self._usual[Role.DATASET]:
             return Role.DATASET
+        if path in roles.paths(Role.PREDICTIONS):
+            return Role.PREDICTIONS
         return None if path.startswith(f"{FOLDER}/") else Role.RAW
 
     @property

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..base.errors import ProjectError
 from ..records.ids import normalize_nfc
+from ..records.predictions import PROBABILITIES
 from ..records.raw import RAW_SCHEMA
 from .spellings import Hit, Spellings
 
@@ -113,7 +114,7 @@ class Search:
             for batch in parquet.iter_batches(columns=[SUBJECT]):
                 if any(normalize_nfc(str(value)) in self.ids for value in batch[0].unique().to_pylist()):
                     return Hit.SURE
-        known = {*RAW_SCHEMA.names, "split", "content_sha256"} if SUBJECT in names else set()
+        known = {*RAW_SCHEMA.names, "split", "content_sha256", PROBABILITIES} if SUBJECT in names else set()
         others = [
             field.name
             for field in parquet.schema_arrow

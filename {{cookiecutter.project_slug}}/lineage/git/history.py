@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -146,6 +146,13 @@ class History:
         paths = self.roles.paths(Role.DATASET)
         found = (locked_hash(entry, "outs", path) for entry in lock.values() for path in paths)
         return frozenset(md5 for md5 in found if md5)
+
+    def predictions_about(self, lock: Lock, datasets: Collection[str]) -> set[str]:
+        """What a dvc.lock of any commit records as predicted for records of some dataset versions."""
+        read, made = self.roles.paths(Role.DATASET), self.roles.paths(Role.PREDICTIONS)
+        entries = (each for each in lock.values() if any(locked_hash(each, "deps", path) in datasets for path in read))
+        found = (locked_hash(entry, "outs", path) for entry in entries for path in made)
+        return {md5 for md5 in found if md5}
 
     @cache  # noqa: B019
     def subject_roots(self, dataset: str) -> frozenset[str]:

@@ -98,6 +98,7 @@ class Erasures:
         for what, commit, lock in self._later(erasure):
             datasets = self._history.datasets_made(lock)
             files = erasure.objects.keys() & {each for md5 in datasets for each in self._files(commit, "dataset", md5)}
+            files |= erasure.objects.keys() & self._history.predictions_about(lock, datasets)
             # raw data stay in dvc.lock when they are erased: another hash or a dataset shows that they were made since
             if files or self._raw(lock) != before:
                 raws = self._raw(lock)

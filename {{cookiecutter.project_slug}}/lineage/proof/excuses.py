@@ -3,24 +3,32 @@ somebody who was erased.
 
 Shown by the Merkle root that was registered before: the salted hashes in the tombstone must complete what is left of
 the manifest to just that root. Each subject lies in one shard, so that there are never more shards gone than subjects.
+Predictions are of the test split, of which more must be missing than other erasures took.
 Weights, consent snapshots, scores and listings no erasure deletes: no tombstone explains why one of them is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
+from typing import TYPE_CHECKING
 
 from ..base.errors import DamageError, LineageError
 from ..contract import Role
 from ..dvc.objects import Objects
 from ..git.history import History
-from ..records.layout import MANIFEST, SHARDS
+from ..records.layout import DESCRIPTION, MANIFEST, SHARDS
 from ..records.raw import RECORDS
 from .erased import Erasure
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 JOBS = 16
+HELD_OUT = "test"  # the split that predictions are always about
 
 
 class Excuses:
@@ -46,6 +54,7 @@ class Excuses:
         of_data = {file for md5 in proved for file in self._of_dataset(erasure, md5)}
         others = [each for each in self._erasures() if each is not erasure]
         left = {each.datasets[md5].redacted for each in others for md5 in proved if md5 in each.datasets}
+        of_data |= self._predicted([md5 for md5 in proved if self._held_out(erasure, md5)])
         found = (of_data - self._of_strangers(erasure)) | self._of_raw(erasure, proved) | left
         return frozenset((found & erasure.objects.keys()) - self._outputs)
 
@@ -77,15 +86,18 @@ class Excuses:
         return False
 
     def _subjects(self, redacted: str) -> set[str]:
+        return set(self._left(redacted)["subject_id"].unique().to_pylist())
+
+    def _left(self, redacted: str) -> pa.Table:
+        """What is left of a manifest: subjects and splits."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         data = self._objects.read(redacted)
         try:
-            column = pq.read_table(pa.BufferReader(data), columns=["subject_id"])["subject_id"]
+            return pq.read_table(pa.BufferReader(data)).select(["subject_id", "split"])
         except (pa.ArrowException, OSError, KeyError) as error:
             raise DamageError(f"what is left of a manifest, {redacted}, cannot be read: {error!r}") from None
-        return set(column.unique().to_pylist())
 
     def _of_dataset(self, erasure: Erasure, md5: str) -> set[str]:
         """Its manifest, and the shards that the tombstone names, as far as these held somebody who was erased.
@@ -130,7 +142,33 @@ class Excuses:
         before = set(self._history.git.must("rev-list", erasure.commit))
         commits = {state.commit for state in self._history.states} & before
         made = {md5 for commit in commits for md5 in self._history.datasets_made(self._history.at(commit).lock)}
-        return {file for md5 in made - erased for file in self._listing(md5).values()}
+        whole = made - erased
+        return {file for md5 in whole for file in self._listing(md5).values()} | self._predicted(whole)
+
+    def _held_out(self, erasure: Erasure, md5: str) -> bool:
+        """Whether it is shown that one of the erased was in the test split of the dataset version."""
+        import pyarrow.compute as pc
+
+        stated, listing = erasure.datasets[md5], self._listing(md5)
+        if DESCRIPTION not in listing:
+            return False
+        before = json.loads(self._objects.read(listing[DESCRIPTION]))["subjects"][HELD_OUT]
+        for other in self._erasures():
+            later = other.datasets.get(md5)
+            if later is None or not stated.keys <= later.keys:
+                continue
+            with suppress(LineageError):  # what was left may have been erased in its turn
+                left = self._left(later.redacted)
+                gone = before - len(set(left.filter(pc.equal(left["split"], HELD_OUT))["subject_id"].to_pylist()))
+                return gone > len(later.keys - stated.keys)
+        return False
+
+    def _predicted(self, datasets: Collection[str]) -> set[str]:
+        """The predictions for records of some dataset versions, of any commit."""
+        commits = {state.commit for state in self._history.states} if datasets else ()
+        return set[str]().union(
+            *(self._history.predictions_about(self._history.at(each).lock, datasets) for each in commits)
+        )
 
     def _of_raw(self, erasure: Erasure, datasets: list[str]) -> set[str]:
         """The files of the raw data that these dataset versions were made from. The records of the erased were there.
@@ -165,11 +203,12 @@ class Excuses:
     @property
     def _outputs(self) -> set[str]:
         """What dvc.lock of any commit names as a single file: the weights, the snapshot, scores."""
-        found, raw = set(), self._history.roles.paths(Role.RAW)
+        roles, found = self._history.roles, set()
+        of_records = roles.paths(Role.RAW) | roles.paths(Role.PREDICTIONS)
         for commit in {state.commit for state in self._history.states}:
             for stage in self._history.at(commit).lock.values():
                 items = [*(stage.get("outs") or []), *(stage.get("deps") or [])]
-                found |= {item["md5"] for item in items if item.get("md5") and item["path"] not in raw}
+                found |= {item["md5"] for item in items if item.get("md5") and item["path"] not in of_records}
         return found
 
     def _listing(self, md5: str) -> dict[str, str]:

@@ -20,7 +20,8 @@ ODD_BREAK = re.compile(rb"\r|\xc2\x85|\xe2\x80[\xa8\xa9]")  # these end lines to
 OUTS = re.compile(rb"^    outs:\n((?: {4}.*\n?)*)", re.MULTILINE)
 PATH = re.compile(rb"^    - path: (.+)$", re.MULTILINE)
 URI = re.compile(rb"^ {6,}uri: (.+)$", re.MULTILINE)
-NO_MODEL = (Role.DATASET, Role.SCORES, Role.CHAIN)  # stages that make just these, and reports, leave no model
+# stages that make just these, and reports, leave no model
+NO_MODEL = (Role.DATASET, Role.SCORES, Role.PREDICTIONS, Role.CHAIN)
 
 Entry = dict[str, Any]
 Entries = list[tuple[str, Entry]]
@@ -43,13 +44,17 @@ class Locks:
         if not usual:
             return whole(data)
         found = []
-        for name, part in zip(names, parts[1:], strict=True):
-            assert name is not None
-            stage = name[1].decode()
-            is_usual = self._is_usual(stage, part)
-            if is_usual and self._roles.makes(stage, Role.SCORES):
+        stages = [(name[1].decode(), part) for name, part in zip(names, parts[1:], strict=True) if name]
+        usual_stages = {stage for stage, part in stages if self._is_usual(stage, part)}
+        scored = {stage for stage in usual_stages if self._roles.makes(stage, Role.SCORES)}
+        registered = {stage for stage in usual_stages if self._roles.makes(stage, Role.CHAIN)} - scored
+        others = [part for stage, part in stages if stage not in scored | registered]
+        if any(path.encode() in part for part in others for path in self._roles.paths(Role.PREDICTIONS)):
+            scored = set()  # whoever learns from predictions rests on the records that they are about
+        for stage, part in stages:
+            if stage in scored:
                 continue
-            if is_usual and self._roles.makes(stage, Role.CHAIN):
+            if stage in registered:
                 if uri := URI.search(part):
                     found.append((stage, {"uri": uri[1].decode(errors="replace").strip().strip("'\"")}))
                 continue
@@ -79,11 +84,12 @@ class Locks:
     def rests_on(self, name: str, entry: Entry, entries: Entries) -> tuple[set[str], list[str]]:
         """The dataset versions that a stage works with, itself or by what other stages of one's own made of them."""
         kept, raw = self._roles.paths(Role.DATASET), self._roles.paths(Role.RAW)
+        predictions = self._roles.paths(Role.PREDICTIONS)
         makers = {
             _place(out): other
             for stage, other in entries
-            if not self.leaves_no_model(stage, other)
             for out in other.get("outs") or []
+            if not self.leaves_no_model(stage, other) or _place(out) in predictions
         }
         datasets, unknown, seen, waiting = set[str](), list[str](), set[str](), [entry]
         while waiting:

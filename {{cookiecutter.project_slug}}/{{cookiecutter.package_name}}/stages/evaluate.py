@@ -1,4 +1,4 @@
-"""evaluate: scores the model on the test split."""
+"""evaluate: scores the model on the test split, and keeps what it says of each record."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     import torch
 
     from lineage.records.layout import read_description
+    from lineage.records.predictions import write_predictions
 
     from ..evaluation import overall_scores, write_class_scores, write_confusion
     from ..model import checkpoint
@@ -28,10 +29,17 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     network, header = checkpoint.load(inputs["models/model.safetensors"])
     data = read_description(inputs["data/processed"])
     room, scratch = options.memory_mb * 2**20, report.cache_dir
-    test = load_examples(inputs["data/processed"], data, "test", device, memory=room, scratch=scratch)
+    network.to(device)
+    said = {}
+    for split in ("test", *options.further_splits):
+        examples = load_examples(inputs["data/processed"], data, split, device, memory=room, scratch=scratch)
+        said[split] = predict(network, examples.images, options.batch_size).cpu().numpy()
+        if split == "test":
+            truth = examples.labels.cpu().numpy()
+    write_predictions(outputs["data/predictions.parquet"], inputs["data/processed"], header["classes"], said)
 
-    probabilities = predict(network.to(device), test.images, options.batch_size).cpu().double().numpy()
-    truth, predicted = test.labels.cpu().numpy(), probabilities.argmax(axis=1)
+    probabilities = said["test"].astype("float64")
+    predicted = probabilities.argmax(axis=1)
     scores = overall_scores(probabilities, truth)
     report.metrics({f"test_{name}": value for name, value in scores.items()})
     outputs["metrics/test.json"].write_text(json.dumps({"test": scores}, indent=2) + "\n", newline="\n")

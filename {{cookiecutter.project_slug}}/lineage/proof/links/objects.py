@@ -58,7 +58,8 @@ def remote_objects(case: ModelCase, *, rehash: bool) -> CheckResult:
                 f"{what} is absent: it was erased, and {what_rests} rests on it again (`lineage data push` sends it)"
             )
         elif held.size is None and (stated := case.evidence.erasures.stated(md5)):
-            if _is_of(case, path, Role.RAW) and (not stated.datasets or _is_beside_records(case, path)):
+            is_only_said = _is_of(case, path, Role.RAW) and (not stated.datasets or _is_beside_records(case, path))
+            if is_only_said or _is_of(case, path, Role.PREDICTIONS):
                 result.unknown.append(
                     f"{path}, {stated.title}: nothing shows that anybody erased was in it, only the tombstone says so"
                 )
@@ -201,7 +202,7 @@ def _is_beside_records(case: ModelCase, path: str) -> bool:
 
 def _excuse(case: ModelCase, path: str, md5: str) -> Erasure | None:
     """The erasure that explains why an object of this place in the chain is gone; None if none does."""
-    is_of_dataset = _is_of(case, path, Role.DATASET)
+    is_of_dataset = _is_of(case, path, Role.DATASET) or _is_of(case, path, Role.PREDICTIONS)
     may_be_erased = is_of_dataset or _is_of(case, path, Role.RAW) or path.startswith(f"{FOLDER}/")
     if not may_be_erased or md5.endswith(".dir"):
         return None
