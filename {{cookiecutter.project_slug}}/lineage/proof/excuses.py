@@ -152,7 +152,7 @@ class Excuses:
         stated, listing = erasure.datasets[md5], self._listing(md5)
         if DESCRIPTION not in listing:
             return False
-        before = json.loads(self._objects.read(listing[DESCRIPTION]))["subjects"][HELD_OUT]
+        before: int = json.loads(self._objects.read(listing[DESCRIPTION]))["subjects"][HELD_OUT]
         for other in self._erasures():
             later = other.datasets.get(md5)
             if later is None or not stated.keys <= later.keys:
@@ -160,7 +160,7 @@ class Excuses:
             with suppress(LineageError):  # what was left may have been erased in its turn
                 left = self._left(later.redacted)
                 gone = before - len(set(left.filter(pc.equal(left["split"], HELD_OUT))["subject_id"].to_pylist()))
-                return gone > len(later.keys - stated.keys)
+                return bool(gone > len(later.keys - stated.keys))
         return False
 
     def _predicted(self, datasets: Collection[str]) -> set[str]:
