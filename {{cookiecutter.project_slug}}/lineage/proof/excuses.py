@@ -16,8 +16,7 @@ from ..base.errors import DamageError, LineageError
 from ..contract import Role
 from ..dvc.objects import Objects
 from ..git.history import History
-from ..records.layout import MANIFEST, SHARDS
-from ..records.raw import RECORDS
+from ..records.layout import MANIFEST, RECORDS, SHARDS
 from .erased import Erasure
 
 JOBS = 16
