@@ -32,7 +32,7 @@ IDLE = 60  # seconds without a connection, after which it ends
 CLIENT = "mlflow.store.tracking.sqlalchemy_store"  # imports all that a call may need
 
 
-O = TypeVar("O", Tracker, PlainClient)
+Opened = TypeVar("Opened", Tracker, PlainClient)
 
 
 class Process:
@@ -128,7 +128,7 @@ class Process:
             opened.use()  # another store may have been asked since
         return getattr(opened, name)(*arguments)
 
-    def _require_same_file(self, opened: O) -> O:
+    def _require_same_file(self, opened: Opened) -> Opened:
         """Raises ReplacedError if a store in a file is another one than when it was first opened here."""
         if opened.uri.startswith(SQLITE):
             stat = Path(opened.uri.removeprefix(SQLITE)).stat()

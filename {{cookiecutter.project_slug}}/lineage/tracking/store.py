@@ -90,9 +90,7 @@ class Store(OneStore):
     def experiments(self) -> dict[str, str]:
         """The names of all experiments by id, deleted ones too."""
         with self.asked("list the experiments"):
-            pages = all_of(
-                lambda token: self.client.search_experiments(ALL, max_results=PAGE, page_token=token)
-            )
+            pages = all_of(lambda token: self.client.search_experiments(ALL, max_results=PAGE, page_token=token))
             return {experiment.experiment_id: experiment.name for experiment in pages}
 
     @cached_property
