@@ -61,8 +61,8 @@ class Places:
             raise LineageError(f"DVC cannot open {self._root}: {error}") from error
 
     @cached_property
-    def cache(self) -> Path:
-        """The folder of the cache that holds objects."""
+    def cache_root(self) -> Path:
+        """The folder below which each object of the cache lies, at the first two digits of its hash and the others."""
         section = self._config["cache"]
         if "local" in section:  # the name of a remote, as DVC once had it
             return Path(self._repo.cache.local.path)
@@ -120,7 +120,7 @@ class Places:
 
     def cache_path(self, md5: str) -> Path:
         """Where an object lies in the cache, if it is there."""
-        return self.cache / md5[:2] / md5[2:]
+        return self.cache_root / md5[:2] / md5[2:]
 
     @property
     def cache_folder(self) -> Path:

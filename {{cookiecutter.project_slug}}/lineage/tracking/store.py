@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from ..dvc.hashes import NAME
 from ..git.repository import strip_user
 from .address import SQLITE, absolute_uri
 from .asked import OneStore
-from .client import SharedClient, open_client, use_store
+from .client import SharedClient, open_client, own_client, use_store
 from .pages import all_of
 
 if TYPE_CHECKING:
@@ -32,11 +31,13 @@ WITHOUT = "`lineage verify lineage.json` and `lineage audit ... --without-mlflow
 class Store(OneStore):
     """One MLflow store. Raises TrackerError where it cannot be reached; what it does not hold is None or missing."""
 
-    def __init__(self, uri: str, main: Path, project_id: str) -> None:
+    def __init__(self, uri: str, main: Path, project_id: str, *, shared: bool = False) -> None:
+        """With `shared` the process that stages share is asked, if there can be one: sooner for a few questions."""
         self.given_uri = uri
         self.uri = absolute_uri(uri, main)
         self.shown_uri = strip_user(uri)
         self.project_id = project_id
+        self._shared = shared
 
     @cached_property
     def client(self) -> MlflowClient | SharedClient:
@@ -44,7 +45,7 @@ class Store(OneStore):
         if self.uri.startswith(SQLITE) and not Path(self.uri.removeprefix(SQLITE)).exists():
             raise TrackerError(f"there is no MLflow store at {self.uri}. {WITHOUT}")
         with self.asked("open the store"):
-            return open_client(self.uri, f"or go on without: {WITHOUT}")
+            return (open_client if self._shared else own_client)(self.uri, f"or go on without: {WITHOUT}")
 
     @cached_property
     def every(self) -> list[ModelVersion]:
@@ -175,7 +176,7 @@ class Store(OneStore):
         from .artifact import read_artifact
 
         with self.asked("read the registered model"):
-            if "mlflow" in sys.modules:
+            if not isinstance(self.client, SharedClient):
                 use_store(self.uri)  # another one may have been opened since
             return read_artifact(self.client, model_id)
 
