@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from lineage.base import workers
 from lineage.base.workers import cores, processors
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not say")
+STARTER = Path(workers.__file__).parents[2] / "scripts" / "stage.py"
 MAY_USE = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
 
 
@@ -66,3 +71,18 @@ def test_a_container_may_grant_less(files: dict[str, str], granted: int | None, 
         (system / "fs" / "cgroup" / name).parent.mkdir(exist_ok=True)
         (system / "fs" / "cgroup" / name).write_text(text)
     assert cores(system) == (len(MAY_USE) if granted is None else min(granted, len(MAY_USE)))
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_of_a_stage_that_wait_sleep_unless_somebody_says_otherwise(
+    given: str | None, used: str, tmp_path: Path
+) -> None:
+    starter = tmp_path / "scripts" / "stage.py"
+    starter.parent.mkdir()
+    shutil.copyfile(STARTER, starter)
+    (tmp_path / "asks.py").write_text("import os; print(os.environ['OMP_WAIT_POLICY']); raise SystemExit")
+    environment = {key: text for key, text in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    if given:
+        environment["OMP_WAIT_POLICY"] = given
+    command = [sys.executable, "-I", str(starter), "asks"]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == f"{used}\n"

@@ -23,8 +23,8 @@ from ..base.errors import TrackerError
 from ..contract import ROOT
 
 PATIENCE = 30.0  # seconds that another stage may take to start the process
-# what says where a shell, a stage or a hook of Git is, and nothing about how MLflow is reached
-OF_PLACES = ("DVC_", "GIT_", "PIPELINE_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "_")
+# what says where a shell, a stage or a hook of Git is and how it computes, and nothing about how MLflow is reached
+OF_PLACES = ("DVC_", "GIT_", "OMP_", "PIPELINE_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "_")
 NAMESPACES = ("mnt", "net", "user", "ipc")  # a process in others sees other files and servers
 START = "import runpy, sys; runpy.run_path(sys.argv[1]); from lineage.tracking.process import main; main(*sys.argv[2:])"
 
