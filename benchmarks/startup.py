@@ -4,8 +4,8 @@
 
 `PROJECT` is a freshly baked project after `make setup`; a copy of it is run. Run with the project's own Python.
 Figures are medians of CPU seconds: of the commands, their children, and the process that stages and commands share to
-talk to MLflow. Cold, that is ended after each run, so that the next one pays for it again; warm, it is there already, and
-what it does for the command counts. The two take turns: machines are noisy.
+talk to MLflow. Cold, that is ended after each run, so that the next one pays for it again; warm, it is there already,
+and what it does for the command counts. The two take turns: machines are noisy.
 """
 
 import argparse

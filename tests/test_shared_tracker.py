@@ -205,16 +205,15 @@ import sys
 from lineage import cli
 from lineage.tracking.store import Store
 
-look = Store.places
+look, folder = Store.places, sys.argv.pop()
 def places(store, version):
     import psutil
     for process in psutil.process_iter(["cmdline"]):
-        if sys.argv[-1] in " ".join(process.info["cmdline"] or ()) and process.pid != psutil.Process().pid:
+        if folder in " ".join(process.info["cmdline"] or ()) and process.pid != psutil.Process().pid:
             process.kill()
             process.wait()
     return look(store, version)
 Store.places = places
-sys.argv[1:] = sys.argv[1:-1]
 cli.main()
 """
     output = project.run("python", "-c", ended, "verify", CANDIDATE, str(folder), code=2, stdout=-1)
