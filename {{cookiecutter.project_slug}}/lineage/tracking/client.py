@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
-from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -150,12 +149,6 @@ def plain(value: Any) -> Any:
         page = Page(map(plain, value))
         page.token = getattr(value, "token", None)
         return page
-    if names := _properties(type(value)):
-        return SimpleNamespace(**{name: plain(getattr(value, name)) for name in names})
+    if hasattr(value, "_properties"):  # an entity, which yields its properties as `dict(run.info)` does
+        return SimpleNamespace(**{name: plain(item) for name, item in value})
     return repr(value)  # nothing that anybody here looks at
-
-
-@cache
-def _properties(kind: type[Any]) -> tuple[str, ...]:
-    """Under which names MLflow's entities yield their properties when they are iterated, as `dict(run.info)` does."""
-    return tuple(kind._properties()) if hasattr(kind, "_properties") else ()
