@@ -3,8 +3,9 @@
     python benchmarks/startup.py PROJECT [--times 5]
 
 `PROJECT` is a freshly baked project after `make setup`; a copy of it is run. Run with the project's own Python.
-Figures are medians of CPU seconds: of the commands, their children, and the process that stages share to talk to
-MLflow, which is ended after each run, so that the next one pays for it again. The two take turns: machines are noisy.
+Figures are medians of CPU seconds: of the commands, their children, and the process that stages and commands share to
+talk to MLflow. Cold, that is ended after each run, so that the next one pays for it again; warm, it is there already,
+and what it does for the command counts. The two take turns: machines are noisy.
 """
 
 import argparse
@@ -61,18 +62,22 @@ class Place:
         if done.returncode not in codes:
             sys.exit(f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}")
 
-    def measured(self, folder, *commands, codes=(0,)):
-        """CPU seconds of commands in turn, and of the process that they share."""
+    def measured(self, folder, *commands, codes=(0,), keep=False):
+        """CPU seconds of commands in turn, and of the process that they share, which is ended unless `keep`."""
+        earlier = {process.pid: cpu(process) for process in self._shared()}
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         for command in commands:
             self.run(folder, *command, codes=codes)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        for process in self._shared():
-            times = process.cpu_times()
-            spent += times.user + times.system
-            process.kill()
+        spent += sum(cpu(process) - earlier.get(process.pid, 0) for process in self._shared())
+        if not keep:
+            self.end_shared()
         return spent
+
+    def end_shared(self):
+        for process in self._shared():
+            process.kill()
 
     def _shared(self):
         every = psutil.process_iter(["cmdline"])
@@ -100,11 +105,24 @@ def commands(place, times):
     lineage = (sys.executable, "-m", "lineage.cli")  # the script would run the code that the environment was made for
     place.run(place.project, *lineage, "link")
     model = MODEL.format(name=place.project.name)
-    for arguments in (("verify", model), ("trace", model), ("doctor",), ("--help",)):
+    for arguments in (("verify", model), ("trace", model)):
+        cold, warm = [], []
+        for _ in range(times):
+            place.end_shared()
+            cold.append(place.measured(place.project, (*lineage, *arguments), keep=True))
+            warm.append(place.measured(place.project, (*lineage, *arguments)))
+        a, b = statistics.median(warm), statistics.median(cold)
+        print(f"lineage {' '.join(arguments)}: {a:.2f} s warm, {b:.2f} s cold")
+    for arguments in (("doctor",), ("--help",)):
         # doctor may have something to say about this copy
         command, codes = (*lineage, *arguments), (0, 1) if arguments == ("doctor",) else (0,)
         spent = statistics.median(place.measured(place.project, command, codes=codes) for _ in range(times))
         print(f"lineage {' '.join(arguments)}: {spent:.2f} s")
+
+
+def cpu(process):
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 def processor():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -12,6 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 from baked import Project
+from command import Lineage
+
+CANDIDATE = "models:/traceable-digits@candidate"
 
 
 @pytest.fixture
@@ -141,4 +145,86 @@ def test_where_there_can_be_none_a_stage_logs_by_itself(obstacle: str, project: 
     before = len(project.store().runs("evaluate"))
     run(project, "evaluate")
     assert len(project.store().runs("evaluate")) == before + 1
+    assert processes(folder) == []
+
+
+QUESTION = """
+import sys
+from lineage import cli
+try:
+    cli.main()
+finally:
+    print("heavy:", sorted({"mlflow", "dvc.repo", "pandas"} & {*sys.modules}), file=sys.stderr)
+"""
+
+
+def ask(project: Project, *arguments: str) -> tuple[int, str, str]:
+    """Exit status and both outputs of `lineage` in a process that has not imported MLflow."""
+    process = project.start("python", "-c", QUESTION, *arguments, stderr=-1)
+    output, errors = process.communicate()
+    return process.returncode, output, errors
+
+
+@pytest.mark.parametrize("damage", ["none", "a number", "a tag", "a file"])
+def test_commands_that_share_it_answer_as_if_they_asked_themselves(
+    damage: str, project: Project, lineage: Lineage, folder: Path
+) -> None:
+    if damage == "a number":
+        assert project.sql("UPDATE latest_metrics SET value = 0.999 WHERE key = 'val_accuracy'")
+    elif damage == "a tag":
+        assert project.sql("UPDATE model_version_tags SET value = 'other' WHERE key = 'data_sha256'")
+    elif damage == "a file":
+        for weights in (project.root / "mlartifacts").rglob("*.safetensors"):
+            weights.write_bytes(b"other")
+    for command in ("verify", "trace"):
+        status, output, errors = ask(project, command, "--json", CANDIDATE)
+        assert "heavy: []" in errors
+        own = lineage.run(project, command, "--json", CANDIDATE)  # has imported MLflow, so that it asks by itself
+        assert (status, json.loads(output)) == (own[0], json.loads(own[1]))
+        assert status == (0 if damage == "none" or command == "trace" else 1)
+    assert len(processes(folder)) == 1
+
+
+def test_commands_say_what_the_store_has_not_and_what_it_refuses(
+    project: Project, lineage: Lineage, folder: Path
+) -> None:
+    for question in (("verify", "models:/traceable-digits/9"), ("verify", "models:/traceable-digits@nobody")):
+        status, _, errors = ask(project, *question)
+        assert (status, errors.removesuffix("heavy: []\n")) == (2, lineage.run(project, *question)[2])
+        assert f"has no {question[1]}" in errors
+    project.sql("DROP TABLE model_version_tags")
+    status, _, errors = ask(project, "verify", CANDIDATE)
+    assert status == 2
+    assert "could not look up an alias at sqlite:///mlflow.db: no such table: model_version_tags" in errors
+    assert len(processes(folder)) == 1
+
+
+def test_a_command_whose_process_is_killed_proves_nothing_and_the_next_one_does(project: Project, folder: Path) -> None:
+    ended = """
+import sys
+from lineage import cli
+from lineage.tracking.store import Store
+
+look, folder = Store.places, sys.argv.pop()
+def places(store, version):
+    import psutil
+    for process in psutil.process_iter(["cmdline"]):
+        if folder in " ".join(process.info["cmdline"] or ()) and process.pid != psutil.Process().pid:
+            process.kill()
+            process.wait()
+    return look(store, version)
+Store.places = places
+cli.main()
+"""
+    output = project.run("python", "-c", ended, "verify", CANDIDATE, str(folder), code=2, stdout=-1)
+    assert "INCONCLUSIVE  version" in output
+    assert "the process that talks to MLflow has ended; ask again" in output
+    assert ask(project, "verify", CANDIDATE)[0] == 0
+
+
+def test_where_there_can_be_no_process_a_command_asks_by_itself(project: Project, folder: Path) -> None:
+    (folder / f"lineage-{os.getuid()}").mkdir(mode=0o755)  # others may read it
+    status, output, errors = ask(project, "verify", CANDIDATE)
+    assert status == 0, output + errors
+    assert "heavy: ['mlflow'" in errors
     assert processes(folder) == []

@@ -131,12 +131,15 @@ def test_a_cached_training_registered_in_a_new_store(
         proof = lineage.verify(project, "models:/traceable-digits/1")
         assert (proof.status, proof.not_passed) == (0, {})
         assert proof.link("training run")["looked_at"] > 10  # it is in the first store
+        alone = ("python", "-m", "lineage.cli", "verify")  # which has not imported MLflow, and shares a process for it
+        assert "1 of 1 models proved" in project.run(*alone, "models:/traceable-digits/1")
         page = tmp_path / "trace.html"
         lineage(project, "trace", CANDIDATE, "--html", str(page))
     status, output = lineage.ask(project, "verify", CANDIDATE)
     assert status == 2
     assert f"{uri} does not answer" in output
     assert "`lineage verify lineage.json` and `lineage audit ... --without-mlflow` ask Git" in output
+    assert f"{uri} does not answer" in project.run(*alone, CANDIDATE, code=2)
     assert lineage.verify(project, "lineage.json").not_passed == {}
 
 

@@ -137,7 +137,7 @@ def trace(
     from .proof.targets import resolve
     from .proof.trace import trace, write_page
 
-    evidence = Evidence(project_root())
+    evidence = Evidence(project_root(), shared=True)
     document = trace(evidence, resolve(evidence, what))
     if html:
         write_page(document, html)
@@ -169,7 +169,7 @@ def verify(
         raise typer.BadParameter("--here says where --reproduce works: give both")
     how: Remake = "no" if not once_more else "here" if here else "fresh"
     try:
-        evidence = Evidence(project_root())
+        evidence = Evidence(project_root(), shared=not every)
         named = {x: resolve(evidence, x).cases for x in models or []}
         cases = all_versions(evidence) if every else [case for found in named.values() for case in found]
         retired = [found for case in cases if every and (found := retirement_of(case, unless_named=True))]

@@ -9,6 +9,7 @@ environment. Standard library only: what is installed is not the project's.
 
 import gc
 import hashlib
+import os
 import sys
 from importlib import import_module
 from importlib.abc import MetaPathFinder
@@ -64,6 +65,9 @@ if not any(isinstance(finder, Sources) for finder in sys.meta_path):
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(line_buffering=True)  # -I takes PYTHONUNBUFFERED away, which containers set for their logs
+    # threads of OpenMP that wait for each other sleep: those that spin take the processors from whoever works, so that
+    # training takes many times as long where others work too. Weights stay the same. Before torch is imported
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     gc.disable()  # what is imported makes much and drops nothing: to look through it takes its time
     module = import_module(sys.argv[1])
     runner = import_module("lineage.pipeline.runner")

@@ -26,7 +26,8 @@ def check_conflict(root: Path) -> Finding | None:
     unmerged = git.run("ls-files", "--unmerged", "-z", "--", ".") or ""
     paths = list(dict.fromkeys(entry.partition("\t")[2] for entry in unmerged.split("\0") if entry))
     marked = [name for name in WRITTEN_BY_RUNS if _is_marked(root / name)]
-    found = [(what, command) for name, (what, command) in UNDER_WAY.items() if _is_there(git, root, name)]
+    places = git.lines("rev-parse", *(word for name in UNDER_WAY for word in ("--git-path", name)))
+    found = [doing for place, doing in zip(places, UNDER_WAY.values(), strict=False) if (root / place).exists()]
     if not found and not paths and not marked:
         return _rejected(git)
     what, command = found[0] if found else ("conflict", "")
@@ -105,11 +106,6 @@ def _half_staged(git: Repository) -> list[str]:
     if not {"dvc.lock", "lineage.json"} & {*staged}:
         return []
     return git.lines("diff", "--name-only", "--relative", "--", *WRITTEN_BY_RUNS)
-
-
-def _is_there(git: Repository, root: Path, name: str) -> bool:
-    path = git.run("rev-parse", "--git-path", name)
-    return path is not None and (root / path).exists()
 
 
 def _is_marked(path: Path) -> bool:

@@ -18,6 +18,7 @@ from ..chain.packages import LOCK, differences
 from ..dvc.dvcfile import PARAMS_FILE, read_pipeline
 from ..dvc.remote import Remote
 from ..git.anchor import main_root
+from ..git.code import is_below
 from ..git.repository import WRITTEN_BY_RUNS, Repository
 from ..run.imports import imports_of_class
 from ..settings import flatten, load_settings, read_params
@@ -109,7 +110,9 @@ def check_tracked_files(root: Path) -> Finding:
     if git.run("rev-parse", "--git-dir") is None:
         return Finding("Git", "wrong", "this is no Git repository, so no commit can hold what is run here.", "git init")
     names = [*WRITTEN_BY_RUNS, "dvc.yaml", LOCK, CONF]
-    missing = [name for name in names if (root / name).exists() and not git.lines("ls-files", "--", name)]
+    tracked = (git.run("ls-files", "-z", "--", *names) or "").split("\0")
+    there = [name for name in names if (root / name).exists()]
+    missing = [name for name in there if not any(is_below(path, (name,)) for path in tracked)]
     if not missing:
         return Finding("Git", "right", "dvc.lock and all it rests on are tracked")
     return Finding(
@@ -120,9 +123,12 @@ def check_tracked_files(root: Path) -> Finding:
 def check_untracked_code(root: Path) -> Finding:
     pipeline, git = read_pipeline(root), Repository(root)
     found: dict[str, str] = {}
+    under: dict[str, str] = {}
     for stage in pipeline.stages.values():
-        for path in git.untracked_files((*pipeline.sources(stage), CONF)):
-            found.setdefault(path, f"stage {stage.name}")
+        for source in (*pipeline.sources(stage), CONF):
+            under.setdefault(source, f"stage {stage.name}")
+    for path in git.untracked_files(tuple(under)):
+        found[path] = next(where for source, where in under.items() if is_below(path, (source, f"{source}.dvc")))
     for key, target in flatten(read_params(root / PARAMS_FILE)).items():
         if key.endswith("._target_") and not str(target).startswith("lineage."):  # a callback or a backend of one's own
             files = [file.relative_to(root).as_posix() for file in imports_of_class(root, str(target))]

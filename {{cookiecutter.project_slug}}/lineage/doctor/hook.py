@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from ..base.finding import Finding
-from ..git.hook import HOOKS, SCRIPT, hook_path, is_installed
+from ..git.hook import HOOKS, SCRIPT, hook_path, is_script
 from ..git.repository import Repository
 
 PRE_COMMIT = "pre-commit.com"  # in every hook that pre-commit writes
@@ -19,7 +19,7 @@ def check_hook(root: Path) -> Finding:
         place = hook_path(root, name)
         if place is None:
             return Finding("hook", "unknown", "this is no Git repository, so nothing is called after commits.")
-        if not is_installed(root, name) and not _calls_ours(root, place.resolve()):
+        if not is_script(place, root) and not _calls_ours(root, place.resolve()):
             missing.append(place.resolve())
     if not missing:
         return Finding("hook", "right", "commits that touch dvc.lock or lineage.json are linked in the background")

@@ -44,7 +44,7 @@ class Objects:
 
     def cached_folders(self) -> list[str]:
         """The folders whose listings the cache holds, by hash."""
-        return sorted(f"{path.parent.name}{path.name}" for path in Path(self.places.cache.path).glob("??/*.dir"))
+        return sorted(f"{path.parent.name}{path.name}" for path in self.places.cache_root.glob("??/*.dir"))
 
     def held(self, hashes: Iterable[str]) -> dict[str, RemoteObject]:
         """What the remote holds of `hashes`. Raises LineageError if it cannot be asked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 JOBS = 16  # remotes answer slowly and in parallel
+
+
+@dataclass(frozen=True)
+class _Configured:
+    """What of a repository DVC needs to open a remote of it."""
+
+    root: Path
+    config: Any
+    site_cache_dir: None = None  # where DVC would note what it has seen in the remote
+    data_index: None = None
+
+    def __str__(self) -> str:
+        return str(self.root)
 
 
 class Places:
@@ -35,17 +49,33 @@ class Places:
             raise LineageError(f"DVC cannot open {self._root}: {error}") from error
 
     @cached_property
-    def cache(self) -> Any:
-        """The objects of the cache, as DVC has them."""
-        return self._repo.cache.local
+    def _config(self) -> Any:
+        """DVC's configuration, checked by DVC. What needs no more than this opens no repository, which takes longer."""
+        from dvc.config import Config, ConfigError
+
+        if not (self._root / ".dvc").is_dir():
+            return self._repo.config  # which says what is wrong
+        try:
+            return Config(str(self._root / ".dvc"))
+        except ConfigError as error:
+            raise LineageError(f"DVC cannot open {self._root}: {error}") from error
+
+    @cached_property
+    def cache_root(self) -> Path:
+        """The folder below which each object of the cache lies, at the first two digits of its hash and the others."""
+        section = self._config["cache"]
+        if "local" in section:  # the name of a remote, as DVC once had it
+            return Path(self._repo.cache.local.path)
+        return Path(section.get("dir") or self._root / ".dvc" / "cache").absolute() / "files" / "md5"
 
     @cached_property
     def remote(self) -> Any:
         """The objects of the default remote, as DVC has them. Raises LineageError if the project has none."""
+        from dvc.data_cloud import DataCloud
         from dvc.exceptions import DvcException
 
         try:
-            return self._repo.cloud.get_remote_odb()
+            return DataCloud(_Configured(self._root, self._config)).get_remote_odb()
         except DvcException as error:
             raise LineageError(f"the DVC remote cannot be used: {error}") from error
 
@@ -84,13 +114,13 @@ class Places:
     @property
     def other_remotes(self) -> dict[str, str]:
         """Remotes that DVC is configured with beside the default one: address by name."""
-        config = self._repo.config
+        config = self._config
         default = config["core"].get("remote")
         return {name: str(each.get("url")) for name, each in config["remote"].items() if name != default}
 
     def cache_path(self, md5: str) -> Path:
         """Where an object lies in the cache, if it is there."""
-        return Path(self.cache.oid_to_path(md5))
+        return self.cache_root / md5[:2] / md5[2:]
 
     @property
     def cache_folder(self) -> Path:

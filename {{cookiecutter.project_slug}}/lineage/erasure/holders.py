@@ -13,8 +13,7 @@ from ..contract import Role
 from ..dvc.dvcfile import read_lock
 from ..proof.case import Evidence
 from ..proof.erased import FOLDER
-from ..records.layout import MANIFEST, SHARDS
-from ..records.raw import RECORDS
+from ..records.layout import MANIFEST, RECORDS, SHARDS
 from .search import CODE, NO_TEXT, Search, UnsearchableError
 from .spellings import Hit
 

@@ -47,12 +47,12 @@ def _install(root: Path, name: str) -> str:
 def is_installed(root: Path, name: str) -> bool:
     """Whether the hook `name` is the script of this version of the project."""
     hook = hook_path(root, name)
-    return (
-        hook is not None
-        and hook.is_file()
-        and os.access(hook, os.X_OK)
-        and hook.read_bytes() == (root / SCRIPT).read_bytes()
-    )
+    return hook is not None and is_script(hook, root)
+
+
+def is_script(hook: Path, root: Path) -> bool:
+    """Whether a file is the script of this version of the project, and Git can call it."""
+    return hook.is_file() and os.access(hook, os.X_OK) and hook.read_bytes() == (root / SCRIPT).read_bytes()
 
 
 def hook_path(root: Path, name: str) -> Path | None:

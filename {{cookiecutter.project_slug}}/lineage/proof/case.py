@@ -34,8 +34,10 @@ GONE = (
 class Evidence:
     """Git, DVC and MLflow as the project at `root` knows them. Everything is asked for once, however many ask."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, shared: bool = False) -> None:
+        """With `shared`, for a few questions, MLflow is asked in the process that stages share: see `Store`."""
         self.root = root
+        self._shared = shared
         self.main = main_root(root)
         params = read_params(root / PARAMS_FILE)
         self.project_id = str(params["project_id"])
@@ -63,7 +65,7 @@ class Evidence:
 
     def store_at(self, uri: str) -> Store:
         """The MLflow store at `uri`; a relative one belongs to the main project."""
-        store = Store(uri, self.main, self.project_id)
+        store = Store(uri, self.main, self.project_id, shared=self._shared)
         return self._stores.setdefault(store.uri, store)
 
 

@@ -15,8 +15,6 @@ from ..records.layout import DESCRIPTION, MANIFEST, ROOT_KEY, SALT_KEY, SHARDS
 from ..records.merkle import Tree
 from .erased import ErasedDataset
 
-ID_COLUMNS = ("subject_id", "record_id")  # the order of the rows
-
 
 @cache
 def compare_manifest(objects: Objects, md5: str) -> tuple[int, list[str]]:
@@ -34,10 +32,10 @@ def compare_manifest(objects: Objects, md5: str) -> tuple[int, list[str]]:
     shards = {path: name for path, name in listing.items() if path.startswith(f"{SHARDS}/")}
     faults = []
     with tempfile.TemporaryDirectory() as scratch:
-        manifest = pq.read_table(objects.verified(listing[MANIFEST], Path(scratch)))
+        manifest = pq.ParquetFile(objects.verified(listing[MANIFEST], Path(scratch))).read()
         rows = []
         for path, name in shards.items():
-            shard = pq.read_table(objects.verified(name, Path(scratch)))
+            shard = pq.ParquetFile(objects.verified(name, Path(scratch))).read()
             images, recorded = shard["image"].to_pylist(), shard["content_sha256"].to_pylist()
             wrong = [
                 record
@@ -47,8 +45,7 @@ def compare_manifest(objects: Objects, md5: str) -> tuple[int, list[str]]:
             if wrong:
                 faults.append(f"content_sha256 in {path} is not that of the image of {', '.join(wrong[:5])}")
             rows.append(shard.select(manifest.column_names))
-    order = [(column, "ascending") for column in ID_COLUMNS]
-    together = pa.concat_tables(rows).sort_by(order) if rows else manifest.slice(0, 0)
+    together = pa.concat_tables(rows) if rows else manifest.slice(0, 0)
     listed, stored = set(map(_row, manifest.to_pylist())), set(map(_row, together.to_pylist()))
     for what, difference in (("not in the shards", listed - stored), ("not in the manifest", stored - listed)):
         if difference:
@@ -69,7 +66,8 @@ def subject_tree(objects: Objects, md5: str, erased: ErasedDataset | None = None
 
     name = erased.redacted if erased else objects.listing(md5)[MANIFEST]
     with tempfile.TemporaryDirectory() as scratch:
-        manifest = pq.read_table(objects.verified(name, Path(scratch)), columns=["subject_id"])
+        # `read_table` imports pandas
+        manifest = pq.ParquetFile(objects.verified(name, Path(scratch))).read(columns=["subject_id"])
     subjects = manifest["subject_id"].unique().to_pylist()
     if erased:
         return erased.tree(subjects)

@@ -20,8 +20,7 @@ from ..base.errors import DamageError, LineageError
 from ..contract import Role
 from ..dvc.objects import Objects
 from ..git.history import History
-from ..records.layout import DESCRIPTION, MANIFEST, SHARDS
-from ..records.raw import RECORDS
+from ..records.layout import DESCRIPTION, MANIFEST, RECORDS, SHARDS
 from .erased import Erasure
 
 if TYPE_CHECKING:

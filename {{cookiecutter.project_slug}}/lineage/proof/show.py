@@ -13,15 +13,16 @@ from rich.markup import escape
 from ..base.printable import some
 from ..git.history import DATA_TAGS
 from ..settings import flatten
-from .data_push import Pushed
-from .data_tag import Tagged
-from .link import Linked
-from .reproduce import Comparison
-from .retired import Retirement
 from .verify import LIMITS, Link, Verdict
 
 if TYPE_CHECKING:
     from rich.tree import Tree
+
+    from .data_push import Pushed
+    from .data_tag import Tagged
+    from .link import Linked
+    from .reproduce import Comparison
+    from .retired import Retirement
 
 WIDTH = 2000  # longer than any line: terminals wrap
 UNKNOWN = "[yellow]unknown[/]"

@@ -17,7 +17,6 @@ from operator import attrgetter
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .layout import SHARDS
@@ -59,8 +58,10 @@ def read_split(folder: Path, split: str) -> Iterator[tuple[bytes, str]]:
     for shard in shards_in_order(folder):
         with pq.ParquetFile(shard) as file:  # `read_table` imports pandas
             table = file.read(columns=["split", "label", "image"])
-        chosen = table.filter(pc.equal(table["split"], split))
-        yield from zip(chosen["image"].to_pylist(), chosen["label"].to_pylist(), strict=True)
+        images, labels = table["image"], table["label"]
+        for row, found in enumerate(table["split"].to_pylist()):  # to compare in Arrow imports pandas as well
+            if found == split:
+                yield images[row].as_py(), labels[row].as_py()
 
 
 def shards_in_order(folder: Path) -> list[Path]:

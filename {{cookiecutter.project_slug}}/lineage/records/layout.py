@@ -1,4 +1,4 @@
-"""What the files of a dataset version are called, and its description. Costs nothing to import: see dataset.py."""
+"""What the files of raw data and of a dataset version are called, and its description. Costs nothing to import."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 MANIFEST = "manifest.parquet"
 DESCRIPTION = "dataset.json"
 SHARDS = "shards"
+RECORDS = "records.parquet"  # of raw data: see raw.py
 ROOT_KEY, SALT_KEY = b"merkle.root", b"merkle.salt"  # of the manifest's metadata
 
 

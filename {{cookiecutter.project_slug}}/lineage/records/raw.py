@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-RECORDS = "records.parquet"
+from .layout import RECORDS as RECORDS
+
 SPLIT = "split"  # a column that a source may add where it decides the splits: train, val or test
 
 RAW_SCHEMA = pa.schema(

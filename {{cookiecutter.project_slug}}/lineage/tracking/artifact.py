@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..base.bytecode import ForeignBytecodeError, is_compiled_from_source
 from ..dvc.hashes import Content, folder_content, hash_tree
 from .address import local_path
+from .client import SharedClient, download
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,14 +22,12 @@ class RegisteredFiles(NamedTuple):
     foreign: list[str]
 
 
-def read_artifact(client: MlflowClient, model_id: str) -> RegisteredFiles:
+def read_artifact(client: MlflowClient | SharedClient, model_id: str) -> RegisteredFiles:
     """Everything that the registry hands out for a model, by content.
 
     Left out is what loading a model adds where the store is a local folder: `registered_model_meta`, which MLflow
     writes, and `__pycache__`, which Python writes.
     """
-    from mlflow.artifacts import download_artifacts
-
     location = client.get_logged_model(model_id).artifact_location
     foreign: list[str] = []
 
@@ -41,10 +40,11 @@ def read_artifact(client: MlflowClient, model_id: str) -> RegisteredFiles:
 
     with tempfile.TemporaryDirectory() as scratch:
         local = local_path(location)
-        folder = (
-            local
-            if local is not None
-            else Path(download_artifacts(location, dst_path=scratch, tracking_uri=client.tracking_uri))
-        )
+        if local is not None:
+            folder = local
+        elif isinstance(client, SharedClient):
+            folder = Path(client.download(location, scratch))
+        else:
+            folder = Path(download(client.tracking_uri, location, scratch))
         kept = [file for file in hash_tree(folder).files if not is_left_by_loading(folder, file.path)]
         return RegisteredFiles(folder_content(kept), foreign)

@@ -15,10 +15,10 @@ class OneStore:
 
     def asked(self, what: str) -> AbstractContextManager[None]:
         """Turns MLflow's and the network's errors into a TrackerError that says what was tried, and at which store."""
-        return translate_errors(TrackerError, f"could not {what} at {self.shown_uri}", _reason)
+        return translate_errors(TrackerError, f"could not {what} at {self.shown_uri}", reason_of_store)
 
 
-def _reason(error: BaseException) -> str:
+def reason_of_store(error: BaseException) -> str:
     """The first line of what a store, its driver or its object storage says."""
     said = _of_database(error) or error
     return (str(said).strip() or type(said).__name__).splitlines()[0][:300]

@@ -1,7 +1,7 @@
-"""The process that stages share to talk to MLflow, whose import costs more than most stages. See shared.py.
+"""The process that stages and commands share to talk to MLflow, whose import costs more than most of them do.
 
-It does what `Tracker` does for whoever has the key, one call at a time but for long ones, and ends when nobody has
-called for a while.
+It does what `Tracker` does (shared.py) or MLflow's client (client.py) for whoever has the key, one call at a time but
+for long ones, and ends when nobody has called for a while.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ from importlib import import_module
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..base.collector import importing
 from ..base.errors import ProjectError, TrackerError
 from .address import SQLITE
+from .client import PlainClient, RefusedError
+from .place import ReplacedError
 from .quiet import quiet
 from .server import ask
 from .tracker import Tracker
 
 # what moves files of any size, or waits for a server: others need not wait for that
-LONG = ("log_model", "registered_files", "ask", "require_answer")
+LONG = ("log_model", "registered_files", "ask", "require_answer", "fetch", "download")
 IDLE = 60  # seconds without a connection, after which it ends
 CLIENT = "mlflow.store.tracking.sqlalchemy_store"  # imports all that a call may need
 
 
-class ReplacedError(TrackerError):
-    """The file that is the store is another one than this process has open."""
+Opened = TypeVar("Opened", Tracker, PlainClient)
 
 
 class Process:
@@ -98,46 +99,48 @@ class Process:
             self._connected -= 1
 
     def _answer(self, connection: Connection) -> None:
-        tracker: Tracker | None = None
+        opened: Tracker | PlainClient | None = None
         while True:
             request = connection.recv_bytes()
             answer: Any = None
-            error: ProjectError | None = None
+            error: Exception | None = None
             try:
                 name, arguments = pickle.loads(request)  # noqa: S301  from who has the key
                 self._prepared.wait()
-                with self._turn if _waits(name, tracker) else nullcontext():
+                with self._turn if _waits(name, opened) else nullcontext():
                     if name == "open":
-                        tracker = self._open(*arguments)
+                        opened = self._require_same_file(Tracker(*arguments))
+                    elif name == "look":
+                        opened = self._require_same_file(PlainClient(*arguments))
                     elif name == "ask":
                         answer = ask(*arguments)
                     else:
-                        answer = self._call(tracker, name, *arguments)
-            except ProjectError as failure:
+                        answer = self._call(opened, name, *arguments)
+            except (ProjectError, RefusedError) as failure:
                 error = failure
             except Exception as failure:
                 error = TrackerError(f"MLflow failed: {type(failure).__name__}: {failure}")
             connection.send((answer, error))
 
-    def _call(self, tracker: Tracker | None, name: str, *arguments: Any) -> Any:
-        assert tracker is not None
-        if _waits(name, tracker):
-            tracker.use()  # another store may have been asked since
-        return getattr(tracker, name)(*arguments)
+    def _call(self, opened: Tracker | PlainClient | None, name: str, *arguments: Any) -> Any:
+        assert opened is not None
+        if _waits(name, opened):
+            opened.use()  # another store may have been asked since
+        return getattr(opened, name)(*arguments)
 
-    def _open(self, settings: Any, main: Path) -> Tracker:
-        tracker = Tracker(settings, main)
-        if tracker.uri.startswith(SQLITE):
-            stat = Path(tracker.uri.removeprefix(SQLITE)).stat()
-            if self._files.setdefault(tracker.uri, (stat.st_dev, stat.st_ino)) != (stat.st_dev, stat.st_ino):
+    def _require_same_file(self, opened: Opened) -> Opened:
+        """Raises ReplacedError if a store in a file is another one than when it was first opened here."""
+        if opened.uri.startswith(SQLITE):
+            stat = Path(opened.uri.removeprefix(SQLITE)).stat()
+            if self._files.setdefault(opened.uri, (stat.st_dev, stat.st_ino)) != (stat.st_dev, stat.st_ino):
                 self._leave()  # the next process opens what is there now
-                raise ReplacedError(f"{tracker.shown_uri} was replaced.")
-        return tracker
+                raise ReplacedError(f"{opened.uri} was replaced.")
+        return opened
 
 
-def _waits(name: str, tracker: Tracker | None) -> bool:
+def _waits(name: str, opened: Tracker | PlainClient | None) -> bool:
     """Whether a call waits for its turn. The plug-in for ARNs goes by MLflow's current store, one for all threads."""
-    return name not in LONG or (tracker is not None and tracker.uri.startswith("arn:"))
+    return name not in LONG or (opened is not None and opened.uri.startswith("arn:"))
 
 
 def main(address: str, key: str, idle: float = IDLE) -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from ..base.errors import TrackerError
 from ..git.repository import strip_user
 from .quiet import quiet
 
 BACKOFF, TIMEOUT = 0.5, 3  # seconds
+TRIES = 5  # before it counts as silent, in about eight seconds
 CERTIFICATES = (
     "Name the file of the authority that signed it, or of the certificate itself: "
     "`export MLFLOW_TRACKING_SERVER_CERT_PATH=/path/ca.pem`"
@@ -64,6 +66,19 @@ def ask(uri: str, tries: int = 1, path: str = "/health", patience: float = TIMEO
             if untrusted := _of_certificates(error):
                 raise UntrustedError(f"{strip_user(uri)} {untrusted}") from error
     raise SilentError(f"{strip_user(uri)} does not answer ({_reason(last)}).") from last
+
+
+def require_answer(uri: str, advice: str) -> None:
+    """Raises TrackerError if no server answers: MLflow would ask for minutes, each time. Any answer will do.
+
+    Databases and ARNs are not asked. `advice` ends the message.
+    """
+    if urlsplit(uri).scheme not in ("http", "https"):
+        return
+    try:
+        ask(uri, TRIES)
+    except SilentError as error:
+        raise SilentError(f"{error} Start it, {advice}") from None
 
 
 def _of_certificates(error: BaseException) -> str:

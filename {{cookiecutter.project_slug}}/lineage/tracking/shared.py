@@ -1,40 +1,23 @@
 """A tracker in another process, which stages share: MLflow is imported once, and not by each of them.
 
-The first stage starts it; it ends by itself (process.py). Only stages of the same user with the same framework,
-packages, environment variables and mounts find the same process: its name is a hash over all of these. Where there
-cannot be one, a stage works with a tracker of its own.
+The first stage starts it (place.py); it ends by itself (process.py). Where there cannot be one, a stage works with a
+tracker of its own.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import secrets
-import subprocess
-import sys
-import tempfile
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
-
 from ..base.errors import TrackerError
-from ..contract import ROOT
 from ..dvc.hashes import Content
 from ..git.repository import strip_user
 from ..settings.tracking import Tracking
 from . import server
-from .process import ReplacedError
+from .place import Place, UnavailableError, connect, exchange
 from .registry import Packed, Registered
 from .tracker import Tracker, wait_for_answer
-
-PATIENCE = 30.0  # seconds that another stage may take to start the process
-# what says where a shell or a stage is, and nothing about how MLflow is reached
-OF_PLACES = ("DVC_", "PIPELINE_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "_")
-NAMESPACES = ("mnt", "net", "user", "ipc")  # a process in others sees other files and servers
-START = "import runpy, sys; runpy.run_path(sys.argv[1]); from lineage.tracking.process import main; main(*sys.argv[2:])"
 
 
 class Runs(Protocol):
@@ -63,10 +46,6 @@ class Runs(Protocol):
     def move_candidate(self, version: Registered, identity: str) -> None: ...
 
 
-class UnavailableError(Exception):
-    """There can be no shared process here."""
-
-
 def open_tracker(settings: Tracking, main: Path) -> Runs:
     """The tracker of the project at `main`: in the shared process, or in this one where there cannot be another.
 
@@ -82,7 +61,7 @@ def ask(uri: str, path: str, patience: float) -> tuple[int, str]:
     """Status and text of the answer of an MLflow server, asked once. Raises SilentError or UntrustedError."""
     try:
         with Place.of_this_process().connect() as connection:
-            status, text = _exchange(connection, "ask", uri, 1, path, patience)
+            status, text = exchange(connection, "ask", uri, 1, path, patience)
             return status, text
     except (UnavailableError, OSError, EOFError):
         return server.ask(uri, path=path, patience=patience)
@@ -164,7 +143,7 @@ class SharedTracker:
                 raise TrackerError(f"could not reach {self.shown_uri}: {error}") from None
         assert self._connection is not None
         try:
-            return _exchange(self._connection, name, *arguments)
+            return exchange(self._connection, name, *arguments)
         except (OSError, EOFError):
             self._connection = None
             if again:
@@ -179,110 +158,4 @@ class SharedTracker:
 
     def _connect(self) -> None:
         """Opens the store in the process that is there, or in a new one."""
-        place = Place.of_this_process()
-        for _ in range(3):
-            connection = place.connect()
-            try:
-                _exchange(connection, "open", self.settings, self._main)
-            except (OSError, EOFError, ReplacedError):  # it ended just now, or has another file open
-                connection.close()
-                continue
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-            return
-        raise UnavailableError("no process for it stays")
-
-
-class Place:
-    """Where the shared process of this environment is found."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._address = folder / f"{name}.socket"
-        self._key = folder / f"{name}.key"
-        self._lock = FileLock(folder / f"{name}.lock", timeout=PATIENCE)
-
-    @classmethod
-    def of_this_process(cls) -> Place:
-        """Raises UnavailableError if nobody but this user could be kept out of it."""
-        if not hasattr(os, "fork"):
-            raise UnavailableError("this system has no fork")
-        folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"lineage-{os.getuid()}"
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            stat = folder.lstat()
-        except OSError as error:
-            raise UnavailableError(str(error)) from None
-        if stat.st_uid != os.getuid() or stat.st_mode & 0o077 or folder.is_symlink():
-            raise UnavailableError(f"{folder} is not this user's alone")
-        return cls(folder, _name())
-
-    def connect(self) -> Connection:
-        """Raises UnavailableError if no process can be started."""
-        try:
-            return self._try() or self._start()
-        except (OSError, Timeout) as error:
-            raise UnavailableError(str(error)) from None
-
-    def _try(self) -> Connection | None:
-        try:
-            return Client(str(self._address), "AF_UNIX", authkey=self._key.read_bytes())
-        except (OSError, EOFError, AuthenticationError):
-            return None
-
-    def _start(self) -> Connection:
-        with self._lock:  # of two stages that start at once, one starts it
-            if there := self._try():
-                return there
-            self._address.unlink(missing_ok=True)
-            self._key.unlink(missing_ok=True)
-            descriptor = os.open(self._key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(32))
-            begun = subprocess.run(
-                [sys.executable, "-I", "-c", START, str(ROOT / "scripts" / "stage.py"), self._address, self._key],
-                cwd="/",
-                env={name: value for name, value in os.environ.items() if not name.startswith("DVC_")},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                check=False,
-            )
-            # it listens before what started it ends
-            there = self._try() if begun.returncode == 0 else None
-            if there is None:
-                raise UnavailableError("it did not begin to answer")
-            return there
-
-
-def _exchange(connection: Connection, name: str, *arguments: Any) -> Any:
-    connection.send((name, arguments))
-    answer, error = connection.recv()
-    if error is not None:
-        raise error
-    return answer
-
-
-def _name() -> str:
-    """A hash over all that decides what the process would do: code, packages, variables, mounts, rights."""
-    digest = hashlib.sha256(repr((sys.version, sys.prefix, os.getgroups(), _umask())).encode())
-    for name, value in sorted(os.environ.items()):
-        if not name.startswith(OF_PLACES):
-            digest.update(f"{name}={value}\0".encode(errors="surrogateescape"))
-    for kind in NAMESPACES:
-        place = Path("/proc/self/ns") / kind
-        digest.update((str(place.readlink()) if place.is_symlink() else "").encode())
-    code = Path(__file__).parents[1]
-    for path in sorted(code.rglob("*.py")):
-        digest.update(path.relative_to(code).as_posix().encode() + b"\0" + path.read_bytes())
-    stamp = Path(sys.prefix) / "installed"
-    digest.update(str(stamp.stat().st_mtime_ns if stamp.exists() else 0).encode())
-    return digest.hexdigest()[:24]
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        self._connection = connect("open", self.settings, self._main)

@@ -12,9 +12,8 @@ from ..dvc.hashes import NAME
 from ..git.repository import strip_user
 from .address import SQLITE, absolute_uri
 from .asked import OneStore
+from .client import SharedClient, open_client, own_client, use_store
 from .pages import all_of
-from .quiet import quiet
-from .tracker import require_answer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from .artifact import RegisteredFiles
 
 PAGE = 1000
+ALL = 3  # of MLflow's ViewType: active and deleted ones
 DIGESTS = 200  # that one question names
 WITHOUT = "`lineage verify lineage.json` and `lineage audit ... --without-mlflow` ask Git and DVC alone."
 
@@ -31,25 +31,21 @@ WITHOUT = "`lineage verify lineage.json` and `lineage audit ... --without-mlflow
 class Store(OneStore):
     """One MLflow store. Raises TrackerError where it cannot be reached; what it does not hold is None or missing."""
 
-    def __init__(self, uri: str, main: Path, project_id: str) -> None:
+    def __init__(self, uri: str, main: Path, project_id: str, *, shared: bool = False) -> None:
+        """With `shared` the process that stages share is asked, if there can be one: sooner for a few questions."""
         self.given_uri = uri
         self.uri = absolute_uri(uri, main)
         self.shown_uri = strip_user(uri)
         self.project_id = project_id
+        self._shared = shared
 
     @cached_property
-    def client(self) -> MlflowClient:
-        """MLflow's own client, opened at the first question."""
+    def client(self) -> MlflowClient | SharedClient:
+        """MLflow's own client, here or in the process that stages share; opened at the first question."""
         if self.uri.startswith(SQLITE) and not Path(self.uri.removeprefix(SQLITE)).exists():
             raise TrackerError(f"there is no MLflow store at {self.uri}. {WITHOUT}")
-        require_answer(self.uri, f"or go on without: {WITHOUT}")
-        quiet()
         with self.asked("open the store"):
-            import mlflow
-
-            mlflow.set_tracking_uri(self.uri)
-            mlflow.set_registry_uri(self.uri)
-            return mlflow.MlflowClient(self.uri, self.uri)
+            return (open_client if self._shared else own_client)(self.uri, f"or go on without: {WITHOUT}")
 
     @cached_property
     def every(self) -> list[ModelVersion]:
@@ -94,12 +90,8 @@ class Store(OneStore):
     @cached_property
     def experiments(self) -> dict[str, str]:
         """The names of all experiments by id, deleted ones too."""
-        from mlflow.entities import ViewType
-
         with self.asked("list the experiments"):
-            pages = all_of(
-                lambda token: self.client.search_experiments(ViewType.ALL, max_results=PAGE, page_token=token)
-            )
+            pages = all_of(lambda token: self.client.search_experiments(ALL, max_results=PAGE, page_token=token))
             return {experiment.experiment_id: experiment.name for experiment in pages}
 
     @cached_property
@@ -129,14 +121,12 @@ class Store(OneStore):
         return found
 
     def _runs(self, experiments: tuple[str, ...], wanted: str) -> dict[str, Run]:
-        from mlflow.entities import ViewType
-
         if not experiments:
             return {}
         with self.asked("list the runs"):
             pages = all_of(
                 lambda token: self.client.search_runs(
-                    list(experiments), wanted, ViewType.ALL, max_results=PAGE, page_token=token
+                    list(experiments), wanted, ALL, max_results=PAGE, page_token=token
                 )
             )
             return {run.info.run_id: run for run in pages}
@@ -183,21 +173,18 @@ class Store(OneStore):
     @cache  # noqa: B019
     def registered(self, model_id: str) -> RegisteredFiles:
         """Everything that the registry hands out for a model. Raises TrackerError if it cannot be read."""
-        import mlflow
-
         from .artifact import read_artifact
 
         with self.asked("read the registered model"):
-            mlflow.set_tracking_uri(self.uri)  # another store may have been opened since
+            if not isinstance(self.client, SharedClient):
+                use_store(self.uri)  # another one may have been opened since
             return read_artifact(self.client, model_id)
 
     def _found(self, what: str, ask: Callable[[], Any]) -> Any:
         with self.asked(what):
-            from mlflow.exceptions import MlflowException
-
             try:
                 return ask()
-            except MlflowException as error:
-                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            except Exception as error:  # of MLflow, here or in the shared process
+                if getattr(error, "error_code", None) in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                     return None
                 raise

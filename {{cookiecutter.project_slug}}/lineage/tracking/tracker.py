@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from filelock import FileLock
 
@@ -18,9 +17,10 @@ from ..git.repository import strip_user
 from ..settings import flatten
 from ..settings.tracking import Tracking
 from .address import SQLITE, absolute_uri, is_database, local_path
+from .client import own_client, use_store
 from .quiet import quiet
 from .registry import Registry
-from .server import SilentError, ask
+from .server import require_answer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 PARAM_BATCH = 100  # MLflow's limit for one request
 PARAM_LENGTH = 6000  # MLflow cuts longer ones without an error
 ELSEWHERE = "or keep runs here: `lineage compose tracking.uri=sqlite:///mlflow.db` with your other overrides."
-TRIES = 5  # a server is asked five times, in about eight seconds
 PATIENCE, PAUSE = 120, 5  # seconds for which a server that has gone is waited for, and between two questions
 
 
@@ -36,25 +35,13 @@ def _create_whole(path: Path) -> None:
     """Makes a new SQLite store beside its place first: a kill while the tables are made would leave half of them."""
     if path.exists():
         return
+    quiet()
     import mlflow
 
     partial = path.with_name(f"{path.name}.partial")
     partial.unlink(missing_ok=True)
     mlflow.MlflowClient(SQLITE + partial.as_posix()).search_experiments(max_results=1)
     partial.replace(path)
-
-
-def require_answer(uri: str, advice: str) -> None:
-    """Raises TrackerError if no server answers: MLflow would ask for minutes, each time. Any answer will do.
-
-    Databases and ARNs are not asked. `advice` ends the message.
-    """
-    if urlsplit(uri).scheme not in ("http", "https"):
-        return
-    try:
-        ask(uri, TRIES)
-    except SilentError as error:
-        raise SilentError(f"{error} Start it, {advice}") from None
 
 
 def wait_for_answer(require: Callable[[], None], shown_uri: str) -> None:
@@ -96,21 +83,13 @@ class Tracker(Registry):
                 self.experiment_id = self._experiment()
 
     def _open(self) -> MlflowClient:
-        quiet()
-        import mlflow
-
         if self.uri.startswith(SQLITE):
             _create_whole(Path(self.uri.removeprefix(SQLITE)))
-        require_answer(self.uri, ELSEWHERE)
-        self.use()
-        return mlflow.MlflowClient(self.uri, self.uri)
+        return own_client(self.uri, ELSEWHERE)
 
     def use(self) -> None:
         """Makes this MLflow's current store: plug-ins, and a registry in a database, go by that."""
-        import mlflow
-
-        mlflow.set_tracking_uri(self.uri)
-        mlflow.set_registry_uri(self.uri)
+        use_store(self.uri)
 
     def _experiment(self) -> str:
         name = self.settings.experiment

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-import psutil
 import torch
 from packaging.markers import default_environment
 
 from lineage.base.errors import SettingsError
-from lineage.base.workers import processors
+from lineage.base.workers import cores
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -38,7 +37,7 @@ def number_of_threads(wanted: int | Literal["auto"], then: Mapping[str, Any]) ->
     """
     if wanted != "auto":
         return wanted
-    return int(then.get("threads") or min(psutil.cpu_count(logical=False) or 1, processors()))
+    return int(then.get("threads") or cores())
 
 
 def make_deterministic(seed: int, threads: int, deterministic: bool) -> None:

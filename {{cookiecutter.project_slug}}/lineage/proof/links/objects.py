@@ -10,7 +10,7 @@ from ...contract import Role
 from ...dvc.dvcfile import kept_outs, read_lock
 from ...dvc.hashes import Hashed, hash_bytes, listing, plain_md5
 from ...git.tree import LINEAGE
-from ...records.raw import RECORDS
+from ...records.layout import RECORDS
 from ...settings import flatten
 from ..case import ModelCase
 from ..dataset import compare_manifest, subject_tree

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ..case import ModelCase
 from ..recompute import CheckResult
-from ..reproduce import reproduce_into
 
 
 def reproduction(case: ModelCase, *, here: bool) -> CheckResult:
     """Runs the pipeline of the commit and compares every output. Others from another machine prove nothing."""
+    from ..reproduce import reproduce_into
+
     comparison = reproduce_into(case.evidence, case, None, here=here)
     result = CheckResult(looked_at=comparison.looked_at)
     hashes = comparison.hashes.items()
