@@ -614,4 +614,5 @@ def place(copy, name):
 WANTED = subject(DATASETS // 2 - 1)  # in the first half of the dataset versions
 PARTS = {"audit": audit, "large": large, "optout": optout}
 
-main()
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,7 @@ from .hashes import Hashed, hash_bytes, hash_file, hash_stream, plain_md5
 from .listing import parse_listing
 from .places import JOBS, Places
 from .remote import object_path
+from .stream import get, pieces, whole
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,9 @@ class Objects:
     @cache  # noqa: B019
     def rehash(self, md5: str) -> Hashed:
         """Reads an object of the remote and computes its hashes. Raises LineageError if it cannot be read."""
+        files, path, size = self.places.remote_files, self.places.remote_path(md5), self._held(md5).size
         try:
-            with self._open_remote(md5) as file:
+            with whole(files, path, size or 0) as file:
                 return hash_stream(file, md5)
         except Exception as error:
             raise LineageError(f"{self.places.url(md5)} cannot be read: {reason_of(error)}") from error
@@ -115,7 +117,7 @@ class Objects:
             raise LineageError(f"object {md5} cannot be read: {reason_of(error)}") from error
 
     def _open_remote(self, md5: str) -> Any:
-        return self.places.remote_files.open(self.places.remote_path(md5), "rb")
+        return pieces(self.places.remote_files, self.places.remote_path(md5))
 
     def read(self, md5: str) -> bytes:
         """The bytes of a small object. Raises LineageError if neither cache nor remote holds the right ones."""
@@ -180,7 +182,21 @@ class Objects:
         if cached is not None:
             yield str(cached), lambda target: shutil.copyfile(cached, target)
         files, there = self.places.remote_files, self.places.remote_path(md5)
-        yield self.places.url(md5), lambda target: files.get_file(there, str(target))
+        yield self.places.url(md5), lambda target: get(files, there, target)
+
+    def cache_all(self, hashes: Iterable[str]) -> list[str]:
+        """Brings the cache what it lacks of objects, from the remote. Returns the hashes of what was brought.
+
+        Raises as `fetch` does.
+        """
+        missing = [md5 for md5 in dict.fromkeys(hashes) if self.cached(md5) is None]
+        self.places.for_all(missing, self._cache)
+        return missing
+
+    def _cache(self, md5: str) -> None:
+        path = self.places.cache_path(md5)
+        self.fetch(md5, path)
+        self.places.cache.protect(str(path))  # as DVC does: to it, the content is then known to be right
 
     def fetch_all(self, wanted: dict[Path, str], cache: Path | None = None) -> None:
         """Puts files and folders, by hash, at their paths; with `cache`, every object into that folder as well.
