@@ -128,5 +128,5 @@ def test_data_pull_leaves_alone_what_is_nowhere_else(project: Project, lineage: 
     mine.write_bytes(b"trained here, and in no cache")
     status, output = lineage.ask(clone, "data", "pull")
     assert status == 1
-    assert "`dvc checkout` does not put it to its place" in output
+    assert "`dvc checkout` does not put it in place" in output
     assert mine.read_bytes() == b"trained here, and in no cache"

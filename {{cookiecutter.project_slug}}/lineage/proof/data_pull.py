@@ -1,4 +1,4 @@
-"""Brings what dvc.lock records from the DVC remote into the cache, and from there to its place.
+"""Brings what dvc.lock records from the DVC remote into the cache, and from there into place.
 
 As `dvc pull` does, but each object is hashed before it counts, and a few MB of it are in memory at a time.
 """
@@ -35,10 +35,10 @@ class Pulled:
 
 
 def pull(evidence: Evidence) -> Pulled:
-    """Brings what dvc.lock here and the .dvc files of the last commit record, into the cache and to its place.
+    """Brings what dvc.lock here and the .dvc files of the last commit record, into the cache and into place.
 
-    Raises LineageError if there is no remote or it cannot be asked, or if DVC does not put something to its place: what
-    is there and in no cache, it leaves alone.
+    Raises LineageError if there is no remote or it cannot be asked, or if DVC does not put something in place: what is
+    there and in no cache, it leaves alone.
     """
     remote, root = Remote.of(evidence.root), evidence.root
     if remote is None:
@@ -57,6 +57,8 @@ def pull(evidence: Evidence) -> Pulled:
         command = [sys.executable, "-m", "dvc", "checkout", "--quiet", "--", *whole]
         said = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
         if said.returncode != 0:
-            reason = (said.stderr.strip().splitlines() or ["it does not say why"])[-1]
-            raise LineageError(f"all is in the cache, and `dvc checkout` does not put it to its place: {reason}")
+            reason = " ".join(said.stderr.split()) or "it does not say why."
+            raise LineageError(
+                f"what was brought is in the cache, and `dvc checkout` does not put it in place: {reason}"
+            )
     return done
