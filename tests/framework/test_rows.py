@@ -53,7 +53,9 @@ def write(folder: Path, manifest: list[dict[str, Any]], *shards: list[dict[str, 
     (folder / "shards").mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(manifest, MANIFEST_SCHEMA), folder / "manifest.parquet")
     for number, rows in enumerate(shards):
-        pq.write_table(pa.Table.from_pylist(rows, SHARD_SCHEMA), folder / "shards" / f"{number}.parquet")
+        pq.write_table(
+            pa.Table.from_pylist(rows, SHARD_SCHEMA), folder / "shards" / f"{number}.parquet", compression="none"
+        )
     return Lying(folder)
 
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from .ignore import DVCIGNORE, Ignored
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 NAME = re.compile(r"[0-9a-f]{32}(\.dir)?")  # of an object: an MD5, and an ending for the listing of a folder
 
 

@@ -88,9 +88,8 @@ class Objects:
     @cache  # noqa: B019
     def rehash(self, md5: str) -> Hashed:
         """Reads an object of the remote and computes its hashes. Raises LineageError if it cannot be read."""
-        files, path, size = self.places.remote_files, self.places.remote_path(md5), self._held(md5).size
         try:
-            with whole(files, path, size or 0) as file:
+            with whole(self.places.remote_files, self.places.remote_path(md5)) as file:
                 return hash_stream(file, md5)
         except Exception as error:
             raise LineageError(f"{self.places.url(md5)} cannot be read: {reason_of(error)}") from error

@@ -5,17 +5,18 @@ Left to itself, the file system of S3 (s3fs) takes ten parts of 50 MiB of each f
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 PART = 5 * 2**20  # bytes: S3 takes no smaller part of an object, but for the last
 PARTS = 4  # of one object at the same time
 MOST_PARTS = 10_000  # that S3 takes of one object
-BLOCK = 4 * 2**20  # bytes that are read at once of an object that is read to its end
-PIECE = 2**20  # and of one of which parts are looked at
+PIECE = 2**20  # bytes that are asked for at once of an object that is not copied
 ROOM = 40 * 2**20  # bytes of all objects that travel
 
 
@@ -48,9 +49,10 @@ def put(files: Any, source: Path, target: str) -> None:
     """Copies a file to `target` in the file system of a remote, as DVC has it. Raises what that raises."""
     size = source.stat().st_size
     part = max(PART, -(-size // MOST_PARTS))
-    parts = max(1, min(PARTS, ROOM // part))
+    parts = max(1, min(PARTS, ROOM // (2 * part)))
     how = {"chunksize": part, "max_concurrency": parts} if files.protocol == "s3" else {}
-    with _room.take(min(size, max(2, parts) * part)):  # s3fs takes what has less than two parts whole
+    # what has less than two parts goes whole, and what is on its way is copied once more
+    with _room.take(2 * min(size, max(2, parts) * part)):
         files.put_file(str(source), target, **how)
 
 
@@ -61,11 +63,25 @@ def get(files: Any, source: str, target: Path) -> None:
 
 
 @contextmanager
-def whole(files: Any, source: str, size: int) -> Iterator[Any]:
-    """A file of so many bytes in the file system of a remote, to read from its beginning to its end."""
-    # s3fs has the last block and the next one, this twice for a moment
-    with _room.take(min(3 * size, 4 * BLOCK)), files.open(source, "rb", block_size=BLOCK) as file:
+def whole(files: Any, source: str) -> Iterator[BinaryIO]:
+    """A file in the file system of a remote, to read from its beginning to its end. Raises what that raises."""
+    if files.protocol != "s3" or os.name == "nt":
+        with files.open(source, "rb", block_size=PIECE) as file:
+            yield file
+        return
+    # opened, s3fs would ask for block after block; copied, the bytes of one answer come as they are read
+    reading, writing = os.pipe()
+
+    def bring() -> None:
+        try:
+            get(files, source, Path(f"/dev/fd/{writing}"))
+        finally:
+            os.close(writing)
+
+    with ThreadPoolExecutor(1) as thread, open(reading, "rb") as file:
+        coming = thread.submit(bring)
         yield file
+        coming.result()
 
 
 def pieces(files: Any, source: str) -> Any:
