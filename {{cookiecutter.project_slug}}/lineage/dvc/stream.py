@@ -78,7 +78,7 @@ def whole(files: Any, source: str) -> Iterator[BinaryIO]:
         finally:
             os.close(writing)
 
-    with ThreadPoolExecutor(1) as thread, open(reading, "rb") as file:
+    with ThreadPoolExecutor(1) as thread, os.fdopen(reading, "rb") as file:
         coming = thread.submit(bring)
         yield file
         coming.result()
