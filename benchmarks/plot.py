@@ -34,6 +34,7 @@ def draw(measured, picture):
     mpl.use("svg")
     mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "growth", "font.family": "sans-serif", "font.size": 10}
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure, (times, memory) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for axes, key, unit, title in ((times, "cpu", 1, "CPU, seconds"), (memory, "memory", 2**20, "memory, MiB")):
@@ -56,7 +57,9 @@ def draw(measured, picture):
         axes.tick_params(which="both", colors=GREY)
         axes.xaxis.label.set_color(GREY)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if key == "memory" else (1,)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.spines[:].set_color(GREY)
     handles, names = times.get_legend_handles_labels()
     legend = figure.legend(handles, names, loc="outside right center", frameon=False, labelcolor=GREY)
