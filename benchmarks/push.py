@@ -28,11 +28,12 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
-from growth import configure, write_raw
-from records import Copy, Dataset, place
+from growth import write_raw
+from kept import Kept, git, use
 from standin import standin
 from taken import taken
 
+SUBJECTS = 1024  # in a shard, on average: conf/data/base.yaml
 STEPS = ("push", "push again", "pull")
 
 
@@ -78,45 +79,51 @@ class Shards:
     """A copy of the project with a dataset version, made by the stage's own code."""
 
     def __init__(self, options, folder, bucket):
-        self.folder, self.bucket = folder, bucket
-        self.copy = Copy(options.project.resolve(), folder)
-        document = self.copy.module("base.yaml12").parse_yaml(Path("params.yaml").read_text())
+        project = options.project.resolve()
+        self.folder, self.bucket, self.kept = folder, bucket, Kept(project, folder)
+        self.package = next(project.glob("*/stages/train.py")).parents[1].name
+        os.chdir(project)
+        document = import_module("lineage.base.yaml12").parse_yaml(Path("params.yaml").read_text())
         document["data"]["image"] |= {"size": options.pixels, "channels": 1}
+        document["data"]["shards"]["subjects"] = SUBJECTS
         registry = {"path": "consent.csv", "variable": None, "query": None}
-        document["privacy"] |= {"name": "registry", "live": ["registry"], "snapshot": "s", "registry": registry}
-        self.settings = import_module(f"{self.copy.package}.settings").Settings.model_validate(document)
+        snapshot = {"enabled": ["registry"], "path": "data/consent.csv"}
+        document["privacy"] |= {"name": "registry", "snapshot": snapshot, "registry": registry}
+        self.settings = import_module(f"{self.package}.settings").Settings.model_validate(document)
         self.raw = folder / "raw" / "records.parquet"
         write_raw(self.raw, options.records, options.pixels, each=1)
         self.subjects = [f"S-{number:08d}" for number in range(options.records)]
-        self.dataset = self.preprocess(0, revoked=None)
+        self.dataset = self.preprocess(revoked=None)
 
-    def preprocess(self, number, revoked):
-        """Makes a dataset version, brings it into the cache, and commits it."""
+    def preprocess(self, revoked):
+        """Makes a dataset version, brings it into the cache, and commits it. Returns its hash."""
         statuses = [(name, "revoked" if name == revoked else "active") for name in self.subjects]
         consent, processed = self.folder / "consent.csv", self.folder / "processed"
-        self.copy.module("records.consent").write_snapshot(consent, statuses)
+        import_module("lineage.records.consent").write_snapshot(consent, statuses)
         inputs = {"data/raw": self.raw.parent, "data/consent.csv": consent}
         shutil.rmtree(processed, ignore_errors=True)
         report = SimpleNamespace(cache_dir=self.folder / "kept", metrics=lambda *_: None)
-        stage = import_module(f"{self.copy.package}.stages.preprocess")
+        stage = import_module(f"{self.package}.stages.preprocess")
         stage.work(self.settings, inputs, {"data/processed": processed}, report)
-        files = {path.relative_to(processed).as_posix(): path for path in processed.rglob("*") if path.is_file()}
-        dataset = Dataset(self.copy, number, files, [])
-        for text, out in zip((f"model {number}", f"run {number}"), dataset.lock["train"]["outs"], strict=True):
-            place(self.copy, out["md5"]).write_text(text)  # nothing reads them
-        size = sum(path.stat().st_size for path in files.values())
+        files = [path for path in processed.rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
         print(f"{len(statuses):,} subjects, {len(files) - 2} shards, {size / 1e9:.2f} GB", flush=True)
-        return dataset
+        return self.kept.commit_dataset(processed)
 
     def measure(self, prefix, command):
         """What the three steps take, with a prefix of the bucket of their own."""
-        configure(self.copy.root, self.bucket.url(prefix))
-        clone = self.folder / prefix / self.copy.root.name
-        clone_of(self.copy.root, clone)
-        configure(clone, self.bucket.url(prefix))
-        found = {name: taken([*command, "push"], cwd=self.copy.root)[0] for name in STEPS[:2]}
-        found["pull"] = taken([*command, "pull"], cwd=clone)[0]
-        assert hash_of(clone / "data" / "processed") == self.dataset.md5
+        from lineage.dvc.hashes import hash_tree
+
+        self.kept.use(self.bucket.url(prefix))
+        clone = self.folder / prefix / "clone"
+        git(self.folder, "clone", "--quiet", str(self.kept.root), str(clone))
+        use(clone, self.bucket.url(prefix))
+        # dvc would miss what the other stages have not made here
+        push = [*command, "push", *(["preprocess"] if command == ("dvc",) else [])]
+        pull = [*command, "pull", *(["preprocess"] if command == ("dvc",) else [])]
+        found = {name: taken(push, cwd=self.kept.root)[0] for name in STEPS[:2]}
+        found["pull"] = taken(pull, cwd=clone)[0]
+        assert hash_tree(clone / "data" / "processed").md5 == self.dataset
         for step, took in found.items():
             print(f"shards, {' '.join(command)}, {step}: {took}", flush=True)
         shutil.rmtree(clone.parent)
@@ -124,15 +131,16 @@ class Shards:
 
     def opt_out(self):
         """One subject revokes: what is written to S3 for that."""
-        configure(self.copy.root, self.bucket.url("ours"))
-        before, objects = self.bucket.objects("ours"), self.copy.module("proof.case").Evidence(self.copy.root).objects
-        count = sum(path.startswith("shards/") for path in objects.listing(self.dataset.md5))
-        revoked = self.subjects[len(self.subjects) // 2]
-        dataset = self.preprocess(1, revoked)
-        took, _ = taken(["lineage", "data", "push"], cwd=self.copy.root)
-        paths = {md5: path for path, md5 in objects.listing(dataset.md5).items()} | {dataset.md5: "its listing"}
+        from lineage.proof.case import Evidence
+
+        self.kept.use(self.bucket.url("ours"))
+        before, objects = self.bucket.objects("ours"), Evidence(self.kept.root).objects
+        count = sum(path.startswith("shards/") for path in objects.listing(self.dataset))
+        dataset = self.preprocess(self.subjects[len(self.subjects) // 2])
+        took, _ = taken(["lineage", "data", "push"], cwd=self.kept.root)
+        paths = {md5: path for path, md5 in objects.listing(dataset).items()} | {dataset: "the listing"}
         written = [
-            (paths.get(md5, "of the model"), size)
+            (paths[md5], size)
             for md5, (moment, size) in self.bucket.objects("ours").items()
             if md5 not in before or before[md5][0] != moment
         ]
@@ -159,13 +167,12 @@ class Files:
             subprocess.run(command.split(), cwd=self.root, check=True)
         config = f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {bucket.url(f'files-{count}')}\n"
         (self.root / ".dvc" / "config").write_text(config)
-        git = ["git", "-c", "user.name=B", "-c", "user.email=b@example.org"]
-        for command in (["add", "--all"], ["commit", "--quiet", "--message", "Images"]):
-            subprocess.run([*git, *command], cwd=self.root, check=True)
+        git(self.root, "add", "--all")
+        git(self.root, "commit", "--quiet", "--message", "Images")
 
     def measure(self):
         clone = self.root.parent / "clone"
-        clone_of(self.root, clone)
+        git(self.root, "clone", "--quiet", str(self.root), str(clone))
         found = {name: taken(["dvc", "push"], cwd=self.root)[0] for name in STEPS[:2]}
         found["pull"] = taken(["dvc", "pull"], cwd=clone)[0]
         assert len(list((clone / "images").iterdir())) == self.count
@@ -173,16 +180,6 @@ class Files:
             print(f"{self.count:,} files, {step}: {took}", flush=True)
         shutil.rmtree(self.root.parent)
         return found
-
-
-def clone_of(root, target):
-    subprocess.run(["git", "clone", "--quiet", str(root), str(target)], check=True)
-
-
-def hash_of(folder):
-    from lineage.dvc.hashes import hash_tree
-
-    return hash_tree(folder).md5
 
 
 if __name__ == "__main__":

@@ -614,5 +614,4 @@ def place(copy, name):
 WANTED = subject(DATASETS // 2 - 1)  # in the first half of the dataset versions
 PARTS = {"audit": audit, "large": large, "optout": optout}
 
-if __name__ == "__main__":
-    main()
+main()

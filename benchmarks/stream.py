@@ -11,7 +11,6 @@ With `--dvc`, `dvc push` and `dvc pull` are measured as well.
 
 import argparse
 import hashlib
-import json
 import os
 import shutil
 import sys
@@ -19,8 +18,7 @@ import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
-from growth import configure
-from records import Copy, place
+from kept import Kept
 from standin import standin
 from taken import taken
 
@@ -64,14 +62,14 @@ def main():
 
 
 def measure(options, folder, bucket, remote):
-    copy = Copy(options.project.resolve(), folder)
+    kept = Kept(options.project.resolve(), folder)
     urls = {kind: bucket.url(kind) if bucket else str(folder / f"remote-{kind}") for kind in ("ours", "dvc", "job")}
-    md5 = keep_large(copy, folder, int(options.gigabytes * 1e9), options.random)
-    large = place(copy, md5)
+    md5 = keep_large(kept, folder, int(options.gigabytes * 1e9), options.random)
+    large = kept.place(md5)
 
     def show(what, kind, *command):
-        configure(copy.root, urls[kind])
-        print(f"{remote:>5}, {what:<30} {taken(command, cwd=copy.root)[0]}", flush=True)
+        kept.use(urls[kind])
+        print(f"{remote:>5}, {what:<30} {taken(command, cwd=kept.root)[0]}", flush=True)
         if not bucket and kind != "ours":
             shutil.rmtree(urls[kind], ignore_errors=True)  # of room there is little
 
@@ -85,12 +83,12 @@ def measure(options, folder, bucket, remote):
     shutil.rmtree(folder / "restored")
     show("lineage data pull", "ours", "lineage", "data", "pull")
     if options.dvc and bucket:
-        shutil.rmtree(copy.root / ".dvc" / "cache")
-        (copy.root / "models" / "model.safetensors").unlink()
+        shutil.rmtree(kept.root / ".dvc" / "cache")
+        (kept.root / "models" / "model.safetensors").unlink()
         show("dvc pull", "dvc", "dvc", "pull")
 
 
-def keep_large(copy, folder, size, is_random):
+def keep_large(kept, folder, size, is_random):
     """Brings an object of this size into the cache, and commits a dvc.lock in which it is the model."""
     file, content = folder / "large", hashlib.md5()
     with file.open("wb") as opened:
@@ -101,10 +99,8 @@ def keep_large(copy, folder, size, is_random):
                 opened.write(chunk)
         opened.truncate(size)
     md5 = content.hexdigest()
-    out = {"path": "models/model.safetensors", "hash": "md5", "md5": md5, "size": size}
-    Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"train": {"cmd": "train", "outs": [out]}}}))
-    copy.git("commit", "--quiet", "--all", "--message", "Large")
-    file.rename(place(copy, md5))
+    kept.commit("train", "models/model.safetensors", md5)
+    file.rename(kept.place(md5))
     return md5
 
 
