@@ -196,7 +196,8 @@ def evidence_of(project, folder):
     os.chdir(folder / project.name)
     evidence = Evidence(Path.cwd())
     evidence.asks_mlflow = False
-    _ = evidence.places.cache, evidence.places.remote.fs.fs
+    evidence.objects.cached("0" * 32)
+    _ = evidence.places.remote.fs.fs
     return evidence
 
 

@@ -85,7 +85,7 @@ def measure(options, folder, bucket, remote):
     if options.dvc and bucket:
         shutil.rmtree(kept.root / ".dvc" / "cache")
         (kept.root / "models" / "model.safetensors").unlink()
-        show("dvc pull", "dvc", "dvc", "pull")
+        show("dvc pull", "dvc", "dvc", "pull", "train")  # it would miss what the other stages have not made
 
 
 def keep_large(kept, folder, size, is_random):

@@ -119,3 +119,24 @@ assert len(objects.rehash_all(objects.listing(hash_path(folder).md5).values())) 
 assert hash_path(Path("back")).md5 == hash_path(folder).md5
 """
     assert remote.peak_of(script) < MOST
+
+
+def test_what_a_list_says_is_what_s3_says_of_each_object(remote: Remote) -> None:
+    script = """
+folder, absent, folded = Path("small"), "0" * 32, "f" * 32
+folder.mkdir()
+for number in range(45):
+    (folder / str(number)).write_text(str(number))
+content = hash_path(folder)
+upload_path(objects, folder, content)
+objects.places.remote_files.pipe_file(objects.places.remote_path(folded) + "/below/it", b"x")
+names = [absent, folded, content.md5, *(file.md5 for file in content.files)]
+found, asked = Objects(objects.places), Objects(objects.places)
+found._list(names)
+assert found._seen.keys() == set(names) - {folded}
+listed = found.held(names)
+def said(of): return {name: (held.size, held.is_file, held.since and int(held.since)) for name, held in of.items()}
+assert said(listed) == said({name: asked._asked(name) for name in names})
+assert listed[absent].size is None and not listed[folded].is_file and listed[content.md5].size > 1000
+"""
+    remote.peak_of(script)

@@ -6,7 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -16,10 +16,13 @@ from typing import Any
 from ..base.denied import reason_of
 from ..base.errors import DamageError, LineageError
 from .hashes import Hashed, hash_bytes, hash_file, hash_stream, plain_md5
+from .listed import listed
 from .listing import parse_listing
 from .places import JOBS, Places
 from .remote import object_path
 from .stream import get, pieces, whole
+
+READ_ONLY = 0o444  # as DVC leaves objects of its cache: it then takes their content for right
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Objects:
 
     def __init__(self, places: Places) -> None:
         self.places = places
+        self._seen: dict[str, RemoteObject] = {}  # in the remote; as long as one command lives
 
     def cached(self, md5: str) -> Path | None:
         """The object in the cache, unread; None if the cache has none of that name."""
@@ -49,10 +53,28 @@ class Objects:
 
     def held(self, hashes: Iterable[str]) -> dict[str, RemoteObject]:
         """What the remote holds of `hashes`. Raises LineageError if it cannot be asked."""
-        return self.places.for_all(hashes, self._held)
+        wanted = list(dict.fromkeys(hashes))
+        self._list([md5 for md5 in wanted if md5 not in self._seen])
+        return self.places.for_all(wanted, self._held)
 
-    @cache  # noqa: B019  lives as long as one command
+    def _list(self, hashes: list[str]) -> None:
+        """Notes what the remote holds of `hashes`, if that is quicker than to ask about each."""
+        try:
+            found = listed(self.places.remote_files, str(self.places.remote.path), len(hashes))
+        except Exception:  # who may not list may still ask about each
+            found = None
+        for md5, path in ((md5, self.places.remote_path(md5)) for md5 in hashes if found is not None):
+            if (info := found.objects.get(path)) is not None:
+                self._seen[md5] = RemoteObject(md5, int(info["Size"]), since=info["LastModified"].timestamp())
+            elif path not in found.folders:
+                self._seen[md5] = RemoteObject(md5, None)
+
     def _held(self, md5: str) -> RemoteObject:
+        if md5 not in self._seen:
+            self._seen[md5] = self._asked(md5)
+        return self._seen[md5]
+
+    def _asked(self, md5: str) -> RemoteObject:
         try:
             info = self.places.remote_files.info(self.places.remote_path(md5))
         except FileNotFoundError:
@@ -195,7 +217,8 @@ class Objects:
     def _cache(self, md5: str) -> None:
         path = self.places.cache_path(md5)
         self.fetch(md5, path)
-        self.places.cache.protect(str(path))  # as DVC does: to it, the content is then known to be right
+        with suppress(OSError):  # not every file system can
+            path.chmod(READ_ONLY)
 
     def fetch_all(self, wanted: dict[Path, str], cache: Path | None = None) -> None:
         """Puts files and folders, by hash, at their paths; with `cache`, every object into that folder as well.
