@@ -38,7 +38,6 @@ from standin import standin
 from taken import taken
 
 EACH = 5  # records of a subject
-SUBJECTS = 1024  # in a shard, on average: conf/data/base.yaml
 STEPS = ("preprocess", "again", "load", "keep", "push", "verify", "audit", "audited")
 UNSHOWN = ("keep",)  # prepares the next one
 
@@ -48,6 +47,7 @@ def main():
     parser.add_argument("project", type=Path)
     parser.add_argument("--records", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--size", type=int, default=64, help="of the images, in pixels")
+    parser.add_argument("--subjects", type=int, help="in a shard, on average; else as the project has it")
     parser.add_argument("--scratch", type=Path, help="a folder with room; else the system's")
     parser.add_argument("--json", type=Path, help="where the figures go, for plot.py")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
@@ -56,6 +56,8 @@ def main():
         step(options.step, options.project, options.scratch, options.size)
         return
     print(f"{os.cpu_count()} processors, Python {sys.version.split()[0]}, {options.size} x {options.size} pixels, grey")
+    if options.subjects:
+        os.environ["SHARD_SUBJECTS"] = str(options.subjects)  # for the processes of the steps
     figures = []
     for count in options.records:
         with tempfile.TemporaryDirectory(dir=options.scratch) as folder, standin(Path(folder) / "standin"):
@@ -74,6 +76,7 @@ def described(options, figures):
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} processors, {platform.machine()}, Python {platform.python_version()}",
         "size": options.size,
+        "subjects": options.subjects or "as the project has it",
         "figures": [figure for figure in figures if figure["step"] not in UNSHOWN],
     }
 
@@ -150,7 +153,8 @@ def preprocess(project, package, folder, processed, size):
 
     document = yaml.safe_load(Path("params.yaml").read_text())
     document["data"]["image"]["size"] = size
-    document["data"]["shards"]["subjects"] = SUBJECTS
+    if "SHARD_SUBJECTS" in os.environ:
+        document["data"]["shards"]["subjects"] = int(os.environ["SHARD_SUBJECTS"])
     settings = import_module(f"{package}.settings").Settings.model_validate(document)
     report = SimpleNamespace(cache_dir=folder / "kept", metrics=lambda *_: None)
     inputs, outputs = {"data/raw": folder / "raw"}, {"data/processed": processed}
