@@ -221,12 +221,13 @@ def push(project, package, folder, processed, size):
 def verify(project, package, folder, processed, size):
     import pyarrow.parquet  # noqa: F401  not counted
 
+    from lineage.contract import Role
     from lineage.proof.dataset import compare_manifest, subject_tree
 
     evidence = evidence_of(project, folder)
 
     def work():
-        objects, md5 = evidence.objects, evidence.history.at("HEAD").recorded.made("dataset")
+        objects, md5 = evidence.objects, evidence.history.at("HEAD").recorded.made(Role.DATASET)
         names = [md5, *objects.listing(md5).values()]
         assert all(held.size is not None for held in objects.held(names).values())
         for name, found in objects.rehash_all(names).items():
