@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage.dvc.hashes import hash_path
@@ -33,7 +33,7 @@ class Lying(Objects):
         super().__init__(SimpleNamespace())  # type: ignore[arg-type]
         self.folder = folder
 
-    def listing(self, md5: str) -> dict[str, str]:
+    def listing(self, md5: str) -> dict[str, str]:  # type: ignore[override]  # there it is kept
         found = [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.parquet")]
         return dict(zip(found, found, strict=True))
 
@@ -77,6 +77,7 @@ some = st.builds(row, st.sampled_from("abcdefgh"), st.sampled_from("PQ"), st.sam
 many = st.lists(some, max_size=12)
 
 
+@settings(max_examples=15)
 @given(many, many, many)
 def test_differences_are_those_of_sets_of_rows(
     tmp_path_factory: pytest.TempPathFactory, manifest: list[Any], first: list[Any], second: list[Any]
@@ -117,10 +118,10 @@ def test_rows_come_in_pieces(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process's memory is read from /proc")
 def test_a_large_shard_is_not_in_memory_at_once(tmp_path: Path) -> None:
-    """Of a folder as it is in a dataset version, 240 MB."""
-    rows = [row(f"R{number:03d}", image=number.to_bytes(2, "big") * 2**20) for number in range(120)]
+    """But a page of it, of 1,024 images."""
+    rows = [row(f"R{number:05d}", image=number.to_bytes(2, "big") * 2**12) for number in range(36_000)]
     write(tmp_path / "x", rows, rows)
-    assert hash_path(tmp_path / "x").size > 240e6
+    assert hash_path(tmp_path / "x").size > 290e6
     script = f"""
 import pyarrow.parquet, numpy
 from pathlib import Path
@@ -133,8 +134,8 @@ class Lying(Objects):
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 before = peak()
-assert dataset.compare_manifest(Lying(Places(Path())), "x") == (120, [])
+assert dataset.compare_manifest(Lying(Places(Path())), "x") == (36_000, [])
 print((peak() - before) // 1024)
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
-    assert int(done.stdout) < 100, "MiB"
+    assert int(done.stdout) < 150, "MiB"

@@ -62,8 +62,11 @@ class Objects:
         try:
             found = listed(self.places.remote_files, str(self.places.remote.path), len(hashes))
         except Exception:  # who may not list may still ask about each
-            found = None
-        for md5, path in ((md5, self.places.remote_path(md5)) for md5 in hashes if found is not None):
+            return
+        if found is None:
+            return
+        for md5 in hashes:
+            path = self.places.remote_path(md5)
             if (info := found.objects.get(path)) is not None:
                 self._seen[md5] = RemoteObject(md5, int(info["Size"]), since=info["LastModified"].timestamp())
             elif path not in found.folders:

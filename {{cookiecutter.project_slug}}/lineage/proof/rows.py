@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DIGEST = 16  # bytes that stand for a row: nobody finds two rows that have the same
-BATCH = 8 * 2**20  # bytes of a file that are read at once, about
+BATCH = 4 * 2**20  # bytes of a file that are read at once, about
 MOST_ROWS = 16_384
 
 
 def batches(file: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of a Parquet file, some MB at a time. Raises ValueError if it lacks one of `columns`."""
+    """The rows of a Parquet file, some MB at a time. Raises ValueError if it lacks one of `columns`.
+
+    A page of each column is in memory: of a shard, those of 1,024 rows.
+    """
     import pyarrow.parquet as pq
 
     # with a buffer, pages are read when they are needed; without one, a column of all rows
