@@ -188,7 +188,7 @@ def keep(project, package, folder, processed, size):
     def work():
         kept = Kept(project, folder)
         kept.use("s3://bench/growth")
-        kept.commit_dataset(processed)
+        kept.commit_model(kept.commit_dataset(processed))
 
     return work
 
