@@ -46,6 +46,7 @@ def main():
     parser.add_argument("project", type=Path)
     parser.add_argument("--gigabytes", type=float, default=2)
     parser.add_argument("--remote", choices=("s3", "local"), nargs="*", default=["s3", "local"])
+    parser.add_argument("--without-pull", action="store_true", help="which has it twice, in cache and workspace")
     parser.add_argument("--random", action="store_true")
     parser.add_argument("--dvc", action="store_true", help="also dvc's own commands")
     parser.add_argument("--scratch", type=Path, help="a folder with room; else the system's")
@@ -81,6 +82,8 @@ def measure(options, folder, bucket, remote):
     large.unlink()
     show("lineage restore, of the object", "ours", "lineage", "restore", md5, "--to", str(folder / "restored"))
     shutil.rmtree(folder / "restored")
+    if options.without_pull:
+        return
     show("lineage data pull", "ours", "lineage", "data", "pull")
     if options.dvc and bucket:
         shutil.rmtree(kept.root / ".dvc" / "cache")
