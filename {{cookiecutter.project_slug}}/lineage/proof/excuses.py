@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ..base.errors import DamageError, LineageError
 from ..contract import Role
@@ -21,7 +19,6 @@ from ..git.history import History
 from ..records.layout import MANIFEST, SHARDS
 from ..records.raw import RECORDS
 from .erased import Erasure
-from .rows import batches
 
 JOBS = 16
 
@@ -80,12 +77,15 @@ class Excuses:
         return False
 
     def _subjects(self, redacted: str) -> set[str]:
-        with TemporaryDirectory() as scratch:
-            file = self._objects.verified(redacted, Path(scratch))
-            try:
-                return {each for batch in batches(file, ["subject_id"]) for each in batch[0].unique().to_pylist()}
-            except (ValueError, OSError) as error:
-                raise DamageError(f"what is left of a manifest, {redacted}, cannot be read: {error!r}") from None
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        data = self._objects.read(redacted)
+        try:
+            column = pq.read_table(pa.BufferReader(data), columns=["subject_id"])["subject_id"]
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise DamageError(f"what is left of a manifest, {redacted}, cannot be read: {error!r}") from None
+        return set(column.unique().to_pylist())
 
     def _of_dataset(self, erasure: Erasure, md5: str) -> set[str]:
         """Its manifest, and the shards that the tombstone names, as far as these held somebody who was erased.
