@@ -206,10 +206,14 @@ class Project:
 
     def clone(self, folder: Path) -> Project:
         """A second clone with the same remote, its data pulled, and a store of its own."""
-        subprocess.run(["git", "clone", "--quiet", str(self.root), str(folder)], check=True)
-        clone = Project(folder, self.venv, self.environment)
+        clone = self.clone_without_data(folder)
         clone.dvc("pull", "--quiet")
         return clone
+
+    def clone_without_data(self, folder: Path) -> Project:
+        """A second clone, into which nothing was pulled."""
+        subprocess.run(["git", "clone", "--quiet", str(self.root), str(folder)], check=True)
+        return Project(folder, self.venv, self.environment)
 
 
 class Store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -88,3 +89,44 @@ def test_a_project_in_a_subdirectory_of_a_larger_repository(project: Project, li
     lineage(inner, "restore", CANDIDATE, "--to", str(tmp_path / "restored"))
     restored = Project(tmp_path / "restored" / "digits", project.venv, project.environment)
     assert restored.dvc("status").strip() == "Data and pipelines are up to date."
+
+
+def empty_clone(project: Project, folder: Path) -> Project:
+    clone = project.clone_without_data(folder)
+    shutil.copyfile(project.root / ".dvc" / "config.local", folder / ".dvc" / "config.local")
+    return clone
+
+
+def test_data_pull_brings_a_fresh_clone_what_dvc_would_and_nothing_damaged(
+    project: Project, lineage: Lineage, tmp_path: Path
+) -> None:
+    weights = project.out("train", "models/model.safetensors")
+    clone = empty_clone(project, tmp_path / "clone")
+    right = project.object(weights).read_bytes()
+    project.object(weights).chmod(0o644)
+    project.object(weights).write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
+    status, output = lineage.ask(clone, "data", "pull")
+    assert status == 1
+    assert "lacking: models/model.safetensors" in output
+    assert "holds other bytes" in output
+    assert not clone.cached(weights).exists()
+    assert not (clone.root / "models" / "model.safetensors").exists()
+    assert (clone.root / "data" / "processed" / "manifest.parquet").exists()
+
+    project.object(weights).write_bytes(right)
+    done = json.loads(lineage(clone, "data", "pull", "--json"))
+    assert (done["brought"], done["lacking"]) == (1, [])
+    assert (clone.root / "models" / "model.safetensors").read_bytes() == right
+    assert clone.dvc("status").strip() == "Data and pipelines are up to date."
+    assert json.loads(lineage(clone, "data", "pull", "--json")) == {**done, "brought": 0}
+    assert clone.cached(weights).stat().st_mode & 0o222 == 0  # as DVC leaves its objects
+
+
+def test_data_pull_leaves_alone_what_is_nowhere_else(project: Project, lineage: Lineage, tmp_path: Path) -> None:
+    clone = empty_clone(project, tmp_path / "clone")
+    mine = clone.root / "models" / "model.safetensors"
+    mine.write_bytes(b"trained here, and in no cache")
+    status, output = lineage.ask(clone, "data", "pull")
+    assert status == 1
+    assert "`dvc checkout` does not put it in place" in output
+    assert mine.read_bytes() == b"trained here, and in no cache"

@@ -11,7 +11,7 @@ from ..base.errors import DispatchError
 from ..base.printable import printable
 from ..contract import package_name
 from ..dvc.dvcfile import Pipeline
-from ..dvc.hashes import Content, hash_bytes, hash_path
+from ..dvc.hashes import Content, hash_path, hash_stream
 from ..dvc.ignore import DVCIGNORE
 from ..git.repository import git_environment
 from .confidential import is_secret
@@ -24,18 +24,13 @@ SHOWN = 5  # of the files that are refused
 class Snapshot:
     """The files that a job gets, looked through before anything is begun, and packed afterwards.
 
-    Raises DispatchError as `_contents` does, or if all is too large.
+    Raises DispatchError as `_contents` does.
     """
 
     def __init__(self, root: Path, pipeline: Pipeline) -> None:
         self._root = root
         self._code = _code(root, pipeline)
         self.names = _contents(root, pipeline, self._code)
-        size = sum((root / name).stat().st_size for name in self.names)
-        if size > LIMIT:
-            raise DispatchError(
-                f"the project's own files are {size / 2**20:.0f} MB. Data belongs into DVC (`dvc add`), not into Git."
-            )
 
     def pack(self, target: Path) -> None:
         """Writes the snapshot to `target`, a .tar.gz, and compares the code in it with what was looked through.
@@ -51,7 +46,8 @@ class Snapshot:
 def _contents(root: Path, pipeline: Pipeline, code: dict[str, Content]) -> list[str]:
     """The files that a job gets: what Git tracks, submodules included, and the code of stages as DVC hashes it.
 
-    Raises DispatchError, and names the files, if one really lies outside of the project, or looks like a secret.
+    Raises DispatchError if all is too large, and if a file really lies outside of the project, or looks like a secret:
+    then it names the files.
     """
     kept_by_dvc = [PurePosixPath(out) for stage in pipeline.stages.values() for out in stage.outs]
     added = {f"{dep}.dvc" for stage in pipeline.stages.values() for dep in stage.deps}
@@ -65,7 +61,9 @@ def _contents(root: Path, pipeline: Pipeline, code: dict[str, Content]) -> list[
         if below_output or not (root / name).is_file() or "__pycache__" in PurePosixPath(name).parts:
             continue
         names.append(name)
-        if reason := _refusal(root, name, real, examined):
+    _require_small(root, names)  # before they are read
+    for name in names:
+        if reason := _refusal(root, name, _real(root, name), examined):
             refused[name] = reason
     examined.save()
     if refused:
@@ -76,6 +74,14 @@ def _contents(root: Path, pipeline: Pipeline, code: dict[str, Content]) -> list[
             "from the code. A line that only looks like a secret may end in `# pragma: allowlist secret`."
         )
     return names
+
+
+def _require_small(root: Path, names: list[str]) -> None:
+    size = sum((root / name).stat().st_size for name in names)
+    if size > LIMIT:
+        raise DispatchError(
+            f"the project's own files are {size / 2**20:.0f} MB. Data belongs into DVC (`dvc add`), not into Git."
+        )
 
 
 def require_inside(root: Path, name: str) -> None:
@@ -159,7 +165,7 @@ def _require_same(target: Path, code: dict[str, Content]) -> None:
         for member in archive:
             file = archive.extractfile(member) if member.name in wanted else None
             if file is not None:
-                found[member.name] = hash_bytes(file.read(), member.name).md5
+                found[member.name] = hash_stream(file, member.name).md5
     for name, md5 in sorted(wanted.items()):
         if found.get(name) != md5:
             what = "is missing in what was packed" if name not in found else "was changed while it was packed"

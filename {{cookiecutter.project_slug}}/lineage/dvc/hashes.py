@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from .ignore import DVCIGNORE, Ignored
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 NAME = re.compile(r"[0-9a-f]{32}(\.dir)?")  # of an object: an MD5, and an ending for the listing of a folder
 
 
@@ -131,7 +131,7 @@ def hash_file(path: Path, name: str) -> Hashed:
         return hash_stream(file, name)
 
 
-def hash_stream(file: BinaryIO, name: str) -> Hashed:
+def hash_stream(file: IO[bytes], name: str) -> Hashed:
     """Reads an open file to its end; `name` is how it is called in the answer."""
     md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
     while chunk := file.read(CHUNK):

@@ -6,7 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -16,9 +16,13 @@ from typing import Any
 from ..base.denied import reason_of
 from ..base.errors import DamageError, LineageError
 from .hashes import Hashed, hash_bytes, hash_file, hash_stream, plain_md5
+from .listed import listed
 from .listing import parse_listing
 from .places import JOBS, Places
 from .remote import object_path
+from .stream import get, pieces, whole
+
+READ_ONLY = 0o444  # as DVC leaves objects of its cache: it then takes their content for right
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Objects:
 
     def __init__(self, places: Places) -> None:
         self.places = places
+        self._seen: dict[str, RemoteObject] = {}  # in the remote; as long as one command lives
 
     def cached(self, md5: str) -> Path | None:
         """The object in the cache, unread; None if the cache has none of that name."""
@@ -48,10 +53,31 @@ class Objects:
 
     def held(self, hashes: Iterable[str]) -> dict[str, RemoteObject]:
         """What the remote holds of `hashes`. Raises LineageError if it cannot be asked."""
-        return self.places.for_all(hashes, self._held)
+        wanted = list(dict.fromkeys(hashes))
+        self._list([md5 for md5 in wanted if md5 not in self._seen])
+        return self.places.for_all(wanted, self._held)
 
-    @cache  # noqa: B019  lives as long as one command
+    def _list(self, hashes: list[str]) -> None:
+        """Notes what the remote holds of `hashes`, if that is quicker than to ask about each."""
+        try:
+            found = listed(self.places.remote_files, str(self.places.remote.path), len(hashes))
+        except Exception:  # who may not list may still ask about each
+            return
+        if found is None:
+            return
+        for md5 in hashes:
+            path = self.places.remote_path(md5)
+            if (info := found.objects.get(path)) is not None:
+                self._seen[md5] = RemoteObject(md5, int(info["Size"]), since=info["LastModified"].timestamp())
+            elif path not in found.folders:
+                self._seen[md5] = RemoteObject(md5, None)
+
     def _held(self, md5: str) -> RemoteObject:
+        if md5 not in self._seen:
+            self._seen[md5] = self._asked(md5)
+        return self._seen[md5]
+
+    def _asked(self, md5: str) -> RemoteObject:
         try:
             info = self.places.remote_files.info(self.places.remote_path(md5))
         except FileNotFoundError:
@@ -88,7 +114,7 @@ class Objects:
     def rehash(self, md5: str) -> Hashed:
         """Reads an object of the remote and computes its hashes. Raises LineageError if it cannot be read."""
         try:
-            with self._open_remote(md5) as file:
+            with whole(self.places.remote_files, self.places.remote_path(md5)) as file:
                 return hash_stream(file, md5)
         except Exception as error:
             raise LineageError(f"{self.places.url(md5)} cannot be read: {reason_of(error)}") from error
@@ -115,7 +141,7 @@ class Objects:
             raise LineageError(f"object {md5} cannot be read: {reason_of(error)}") from error
 
     def _open_remote(self, md5: str) -> Any:
-        return self.places.remote_files.open(self.places.remote_path(md5), "rb")
+        return pieces(self.places.remote_files, self.places.remote_path(md5))
 
     def read(self, md5: str) -> bytes:
         """The bytes of a small object. Raises LineageError if neither cache nor remote holds the right ones."""
@@ -180,7 +206,22 @@ class Objects:
         if cached is not None:
             yield str(cached), lambda target: shutil.copyfile(cached, target)
         files, there = self.places.remote_files, self.places.remote_path(md5)
-        yield self.places.url(md5), lambda target: files.get_file(there, str(target))
+        yield self.places.url(md5), lambda target: get(files, there, target)
+
+    def cache_all(self, hashes: Iterable[str]) -> list[str]:
+        """Brings the cache what it lacks of objects, from the remote. Returns the hashes of what was brought.
+
+        Raises as `fetch` does.
+        """
+        missing = [md5 for md5 in dict.fromkeys(hashes) if self.cached(md5) is None]
+        self.places.for_all(missing, self._cache)
+        return missing
+
+    def _cache(self, md5: str) -> None:
+        path = self.places.cache_path(md5)
+        self.fetch(md5, path)
+        with suppress(OSError):  # not every file system can
+            path.chmod(READ_ONLY)
 
     def fetch_all(self, wanted: dict[Path, str], cache: Path | None = None) -> None:
         """Puts files and folders, by hash, at their paths; with `cache`, every object into that folder as well.

@@ -10,6 +10,7 @@ from ..base.errors import DamageError, LineageError
 from .hashes import Content, listing, plain_md5
 from .objects import Objects
 from .places import Places
+from .stream import put
 
 
 def upload_path(objects: Objects, path: Path, content: Content) -> None:
@@ -54,6 +55,6 @@ def _copy(objects: Objects, md5: str) -> None:
 def _put(places: Places, md5: str, file: Path) -> None:
     """Some MB at a time are in memory. In a local remote, an object is whole or not there."""
     try:
-        places.remote_files.put_file(str(file), places.remote_path(md5))
+        put(places.remote_files, file, places.remote_path(md5))
     except Exception as error:  # whatever a remote raises: their classes have nothing in common
         raise LineageError(f"{places.url(md5)} cannot be written: {reason_of(error)}") from error

@@ -26,6 +26,7 @@ from .spellings import Hit, Spellings
 
 SUBJECT = "subject_id"
 CHUNK = 16 * 2**20
+ROWS = 16_384  # of a table that are looked at together, at most
 LIMIT = 2**30  # bytes that a compressed file may have inside
 DEEP = 4  # compressed files within compressed files
 CODE = (".py", ".pyc", ".md")  # code and documents are not searched: the manual has ids as examples
@@ -104,7 +105,8 @@ class Search:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        parquet = pq.ParquetFile(file)
+        size = file.seek(0, io.SEEK_END)
+        parquet = pq.ParquetFile(file, buffer_size=2**20)  # without a buffer, it reads whole columns
         names = parquet.schema_arrow.names
         best = max(
             (self._spellings.in_bytes(value) for value in (parquet.schema_arrow.metadata or {}).values()),
@@ -120,7 +122,8 @@ class Search:
             for field in parquet.schema_arrow
             if field.name not in known and not pa.types.is_primitive(field.type)
         ]
-        for batch in parquet.iter_batches(columns=others) if others else ():
+        rows = max(1, min(ROWS, parquet.metadata.num_rows * CHUNK // max(1, size)))
+        for batch in parquet.iter_batches(rows, columns=others) if others else ():
             for column in batch.columns:
                 for value in column.to_pylist():
                     data = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")

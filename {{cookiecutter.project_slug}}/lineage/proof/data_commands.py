@@ -35,6 +35,18 @@ def push(
 
 
 @app.command()
+def pull(as_json: Annotated[bool, typer.Option("--json", help="What was done, as JSON.")] = False) -> None:
+    """Bring all that dvc.lock records from the DVC remote, each object hashed. Exit status 1 if one cannot be had."""
+    from .case import Evidence
+    from .data_pull import pull as pull_all
+    from .show import show_pulled
+
+    done = pull_all(Evidence(project_root()))
+    show_pulled(done, as_json=as_json)
+    sys.exit(bool(done.lacking))
+
+
+@app.command()
 def tag(
     name: Annotated[str, typer.Argument(metavar="NAME", help="v1.0 makes the Git tag data/v1.0.")],
     message: Annotated[str | None, typer.Option("--message", "-m", help="What the tag says.")] = None,

@@ -21,6 +21,7 @@ from ..dvc.hashes import hash_tree
 from ..dvc.objects import Objects
 from ..git.repository import Repository, git_environment
 from .case import Evidence
+from .rows import batches
 from .targets import HEX, resolve
 
 
@@ -73,8 +74,6 @@ def restore(evidence: Evidence, asked: str, target: Path, *, data_only: bool = F
 
 def export_images(evidence: Evidence, asked: str, target: Path) -> Restored:
     """The images of a dataset version as files: SPLIT/LABEL/RECORD_ID.png. To look at: it is no dataset version."""
-    import pyarrow.parquet as pq
-
     commit = commit_of(evidence, asked)
     md5 = object_of(evidence, asked) if commit is None else evidence.history.at(commit).recorded.made(Role.DATASET)
     if md5 is None:
@@ -87,11 +86,13 @@ def export_images(evidence: Evidence, asked: str, target: Path) -> Restored:
         for path, name in evidence.objects.listing(md5).items():
             if not path.startswith("shards/"):
                 continue
-            for row in pq.read_table(evidence.objects.verified(name, scratch)).to_pylist():
-                # an id may hold what a file name may not
-                image = folder / row["split"] / quote(row["label"], safe="") / f"{quote(row['record_id'], safe='')}.png"
-                image.parent.mkdir(parents=True, exist_ok=True)
-                image.write_bytes(row["image"])
+            for batch in batches(evidence.objects.verified(name, scratch)):
+                for row in batch.to_pylist():
+                    # an id may hold what a file name may not
+                    label, record = (quote(row[key], safe="") for key in ("label", "record_id"))
+                    image = folder / row["split"] / label / f"{record}.png"
+                    image.parent.mkdir(parents=True, exist_ok=True)
+                    image.write_bytes(row["image"])
         shutil.rmtree(scratch)
     return Restored(target, commit, {"dataset": md5})
 

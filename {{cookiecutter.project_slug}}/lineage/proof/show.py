@@ -18,6 +18,7 @@ from .verify import LIMITS, Link, Verdict
 if TYPE_CHECKING:
     from rich.tree import Tree
 
+    from .data_pull import Pulled
     from .data_push import Pushed
     from .data_tag import Tagged
     from .link import Linked
@@ -217,6 +218,16 @@ def show_pushed(done: Pushed, *, as_json: bool) -> None:
         print(json.dumps(asdict(done), indent=2))
         return
     _print_sent(done)
+    for sentence in done.lacking:
+        print(f"lacking: {sentence}")
+
+
+def show_pulled(done: Pulled, *, as_json: bool) -> None:
+    """Prints what `lineage data pull` did."""
+    if as_json:
+        print(json.dumps(asdict(done), indent=2))
+        return
+    print(f"{done.objects} objects are in the cache, {done.brought} of them brought now from {done.dvc_remote}.")
     for sentence in done.lacking:
         print(f"lacking: {sentence}")
 

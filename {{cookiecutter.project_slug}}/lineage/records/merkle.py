@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+SIZE = 32  # bytes of a hash
 
 
 def subject_key(salt: str, subject_id: str) -> bytes:
@@ -47,51 +49,59 @@ class Tree:
 
     def __init__(self, salt: str, subject_ids: Iterable[str], keys: Iterable[bytes] = ()) -> None:
         self.salt = salt
-        self._keys = sorted({subject_key(salt, subject) for subject in subject_ids} | {*keys})
-        self._levels = _levels([_leaf(key) for key in self._keys])
+        found = {*(subject_key(salt, subject) for subject in subject_ids), *keys}
+        self._keys = b"".join(sorted(found))  # like the levels in one piece: a million objects are three times as large
+        self._levels = _levels(b"".join(map(_leaf, _hashes(self._keys))))
 
     @property
     def root(self) -> str:
         """Hexadecimal; covers the salt, the number of leaves, and all of them. The manifest states it."""
-        return root_of_tree(
-            self.salt, len(self._keys), self._levels[-1][0] if self._keys else hashlib.sha256().digest()
-        )
+        return root_of_tree(self.salt, len(self), self._levels[-1] or hashlib.sha256().digest())
 
     def root_in(self, md5: str) -> str:
         """The root that is registered, if this is the tree of the dataset version of the hash `md5`."""
         return root_of_dataset(md5, self.root)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._keys) // SIZE
 
     def prove(self, subject_id: str) -> list[Step]:
         """The subject's own leaf if it is in the tree, else the leaves between which it would be: two, one, or none."""
         key = subject_key(self.salt, subject_id)
-        position = bisect_left(self._keys, key)
-        if position < len(self._keys) and self._keys[position] == key:
+        position = bisect_left(range(len(self)), key, key=lambda place: _hash_at(self._keys, place))
+        if position < len(self) and _hash_at(self._keys, position) == key:
             return [self._step(position)]
-        return [self._step(near) for near in (position - 1, position) if 0 <= near < len(self._keys)]
+        return [self._step(near) for near in (position - 1, position) if 0 <= near < len(self)]
 
     def _step(self, position: int) -> Step:
         path, place = [], position
         for level in self._levels[:-1]:
-            sibling = place ^ 1
-            if sibling < len(level):
-                path.append(level[sibling].hex())
+            sibling = _hash_at(level, place ^ 1)
+            if sibling:
+                path.append(sibling.hex())
             place //= 2
-        return Step(position, self._keys[position].hex(), path)
+        return Step(position, _hash_at(self._keys, position).hex(), path)
+
+
+def _hash_at(hashes: bytes, place: int) -> bytes:
+    """One of hashes that follow each other; empty behind their end."""
+    return hashes[place * SIZE : place * SIZE + SIZE]
+
+
+def _hashes(hashes: bytes) -> Iterator[bytes]:
+    return (hashes[start : start + SIZE] for start in range(0, len(hashes), SIZE))
 
 
 def _leaf(key: bytes) -> bytes:
     return hashlib.sha256(b"\x00" + key).digest()
 
 
-def _levels(leaves: list[bytes]) -> list[list[bytes]]:
+def _levels(leaves: bytes) -> list[bytes]:
     """All nodes, from the leaves up. A node without a sibling goes up as it is, which gives the tree of RFC 6962."""
     levels = [leaves]
-    while len(levels[-1]) > 1:
-        below = levels[-1]
-        pairs = range(0, len(below) - 1, 2)
-        above = [hashlib.sha256(b"\x01" + below[left] + below[left + 1]).digest() for left in pairs]
-        levels.append(above + below[len(below) - len(below) % 2 :])
+    while len(levels[-1]) > SIZE:
+        below, above = levels[-1], bytearray()
+        for start in range(0, len(below) - SIZE, 2 * SIZE):
+            above += hashlib.sha256(b"\x01" + below[start : start + 2 * SIZE]).digest()
+        levels.append(bytes(above) + below[len(below) - len(below) % (2 * SIZE) :])
     return levels

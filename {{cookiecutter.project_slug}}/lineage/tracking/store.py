@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import TrackerError
-from ..dvc.hashes import NAME
+from ..dvc.hashes import NAME, Hashed, hash_file
 from ..git.repository import strip_user
 from .address import SQLITE, absolute_uri
 from .asked import OneStore
@@ -161,6 +161,12 @@ class Store(OneStore):
         """The content of an artifact of a run. Raises TrackerError if it cannot be had."""
         with self.asked(f"read {path} of run {run_id}"):
             return Path(self.client.download_artifacts(run_id, path)).read_bytes()
+
+    @cache  # noqa: B019
+    def artifact_hashes(self, run_id: str, path: str) -> Hashed:
+        """The hashes of an artifact of a run, however large it is. Raises TrackerError if it cannot be had."""
+        with self.asked(f"read {path} of run {run_id}"):
+            return hash_file(Path(self.client.download_artifacts(run_id, path)), path)
 
     def places(self, version: ModelVersion) -> tuple[str, str]:
         """Where the registry hands a version out from, and where the model that the version points to is kept."""

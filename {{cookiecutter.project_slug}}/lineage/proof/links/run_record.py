@@ -19,6 +19,7 @@ from ...settings import flatten
 from ..case import ModelCase
 from ..dataset import describe
 from ..recompute import CheckResult
+from ..rows import batches, digests
 
 LEARNED_FROM = ("train", "val")  # the splits that decide the weights
 
@@ -117,15 +118,21 @@ def _is_meant(case: ModelCase, recorded: Recorded, data: str) -> bool:
     return bool(read == data and made == case.document["model"]["sha256"])
 
 
-def _learned_from(case: ModelCase, md5: str) -> set[tuple[Any, ...]] | None:
-    """The records of a dataset version that a training sees, by their content; None if some of them were erased."""
-    import pyarrow.parquet as pq
+def _learned_from(case: ModelCase, md5: str) -> bytes | None:
+    """The records of a dataset version that a training sees, by their content, as hashes that follow each other.
+
+    None if some of them were erased.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     objects, columns = case.evidence.objects, ["record_id", "split", "label", "content_sha256"]
     with tempfile.TemporaryDirectory() as scratch:
         erased = case.evidence.erasures.of_dataset(md5)
         manifest = objects.verified(erased.redacted if erased else objects.listing(md5)[MANIFEST], Path(scratch))
-        table = pq.read_table(manifest, columns=columns, filters=[("split", "in", LEARNED_FROM)])
-    if erased and table.num_rows != sum(describe(objects, md5)["records"].get(split, 0) for split in LEARNED_FROM):
+        splits, rows = pa.array(LEARNED_FROM), batches(manifest, columns)
+        found = digests((batch.filter(pc.is_in(batch["split"], splits)) for batch in rows), columns)
+    if erased and len(found) != sum(describe(objects, md5)["records"].get(split, 0) for split in LEARNED_FROM):
         return None
-    return set(zip(*(table[name].to_pylist() for name in columns), strict=True))
+    return np.unique(found).tobytes()
