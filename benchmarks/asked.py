@@ -16,13 +16,10 @@ sys.path.insert(0, str(Path.cwd()))
 
 
 def main():
-    question, wanted, *since = sys.argv[1:]
     clock, seconds = Clock(), {}
 
-    import duckdb  # noqa: F401
-    import mlflow
+    import mlflow.store.model_registry.sqlalchemy_store
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
-    import pyarrow.parquet  # noqa: F401
 
     from lineage.audit.exclusion import excluded
     from lineage.audit.manifests import Manifests
@@ -36,32 +33,30 @@ def main():
     seconds["opening Git and DVC"] = clock.lap()
     _ = evidence.store.every, evidence.store.experiments, evidence.store.runs
     seconds["opening MLflow"] = clock.lap()
-    answer = excluded(evidence, [wanted], datetime.fromisoformat(*since)) if since else subject(evidence, [wanted])
-    seconds["question"] = clock.lap()
-    seconds["command"] = cpu()
-    datasets = sorted({md5 for use in (answer.after if since else answer.uses) for md5 in use.datasets})
-    if question == "subject":
-        datasets = evidence_datasets(evidence)
-        clock.lap()
-        records = Manifests(evidence, datasets).records_of([wanted])
-        seconds["look-up"] = clock.lap()
-        assert tuple(records) == answer.records
+    name, wanted, *since = sys.argv[1:]
+    if name == "subject":
+        answer = subject(evidence, [wanted])
         assert not answer.unknown, answer.unknown[:3]
+        uses, looked_at, records = answer.uses, answer.looked_at["dataset versions"], answer.records
     else:
+        answer = excluded(evidence, [wanted], datetime.fromisoformat(*since))
         assert answer.verdict == "PASSED", answer.reasons[:3]
+        uses, looked_at, records = answer.after, answer.looked_at["dataset versions"], ()
+    seconds["question"], seconds["command"] = clock.lap(), cpu()
     # the peak of getrusage would count the process that started this one
     status = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
-    found = {"uses": len(answer.after if since else answer.uses), "datasets": len(datasets)}
-    if not since:
-        found |= {"holding": len({record.dataset for record in records}), "records": len(records)}
-    print(json.dumps({"seconds": seconds, "MiB": peak / 1024, **found}))
+    if name == "subject":  # within the question, once more: the look-up alone
+        from lineage.audit.scope import Scope
 
-
-def evidence_datasets(evidence):
-    from lineage.audit.scope import Scope
-
-    return Scope(evidence).datasets
+        datasets = Scope(evidence).datasets
+        clock.lap()
+        found = Manifests(evidence, datasets).records_of([wanted])
+        seconds["look-up"] = clock.lap()
+        assert tuple(found) == records
+    holding = len({record.dataset for record in records})
+    counts = {"uses": len(uses), "datasets": looked_at, "holding": holding, "records": len(records)}
+    print(json.dumps({"seconds": seconds, "MiB": peak / 1024, **counts}))
 
 
 main()

@@ -3,8 +3,8 @@
     python benchmarks/audit.py PROJECT [--part runs versions many large] [--scratch FOLDER]
 
 `PROJECT` is a freshly baked project; it is copied, and the copies are filled and deleted. Run with the project's own
-Python. Figures are CPU seconds, children included, and medians: machines are shared and noisy. Each question is asked in
-a process of its own (asked.py), which says what its parts took: imports, opening, and the rest.
+Python. Figures are CPU seconds, children included, and medians: machines are shared and noisy. Each question is asked
+in a process of its own (asked.py), which says what its parts took: imports, opening, and the rest.
 
 The usual way: each run has logged its manifest as CSV; all runs are asked for theirs, and each is scanned for one
 subject.
@@ -43,7 +43,8 @@ def main():
     parser.add_argument("--part", choices=PARTS, nargs="*", default=list(PARTS))
     parser.add_argument("--runs", type=int, nargs=2, default=[500, 5000], help="of the part runs")
     parser.add_argument("--versions", type=int, default=20, help="of the part versions")
-    parser.add_argument("--many", type=int, default=1000, help="of the part many")
+    parser.add_argument("--many", type=int, default=1000, help="dataset versions of the part many")
+    parser.add_argument("--records", type=int, default=1_000_000, help="of each of them")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--scratch", type=Path, help="a folder with 12 GB of room; else the system's")
     options = parser.parse_args()
@@ -92,7 +93,7 @@ def runs(copy, options):
     answers = {}
     for _ in range(options.repeats):  # in turn, so that what else the machine does weighs on all of them alike
         for number in options.runs:
-            os.replace(shutil.copyfile(f"{number}.db", "copied.db"), "mlflow.db")
+            Path(shutil.copyfile(f"{number}.db", "copied.db")).replace("mlflow.db")
             for title, question in questions.items():
                 for name in ("cold", "warm"):
                     answer = ask(*question, cold=name == "cold")
@@ -158,14 +159,14 @@ def versions(copy, options):
 
 def many(copy, options):
     """One subject in 1,000 such versions, of which no manifest is there any more when it is asked."""
-    written = Versions(copy, 1_000_000)
+    written = Versions(copy, options.records)
     datasets = []
     for number in range(options.many):
         datasets.append(written.write(number))
         put_away(copy, datasets[-1])
     Filled(copy, datasets)
     size = sum(path.stat().st_size for path in (KEPT / "index").iterdir())
-    print(f"{options.many} versions of 1,000,000 records; an index of {size / 1e6:.0f} MB", flush=True)
+    print(f"{options.many} versions of {options.records:,} records; an index of {size / 1e6:.0f} MB", flush=True)
     in_turn(written.subjects, options, cold=False)
 
 
@@ -262,7 +263,7 @@ class Versions:
         return Dataset(self.copy, number, {"manifest.parquet": manifest, "dataset.json": description, **files}, [])
 
 
-OPENED = ("opening Git and DVC", "question")
+OPENED = ("opening Git and DVC", "opening MLflow", "question")
 WANTED = subject(DATASETS // 2 - 1)  # in the first half of the dataset versions
 PARTS = {"runs": runs, "versions": versions, "many": many, "large": large}
 

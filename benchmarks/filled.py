@@ -1,4 +1,4 @@
-"""A copy of a project that benchmarks fill with dataset versions, commits, runs and model versions; and how they measure.
+"""A copy of a project that benchmarks fill with dataset versions, commits, runs and model versions; and a clock.
 
 Figures are CPU seconds, children included: machines are shared and noisy.
 """

@@ -2,7 +2,8 @@
 
     python benchmarks/records.py PROJECT
 
-`PROJECT` is a freshly baked project; it is copied, and the copy is filled and deleted. Run with the project's own Python.
+`PROJECT` is a freshly baked project; it is copied, and the copy is filled and deleted. Run with the project's own
+Python.
 """
 
 import argparse

@@ -71,9 +71,7 @@ class Contents:
     table: str = ""
     chunks: Array = field(default_factory=lambda: np.zeros(0, CHUNK))
     pages: Array = field(default_factory=lambda: np.zeros(0, PAGE))
-    sets: Array = field(
-        default_factory=lambda: np.zeros((0, 0), np.uint8)
-    )  # of dataset versions, a bit for each
+    sets: Array = field(default_factory=lambda: np.zeros((0, 0), np.uint8))  # of dataset versions, a bit for each
     signed: str = ""
 
     @property

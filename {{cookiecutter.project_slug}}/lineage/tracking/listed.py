@@ -1,7 +1,7 @@
 """The runs of a database that MLflow opens itself, listed without their parameters and metrics.
 
-MLflow's own listing makes an object of each parameter, metric and tag of each run, 4 ms of CPU a run. Most questions are
-about tags and datasets: these are read here, from MLflow's own tables. The rest is listed when somebody asks for it.
+MLflow's own listing makes an object of each parameter, metric and tag: 4 ms of CPU a run. Most questions are about tags
+and datasets. These are read here, from MLflow's own tables; the rest is listed by MLflow when somebody asks for it.
 """
 
 from __future__ import annotations
