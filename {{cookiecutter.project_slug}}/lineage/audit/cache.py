@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from ..base.hash_cache import SETTLED, HashCache, signature
@@ -29,12 +30,17 @@ class AuditCache:
     def __init__(self, folder: Path, objects: Objects) -> None:
         self._folder = folder
         self._objects = objects
-        self._hashes = HashCache(folder / "hashes.json", "md5")
         self._agreeing = folder / "agreeing.json"
-        self._agree = self._read()
-        self._before = set(self._agree)
         self._hashed: dict[str, tuple[Path, Version]] = {}  # by the hash of the manifest
         self.index = Index(folder / FOLDER, objects.places.cache_root, folder)
+
+    @cached_property
+    def _hashes(self) -> HashCache:
+        return HashCache(self._folder / "hashes.json", "md5")
+
+    @cached_property
+    def _agree(self) -> set[str]:
+        return self._read()
 
     def file(self, md5: str) -> Path:
         """A file with the bytes of an object. Raises LineageError if neither cache nor remote holds the right ones."""
@@ -71,7 +77,7 @@ class AuditCache:
     def save(self) -> None:
         """Writes down what was checked, for the audits to come, if it can be written."""
         self._hashes.save(others=True)  # the next audit may ask for other dataset versions
-        if self._agree != self._before:
+        if self._agree != self._read():
             signed = {dataset: signature(AGREES, dataset) for dataset in sorted(self._agree)}
             with suppress(OSError):  # where nothing can be written, the next audit checks again
                 self._folder.mkdir(parents=True, exist_ok=True)
