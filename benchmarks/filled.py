@@ -113,7 +113,7 @@ def commit_lock(copy, dataset, number):
     }
     Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": dataset.lock}, sort_keys=False))
     document = {
-        "model": {"identity": copy.module("lineage.chain").model_identity(dataset.lock), "md5": model["md5"]},
+        "model": {"identity": copy.module("chain.document").model_identity(dataset.lock), "md5": model["md5"]},
         "training_run": {"tracking_uri": "sqlite:///mlflow.db"},
         "dataset": {"md5": dataset.md5},
     }

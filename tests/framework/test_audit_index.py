@@ -155,10 +155,10 @@ def test_chunks_do_not_depend_on_row_groups(rows: list[Row], groups: tuple[int, 
 def test_versions_have_their_chunks_in_common(place: Place) -> None:
     before = place.index.contents
     place.add([each for each in EVERYBODY if each[0] != SUBJECTS[20]])
-    assert len(place.index.contents.chunks) - len(before.chunks) <= 3
+    assert len(place.index.contents.chunks) - len(before.chunks) <= 5
     place.add([each for each in EVERYBODY if each[0] != SUBJECTS[20]], group=7)  # other bytes, the same rows
     assert len(place.index.contents.versions) == 7
-    assert len(place.index.contents.chunks) - len(before.chunks) <= 3
+    assert len(place.index.contents.chunks) - len(before.chunks) <= 5
     for _ in range(3):
         place.add([*EVERYBODY, row(0, len(place.rows))])
     assert len(place.index.contents.files) <= 2
@@ -379,7 +379,6 @@ def dataset(root: Path, rows: list[Row]) -> str:
     return md5
 
 
-@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")  # where DuckDB puts what it cannot hold
 def test_audits_with_and_without_an_index_say_the_same(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     versions = {dataset(project, rows): rows for rows in (EVERYBODY, EVERYBODY[3:], EVERYBODY[30:], [])}
     kept = project / ".dvc" / "tmp" / "kept" / "audit"
@@ -418,7 +417,6 @@ def test_audits_with_and_without_an_index_say_the_same(project: Path, monkeypatc
             assert len(Index(index, Path(), kept).contents.versions) == 4
 
 
-@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 def test_a_manifest_that_is_gone_or_changed_is_a_fault_whatever_the_index_knows(project: Path) -> None:
     gone, changed, whole = (dataset(project, rows) for rows in (EVERYBODY, EVERYBODY[3:], EVERYBODY[9:]))
     versions = [gone, changed, whole]
@@ -435,7 +433,6 @@ def test_a_manifest_that_is_gone_or_changed_is_a_fault_whatever_the_index_knows(
     assert {record.dataset for record in manifests.records_of([SUBJECTS[9]])} == {whole}
 
 
-@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 def test_a_copy_of_a_project_knows_its_manifests_when_they_were_hashed_again(project: Path, tmp_path: Path) -> None:
     versions = [dataset(project, rows) for rows in (EVERYBODY, EVERYBODY[3:])]
     right = Manifests(Evidence(project), versions).records_of([SUBJECTS[7]])

@@ -8,7 +8,9 @@ the index (index.py).
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -201,7 +203,7 @@ class Manifests:
 
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY,
-            "temp_directory": self._scratch.name,
+            "temp_directory": str(self._scratch),
             "autoinstall_known_extensions": False,  # nothing is fetched
             "autoload_known_extensions": False,
         }
@@ -212,11 +214,14 @@ class Manifests:
         return Fingerprints(self._objects, self._duckdb)
 
     @cached_property
-    def _scratch(self) -> tempfile.TemporaryDirectory[str]:
-        return tempfile.TemporaryDirectory()  # names without characters that are patterns to DuckDB
+    def _scratch(self) -> Path:
+        """A folder whose path has no characters that are patterns to DuckDB. It goes when this does."""
+        folder = tempfile.mkdtemp()
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
     def _path(self, md5: str) -> Path:
-        path = Path(self._scratch.name) / f"{md5}.parquet"
+        path = self._scratch / f"{md5}.parquet"
         if md5 in self._known and not path.is_symlink():
             path.symlink_to(self._kept.index.path(self._known[md5]))
         return path

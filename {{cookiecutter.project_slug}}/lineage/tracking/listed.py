@@ -25,7 +25,7 @@ NAME = "mlflow.runName"
 Whole = Callable[[str], RunData]
 
 
-class ListedData(RunData):  # type: ignore[misc]  MLflow's entities have no types
+class ListedData(RunData):  # type: ignore[misc]
     """The tags of a run; parameters and metrics when they are asked for."""
 
     def __init__(self, run_id: str, tags: dict[str, str], whole: Whole) -> None:
