@@ -113,7 +113,7 @@ def commit_lock(copy, dataset, number):
     }
     Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": dataset.lock}, sort_keys=False))
     document = {
-        "model": {"identity": copy.module("chain.document").model_identity(dataset.lock), "md5": model["md5"]},
+        "model": {"identity": identity_of(copy, dataset), "md5": model["md5"]},
         "training_run": {"tracking_uri": "sqlite:///mlflow.db"},
         "dataset": {"md5": dataset.md5},
     }
@@ -122,6 +122,11 @@ def commit_lock(copy, dataset, number):
     made = (BEGIN + EACH * number).isoformat()  # audits hold the times of MLflow against those of commits
     copy.git("commit", "--quiet", "--message", f"Model {number}", GIT_AUTHOR_DATE=made, GIT_COMMITTER_DATE=made)
     dataset.commit = copy.git("rev-parse", "HEAD")
+
+
+def identity_of(copy, dataset):
+    """The identity of the model that was trained with a dataset version."""
+    return copy.module("dvc.hashes").sha256_of_json(dataset.lock["train"])
 
 
 class Images:
@@ -180,13 +185,12 @@ class Filled:
 
     def register(self, name):
         """A model version for each dataset version."""
-        chain = self.copy.module("chain.document")
         client = self.tracker.client
         client.create_registered_model(name, tags={"project_id": self.project_id})
         for dataset, run in zip(self.datasets, self.models, strict=True):
             tags = {
                 "project_id": self.project_id,
-                "model_identity": chain.model_identity(dataset.lock),
+                "model_identity": identity_of(self.copy, dataset),
                 "dvc_data_md5": dataset.md5,
                 "dvc_run_md5": dataset.lock["train"]["outs"][1]["md5"],
                 "training_run_id": run,
