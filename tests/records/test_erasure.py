@@ -155,6 +155,9 @@ def test_a_redacted_manifest_that_was_changed_is_found(cycle: Cycle, project: Pr
 
 
 def test_killed_while_deleting_and_brought_to_its_end(project: Project, lineage: Lineage) -> None:
+    index = project.root / ".dvc" / "tmp" / "kept" / "audit" / "index"
+    index.mkdir(parents=True, exist_ok=True)
+    (index / "rows-0").write_bytes(b"compressed, of an audit that was killed")
     hook = project.root / ".git" / "hooks" / "post-commit"
     hook.write_text("#!/bin/sh\nkill -9 $(ps -o ppid= -p $PPID)\n")  # whoever called Git
     hook.chmod(0o755)
@@ -167,6 +170,7 @@ def test_killed_while_deleting_and_brought_to_its_end(project: Project, lineage:
     output = lineage(project, "erase", "--execute", "--yes")
     assert "left:" not in output
     assert files_with(OUT, project) == set()
+    assert [path.name for path in index.iterdir() if path.name != "lock"] == []
     assert lineage.ask(project, "erase", "--execute", "--yes")[0] == 2  # nothing is unfinished any more
 
 

@@ -19,6 +19,9 @@ from baked import Project
 from command import Lineage
 from consent import FIRST, OUT, SECOND, STAYS, Cycle
 from damage import manifest, overwrite
+from mlflow.entities import Run
+
+from lineage.tracking.store import Store
 
 LONG_BEFORE = "2024-01-01"
 
@@ -468,3 +471,32 @@ def test_statistics_that_lie_do_not_hide_anybody(project: Project, excluded: Ask
     answer = excluded(project, STAYS)
     assert answer.verdict in ("FAILED", "INCONCLUSIVE")
     assert answer.verdict == "FAILED" or "statistics in the manifest" in answer.reasons
+
+
+def test_runs_are_listed_as_mlflow_lists_them(project: Project) -> None:
+    """With the same tags, datasets, moments and order; and with parameters and metrics when these are asked for."""
+    client, own = project.store().client, project.params["project_id"]
+    added = [add_run(project, dataset(project, "2"), note="a tag") for _ in range(2)]
+    client.delete_run(added[0])
+    for name, value in (("of another", own.upper()), ("of nobody", None)):
+        run = client.create_run(client.create_experiment(name), tags={"project_id": value} if value else {})
+        client.log_param(run.info.run_id, "depth", "3")
+    client.delete_experiment(client.get_experiment_by_name("of nobody").experiment_id)
+    store = Store(f"sqlite:///{project.root}/mlflow.db", project.root, own)
+    experiments = tuple(store.experiments)
+    for project_id, wanted in ((own, f"tags.project_id = '{own}'"), (None, "tags.project_id IS NULL")):
+        listed, whole = store._marked_runs(experiments, project_id), store._runs(experiments, wanted)
+        assert [as_written(run) for run in listed.values()] == [as_written(run) for run in whole.values()]
+        assert list(listed) == list(whole)
+    assert store._database is not None
+    assert added[0] in store.runs
+    assert [run.data.params for run in store.unmarked_runs(experiments).values()] == [{"depth": "3"}]
+
+
+def as_written(run: Run) -> tuple[object, ...]:
+    """All that a run says, tags of an input in the order of their names."""
+    read = [
+        (entry.dataset.to_dictionary(), sorted((tag.key, tag.value) for tag in entry.tags))
+        for entry in run.inputs.dataset_inputs
+    ]
+    return dict(run.info), run.data.tags, run.data.params, run.data.metrics, read

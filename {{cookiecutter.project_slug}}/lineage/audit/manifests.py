@@ -2,39 +2,41 @@
 
 A manifest is an object of DVC: it comes from the cache or the remote. Its hash is computed before it is first asked and
 whenever its file has changed since (cache.py), the checksum of a page each time it is read. A manifest counts only if
-it agrees with the shards, whose id columns are read beside it.
+it agrees with the shards, whose id columns are read beside it. Of one that was asked before, subjects are looked up in
+the index (index.py).
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from bisect import bisect_left
+import weakref
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base.errors import LineageError, ProjectError
 from ..proof.case import Evidence
 from ..proof.dataset import subject_tree
 from ..records.dataset import MANIFEST_SCHEMA
-from ..records.layout import MANIFEST, ROOT_KEY, SHARDS
+from ..records.layout import MANIFEST, ROOT_KEY
 from ..records.merkle import root_of_dataset, subject_key
 from .cache import AuditCache
+from .fingerprints import COLUMNS, Fingerprints
+from .index_file import DamagedIndexError
+from .row_groups import SUBJECT, groups_with, require_true_statistics
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-COLUMNS = ", ".join(MANIFEST_SCHEMA.names)
-SUBJECT = "subject_id"
 ERASED = "erased"  # in the place of what was
 MEMORY = "600MB"  # for DuckDB; what does not fit goes to disk
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """A record of a subject in one dataset version."""
 
     dataset: str
@@ -49,26 +51,51 @@ class Manifests:
     """The manifests of several dataset versions. `faults` says which of them cannot be relied on, and why."""
 
     def __init__(self, evidence: Evidence, datasets: Iterable[str]) -> None:
+        self._evidence = evidence
         self._objects = evidence.objects
         self._erasures = evidence.erasures
         self._kept = AuditCache(evidence.main / ".dvc" / "tmp" / "kept" / "audit", evidence.objects)
-        self._scratch = tempfile.TemporaryDirectory()  # names without characters that are patterns to DuckDB
         self.faults: dict[str, str] = {}
-        self._fingerprints: dict[str, tuple[int, int]] = {}  # by shard: versions have most of them in common
         wanted = list(datasets)
-        _ = evidence.places.remote_or_none, evidence.erasures.all  # opened by one thread
+        self._erased = {md5 for erasure in evidence.erasures.all for md5 in erasure.datasets}
+        self._known = self._kept.index.unchanged(md5 for md5 in wanted if md5 not in self._erased)
+        if others := [md5 for md5 in wanted if md5 not in self._known]:
+            self._check(others)
+            whole = [md5 for md5 in others if md5 not in self.faults and md5 not in self._erased]
+            manifests = {md5: self._objects.listing(md5)[MANIFEST] for md5 in whole}
+            self._kept.add_to_index(manifests, wanted, self._erased)
+            self._known |= self._kept.index.unchanged(whole)
+            self._kept.save()
+        self.usable = [md5 for md5 in wanted if md5 not in self.faults]
+
+    def _check(self, datasets: list[str]) -> None:
+        """Finds what is wrong with the manifests of some dataset versions."""
+        _ = self._evidence.places.remote_or_none  # opened by one thread
         with ThreadPoolExecutor() as pool:
-            faults = zip(wanted, pool.map(self._link, wanted), strict=True)
-            self.faults = {md5: fault for md5, fault in faults if fault}
-        for md5 in wanted:
+            faults = zip(datasets, pool.map(self._link, datasets), strict=True)
+            self.faults |= {md5: fault for md5, fault in faults if fault}
+        for md5 in datasets:
             if md5 not in self.faults and (fault := self._compare_with_shards(md5)):
                 self.faults[md5] = fault
-        self.usable = [md5 for md5 in wanted if md5 not in self.faults]
-        self._kept.save()
 
     def records_of(self, ids: Sequence[str]) -> list[Record]:
         """Every record of these subjects in any of the dataset versions; of erased ones, only that there were some."""
-        return [*self._select("subject_id", ids, self.usable), *self._erased_records(ids)]
+        found = self._looked_up(ids)
+        for record in self._select(SUBJECT, ids, [md5 for md5 in self.usable if md5 not in found]):
+            found[record.dataset].append(record)
+        return [*(record for md5 in self.usable for record in found[md5]), *self._erased_records(ids)]
+
+    def _looked_up(self, ids: Sequence[str]) -> defaultdict[str, list[Record]]:
+        """The records of these subjects in each dataset version of the index; nothing if the index was damaged."""
+        found = defaultdict[str, list[Record]](list)
+        try:
+            rows = self._kept.index.rows_of(ids) if self._known else {}
+        except DamagedIndexError:
+            self._kept.index.forget()
+            return found
+        for md5 in self._known:  # thousands of records: made as `_make` makes them, in half of the time
+            found[md5] = [tuple.__new__(Record, (md5, *row)) for row in rows.get(md5, ())]
+        return found
 
     def records_with(self, contents: Sequence[str], datasets: Sequence[str]) -> list[Record]:
         """Every record of some of the dataset versions whose image has one of these SHA-256."""
@@ -101,16 +128,20 @@ class Manifests:
 
         None if there is no row any more, because all were erased.
         """
+        if known := self._known.get(md5):
+            return known.first
         rows = self._read(md5, lambda file: next(file.iter_batches(1, columns=["subject_id"]), []))
         return str(rows["subject_id"][0].as_py()) if rows else None
 
     @cache  # noqa: B019  lives as long as one command
     def root(self, md5: str) -> str:
         """The root over the subjects by what the manifest states, or for an erased one its tombstone."""
-        import pyarrow.parquet as pq
-
+        if known := self._known.get(md5):
+            return root_of_dataset(md5, known.root)
         if erased := self._erasures.of_dataset(md5):
             return erased.root
+        import pyarrow.parquet as pq
+
         return root_of_dataset(md5, (pq.read_schema(self._path(md5)).metadata or {}).get(ROOT_KEY, b"").decode())
 
     @cache  # noqa: B019
@@ -120,14 +151,14 @@ class Manifests:
             return None
         # not compared with the column itself: the file's own word for which rows it has is not asked
         rows = f"(SELECT * FROM read_parquet('{self._path(md5)}') WHERE split || '' <> 'test')"  # noqa: S608  a path of ours
-        return self._fingerprint(rows)
+        return self._fingerprints.of(rows)
 
     def all_records(self, md5: str) -> list[Record]:
         """All rows of one dataset version."""
         return self._records(md5, "", [], lambda file: file.read())
 
     def _erased_records(self, ids: Sequence[str]) -> Iterator[Record]:
-        for md5 in self.usable:
+        for md5 in (each for each in self.usable if each in self._erased):
             erased = self._erasures.of_dataset(md5)
             for subject_id in ids if erased else ():
                 if erased and erased.holds(subject_id):
@@ -136,7 +167,7 @@ class Manifests:
     def _select(self, column: str, values: Sequence[str], datasets: Sequence[str]) -> list[Record]:
         condition = f"WHERE {column} IN ({', '.join('?' * len(values))})"
         asked = [md5 for md5 in datasets if md5 in self.usable] if values else []
-        found = (self._records(md5, condition, values, lambda file: _groups(file, column, values)) for md5 in asked)
+        found = (self._records(md5, condition, values, lambda file: groups_with(file, column, values)) for md5 in asked)
         return [record for records in found for record in records]
 
     def _records(self, md5: str, condition: str, values: Sequence[str], read: Callable[[Any], Any]) -> list[Record]:
@@ -172,14 +203,28 @@ class Manifests:
 
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY,
-            "temp_directory": self._scratch.name,
+            "temp_directory": str(self._scratch),
             "autoinstall_known_extensions": False,  # nothing is fetched
             "autoload_known_extensions": False,
         }
         return duckdb.connect(config=settings)
 
+    @cached_property
+    def _fingerprints(self) -> Fingerprints:
+        return Fingerprints(self._objects, self._duckdb)
+
+    @cached_property
+    def _scratch(self) -> Path:
+        """A folder whose path has no characters that are patterns to DuckDB. It goes when this does."""
+        folder = tempfile.mkdtemp()
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
+
     def _path(self, md5: str) -> Path:
-        return Path(self._scratch.name) / f"{md5}.parquet"
+        path = self._scratch / f"{md5}.parquet"
+        if md5 in self._known and not path.is_symlink():
+            path.symlink_to(self._kept.index.path(self._known[md5]))
+        return path
 
     def _link(self, md5: str) -> str | None:
         """Puts the manifest where it is asked. Returns why it cannot be had with the right bytes, if it cannot."""
@@ -207,72 +252,11 @@ class Manifests:
         # where shards were erased, what is left of the manifest must have the subjects that it had, less the erased
         if erased := self._erasures.of_dataset(md5):
             subject_tree(self._objects, md5, erased)
-            self._require_true_statistics(md5)
+            require_true_statistics(self._path(md5), md5)
             return
         if self._kept.agrees_with_shards(md5):
             return
-        shards = {name for path, name in self._objects.listing(md5).items() if path.startswith(f"{SHARDS}/")}
-        rows = [self._fingerprint_of_shard(name) for name in sorted(shards)]
-        together = (sum(count for count, _ in rows), sum(total for _, total in rows))
-        if self._fingerprint(f"read_parquet('{self._path(md5)}')") != together:
+        if self._fingerprints.of(f"read_parquet('{self._path(md5)}')") != self._fingerprints.of_shards(md5):
             raise LineageError(f"the manifest of dataset {md5} does not hold what the shards hold (`lineage verify`)")
-        self._require_true_statistics(md5)
+        require_true_statistics(self._path(md5), md5)
         self._kept.note_agreement(md5)
-
-    def _require_true_statistics(self, md5: str) -> None:
-        """Raises LineageError if rows would be passed over because the file says that they are not there."""
-        import pyarrow.compute as pc
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(self._path(md5)) as file:
-            for number in range(file.num_row_groups):
-                span = _span(file, number)
-                if span is None:
-                    continue
-                held: dict[str, Any] = pc.min_max(file.read_row_group(number, [SUBJECT])[SUBJECT]).as_py() or {}
-                if held.get("min") is not None and not span[0] <= held["min"] <= held["max"] <= span[1]:
-                    raise LineageError(f"the statistics in the manifest of dataset {md5} are not those of its rows")
-
-    def _fingerprint_of_shard(self, name: str) -> tuple[int, int]:
-        if name not in self._fingerprints:
-            import pyarrow.parquet as pq
-
-            with self._objects.open(name) as file:  # of a remote one, only the columns are fetched
-                shard = pq.ParquetFile(file).read(columns=MANIFEST_SCHEMA.names, use_threads=False)
-            self._duckdb.register("shard", shard)
-            self._fingerprints[name] = self._fingerprint("shard")
-        return self._fingerprints[name]
-
-    def _fingerprint(self, table: str) -> tuple[int, int]:
-        """Of all rows together, in whatever order: their number, and the sum of their hashes."""
-        question = f"SELECT count(*), sum(hash({COLUMNS})) FROM {table}"  # noqa: S608  columns of the schema
-        ((count, total),) = self._duckdb.execute(question).fetchall()
-        return int(count), int(total or 0)
-
-
-def _groups(file: Any, column: str, values: Sequence[str]) -> Any:
-    """The row groups of a manifest in which a column has any of the values, as a table."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    ordered = sorted(values)
-    wanted, found = pa.array(ordered, pa.string()), []
-    for number in range(file.num_row_groups):
-        span = _span(file, number) if column == SUBJECT else None  # only these were found to be true
-        if span and not _any_between(ordered, *span):
-            continue
-        if pc.any(pc.is_in(file.read_row_group(number, [column])[column], wanted)).as_py():
-            found.append(number)
-    return file.read_row_groups(found)
-
-
-def _span(file: Any, number: int) -> tuple[str, str] | None:
-    """The least and the greatest subject of a row group, as the file states them; None if it does not."""
-    place = file.schema_arrow.names.index(SUBJECT)
-    span = file.metadata.row_group(number).column(place).statistics
-    return (span.min, span.max) if span is not None and span.has_min_max else None
-
-
-def _any_between(ordered: Sequence[str], least: str, greatest: str) -> bool:
-    first = bisect_left(ordered, least)
-    return first < len(ordered) and ordered[first] <= greatest

@@ -147,9 +147,10 @@ def faults(scope: Scope, uses: Sequence[Use], manifests: Manifests) -> list[str]
     """Everything about these uses that could not be looked at, in sentences."""
     alive = [use for use in uses if not use.left_no_model]
     unknown = [f"{use.title}: {reason}" for use in alive for reason in use.unknown]
-    for use in alive:
-        roots = {md5: manifests.root(md5) for md5 in use.datasets if md5 in manifests.usable}
-        if use.root and roots and use.root not in roots.values():
+    usable = set(manifests.usable)
+    for use in (use for use in alive if use.root):
+        roots = {manifests.root(md5) for md5 in use.datasets & usable}
+        if roots and use.root not in roots:
             unknown.append(f"{use.title}: its tag subjects_root is that of no dataset version that it names")
     unread = {md5 for use in alive for md5 in use.datasets if md5 in manifests.faults}
     unknown += [f"dataset {md5}: {manifests.faults[md5]}" for md5 in sorted(unread)]

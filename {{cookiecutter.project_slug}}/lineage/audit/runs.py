@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 WITH_RECORDS = (Role.DATASET, Role.MODEL, Role.SCORES)  # what is made by stages that read records and say which
+ROLES: dict[str | None, Role] = {role.value: role for role in Role}
 ENDED_WITHOUT_MODEL = ("FAILED", "KILLED")
 GOING_ON = "it is still going on; if nobody follows it, `lineage jobs` closes it where it was begun"
 
@@ -112,9 +113,9 @@ class Runs:
 
 
 def _use_of(run: Run) -> Use:
-    info, stated = run.info, run.data.tags.get(ROLE)
-    role = Role(stated) if stated in list(Role) else None
-    use = Use("run", info.run_id, run.data.tags.get("dvc_stage") or "no stage", role, info.run_id, state=info.status)
+    info, tags = run.info, run.data.tags
+    role, stage = ROLES.get(tags.get(ROLE)), tags.get("dvc_stage") or "no stage"
+    use = Use("run", info.run_id, stage, role, info.run_id, state=info.status)
     use.started, use.ended = moment_of(info.start_time), moment_of(info.end_time)
     use.is_deleted = info.lifecycle_stage != "active"
     return use

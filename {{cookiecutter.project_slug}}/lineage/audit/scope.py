@@ -140,9 +140,9 @@ class Scope:
         Where only the test split differs, equal weights are what a training gives.
         """
         git = self.holdings.git
-        for use in self.uses:
+        for use in (use for use in self.uses if use.identity and use.kind != "run"):
             model = git.models.get(use.identity or "")
-            weights = model.out(git.weights) if model and use.kind != "run" else None
+            weights = model.out(git.weights) if model else None
             alike = git.by_weights.get(weights, []) if weights else []
             more = {md5 for other in alike for md5 in other.datasets} - use.datasets
             if more and model:

@@ -8,7 +8,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import is_dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ RETRAIN = "dvc repro && git add -A && git commit -m 'Without withdrawn subjects'
 
 def as_data(value: Any) -> Any:
     """An answer as plain data: what JSON can hold. Sets are sorted, moments in ISO 8601."""
+    if isinstance(value, Record):
+        return value._asdict()
     if is_dataclass(value) and not isinstance(value, type):
         return {key: as_data(item) for key, item in vars(value).items()}
     if isinstance(value, Mapping):
@@ -49,8 +51,10 @@ def show_subject(answer: SubjectAnswer, *, as_json: bool) -> None:
     console = _console()
     if answer.uses:
         _print_table(_table_of_uses(answer.uses))
-    for dataset, subject_id in sorted({(record.dataset, record.subject_id) for record in answer.records}):
-        found = [one for one in answer.records if (one.dataset, one.subject_id) == (dataset, subject_id)]
+    held: dict[tuple[str, str], list[Record]] = {}
+    for record in answer.records:
+        held.setdefault((record.dataset, record.subject_id), []).append(record)
+    for (dataset, subject_id), found in sorted(held.items()):
         shown = f"{len(found)} records: {', '.join(one.record_id for one in found)}"
         if all(one.content_sha256 == ERASED for one in found):
             shown = "records that were erased; how many is not known any more"
@@ -101,13 +105,13 @@ def show_exclusion(answer: Exclusion, *, as_json: bool) -> None:
 
 def show_records(asked: str, found: list[Record], *, as_json: bool, as_csv: bool) -> None:
     if as_json:
-        return _print_json([asdict(record) for record in found])
+        return _print_json(found)
     if as_csv:
         table = csv.writer(sys.stdout, lineterminator="\n")
-        table.writerow(Record.__dataclass_fields__)
+        table.writerow(Record._fields)
         # a file gets the ids as they are, a terminal in a way that it cannot obey
         written = printable if sys.stdout.isatty() else str
-        table.writerows([written(value) for value in asdict(record).values()] for record in found)
+        table.writerows([written(value) for value in record] for record in found)
         return None
     console, table_ = _console(), Table("split", "subjects", "records", box=None, pad_edge=False)
     for split in dict.fromkeys(record.split for record in found):

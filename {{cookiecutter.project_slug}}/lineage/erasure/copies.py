@@ -10,6 +10,8 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+from ..audit.index import Index
+from ..audit.index_file import FOLDER as INDEX
 from ..base.errors import LineageError, TrackerError
 from ..dvc.remote import cache_folder, object_path
 from ..proof.case import Evidence
@@ -20,6 +22,7 @@ from .holders import OF_RECORDS, Holder, Holders
 from .search import CODE, NO_TEXT, Search, UnsearchableError
 from .spellings import Hit
 
+AUDITS = Path(".dvc", "tmp", "kept", "audit")  # what audits keep
 REMOVED = "removed: it named somebody who was erased"
 
 
@@ -75,18 +78,29 @@ def find(evidence: Evidence, holders: Holders, search: Search) -> Found:
         for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
             if not path.is_file() or path.suffix in CODE or path.is_relative_to(notes_folder(evidence)):
                 continue
+            if path.parent.parts[-2:] == (AUDITS.name, INDEX):  # no text, and looked at below
+                continue
             try:
                 inside = "" if path == folder else str(path.relative_to(folder))
                 hit = max(search.in_text(inside), search.in_path(path))
                 found.add(hit, Copy("file", str(path), what))
             except UnsearchableError as error:
                 found.unknown.append(str(error))
-    audits = evidence.main / ".dvc" / "tmp" / "kept" / "audit"
-    manifests, known = {holder.md5 for holder in holders.found}, {copy.place for copy in found.copies}
-    kept = [path for path in audits.glob("*") if path.name in manifests and str(path) not in known]
-    found.copies += [Copy("file", str(path), "kept for audits") for path in kept]
+    found.copies += _of_audits(
+        evidence, holders, search, [evidence.main, *trees], {copy.place for copy in found.copies}
+    )
     _in_mlflow(evidence, set(holders.datasets), search, found)
     return found
+
+
+def _of_audits(evidence: Evidence, holders: Holders, search: Search, trees: list[Path], known: set[str]) -> list[Copy]:
+    """What audits have kept in some worktrees: manifests, and an index whose files are compressed."""
+    manifests, kept = {holder.md5 for holder in holders.found}, list[Path]()
+    for audits in dict.fromkeys(tree / AUDITS for tree in trees):
+        kept += [path for path in audits.glob("*") if path.name in manifests]
+        index = Index(audits / INDEX, evidence.places.cache_root, audits)
+        kept += index.files if manifests or index.may_hold(search.ids) else []
+    return [Copy("file", str(path), "kept for audits") for path in kept if str(path) not in known]
 
 
 def notes_folder(evidence: Evidence) -> Path:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-DIGEST = 16  # bytes that stand for a row: nobody finds two rows that have the same
+DIGEST = 32  # bytes that stand for a row: nobody finds two rows that have the same
 BATCH = 4 * 2**20  # bytes of a file that are read at once, about
 MOST_ROWS = 16_384
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     from .artifact import RegisteredFiles
 
@@ -97,13 +98,13 @@ class Store(OneStore):
     @cached_property
     def runs(self) -> dict[str, Run]:
         """All runs that are marked as this project's, by id, deleted ones too."""
-        return self._runs(tuple(self.experiments), f"tags.project_id = '{self.project_id}'")
+        return self._marked_runs(tuple(self.experiments), self.project_id)
 
     @cache  # noqa: B019
     def unmarked_runs(self, experiments: tuple[str, ...]) -> dict[str, Run]:
         """The runs of some experiments that bear no mark of any project, by id, deleted ones too."""
         try:
-            return self._runs(experiments, "tags.project_id IS NULL")
+            return self._marked_runs(experiments, None)
         except TrackerError:  # an older server knows no such question
             found = self._runs(experiments, "")
             return {run_id: run for run_id, run in found.items() if "project_id" not in run.data.tags}
@@ -119,6 +120,24 @@ class Store(OneStore):
                 found |= self._runs(tuple(self.experiments), f"{reading} and tags.project_id != '{self.project_id}'")
                 found |= self._runs(tuple(self.experiments), f"{reading} and tags.project_id IS NULL")
         return found
+
+    def _marked_runs(self, experiments: tuple[str, ...], project_id: str | None) -> dict[str, Run]:
+        """The runs that are marked as those of a project, or of none."""
+        wanted = f"tags.project_id = '{project_id}'" if project_id is not None else "tags.project_id IS NULL"
+        database = self._database
+        if database is None or not experiments:
+            return self._runs(experiments, wanted)
+        from .listed import list_runs
+
+        whole = cache(lambda: self._runs(experiments, wanted))
+        with self.asked("list the runs"):
+            return list_runs(database, experiments, project_id, lambda run_id: whole()[run_id].data)
+
+    @property
+    def _database(self) -> SqlAlchemyStore | None:
+        """The tables that MLflow's client has opened in this process; None where it asks a server, or has others."""
+        store = getattr(getattr(self.client, "_tracking_client", None), "store", None)
+        return store if type(store).__name__ == "SqlAlchemyStore" else None
 
     def _runs(self, experiments: tuple[str, ...], wanted: str) -> dict[str, Run]:
         if not experiments:
