@@ -104,21 +104,35 @@ def test_the_same_hashes_here_and_there_and_no_stage_runs_again(sky: Cloud, tmp_
         assert project.out(stage, path) == next(out["md5"] for out in there[stage]["outs"] if out["path"] == path)
 
 
-def test_torch_gives_the_same_weights_here_and_there(sky: Cloud, default: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize("instances", [1, 2])
+def test_torch_gives_the_same_weights_here_and_there(
+    instances: int, sky: Cloud, default: Project, tmp_path: Path
+) -> None:
+    """Two processes on two instances, and on this machine."""
     project = sky.copy(tmp_path)
     package = project.root / "traceable_digits"
     shutil.rmtree(package)
     shutil.copytree(default.root / package.name, package, ignore=shutil.ignore_patterns("__pycache__"))
-    project.compose(*quick(sky.tracking, SALTED))
-    jobs = len(sky.job_names())
-    project.dvc("repro", "--single-item", "train")
+    count = f"compute.sagemaker.training.instance_count={instances}"
+    project.compose(*quick(sky.tracking, SALTED, f"train.processes={instances}", count))
+    known = sky.job_names(), len(store_runs(sky, "train"))
+    output = project.dvc("repro", "--single-item", "train")
     there, record = project.out("train", WEIGHTS), json.loads((project.root / "models" / "run.json").read_text())
-    assert len(sky.job_names()) == jobs + 1
+    [job] = (sky.job(name) for name in sky.job_names() if name not in known[0])
+    assert job["ResourceConfig"]["InstanceCount"] == instances
+    assert "[algo-2] stage train is done here" in output or instances == 1
     assert "torch" in record["machine"]
+    assert record["machine"]["processes"] == instances
+    assert "traceable_digits/stages/train.py" in record["worked_with"]["deps"]
     project.environment["PIPELINE_COMPUTE"] = "local"
     project.dvc("repro", "--force", "--single-item", "--no-run-cache", "train")
-    assert len(sky.job_names()) == jobs + 1
+    assert len(sky.job_names()) == len(known[0]) + 1
     assert project.out("train", WEIGHTS) == there
+    here = json.loads((project.root / "models" / "run.json").read_text())
+    assert here["code"] == record["code"]
+    runs = store_runs(sky, "train")[known[1] :]
+    assert [run.data.params["train.processes"] for run in runs] == [str(instances)] * 2  # type: ignore[attr-defined]
+    assert list(project.root.rglob("*.partial*")) == []
 
 
 def test_what_a_job_made_is_reproduced_here(sky: Cloud, lineage: Lineage) -> None:
