@@ -129,7 +129,8 @@ def test_torch_gives_the_same_weights_here_and_there(
     assert len(sky.job_names()) == len(known[0]) + 1
     assert project.out("train", WEIGHTS) == there
     here = json.loads((project.root / "models" / "run.json").read_text())
-    assert here["code"] == record["code"]
+    assert here["code"].items() <= record["code"].items()  # the job's own comes to it
+    assert "lineage/run/launcher.py" in here["code"] or instances == 1
     runs = store_runs(sky, "train")[known[1] :]
     assert [run.data.params["train.processes"] for run in runs] == [str(instances)] * 2  # type: ignore[attr-defined]
     assert list(project.root.rglob("*.partial*")) == []

@@ -102,13 +102,14 @@ def test_the_rank_that_died_first_is_named_with_its_reason(way: str, said: str, 
     assert no_rank_is_left()
 
 
-def test_ranks_end_with_who_started_them(tmp_path: Path) -> None:
+def test_ranks_end_with_who_started_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # who is killed leaves an empty folder behind
     script = (
         "from pathlib import Path; from framework.test_ranks import *; "
         f"work_in_ranks(waits, Path({str(tmp_path)!r}), processes=2, hosts=ALONE, hear=nobody)"
     )
     with start(script) as process:
-        ranks = []
+        ranks: list[psutil.Process] = []
         while len(ranks) < 2:
             assert process.poll() is None
             ranks = [psutil.Process(int(path.read_text())) for path in tmp_path.glob("*.pid")]

@@ -7,6 +7,7 @@ and each process leaves out other features (dropout). So the number is part of t
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -97,6 +98,8 @@ class Several(Alone):
         return share_of(records, self.number, self.of)
 
     def join(self, network: nn.Module) -> nn.Module:
+        # a weight of one channel has its one number in two layouts, and copying it costs nothing
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         devices = [self._device] if self._device.type == "cuda" else None
         # statistics of batch norm are brought to all where they are used, in `score`
         return nn.parallel.DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
