@@ -109,12 +109,10 @@ def test_torch_gives_the_same_weights_here_and_there(
     instances: int, sky: Cloud, default: Project, tmp_path: Path
 ) -> None:
     """Two processes on two instances, and on this machine."""
-    project = sky.copy(tmp_path)
-    package = project.root / "traceable_digits"
-    shutil.rmtree(package)
-    shutil.copytree(default.root / package.name, package, ignore=shutil.ignore_patterns("__pycache__"))
+    project = with_torch(sky, default, tmp_path)
     count = f"compute.sagemaker.training.instance_count={instances}"
-    project.compose(*quick(sky.tracking, SALTED, f"train.processes={instances}", count))
+    # an instance has its cores for fewer processes, and threads are part of the result
+    project.compose(*quick(sky.tracking, SALTED, f"train.processes={instances}", "train.threads=1", count))
     known = sky.job_names(), len(store_runs(sky, "train"))
     output = project.dvc("repro", "--single-item", "train")
     there, record = project.out("train", WEIGHTS), json.loads((project.root / "models" / "run.json").read_text())
@@ -134,6 +132,33 @@ def test_torch_gives_the_same_weights_here_and_there(
     runs = store_runs(sky, "train")[known[1] :]
     assert [run.data.params["train.processes"] for run in runs] == [str(instances)] * 2  # type: ignore[attr-defined]
     assert list(project.root.rglob("*.partial*")) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", ['raise ValueError("not finite")', "os.kill(os.getpid(), 9)"])
+def test_a_rank_that_dies_on_another_instance(way: str, sky: Cloud, default: Project, tmp_path: Path) -> None:
+    project = with_torch(sky, default, tmp_path)
+    network = project.root / "traceable_digits" / "model" / "networks.py"
+    forward = "        logits: Tensor = self.head(self.features"
+    dies = f'        import os\n        if self.training and os.environ.get("RANK") == "1":\n            {way}\n'
+    network.write_text(network.read_text().replace(forward, dies + forward, 1))
+    project.compose(*quick(sky.tracking, "train.processes=2", "compute.sagemaker.training.instance_count=2"))
+    before = project.results()
+    output = project.dvc("repro", "--force", "--single-item", "train", code=255)
+    said = "failed: ValueError: not finite (networks.py, line" if "raise" in way else "was ended by SIGKILL"
+    [reason] = (line for line in output.splitlines() if "did not end well" in line)
+    assert f"rank 1 of 2 on machine 2 of 2 {said}" in reason
+    assert project.results() == before
+    assert list(project.root.rglob("*.partial*")) == []
+
+
+def with_torch(sky: Cloud, default: Project, folder: Path) -> Project:
+    """A copy whose package is that of a project as it is baked."""
+    project = sky.copy(folder)
+    package = project.root / "traceable_digits"
+    shutil.rmtree(package)
+    shutil.copytree(default.root / package.name, package, ignore=shutil.ignore_patterns("__pycache__"))
+    return project
 
 
 def test_what_a_job_made_is_reproduced_here(sky: Cloud, lineage: Lineage) -> None:
