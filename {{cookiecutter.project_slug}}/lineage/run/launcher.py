@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import signal
 import socket
 import sys
 import tempfile
@@ -26,7 +26,7 @@ from torch.distributed import DistError, TCPStore  # type: ignore[attr-defined]
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerGroup, WorkerSpec, WorkerState
 from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
 from torch.distributed.elastic.rendezvous.static_tcp_rendezvous import StaticTCPRendezvous
 
 from ..base.errors import RankError
@@ -34,7 +34,7 @@ from ..base.hosts import Hosts
 from ..base.printable import printable
 from .ranks import LOOPBACK, how_it_ended
 
-SIGNALS = "TORCHELASTIC_SIGNALS_TO_HANDLE"
+SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")  # for which the agent sets handlers of its own
 MEETING = 1800  # seconds for all machines to come: they install their packages first
 LOOK = 0.1  # seconds between two looks at the ranks
 PATIENCE = 5.0  # seconds that another machine has to say that it failed first
@@ -51,7 +51,6 @@ def launch(
     `hear` gets what the first rank sends through its channel. Raises RankError if a rank fails, here or elsewhere.
     """
     own, channel = Pipe()
-    os.environ[SIGNALS] = "SIGQUIT"  # the others are the stage's
     for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # the reason is said here, and without a traceback
     with tempfile.TemporaryDirectory(prefix="ranks-") as folder:
@@ -74,6 +73,8 @@ def launch(
         except DistError as error:
             what = " ".join(str(error).split())[:LAST]
             raise RankError(f"the processes did not find each other: {what}", kept="they did not meet") from error
+        except SignalException as error:  # in the moment in which the agent has its own handlers
+            raise KeyboardInterrupt(str(error)) from error
         finally:
             for process in active_children():  # one that was just being started when the stage was interrupted
                 process.kill()
@@ -90,6 +91,15 @@ class _Agent(LocalElasticAgent):
     def __init__(self, spec: WorkerSpec, logs: DefaultLogsSpecs, watch: _Watch) -> None:
         super().__init__(spec, logs, exit_barrier_timeout=MEETING, log_line_prefix_template="[rank ${rank}] ")
         self._watch = watch
+
+    def _start_workers(self, worker_group: WorkerGroup) -> dict[int, Any]:
+        numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+        kept = {number: signal.getsignal(number) for number in numbers}
+        try:
+            return dict(super()._start_workers(worker_group))
+        finally:
+            for number, handler in kept.items():
+                signal.signal(number, handler)
 
     def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
         result: RunResult = super()._monitor_workers(worker_group)

@@ -100,6 +100,8 @@ class Several(Alone):
     def join(self, network: nn.Module) -> nn.Module:
         # a weight of one channel has its one number in two layouts, and copying it costs nothing
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+        # its new name is not in torch 2.8, which AWS's images have
+        warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated", category=FutureWarning)
         devices = [self._device] if self._device.type == "cuda" else None
         # statistics of batch norm are brought to all where they are used, in `score`
         return nn.parallel.DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
