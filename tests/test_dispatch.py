@@ -104,21 +104,61 @@ def test_the_same_hashes_here_and_there_and_no_stage_runs_again(sky: Cloud, tmp_
         assert project.out(stage, path) == next(out["md5"] for out in there[stage]["outs"] if out["path"] == path)
 
 
-def test_torch_gives_the_same_weights_here_and_there(sky: Cloud, default: Project, tmp_path: Path) -> None:
-    project = sky.copy(tmp_path)
+@pytest.mark.parametrize("instances", [1, 2])
+def test_torch_gives_the_same_weights_here_and_there(
+    instances: int, sky: Cloud, default: Project, tmp_path: Path
+) -> None:
+    """Two processes on two instances, and on this machine."""
+    project = with_torch(sky, default, tmp_path)
+    count = f"compute.sagemaker.training.instance_count={instances}"
+    # an instance has its cores for fewer processes, and threads are part of the result
+    project.compose(*quick(sky.tracking, SALTED, f"train.processes={instances}", "train.threads=1", count))
+    known = sky.job_names(), len(store_runs(sky, "train"))
+    output = project.dvc("repro", "--single-item", "train")
+    there, record = project.out("train", WEIGHTS), json.loads((project.root / "models" / "run.json").read_text())
+    [job] = (sky.job(name) for name in sky.job_names() if name not in known[0])
+    assert job["ResourceConfig"]["InstanceCount"] == instances
+    assert "[algo-2] stage train is done here" in output or instances == 1
+    assert "torch" in record["machine"]
+    assert record["machine"]["processes"] == instances
+    assert "traceable_digits/stages/train.py" in record["worked_with"]["deps"]
+    project.environment["PIPELINE_COMPUTE"] = "local"
+    project.dvc("repro", "--force", "--single-item", "--no-run-cache", "train")
+    assert len(sky.job_names()) == len(known[0]) + 1
+    assert project.out("train", WEIGHTS) == there
+    here = json.loads((project.root / "models" / "run.json").read_text())
+    assert here["code"].items() <= record["code"].items()  # the job's own comes to it
+    assert "lineage/run/launcher.py" in here["code"] or instances == 1
+    runs = store_runs(sky, "train")[known[1] :]
+    assert [run.data.params["train.processes"] for run in runs] == [str(instances)] * 2  # type: ignore[attr-defined]
+    assert list(project.root.rglob("*.partial*")) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", ['raise ValueError("not finite")', "os.kill(os.getpid(), 9)"])
+def test_a_rank_that_dies_on_another_instance(way: str, sky: Cloud, default: Project, tmp_path: Path) -> None:
+    project = with_torch(sky, default, tmp_path)
+    network = project.root / "traceable_digits" / "model" / "networks.py"
+    forward = "        logits: Tensor = self.head(self.features"
+    dies = f'        import os\n        if self.training and os.environ.get("RANK") == "1":\n            {way}\n'
+    network.write_text(network.read_text().replace(forward, dies + forward, 1))
+    project.compose(*quick(sky.tracking, "train.processes=2", "compute.sagemaker.training.instance_count=2"))
+    before = project.results()
+    output = project.dvc("repro", "--force", "--single-item", "train", code=255)
+    said = "failed: ValueError: not finite (networks.py, line" if "raise" in way else "was ended by SIGKILL"
+    [reason] = (line for line in output.splitlines() if "did not end well" in line)
+    assert f"rank 1 of 2 on machine 2 of 2 {said}" in reason
+    assert project.results() == before
+    assert list(project.root.rglob("*.partial*")) == []
+
+
+def with_torch(sky: Cloud, default: Project, folder: Path) -> Project:
+    """A copy whose package is that of a project as it is baked."""
+    project = sky.copy(folder)
     package = project.root / "traceable_digits"
     shutil.rmtree(package)
     shutil.copytree(default.root / package.name, package, ignore=shutil.ignore_patterns("__pycache__"))
-    project.compose(*quick(sky.tracking, SALTED))
-    jobs = len(sky.job_names())
-    project.dvc("repro", "--single-item", "train")
-    there, record = project.out("train", WEIGHTS), json.loads((project.root / "models" / "run.json").read_text())
-    assert len(sky.job_names()) == jobs + 1
-    assert "torch" in record["machine"]
-    project.environment["PIPELINE_COMPUTE"] = "local"
-    project.dvc("repro", "--force", "--single-item", "--no-run-cache", "train")
-    assert len(sky.job_names()) == jobs + 1
-    assert project.out("train", WEIGHTS) == there
+    return project
 
 
 def test_what_a_job_made_is_reproduced_here(sky: Cloud, lineage: Lineage) -> None:

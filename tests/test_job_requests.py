@@ -73,12 +73,13 @@ PLACE = [
 
 def test_a_training_job(account: Account) -> None:
     sizes = of_group("training", instance_type="ml.c5.xlarge", volume_gb=77, max_minutes=11)
-    job = account.request("train", *PLACE, *sizes, *of_group("training", spot="true", max_wait_minutes=22))
+    several = ["train.processes=4", *of_group("training", instance_count=2)]
+    job = account.request("train", *PLACE, *sizes, *several, *of_group("training", spot="true", max_wait_minutes=22))
     assert job["RoleArn"] == ROLE
     assert job["AlgorithmSpecification"]["TrainingImage"] == NOWHERE
     assert job["ResourceConfig"] == {
         "InstanceType": "ml.c5.xlarge",
-        "InstanceCount": 1,
+        "InstanceCount": 2,
         "VolumeSizeInGB": 77,
         "VolumeKmsKeyId": KEY,
     }
@@ -138,11 +139,20 @@ def test_the_image_of_aws_for_the_instance(account: Account) -> None:
         assert word in reason
 
 
+def test_instances_that_would_have_nothing_to_do(account: Account) -> None:
+    places = [f"compute.sagemaker.{key}={value}" for key, value in {"role": ROLE, "bucket": "the-jobs"}.items()]
+    several = ["train.processes=3", *of_group("training", instance_count=2)]
+    account.project.compose("compute=sagemaker", "callbacks=none", *places, *several)
+    output = account.project.dvc("repro", "--force", "--single-item", "--no-run-cache", "train", code=255)
+    assert "compute.sagemaker.training.instance_count is 2, and train.processes is 3" in output
+    assert "Set train.processes to a multiple of 2" in output
+
+
 REFUSED = [
     (of_group("training", spot="true", max_minutes=90, max_wait_minutes=60), "max_wait_minutes must not be less"),
     (of_group("training", spot="true", warm_pool_minutes=5), "warm_pool_minutes must be 0 with spot"),
     (of_group("training", instance_type="large"), "instance_type"),
-    (of_group("training", instance_count=2), "instance_count"),
+    (of_group("processing", instance_count=2), "processing.instance_count"),
     (["compute.sagemaker.role=admin"], "compute.sagemaker.role"),
     (["compute.train=moon"], "compute.train"),
 ]

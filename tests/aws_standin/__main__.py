@@ -33,7 +33,7 @@ def main() -> None:
     sys.stdin.read()
     assert isinstance(server.app, StandIn)
     for job in server.app.jobs.values():
-        job.container.stop()
+        job.end()
     server.shutdown()
 
 

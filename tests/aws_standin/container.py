@@ -11,7 +11,7 @@ import json
 import signal
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import psutil
 
 # namespaces of its own: jobs side by side each have their /opt/ml, and the first process is the first, as in Docker
 NAMESPACE = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc")
-MOUNT = 'mkdir -p /opt/ml && mount --bind "$0" /opt/ml && exec "$@"'
+MOUNT = 'mkdir -p /opt/ml && mount --bind "$0" /opt/ml && mount --bind "$1" /etc/hosts && shift && exec "$@"'
 
 
 def can_run() -> bool:
@@ -30,10 +30,14 @@ def can_run() -> bool:
 
 
 class Container:
-    """The files below /opt/ml, kept in `root`, and the process that works with them."""
+    """The files below /opt/ml, kept in `root`, and the process that works with them.
 
-    def __init__(self, root: Path, grace: float) -> None:
+    `names` are those of the instances of its job. All of them are this machine.
+    """
+
+    def __init__(self, root: Path, grace: float, names: Sequence[str] = ()) -> None:
         self.root = root
+        self._names = names
         self._grace = grace  # seconds between SIGTERM and SIGKILL
         self._process: subprocess.Popen[str] | None = None
 
@@ -54,8 +58,10 @@ class Container:
 
     def run(self, command: list[str], environment: dict[str, str]) -> Iterator[str]:
         """Runs the command to its end and yields its lines. `code` holds the exit status then."""
+        addresses = self.root.with_name("hosts")
+        addresses.write_text(Path("/etc/hosts").read_text() + "".join(f"127.0.0.1 {name}\n" for name in self._names))
         self._process = subprocess.Popen(
-            [*NAMESPACE, "sh", "-c", MOUNT, str(self.root), *command],
+            [*NAMESPACE, "sh", "-c", MOUNT, str(self.root), str(addresses), *command],
             env=environment,
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,7 +33,9 @@ class Job(ABC):
         self.failure = ""
         self.started: float | None = None
         self.ended: float | None = None
-        self.container = Container(place.state / self.name / "ml", place.grace)
+        names = instance_names(self.cluster)
+        self.containers = {name: Container(place.state / self.name / name / "ml", place.grace, names) for name in names}
+        self.failed = ""  # the first instance that failed
         self._stopping = ""
         self._thread = threading.Thread(target=self._work, daemon=True)
 
@@ -44,22 +47,37 @@ class Job(ABC):
         if self.status in ENDED:
             return
         self._stopping, self.status = reason, "Stopping"
-        threading.Thread(target=self.container.stop, daemon=True).start()
+        self.end()
+
+    def end(self) -> None:
+        """Ends the containers. Returns at once."""
+        for container in self.containers.values():
+            threading.Thread(target=container.stop, daemon=True).start()
+
+    @property
+    @abstractmethod
+    def cluster(self) -> dict[str, Any]:
+        """The instances that were asked for."""
+
+    @property
+    def container(self) -> Container:
+        """Of the first instance, which has the outputs."""
+        return next(iter(self.containers.values()))
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """What DescribeJob says now, beyond the request."""
 
     @abstractmethod
-    def fill(self) -> None:
-        """Brings inputs and configuration into the container."""
+    def fill(self, name: str, container: Container) -> None:
+        """Brings inputs and configuration into the container of an instance."""
 
     @abstractmethod
     def empty(self) -> None:
         """Takes the outputs out of the container."""
 
     @abstractmethod
-    def last_words(self) -> str:
+    def last_words(self, container: Container) -> str:
         """What the job wrote down about its failure."""
 
     @property
@@ -88,13 +106,46 @@ class Job(ABC):
         if self.image not in self.place.images:
             self.failure, self.status = f"ClientError: Cannot pull the image {self.image}.", "Failed"
             return
-        self.container.root.mkdir(parents=True)
-        self.fill()
+        for name, container in self.containers.items():
+            container.root.mkdir(parents=True)
+            self.fill(name, container)
         self.started = time.time()
+        limit = (self.request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds")
+        timer = threading.Timer(limit, self.stop, ["exceeded its time"]) if limit else None
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        with ThreadPoolExecutor(len(self.containers)) as pool:
+            list(pool.map(self._run_instance, self.containers))
+        if timer is not None:
+            timer.cancel()
+        self.empty()
+        if self._stopping:
+            self.status = "Stopped"
+        elif self.failed:
+            container = self.containers[self.failed]
+            self.failure = self.last_words(container) or f"ExitCode {container.code}"
+            self.status = "Failed"
+        else:
+            self.status = "Completed"
+
+    def _run_instance(self, name: str) -> None:
+        """One instance to its end. Where it fails, the service ends the others."""
+        container = self.containers[name]
+        with Log(self.place, f"/aws/sagemaker/{self.kind}Jobs", f"{self.name}/{name}-{int(self.started or 0)}") as log:
+            if self._stopping or self.failed:
+                return
+            for line in container.run(self.command(), self._environment(name)):
+                log.write(line)
+        if container.code != 0 and not self.failed:
+            self.failed = name
+            self.end()
+
+    def _environment(self, name: str) -> dict[str, str]:
         executables = f"{self.place.images[self.image]}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        home = self.place.state / self.name / "home"
+        home = self.place.state / self.name / name / "home"
         home.mkdir()
-        environment = {
+        return {
             "PATH": executables,
             "HOME": str(home),
             "TMPDIR": str(home),
@@ -108,25 +159,6 @@ class Job(ABC):
             **self.names,
             **(self.request.get("Environment") or {}),
         }
-        limit = (self.request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds")
-        timer = threading.Timer(limit, self.stop, ["exceeded its time"]) if limit else None
-        if timer is not None:
-            timer.daemon = True
-            timer.start()
-        with Log(self.place, f"/aws/sagemaker/{self.kind}Jobs", f"{self.name}/algo-1-{int(self.started)}") as log:
-            if not self._stopping:
-                for line in self.container.run(self.command(), environment):
-                    log.write(line)
-        if timer is not None:
-            timer.cancel()
-        self.empty()
-        if self._stopping:
-            self.status = "Stopped"
-        elif self.container.code != 0:
-            self.failure = self.last_words() or f"ExitCode {self.container.code}"
-            self.status = "Failed"
-        else:
-            self.status = "Completed"
 
     def download(self, uri: str, target: Path) -> None:
         """Every object below an S3 prefix, or the one object of that name."""
@@ -149,16 +181,22 @@ class Job(ABC):
         return int((self.ended or time.time()) - (self.started or time.time())) + 1
 
 
-def hosts(cluster: dict[str, Any]) -> dict[str, Any]:
-    """resourceconfig.json of a job on one instance."""
-    group = {"instance_group_name": "homogeneousCluster", "instance_type": cluster["InstanceType"], "hosts": ["algo-1"]}
+def instance_names(cluster: dict[str, Any]) -> list[str]:
+    """What the service calls the instances of a job."""
+    return [f"algo-{number + 1}" for number in range(cluster["InstanceCount"])]
+
+
+def instances(cluster: dict[str, Any], current: str) -> dict[str, Any]:
+    """resourceconfig.json of one instance of a job. All share the network of this machine."""
+    names = instance_names(cluster)
+    group = {"instance_group_name": "homogeneousCluster", "instance_type": cluster["InstanceType"], "hosts": names}
     return {
-        "current_host": "algo-1",
+        "current_host": current,
         "current_instance_type": cluster["InstanceType"],
         "current_group_name": "homogeneousCluster",
-        "hosts": ["algo-1"],
+        "hosts": names,
         "instance_groups": [group],
-        "network_interface_name": "eth0",
+        "network_interface_name": "lo",
     }
 
 
@@ -169,24 +207,24 @@ class TrainingJob(Job):
     specification = "AlgorithmSpecification"
     image_key = "TrainingImage"
 
-    def fill(self) -> None:
+    @property
+    def cluster(self) -> dict[str, Any]:
+        return dict(self.request["ResourceConfig"])
+
+    def fill(self, name: str, container: Container) -> None:
         config: dict[str, Any] = {}
         for channel in self.request.get("InputDataConfig") or []:
-            name = channel["ChannelName"]
-            config[name] = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated"}
-            self.download(
-                channel["DataSource"]["S3DataSource"]["S3Uri"], self.container.path(f"/opt/ml/input/data/{name}")
-            )
-        self.container.write("/opt/ml/input/config/inputdataconfig.json", config)
-        self.container.write("/opt/ml/input/config/hyperparameters.json", self.request.get("HyperParameters") or {})
-        self.container.write("/opt/ml/input/config/resourceconfig.json", hosts(self.request["ResourceConfig"]))
+            data = channel["ChannelName"]
+            config[data] = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated"}
+            self.download(channel["DataSource"]["S3DataSource"]["S3Uri"], container.path(f"/opt/ml/input/data/{data}"))
+        container.write("/opt/ml/input/config/inputdataconfig.json", config)
+        container.write("/opt/ml/input/config/hyperparameters.json", self.request.get("HyperParameters") or {})
+        container.write("/opt/ml/input/config/resourceconfig.json", instances(self.cluster, name))
         for folder in ("/opt/ml/model", "/opt/ml/output/data"):
-            self.container.path(folder).mkdir(parents=True)
+            container.path(folder).mkdir(parents=True)
         checkpoints = self.request.get("CheckpointConfig") or {}
         if checkpoints.get("S3Uri"):
-            self.download(
-                checkpoints["S3Uri"], self.container.path(checkpoints.get("LocalPath") or "/opt/ml/checkpoints")
-            )
+            self.download(checkpoints["S3Uri"], container.path(checkpoints.get("LocalPath") or "/opt/ml/checkpoints"))
 
     def empty(self) -> None:
         output = f"{self.request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output"
@@ -200,9 +238,9 @@ class TrainingJob(Job):
             for path in (path for path in folder.rglob("*") if path.is_file()):
                 self.upload(path, f"{checkpoints['S3Uri'].rstrip('/')}/{path.relative_to(folder).as_posix()}")
 
-    def last_words(self) -> str:
-        words = self.container.message("/opt/ml/output/failure")
-        return f"AlgorithmError: {words}, exit code: {self.container.code}" if words else ""
+    def last_words(self, container: Container) -> str:
+        words = container.message("/opt/ml/output/failure")
+        return f"AlgorithmError: {words}, exit code: {container.code}" if words else ""
 
     def describe(self) -> dict[str, Any]:
         secondary = {"InProgress": "Training" if self.started else "Starting"}.get(self.status, self.status)
@@ -222,16 +260,19 @@ class ProcessingJob(Job):
     specification = "AppSpecification"
     image_key = "ImageUri"
 
-    def fill(self) -> None:
+    @property
+    def cluster(self) -> dict[str, Any]:
+        return dict(self.request["ProcessingResources"]["ClusterConfig"])
+
+    def fill(self, name: str, container: Container) -> None:
         for given in self.request.get("ProcessingInputs") or []:
             source = given["S3Input"]
-            self.download(source["S3Uri"], self.container.path(source["LocalPath"]))
-        cluster = self.request["ProcessingResources"]["ClusterConfig"]
-        self.container.write("/opt/ml/config/processingjobconfig.json", {"ProcessingJobArn": self.arn, **self.request})
-        self.container.write("/opt/ml/config/resourceconfig.json", hosts(cluster))
-        self.container.path("/opt/ml/output").mkdir(parents=True)
+            self.download(source["S3Uri"], container.path(source["LocalPath"]))
+        container.write("/opt/ml/config/processingjobconfig.json", {"ProcessingJobArn": self.arn, **self.request})
+        container.write("/opt/ml/config/resourceconfig.json", instances(self.cluster, name))
+        container.path("/opt/ml/output").mkdir(parents=True)
         for wanted in self._outputs():
-            self.container.path(wanted["LocalPath"]).mkdir(parents=True, exist_ok=True)
+            container.path(wanted["LocalPath"]).mkdir(parents=True, exist_ok=True)
 
     def empty(self) -> None:
         for wanted in self._outputs():
@@ -243,8 +284,8 @@ class ProcessingJob(Job):
         outputs = (self.request.get("ProcessingOutputConfig") or {}).get("Outputs") or []
         return [output["S3Output"] for output in outputs]
 
-    def last_words(self) -> str:
-        words = self.container.message("/opt/ml/output/message")
+    def last_words(self, container: Container) -> str:
+        words = container.message("/opt/ml/output/message")
         return f"AlgorithmError: See job logs for more information: {words}" if words else ""
 
     def describe(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from project.model.device import choose_device, make_deterministic, number_of_th
 from project.model.history import Epoch
 from project.model.inference import Examples, predict, score
 from project.model.networks import build, normalise
+from project.model.ranks import ALONE, Share
 from project.model.training import fit
 from project.settings import Train
 from torch import Tensor, nn
@@ -57,6 +58,11 @@ def train(settings: Train, train: Examples, val: Examples) -> tuple[nn.Module, E
 
 def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def whole(records: int) -> Share:
+    """All records of a batch."""
+    return ALONE.share(records)
 
 
 def test_the_same_seed_gives_the_same_weights_bit_by_bit(settings: Train) -> None:
@@ -106,7 +112,7 @@ def test_a_last_batch_of_one_record_is_no_obstacle(settings: Train) -> None:
 def test_an_image_is_moved_as_a_whole_and_what_comes_in_is_black() -> None:
     image = torch.zeros(1, 2, 8, 8, dtype=torch.uint8)
     image[0, 0, 3, 4], image[0, 1, 4, 4] = 200, 100  # one point in each channel, one below the other
-    moved = shift(image.expand(200, -1, -1, -1), 0.25, torch.Generator().manual_seed(1))
+    moved = shift(image.expand(200, -1, -1, -1), 0.25, torch.Generator().manual_seed(1), whole(200))
     places = set()
     for number in range(200):
         [(row, column)], [below] = moved[number, 0].nonzero().tolist(), moved[number, 1].nonzero().tolist()
@@ -119,12 +125,12 @@ def test_an_image_is_moved_as_a_whole_and_what_comes_in_is_black() -> None:
 @pytest.mark.parametrize("largest", [0.0, 0.1])
 def test_a_move_of_less_than_a_pixel_leaves_images_alone(largest: float) -> None:
     images = examples(4).images
-    assert torch.equal(shift(images, largest, torch.Generator()), images)
+    assert torch.equal(shift(images, largest, torch.Generator(), whole(4)), images)
 
 
 def test_half_of_the_images_are_mirrored() -> None:
     images = examples(200).images
-    turned = flip(images, torch.Generator().manual_seed(1))
+    turned = flip(images, torch.Generator().manual_seed(1), whole(200))
     mirrored = (turned == images.flip(-1)).flatten(1).all(dim=1)
     same = (turned == images).flatten(1).all(dim=1)
     assert bool((mirrored ^ same).all())
@@ -133,17 +139,17 @@ def test_half_of_the_images_are_mirrored() -> None:
 
 def test_a_crop_shows_a_part_of_the_image_at_full_size() -> None:
     ramp = torch.arange(64, dtype=torch.uint8).expand(100, 1, 64, 64)  # darker on the left
-    cropped = crop(ramp, 0.5, torch.Generator().manual_seed(1))
+    cropped = crop(ramp, 0.5, torch.Generator().manual_seed(1), whole(100))
     assert cropped.shape == ramp.shape
     widths = (cropped[:, 0, 0, -1] - cropped[:, 0, 0, 0]) / 63
     assert 0.45 < float(widths.min()) < 0.6
     assert 0.9 < float(widths.max()) <= 1
-    torch.testing.assert_close(crop(ramp, 1.0, torch.Generator()), ramp.float(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(crop(ramp, 1.0, torch.Generator(), whole(100)), ramp.float(), atol=1e-3, rtol=0)
 
 
 def test_colours_change_within_bounds() -> None:
     images = torch.randint(0, 256, (50, 3, 8, 8), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
-    changed = colour(images, 0.3, torch.Generator().manual_seed(1))
+    changed = colour(images, 0.3, torch.Generator().manual_seed(1), whole(50))
     assert changed.shape == images.shape
     assert 0 <= float(changed.min()) < float(changed.max()) <= 255
     assert 5 < float((changed - images).abs().mean()) < 80
@@ -152,7 +158,7 @@ def test_colours_change_within_bounds() -> None:
 def test_what_is_off_draws_no_random_number(settings: Train) -> None:
     random, images = torch.Generator().manual_seed(1), examples(8).images
     before = random.get_state()
-    assert torch.equal(augment(images, changed(settings, max_shift=0), random), images)
+    assert torch.equal(augment(images, changed(settings, max_shift=0), random, whole(8)), images)
     assert torch.equal(random.get_state(), before)
 
 

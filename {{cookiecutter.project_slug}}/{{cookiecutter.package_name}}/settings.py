@@ -142,11 +142,21 @@ class Train(Section):
     max_colour: Annotated[float, Field(ge=0, lt=1)]
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
     deterministic: bool
+    processes: Positive
     threads: Threads
     device: Device
     precision: Literal["float32", "bfloat16"]
     channels_last: bool
     memory_mb: Positive
+
+    @model_validator(mode="after")
+    def _batches_can_be_shared(self) -> Train:
+        if self.batch_size < 2 * self.processes:
+            raise ValueError(
+                f"batch_size must be at least 2 for each of {self.processes} processes: they share every batch, and "
+                "batch norm cannot learn from one image"
+            )
+        return self
 
 
 class Evaluate(Section):

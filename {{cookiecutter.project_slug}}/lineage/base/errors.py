@@ -86,6 +86,18 @@ class TrackerError(LineageError):
     """MLflow cannot be reached or refuses what the lineage needs."""
 
 
+class RankError(ProjectError):
+    """One of the processes that do a stage's work together has failed. The message holds what it said."""
+
+    def __init__(self, message: str, *, kept: str) -> None:
+        self._kept = kept
+        super().__init__(message)
+
+    @property
+    def without_ids(self) -> str | None:
+        return self._kept
+
+
 class DispatchError(ProjectError):
     """A stage cannot be sent to SageMaker, or its job did not bring back what it must."""
 

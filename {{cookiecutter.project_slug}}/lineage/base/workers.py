@@ -62,11 +62,12 @@ def work_through(function: Callable[[T], R], tasks: Iterable[T], processes: int)
     if processes == 1:
         yield from map(function, tasks)
         return
-    with ProcessPoolExecutor(processes, get_context("spawn"), _begin) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), end_with_parent) as pool:
         yield from pool.map(function, tasks)
 
 
-def _begin() -> None:
+def end_with_parent() -> None:
+    """Called in such a process, before its work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the one that waits for all decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

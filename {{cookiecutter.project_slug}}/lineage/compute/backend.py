@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..base.env import PIPELINE_COMPUTE
 from ..base.errors import SettingsError
+from ..base.hosts import Hosts
 from ..contract import Role, load
 from ..settings.compute import TARGET, Compute
 
@@ -77,6 +78,10 @@ class Backend(Protocol):
         """
 
     @classmethod
+    def hosts(cls) -> Hosts:
+        """Called inside of a job: the machines that do its work together. `Hosts()` is one."""
+
+    @classmethod
     def look_after(cls, note: Note, *, stop: bool) -> JobState:
         """How the job of a note is that this backend has left in `execution.unfinished`; with `stop` it is stopped.
 
@@ -101,6 +106,11 @@ class Local:
     def describe_job(cls, root: Path) -> dict[str, Any]:  # noqa: ARG003
         """It has no jobs."""
         return {}
+
+    @classmethod
+    def hosts(cls) -> Hosts:
+        """This machine."""
+        return Hosts()
 
     @classmethod
     def look_after(cls, note: Note, *, stop: bool) -> JobState:  # noqa: ARG003

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections import deque
@@ -14,7 +15,7 @@ from typing import Any
 from ..base.errors import DispatchError
 from ..base.translated import translate_errors
 from ..contract import load
-from ..dvc.dvcfile import read_lock
+from ..dvc.dvcfile import read_lock, read_pipeline
 from ..dvc.hashes import hash_path
 from ..dvc.objects import Objects
 from ..dvc.places import Places
@@ -31,6 +32,26 @@ def run_stage(root: Path, spec: JobSpec) -> dict[str, Any]:
 
     Raises DispatchError with the phase that failed and why.
     """
+    objects = _bring_inputs(root, spec)
+    again = ("repro", "--single-item", "--force", spec.stage)
+    _run(f"run stage {spec.stage}", [sys.executable, "-m", "dvc", *again])
+    entry = read_lock(root)[spec.stage]
+    with translate_errors(DispatchError, "could not put the outputs into the DVC remote", passed_on=DispatchError):
+        for path in spec.outputs:
+            upload_path(objects, root / path, hash_path(root / path))
+    return {"entry": entry, "job": load(spec.backend).describe_job(root)}
+
+
+def join_stage(root: Path, spec: JobSpec) -> None:
+    """Runs the stage of the spec in `root` together with another machine, which has its outputs and the report.
+
+    Without dvc, which would miss the outputs. Raises DispatchError with the phase that failed and why.
+    """
+    _bring_inputs(root, spec)
+    _run(f"run stage {spec.stage}", shlex.split(read_pipeline(root).stages[spec.stage].cmd))
+
+
+def _bring_inputs(root: Path, spec: JobSpec) -> Objects:
     _configure_dvc(root, spec)
     objects = Objects(Places(root))
     # not `dvc pull` and `dvc push`: what S3 refuses is lost in what they say
@@ -40,12 +61,7 @@ def run_stage(root: Path, spec: JobSpec) -> dict[str, Any]:
         found = hash_path(root / path).md5
         if found != md5:
             raise DispatchError(f"{path} came from the DVC remote as {found}, it must be {md5}.")
-    _dvc(f"run stage {spec.stage}", "repro", "--single-item", "--force", spec.stage)
-    entry = read_lock(root)[spec.stage]
-    with translate_errors(DispatchError, "could not put the outputs into the DVC remote", passed_on=DispatchError):
-        for path in spec.outputs:
-            upload_path(objects, root / path, hash_path(root / path))
-    return {"entry": entry, "job": load(spec.backend).describe_job(root)}
+    return objects
 
 
 def _configure_dvc(root: Path, spec: JobSpec) -> None:
@@ -59,14 +75,13 @@ def _configure_dvc(root: Path, spec: JobSpec) -> None:
         config.write(file)
 
 
-def _dvc(what: str, *arguments: str) -> None:
-    """Runs a dvc command and shows its output.
+def _run(what: str, command: list[str]) -> None:
+    """Runs dvc, or a stage, and shows its output.
 
     Raises DispatchError if it fails, with the first error that it printed and its last lines: the reason of a job is
     cut after a thousand characters, and what follows a first error is often its consequence.
     """
     first, last = "", deque[str](maxlen=LAST_LINES)
-    command = [sys.executable, "-m", "dvc", *arguments]
     # stages are run as `python -I ...`, which must be this Python
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}

@@ -123,11 +123,6 @@ class Places:
         return self.cache_root / md5[:2] / md5[2:]
 
     @property
-    def cache_root(self) -> Path:
-        """The folder below which each object of the cache lies, at the first two digits of its hash and the others."""
-        return Path(self.cache.path)
-
-    @property
     def cache_folder(self) -> Path:
         """Where DVC keeps its cache: objects, and what it knows of earlier executions."""
         return Path(self._repo.cache.local_cache_dir)

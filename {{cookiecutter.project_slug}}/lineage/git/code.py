@@ -38,10 +38,14 @@ def is_below(path: str, declared: Iterable[str]) -> bool:
     return not parents.isdisjoint(declared)
 
 
-def loaded_code(root: Path, declared: Iterable[str]) -> dict[str, str]:
-    """SHA-256 by path of the project's modules that this process has loaded, less those that dvc hashes anyway."""
+def loaded_code(root: Path, declared: Iterable[str], elsewhere: Iterable[str] = ()) -> dict[str, str]:
+    """SHA-256 by path of the project's modules that this process has loaded, less those that dvc hashes anyway.
+
+    `elsewhere`: files that processes of its own have loaded.
+    """
     here, environment, declared = root.resolve(), Path(sys.prefix).resolve(), tuple(declared)
-    files = {Path(os.path.realpath(file)) for module in list(sys.modules.values()) if (file := _file(module))}
+    of_modules = (file for module in list(sys.modules.values()) if (file := _file(module)))
+    files = {Path(os.path.realpath(file)) for file in (*of_modules, *elsewhere)}
     own = (file for file in files if file.is_relative_to(here) and not file.is_relative_to(environment))
     paths = sorted(file.relative_to(here).as_posix() for file in own if file.is_file())
     return {path: hash_file(here / path, path).sha256 for path in paths if not is_below(path, declared)}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import LineageError, ProjectError, SettingsError
+from ..base.hosts import Hosts
 from ..base.terminal import block, guard_output
 from ..chain.composition import require_fresh_params
 from ..chain.consent import require_consent
@@ -54,8 +55,13 @@ class Report:
             **execution.parts.get(tracker, {}),
             **({"callbacks": others} if others else {}),
             **({"job": execution.job} if execution.job else {}),
-            "code": loaded_code(execution.root, execution.stage.deps),
+            "code": loaded_code(execution.root, execution.stage.deps, loaded_sources() or ()),
         }
+
+    @property
+    def hosts(self) -> Hosts:
+        """The machines that do this work together. On another than the first, nothing is kept of the outputs."""
+        return self._execution.hosts
 
     @property
     def worked_with(self) -> dict[str, Any]:
@@ -171,7 +177,7 @@ def _execute(execution: Execution, inputs: Inputs, work: Work, attempt: Attempt,
     root, stage, settings = execution.root, execution.stage, execution.settings
     is_in_job = spec_of_this_job() is not None
     callbacks = Callbacks.from_settings(settings, is_in_job=is_in_job)
-    if Reproduction.of(root):
+    if Reproduction.of(root) or not execution.hosts.is_first:
         callbacks = Callbacks([], is_in_job=is_in_job)
 
     def check() -> None:
@@ -191,6 +197,8 @@ def _execute(execution: Execution, inputs: Inputs, work: Work, attempt: Attempt,
             attempt.run(outputs, here, check, lambda facts: callbacks.on_job(execution, facts))
             check()
             execution.given.require_unchanged()
+            if not execution.hosts.is_first:
+                return
             outputs.commit()
         callbacks.on_end(execution)
         _check_again(execution, outputs)  # telling everybody may have taken seconds
@@ -215,6 +223,7 @@ def _prepared(execution: Execution, inputs: Inputs) -> Iterator[Attempt]:
     if spec is not None:
         execution.parts.update(spec.callbacks)
         execution.job = load(spec.backend).describe_job(execution.root)
+        execution.hosts = load(spec.backend).hosts()
     try:
         backend = backend_for(execution.settings.compute, execution.pipeline, execution.stage)
         execution.is_dispatched = backend.is_elsewhere

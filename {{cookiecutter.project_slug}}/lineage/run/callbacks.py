@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import SettingsError
+from ..base.hosts import Hosts
 from ..base.terminal import block
 from ..contract import Role, load
 from ..dvc.dvcfile import Pipeline, Stage
@@ -34,6 +35,7 @@ class Execution:
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each callback keeps, by its name in conf/
     job: dict[str, Any] = field(default_factory=dict)  # what identifies the job that this process is; empty outside
     is_dispatched: bool = False  # the work is done by a job elsewhere, in another environment
+    hosts: Hosts = field(default_factory=Hosts)  # the machines of this job
 
     @property
     def tracker(self) -> str:

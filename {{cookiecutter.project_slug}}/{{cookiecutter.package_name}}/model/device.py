@@ -16,11 +16,14 @@ from lineage.base.errors import SettingsError
 from lineage.base.workers import cores
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(wanted: str, local: int | None = None) -> torch.device:
     """The device named "cpu", "cuda" or "mps", or for "auto" the fastest there is.
 
-    Raises SettingsError if this machine does not have it.
+    Of several processes, each with its number `local` on this machine, each has a GPU of its own. Raises SettingsError
+    if this machine does not have it.
     """
+    if local is not None:
+        return _own_device(wanted, local)
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
         return torch.device(next(name for name, there in available.items() if there))
@@ -30,14 +33,26 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def number_of_threads(wanted: int | Literal["auto"], then: Mapping[str, Any]) -> int:
-    """How many CPU threads to use. With "auto" as many as `then`, the machine of an earlier training, says.
+def _own_device(wanted: str, local: int) -> torch.device:
+    gpus = torch.cuda.device_count()
+    if wanted == "cpu" or (wanted == "auto" and not gpus):
+        return torch.device("cpu")
+    if wanted == "mps":
+        raise SettingsError("device 'mps' is set, and several processes train on 'cpu' or 'cuda' only.")
+    if local >= gpus:
+        raise SettingsError(f"process {local + 1} on this machine has no GPU of its own: it has {gpus}.")
+    return torch.device("cuda", local)
 
-    Where it says nothing, as many as there are physical cores that this process may use.
+
+def number_of_threads(wanted: int | Literal["auto"], then: Mapping[str, Any], processes: int = 1) -> int:
+    """How many CPU threads each of the `processes` uses on this machine.
+
+    With "auto" as many as `then`, the machine of an earlier training, says. Where it says nothing, they share the
+    physical cores that this process may use.
     """
     if wanted != "auto":
         return wanted
-    return int(then.get("threads") or cores())
+    return int(then.get("threads") or max(1, cores() // processes))
 
 
 def make_deterministic(seed: int, threads: int, deterministic: bool) -> None:

@@ -15,16 +15,23 @@ from torch.nn import functional
 from ..settings import Train
 from .augment import augment
 from .history import Epoch
-from .inference import Examples, score
+from .inference import Examples
 from .networks import normalise
+from .ranks import ALONE, Alone
 
 
 def fit(
-    network: nn.Module, train: Examples, val: Examples, settings: Train, on_epoch: Callable[[Epoch], None]
+    network: nn.Module,
+    train: Examples,
+    val: Examples,
+    settings: Train,
+    on_epoch: Callable[[Epoch], None],
+    ranks: Alone = ALONE,
 ) -> Epoch:
     """Trains `network` in place, leaves the weights of the best epoch in it, and returns that epoch.
 
-    Best is the highest accuracy on `val`, then the lowest loss on it. `on_epoch` hears of every epoch.
+    Best is the highest accuracy on `val`, then the lowest loss on it. `on_epoch` hears of every epoch. Each of several
+    `ranks` calls it with the same network and the same examples, and works on its share of each batch.
     """
     device = train.labels.device
     layout = torch.channels_last if settings.channels_last else torch.contiguous_format
@@ -33,9 +40,12 @@ def fit(
     optimiser = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     steps = settings.epochs * -(-len(train) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=settings.lr, total_steps=steps)
+    model = ranks.join(network)
+    if not ranks.is_first:
+        torch.manual_seed(settings.seed + ranks.number)  # so that dropout is not the same in all shares of a batch
     best, best_weights = None, None
 
-    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
+    with Progress(*COLUMNS, console=Console(stderr=True), disable=not ranks.is_first) as progress:
         task = progress.add_task("training", total=settings.epochs * len(train))
         for number in range(1, settings.epochs + 1):
             network.train()
@@ -45,22 +55,23 @@ def fit(
                 if len(batch) == 1:
                     schedule.step()
                     continue  # a left-over image: batch norm cannot learn from one
-                images, labels = train.batch(batch)
-                images = normalise(augment(images, settings, shuffle)).contiguous(memory_format=layout)
+                share = ranks.share(len(batch))
+                images, labels = train.batch(batch[share.own])
+                images = normalise(augment(images, settings, shuffle, share)).contiguous(memory_format=layout)
                 with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-                    logits = network(images)
+                    logits = model(images)
                 loss = functional.cross_entropy(logits.float(), labels)
                 optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                ranks.weighed(loss, share).backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
                 losses.append(loss.detach())  # a number now would wait for the device, at each step
-                sizes.append(len(batch))
+                sizes.append(share.counts)
 
             told = torch.stack(losses).tolist() if losses else []
             total = sum(loss * size for loss, size in zip(told, sizes, strict=True))
-            val_loss, val_accuracy = score(network, val, settings.batch_size)
-            epoch = Epoch(number, total / max(sum(sizes), 1), val_loss, val_accuracy)
+            val_loss, val_accuracy = ranks.score(network, val, settings.batch_size)
+            epoch = Epoch(number, ranks.mean(total, sum(sizes)), val_loss, val_accuracy)
             on_epoch(epoch)
             if best is None or (epoch.val_accuracy, -epoch.val_loss) > (best.val_accuracy, -best.val_loss):
                 best, best_weights = epoch, copy.deepcopy(network.state_dict())

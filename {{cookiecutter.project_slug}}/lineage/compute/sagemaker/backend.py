@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...base.collector import collect_rarely
+from ...base.hosts import Hosts
 from ..backend import Attempt, JobState
 from .settings import SageMakerSettings
 
@@ -33,6 +34,13 @@ class SageMaker(SageMakerSettings):
         from .job import describe
 
         return describe(root)
+
+    @classmethod
+    def hosts(cls) -> Hosts:
+        """The instances of the job that this process is part of."""
+        from .job import hosts
+
+        return hosts()
 
     @classmethod
     def look_after(cls, note: Note, *, stop: bool) -> JobState:

@@ -39,7 +39,8 @@ class Dispatch:
     def __init__(self, settings: SageMakerSettings, execution: Execution, inputs: Inputs) -> None:
         self.settings = settings
         self.execution = execution
-        self.aws = preflight.check(settings, execution.root, execution.stage, execution.settings)
+        instances = settings.training.instance_count if execution.trains else settings.processing.instance_count
+        self.aws = preflight.check(settings, execution.root, execution.stage, execution.settings, instances)
         self._git: dict[str, str] | None = None
         self._snapshot: Snapshot | None = None
         if settings.source == "git":

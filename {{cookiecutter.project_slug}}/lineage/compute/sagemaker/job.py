@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
 from ...base.collector import collect_rarely
 from ...base.env import PIPELINE_IMAGE_PACKAGES, PIPELINE_JOB_SPEC
 from ...base.errors import DispatchError
+from ...base.hosts import Hosts
 from ...chain.packages import LOCK, differences, locked
-from ..inside import run_stage
+from ..inside import join_stage, run_stage
 from .aws import Aws
 from .launch import fail
 from .spec import SageMakerSpec
+
+INSTANCES = Path("/opt/ml/input/config/resourceconfig.json")  # of Training jobs; others have one instance
+PORTS = range(20_000, 30_000)  # below those that systems give away
 
 
 def main() -> None:
@@ -36,6 +41,10 @@ def run(root: Path, spec: SageMakerSpec) -> None:
         os.environ.update(aws.secret(spec.secret))
     if spec.install == "image" and (wrong := differences(root / LOCK)):
         raise DispatchError(f"this image is not as {LOCK} says: {wrong[0]}. Build it again from the Dockerfile.")
+    if not hosts().is_first:
+        join_stage(root, spec)
+        print(f"stage {spec.stage} is done here; the first instance has its outputs.", flush=True)
+        return
     report = run_stage(root, spec)
     aws.write(spec.report, json.dumps(report, indent=2).encode())
     print(f"stage {spec.stage} is done; its outputs are in {spec.remote['url']}.", flush=True)
@@ -60,6 +69,21 @@ def describe(root: Path) -> dict[str, Any]:
     # a lock without a local part (+cpu, +cu130) admits any
     kept = {name: version for name, version in brought.items() if version.partition("+")[0] != asked.get(name)}
     return {**job, "image_packages": kept} if kept else job
+
+
+def hosts() -> Hosts:
+    """The instances of the job that this process is part of. They meet at the first of them.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
+    """
+    if not INSTANCES.exists():
+        return Hosts()
+    config = json.loads(INSTANCES.read_text(encoding="utf-8"))
+    names = sorted(config["hosts"])
+    # the same on all instances; and another for another job, where two of them share a network
+    port = PORTS[zlib.crc32(os.environ.get("TRAINING_JOB_NAME", "").encode()) % len(PORTS)]
+    number = names.index(config["current_host"])
+    return Hosts(len(names), number, names[0], port, config.get("network_interface_name"))
 
 
 if __name__ == "__main__":

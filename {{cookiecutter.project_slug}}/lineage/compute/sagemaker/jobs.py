@@ -62,6 +62,11 @@ class Job(ABC):
         return str(self.seen.get("FailureReason") or self.seen.get("ExitMessage") or "")
 
     @property
+    @abstractmethod
+    def instances(self) -> int:
+        """On how many instances it runs."""
+
+    @property
     def facts(self) -> dict[str, str]:
         """What is known of the job, under the names that the stage run gets as tags."""
         facts = {
@@ -82,13 +87,19 @@ class Job(ABC):
         from sagemaker.core.utils.logs import MultiLogStreamHandler
 
         group = f"/aws/sagemaker/{self.kind}Jobs"
-        stream = MultiLogStreamHandler(group, self.name, 1)
+        stream = MultiLogStreamHandler(group, self.name, self.instances)
         while True:
             check()
             self.refresh()
             ended = self.status in ENDED  # asked before the lines, so that the last ones are not missed
             with translate_errors(DispatchError, f"could not read the log of job {self.name}"):
-                yield from [event["message"] for _, event in stream.get_latest_log_events()]
+                if ended:
+                    stream.expected_stream_count = 1  # of an instance that never wrote there is no log
+                events = list(stream.get_latest_log_events())
+            # such as JOB/algo-2-1700000000
+            hosts = [re.sub(r".*/|-\d+$", "", name) for name, _ in events]
+            for host, (_, event) in zip(hosts, events, strict=True):
+                yield event["message"] if self.instances == 1 else f"[{host}] {event['message']}"
             if ended:
                 return
             time.sleep(POLL)  # between two looks
@@ -165,6 +176,10 @@ class TrainingJob(Job):
         # private, and the only way to learn the name: the SDK's version is pinned
         return cls(aws, trainer._latest_training_job.training_job_name, image, wanted.instance_type)
 
+    @property
+    def instances(self) -> int:
+        return int((self.seen.get("ResourceConfig") or {}).get("InstanceCount") or 1)
+
     def billable_seconds(self) -> int | None:
         return self.seen.get("BillableTimeInSeconds")
 
@@ -232,6 +247,10 @@ class ProcessingJob(Job):
                 logs=False,
             )
         return cls(aws, processor.latest_job.processing_job_name, image, wanted.instance_type)
+
+    @property
+    def instances(self) -> int:
+        return 1
 
     def billable_seconds(self) -> int | None:
         begun, ended = self.seen.get("ProcessingStartTime"), self.seen.get("ProcessingEndTime")

@@ -17,10 +17,14 @@ LOOPBACK = ("localhost", "127.", "::1", "0.0.0.0")  # noqa: S104  compared with,
 REMOTE = ("http", "https", "arn")  # schemes of a store that is not a file or a database
 
 
-def check(wanted: SageMakerSettings, root: Path, stage: Stage, settings: Settings) -> Aws:
-    """The way to AWS, when all is well. Raises DispatchError with the first thing that is not."""
+def check(wanted: SageMakerSettings, root: Path, stage: Stage, settings: Settings, instances: int) -> Aws:
+    """The way to AWS, when all is well for a job on so many instances.
+
+    Raises DispatchError with the first thing that is not.
+    """
     _require_settings(wanted)
     _require_remote(root)
+    _require_work_for_all(instances, stage, settings)
     aws = Aws(wanted)
     _require_tracking(settings, aws)
     _require_cached_outputs(stage)
@@ -36,6 +40,17 @@ def _require_settings(wanted: SageMakerSettings) -> None:
         raise DispatchError(
             f"{names} must be set: in conf/compute/sagemaker.yaml, or by `lineage compose compute=sagemaker "
             f"{overrides}` with the overrides you want to keep."
+        )
+
+
+def _require_work_for_all(instances: int, stage: Stage, settings: Settings) -> None:
+    # a stage that can work in several processes has a setting of this name in the group of its own
+    processes = getattr(getattr(settings, stage.module, None), "processes", 1)
+    if processes % instances:
+        raise DispatchError(
+            f"compute.sagemaker.training.instance_count is {instances}, and {stage.module}.processes is {processes}: "
+            f"every instance gets as many processes. Set {stage.module}.processes to a multiple of {instances}, for "
+            "example the number of GPUs of all instances."
         )
 
 

@@ -12,12 +12,16 @@ from ...settings.section import Positive, Section
 
 class Instances(Section):
     instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
-    instance_count: Literal[1]  # the stages share no work between machines
     volume_gb: Positive
     max_minutes: Positive
 
 
+class ProcessingInstances(Instances):
+    instance_count: Literal[1]  # these stages share no work between machines
+
+
 class TrainingInstances(Instances):
+    instance_count: Positive
     spot: bool
     max_wait_minutes: Positive
     warm_pool_minutes: Annotated[int, Field(ge=0, le=60)]
@@ -68,7 +72,7 @@ class SageMakerSettings(Section):
     git: GitSource
     secret: str | None
     training: TrainingInstances
-    processing: Instances
+    processing: ProcessingInstances
     network: VpcSettings
     kms: Keys
     tags: dict[str, str]
