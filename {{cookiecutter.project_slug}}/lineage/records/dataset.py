@@ -17,7 +17,6 @@ from operator import attrgetter
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .layout import SHARDS
@@ -57,10 +56,13 @@ def rows_of(table: pa.Table) -> list[Row]:
 def read_split(folder: Path, split: str) -> Iterator[tuple[bytes, str]]:
     """PNG bytes and label of each record of one split, in the order of the manifest. One shard is in memory."""
     for shard in shards_in_order(folder):
-        with pq.ParquetFile(shard) as file:  # `read_table` imports pandas
+        with pq.ParquetFile(shard) as file:
             table = file.read(columns=["split", "label", "image"])
-        chosen = table.filter(pc.equal(table["split"], split))
-        yield from zip(chosen["image"].to_pylist(), chosen["label"].to_pylist(), strict=True)
+        images, labels = table["image"], table["label"]
+        # neither `read_table` nor a filter by a text of Python's: both import pandas, which takes 0.4 s
+        for row, found in enumerate(table["split"].to_pylist()):
+            if found == split:
+                yield images[row].as_py(), labels[row].as_py()
 
 
 def shards_in_order(folder: Path) -> list[Path]:
