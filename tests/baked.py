@@ -67,8 +67,12 @@ class Project:
 
     @property
     def _forks(self) -> bool:
-        """Whether a fork does: a variable for Python itself, but for where modules are, is one for a new process."""
-        return not any(name.startswith("PYTHON") and name != "PYTHONPATH" for name in self.environment)
+        """Whether a fork does: a variable for Python itself is one for a new process.
+
+        Not where to find the guard, or the project's own package.
+        """
+        of_python = {name: value for name, value in self.environment.items() if name.startswith("PYTHON")}
+        return not of_python or of_python in ({"PYTHONPATH": str(GUARD)}, {"PYTHONPATH": str(self.root)})
 
     def dvc(self, *arguments: str, code: int | None = 0) -> str:
         return self.run("dvc", *arguments, code=code)

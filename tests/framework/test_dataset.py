@@ -216,7 +216,7 @@ def test_a_split_is_read_without_pandas(tmp_path: Path) -> None:
     read = "from lineage.records.dataset import read_split; print(len([*read_split(Path(sys.argv[1]), 'train')]) > 0)"
     code = f"import sys; from pathlib import Path; {read}; print('pandas' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code, folder], cwd=FRAMEWORK, capture_output=True, text=True, check=True
+        [sys.executable, "-B", "-c", code, folder], cwd=FRAMEWORK, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["True", "False"]
 
