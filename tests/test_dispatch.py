@@ -451,8 +451,8 @@ def test_nothing_of_aws_is_imported_unless_a_stage_is_sent_there(baseline: Proje
     assert baseline.run("python", "-c", script).strip() == "[]"
 
 
-def test_a_job_that_clones_a_pushed_commit(sky: Cloud, tmp_path: Path) -> None:
-    project = sky.copy(tmp_path)
+def test_a_job_that_clones_a_pushed_commit(untracked: Cloud, tmp_path: Path) -> None:
+    sky, project = untracked, untracked.copy(tmp_path)
     origin = tmp_path / "host" / "digits.git"
     project.git("init", "--quiet", "--bare", str(origin))
     project.git("remote", "add", "origin", str(origin))
