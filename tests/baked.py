@@ -37,6 +37,8 @@ class Project:
     environment: dict[str, str] = field(default_factory=dict)
     # runs dvc and lineage without waiting for imports, where the fixture `lineage` is at hand
     fork: ClassVar[Callable[..., tuple[int, str]] | None] = None
+    # likewise starts the server of MLflow, and returns the number of its process
+    serve: ClassVar[Callable[..., int] | None] = None
 
     def __post_init__(self) -> None:
         self.environment = dict(self.environment)  # what one test sets must not reach another
@@ -65,9 +67,12 @@ class Project:
 
     @property
     def _forks(self) -> bool:
-        """Whether a fork does: a variable for Python itself, other than the guard's, is one for a new process."""
+        """Whether a fork does: a variable for Python itself is one for a new process.
+
+        Not where to find the guard, or the project's own package.
+        """
         of_python = {name: value for name, value in self.environment.items() if name.startswith("PYTHON")}
-        return not of_python.items() - {("PYTHONPATH", str(GUARD))}
+        return not of_python or of_python in ({"PYTHONPATH": str(GUARD)}, {"PYTHONPATH": str(self.root)})
 
     def dvc(self, *arguments: str, code: int | None = 0) -> str:
         return self.run("dvc", *arguments, code=code)

@@ -37,13 +37,23 @@ class Lineage:
     ) -> tuple[int, str, str]:
         """Exit status, output and error output of a command of warm.py; both in the first if they are `together`."""
         place = {"cwd": str(folder or project.root), "environment": project.variables}
-        request = {**place, "command": command, "together": together}
+        status, output, errors = self._request({**place, "command": command, "together": together})
+        return status, output, errors
+
+    def serve(self, project: Project, port: str, log: Path, variables: dict[str, str]) -> int:
+        """Starts the server of MLflow on 127.0.0.1, and returns the number of its process."""
+        environment = {**project.variables, **variables}
+        command = ("serve", "127.0.0.1", port)
+        place = {"cwd": str(project.root), "log": str(log), "environment": environment}
+        return int(self._request({**place, "command": command}))
+
+    def _request(self, request: dict[str, Any]) -> Any:
+        """What warm.py answers."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        status, output, errors = json.loads(self.process.stdout.readline())
-        return status, output, errors
+        return json.loads(self.process.stdout.readline())
 
     def verify(self, project: Project, *arguments: str) -> Proof:
         """The answer of `lineage verify`, as JSON says it."""

@@ -154,9 +154,9 @@ def lineage(installed: Project) -> Iterator[Lineage]:
         status, output, _ = command.fork(project, arguments, together=True)
         return status, output
 
-    Project.fork = fork
+    Project.fork, Project.serve = fork, command.serve
     yield command
-    Project.fork = None
+    Project.fork = Project.serve = None
     assert process.stdin is not None
     process.stdin.close()
     process.wait(timeout=60)

@@ -21,6 +21,8 @@ from urllib.request import Request, urlopen
 import psutil
 from baked import Project
 
+NO_ARTIFACTS = "--no-serve-artifacts"
+
 
 @contextlib.contextmanager
 def mlflow_server(project: Project, database: Path, artifacts: str | None = None, *more: str) -> Iterator[str]:
@@ -29,27 +31,42 @@ def mlflow_server(project: Project, database: Path, artifacts: str | None = None
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     artifacts = artifacts or str(database.parent / "kept")
-    kind = "--default-artifact-root" if "--no-serve-artifacts" in more else "--artifacts-destination"
-    places = ("--backend-store-uri", f"sqlite:///{database}", kind, artifacts)
-    options = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1", *places, *more)
-    command = ("mlflow", "server", *options)
-    # of the processes that a server starts, eight serve features that no test asks for
-    quiet = Project(project.root, project.venv, {**project.environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
-    with (database.parent / "server.log").open("w") as log:
-        process = quiet.start(*command, stdout=log)
+    store, log = f"sqlite:///{database}", database.parent / "server.log"
+    if Project.serve is not None:
+        number = Project.serve(project, str(port), log, _as_mlflow_does(store, artifacts, more))
+    else:
+        kind = "--default-artifact-root" if NO_ARTIFACTS in more else "--artifacts-destination"
+        options = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--backend-store-uri", store)
+        # of the processes that a server starts, eight serve features that no test asks for
+        variables = {**project.environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        with log.open("w") as file:
+            quiet = Project(project.root, project.venv, variables)
+            number = quiet.start("mlflow", "server", *options, kind, artifacts, *more, stdout=file).pid
+    server = psutil.Process(number)
     try:
         deadline = time.monotonic() + 900  # its first start has taken minutes on a machine that does much else
         while not answers(f"http://127.0.0.1:{port}/health"):
-            log_so_far = (database.parent / "server.log").read_text()
-            assert process.poll() is None and time.monotonic() < deadline, log_so_far
+            is_there = server.is_running() and server.status() != psutil.STATUS_ZOMBIE
+            assert is_there and time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)  # between two looks at the condition
         yield f"http://127.0.0.1:{port}"
     finally:
-        started = psutil.Process(process.pid)
-        for server in [*started.children(recursive=True), started]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                server.kill()
-        process.wait()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in [*server.children(recursive=True), server]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+
+def _as_mlflow_does(store: str, artifacts: str, more: tuple[str, ...]) -> dict[str, str]:
+    """The variables by which `mlflow server` tells the server that it starts what to serve."""
+    if NO_ARTIFACTS in more:
+        kept = {"_MLFLOW_SERVER_ARTIFACT_ROOT": artifacts}
+    else:
+        kept = {"_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/", "_MLFLOW_SERVER_ARTIFACT_DESTINATION": artifacts}
+        kept["_MLFLOW_SERVER_SERVE_ARTIFACTS"] = "true"
+    names = ("_MLFLOW_SERVER_FILE_STORE", "_MLFLOW_SERVER_REGISTRY_STORE", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    stores = dict.fromkeys(names, store)
+    return {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **stores, **kept}
 
 
 def answers(url: str) -> bool:

@@ -26,11 +26,11 @@ class Account:
     endpoint: str
     project: Project
 
-    def request(self, stage: str, *overrides: str) -> dict[str, Any]:
-        """What SageMaker says of the job that a stage was sent as."""
-        base = (f"compute.sagemaker.{key}={value}" for key, value in {"role": ROLE, "bucket": "the-jobs"}.items())
-        image = f"compute.sagemaker.image='{NOWHERE}'"
-        self.project.compose("compute=sagemaker", "callbacks=none", *base, image, *overrides)
+    def request(self, stage: str, *overrides: str, image: str = NOWHERE) -> dict[str, Any]:
+        """What SageMaker says of the job that a stage was sent as; without an `image`, in one of AWS's own."""
+        base = [f"compute.sagemaker.{key}={value}" for key, value in {"role": ROLE, "bucket": "the-jobs"}.items()]
+        base += [f"compute.sagemaker.image='{image}'"] if image else []
+        self.project.compose("compute=sagemaker", "callbacks=none", *base, *overrides)
         output = self.project.dvc("repro", "--force", "--single-item", "--no-run-cache", stage, code=255)
         assert "Cannot pull the image" in output
         name = next(word for word in output.split() if word.startswith(f"traceable-digits-{stage}-"))
@@ -94,7 +94,8 @@ def test_a_training_job(account: Account) -> None:
 
 
 def test_a_warm_pool_and_what_is_left_out(account: Account) -> None:
-    job = account.request("train", *of_group("training", warm_pool_minutes=5))
+    job = account.request("train", *of_group("training", warm_pool_minutes=5, instance_type="ml.c5.xlarge"), image="")
+    assert_image_of_aws(job, "-cpu-")
     assert job["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 300
     assert "VolumeKmsKeyId" not in job["ResourceConfig"]
     assert job["EnableManagedSpotTraining"] is False
@@ -121,22 +122,16 @@ def test_a_processing_job(account: Account) -> None:
     assert account.tags(job["ProcessingJobArn"]) == TAGS
 
 
-def test_the_image_of_aws_for_the_instance(account: Account) -> None:
+def test_the_image_of_aws_for_gpus(account: Account) -> None:
+    job = account.request("train", *of_group("training", instance_type="ml.g5.xlarge"), image="")
+    assert_image_of_aws(job, "-gpu-")
+
+
+def assert_image_of_aws(job: dict[str, Any], word: str) -> None:
     """Without one in the settings, the SDK names AWS's own: for processors or for GPUs."""
-    project = account.project
-    for kind, word in (("ml.c5.xlarge", "-cpu-"), ("ml.g5.xlarge", "-gpu-")):
-        base = of_group("training", instance_type=kind)
-        project.compose(
-            "compute=sagemaker",
-            "callbacks=none",
-            f"compute.sagemaker.role={ROLE}",
-            "compute.sagemaker.bucket=the-jobs",
-            *base,
-        )
-        output = project.dvc("repro", "--force", "--single-item", "--no-run-cache", "train", code=255)
-        (reason,) = (line for line in output.splitlines() if "Cannot pull the image" in line)
-        assert "pytorch-training" in reason
-        assert word in reason
+    image = job["AlgorithmSpecification"]["TrainingImage"]
+    assert "pytorch-training" in image
+    assert word in image
 
 
 def test_instances_that_would_have_nothing_to_do(account: Account) -> None:

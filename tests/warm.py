@@ -3,6 +3,9 @@
 Started with the project's Python. Each line of standard input is a JSON object with `cwd`, `command`, `environment`
 and `together`, whether both outputs are one; each line of standard output the exit code, the output and the error
 output of that command. What a command had to import, the process imports after it, for those that follow.
+
+`serve HOST PORT` in place of a command is the server of MLflow, set up by `environment`, which goes on: its line is the
+number of the process alone. `log` is the file for what it says.
 """
 
 import gc
@@ -18,6 +21,7 @@ from pathlib import Path
 
 PROGRAMS = {"lineage": "lineage.cli", "dvc": "dvc.cli"}
 PRELOADED = (*PROGRAMS.values(), "dvc.cli.parser", "dvc.repo", "mlflow", "mlflow.store.tracking.sqlalchemy_store")
+SERVER = ("uvicorn", "uvicorn.loops.auto", "uvicorn.protocols.http.auto", "mlflow.server.fastapi_app", "boto3")
 OF_PROJECTS = ("traceable_digits", "hydra_plugins")  # each has its own
 
 
@@ -26,6 +30,10 @@ def main():
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)
+        if request["command"][0] == "serve":
+            learn(SERVER)
+            print(os.fork() or serve(request), flush=True)
+            continue
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as names:
             pid = os.fork()
             if pid == 0:
@@ -72,9 +80,26 @@ def run(request, output, errors, names):
         os._exit(code)
 
 
+def serve(request):
+    """The application that `mlflow server` serves, by the server that it starts, in the child, until that is ended."""
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for output in (1, 2):
+        os.dup2(os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), output)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    begin_as_python_does()
+    _, host, port = request["command"]
+    importlib.import_module("uvicorn").run("mlflow.server.fastapi_app:app", host=host, port=int(port))
+    os._exit(0)
+
+
 def begin_as_python_does():
-    """What a new process would run first: the guard of tests/cloud.py lies on PYTHONPATH."""
-    for folder in filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)):
+    """What a new process would do first: look into PYTHONPATH, where the guard of tests/cloud.py lies."""
+    folders = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    sys.path[1:1] = folders
+    for folder in folders:
         start = Path(folder) / "sitecustomize.py"
         if start.exists():
             runpy.run_path(str(start))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -30,6 +32,7 @@ DESCRIPTION = Description(
     records={"train": 3, "val": 2, "test": 1},
     subjects={"train": 2, "val": 1, "test": 1},
 )
+FRAMEWORK = next(Path(__file__).parents[2].glob("*/lineage")).parent
 SALT = "shards-1"
 SUBJECTS = 3
 NAMES = [field.name for field in fields(Row)]
@@ -205,6 +208,17 @@ def test_a_split_is_read_in_the_order_of_the_manifest(tmp_path: Path) -> None:
         expected = [row for row in sorted(rows) if row.split == split]
         assert expected
         assert list(read_split(folder, split)) == [(image_of(row.record_id), row.label) for row in expected]
+
+
+def test_a_split_is_read_without_pandas(tmp_path: Path) -> None:
+    """pyarrow imports it in many of its functions; it would be a third of what a small training takes."""
+    folder = write(tmp_path / "dataset", many_rows())
+    read = "from lineage.records.dataset import read_split; print(len([*read_split(Path(sys.argv[1]), 'train')]) > 0)"
+    code = f"import sys; from pathlib import Path; {read}; print('pandas' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code, folder], cwd=FRAMEWORK, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "False"]
 
 
 def test_the_description_comes_back_as_it_was_written(tmp_path: Path) -> None:

@@ -74,6 +74,11 @@ def linked_folder(site: Path) -> None:
     (site / "thing" / "mod").symlink_to(site.parent / "outside")
 
 
+def beside_a_link_without_end(site: Path) -> None:
+    put(site, "nsp/a/m.py")
+    (site / "nsp" / "a" / "0").symlink_to("0")
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "thing/__init__.py": edited_in_place,
     "thing/mod.py": edited_with_its_time_put_back,
@@ -86,6 +91,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "thing/more.py": lambda site: put(site, "thing/more.py"),
     "thing/more.pyc": lambda site: put(site, "thing/more.pyc"),
     "nsp": lambda site: put(site, "nsp/deep/m.py"),
+    "nsp ": beside_a_link_without_end,
     "__editable___my_helpers-0.1.pth": lambda site: put(site, "__editable___my_helpers-0.1.pth", "/home/me/helpers\n"),
     "_virtualenv.pth": lambda site: put(site, "_virtualenv.pth", "import os; import _virtualenv\n"),
     "_virtualenv.py": lambda site: put(site, "_virtualenv.py"),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from baked import Project, bake, remove_hooks
+from baked import Project, bake, remove_hooks, use_perceptron
 from command import Lineage
 from damage import edit
 from filelock import FileLock
@@ -92,7 +92,7 @@ def run_cycle(shared: Path, installed: Project, lineage: Lineage) -> Cycle:
 
 
 def _run(project: Project, lineage: Lineage) -> dict[str, Any]:
-    bake(project.root.parent)
+    use_perceptron(bake(project.root.parent))
     remove_hooks(project.root)
     _keep_remote_beside(project)
     _make_source_odd(project)

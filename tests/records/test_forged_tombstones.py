@@ -111,7 +111,8 @@ def test_a_tombstone_excuses_no_more_raw_files_than_were_erased(project: Project
     letter = '(context.folder / f"letter-{number}.txt").write_text(f"Dear PAT-{number:05d}")'
     edit(source, table, f"        for number in range(1, settings.subjects + 1):\n            {letter}\n")()
     write_registry(project, everybody())
-    lineage(project, "compose", "privacy=registry", "privacy.salt=optout", "train=debug", "train.seed=7")
+    settings = ("privacy=registry", "privacy.salt=optout", "train=debug", "train.seed=7", "data.source.subjects=80")
+    lineage(project, "compose", *settings)
     project.dvc("repro")
     finish(project, "Letters", lineage)
     write_registry(project, without(OUT))

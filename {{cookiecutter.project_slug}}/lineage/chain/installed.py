@@ -232,14 +232,25 @@ def _holds_code(folder: os.DirEntry[str]) -> bool:
     """Whether a folder without any package's code can be imported: without __init__.py too, and at any depth."""
     if folder.name == "__pycache__":
         return False
-    if folder.is_symlink():
-        return True
-    for place, folders, names in os.walk(folder.path):
-        folders[:] = [name for name in folders if name != "__pycache__"]
-        linked = any(Path(place, name).is_symlink() for name in folders)
-        if linked or any(name.endswith(MODULES) for name in names):
+    left = [folder]
+    while left:
+        place = left.pop()
+        if place.is_symlink():
             return True
+        with suppress(OSError), os.scandir(place.path) as entries:
+            for entry in entries:
+                if _is_folder(entry):
+                    left += [entry] if entry.name != "__pycache__" else []
+                elif entry.name.endswith(MODULES):
+                    return True
     return False
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _harmless(site: Path, own: Collection[Path]) -> Iterator[str]:

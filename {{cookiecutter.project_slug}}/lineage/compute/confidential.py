@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -47,6 +47,7 @@ NAMES = (
     ".bash_history", ".zsh_history", ".sh_history", ".python_history", ".psql_history", ".mysql_history",
     ".sqlite_history", ".rediscli_history",
 )  # fmt: skip
+NAME = re.compile("|".join(map(translate, NAMES)))
 FOLDERS = (".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".gcloud", ".git")
 PATHS = (".dvc/config.local", ".streamlit/secrets.toml", ".huggingface/token", ".cargo/credentials.toml")
 EXAMPLES = (".example", ".sample", ".template", ".dist")  # .env.example, which is there to be shared
@@ -82,7 +83,7 @@ def is_secret(name: str) -> bool:
         return False
     if any(part in FOLDERS for part in path.parts[:-1]) or any(f"/{path}".endswith(f"/{known}") for known in PATHS):
         return True
-    return any(fnmatchcase(path.name, pattern) for pattern in NAMES)
+    return NAME.match(path.name) is not None
 
 
 def secret_in(data: bytes, name: str) -> str | None:

@@ -130,14 +130,13 @@ class Aws:
         from sagemaker.core.config.config_manager import SageMakerConfig
         from sagemaker.core.helper.session_helper import Session
 
-        session = Session(
+        # each file is validated when it is loaded; the SDK does it again for each value it looks up: 5 s a job
+        SageMakerConfig.validate_sagemaker_config = staticmethod(lambda _=None: None)
+        return Session(
             boto_session=self._session,
             default_bucket=self.settings.bucket,
             default_bucket_prefix=self.settings.prefix,
         )
-        # the configuration was validated just now; the SDK does it for each value it looks up: 4 s a job
-        SageMakerConfig.validate_sagemaker_config = staticmethod(lambda _=None: None)
-        return session
 
     def image(self, instance_type: str) -> str:
         """The container image of the settings, or AWS's own PyTorch image for the instance type."""
