@@ -62,27 +62,32 @@ def nobody(_: Any) -> None:
     raise AssertionError("nothing is told")
 
 
-def no_rank_is_left() -> bool:
-    return psutil.Process().children() == [] or all(
-        "resource_tracker" in " ".join(child.cmdline()) for child in psutil.Process().children()
-    )
+@pytest.fixture(autouse=True)
+def others() -> set[psutil.Process]:
+    """What earlier tests of this process have left running."""
+    return set(psutil.Process().children(recursive=True))
 
 
-def test_the_first_is_heard_and_returns(capfd: pytest.CaptureFixture[str]) -> None:
+def no_rank_is_left(others: set[psutil.Process]) -> bool:
+    left = set(psutil.Process().children(recursive=True)) - others
+    return all("resource_tracker" in " ".join(child.cmdline()) for child in left)
+
+
+def test_the_first_is_heard_and_returns(capfd: pytest.CaptureFixture[str], others: set[psutil.Process]) -> None:
     heard: list[Any] = []
     assert work_in_ranks(sums, [3, 4], processes=2, hosts=ALONE, hear=heard.append) == 7
     assert heard == [("sum", 7), "done"]
-    assert no_rank_is_left()
+    assert no_rank_is_left(others)
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_who_hears_can_end_it() -> None:
+def test_who_hears_can_end_it(others: set[psutil.Process]) -> None:
     def refuse(_: Any) -> None:
         raise AbandonedError("nobody waits")
 
     with pytest.raises(AbandonedError, match="nobody waits"):
         work_in_ranks(sums, [3, 4], processes=2, hosts=ALONE, hear=refuse)
-    assert no_rank_is_left()
+    assert no_rank_is_left(others)
 
 
 @pytest.mark.parametrize(
@@ -93,13 +98,15 @@ def test_who_hears_can_end_it() -> None:
         ("silent", "rank 1 of 2 ended with status 3.", "rank 1 of 2 ended with status 3."),
     ],
 )
-def test_the_rank_that_died_first_is_named_with_its_reason(way: str, said: str, kept: str) -> None:
+def test_the_rank_that_died_first_is_named_with_its_reason(
+    way: str, said: str, kept: str, others: set[psutil.Process]
+) -> None:
     with pytest.raises(RankError) as caught:
         work_in_ranks(dies, way, processes=2, hosts=ALONE, hear=nobody)
     assert said in str(caught.value)
     assert str(caught.value.without_ids).startswith(kept)
     assert ("It said last: half of it is done" in str(caught.value)) == (way == "killed")
-    assert no_rank_is_left()
+    assert no_rank_is_left(others)
 
 
 def test_ranks_end_with_who_started_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
