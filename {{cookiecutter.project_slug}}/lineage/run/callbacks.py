@@ -18,6 +18,7 @@ from ..settings.compute import TARGET
 from .given import Given
 
 if TYPE_CHECKING:
+    from ..records.sharding import Engine
     from .unfinished import Unfinished
 
 
@@ -34,6 +35,7 @@ class Execution:
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each callback keeps, by its name in conf/
     job: dict[str, Any] = field(default_factory=dict)  # what identifies the job that this process is; empty outside
     is_dispatched: bool = False  # the work is done by a job elsewhere, in another environment
+    engine: Engine | None = None  # what divides the work, where that is not the processes of this machine
 
     @property
     def tracker(self) -> str:
@@ -73,6 +75,9 @@ class Callback:
 
     def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
         """What is known of the job that does the work: when it has started, and again when it has ended."""
+
+    def on_engine(self, execution: Execution, facts: dict[str, str]) -> None:
+        """What is known of the engine that has divided the work, when it is done; in a job as well."""
 
     def on_leave_job(self, execution: Execution, error: BaseException | None) -> None:
         """After the work in a job, well or with an error: whoever has sent the job reports that."""
@@ -131,6 +136,9 @@ class Callbacks:
 
     def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
         self._call("on_job", execution, lambda member: member.on_job(execution, facts))
+
+    def on_engine(self, execution: Execution, facts: dict[str, str]) -> None:
+        self._call("on_engine", execution, lambda member: member.on_engine(execution, facts))
 
     def on_end(self, execution: Execution) -> None:
         if self._is_in_job:

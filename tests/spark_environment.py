@@ -1,0 +1,40 @@
+"""An environment with Spark: the packages of the tests, and those of the project's requirements-spark.lock on top."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from baked import TEMPLATE
+from filelock import FileLock
+
+LOCK = TEMPLATE / "{{cookiecutter.project_slug}}" / "requirements-spark.lock"
+NO_JAVA = (
+    ""
+    if shutil.which("java")
+    else "Spark needs Java 17, which no lock can bring; `apt install openjdk-17-jre-headless`"
+)
+
+
+def with_spark(shared: Path) -> Path:
+    """The folder of its executables. Made once in a session."""
+    folder = shared / "spark-environment"
+    python, done = folder / "bin" / "python", folder / "done"
+    with FileLock(shared / "spark-environment.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+            (own,) = folder.glob("lib/python*/site-packages")
+            # not by PYTHONPATH, which stages do not follow
+            (own / "tests.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+            uv = shutil.which("uv")
+            if uv:
+                command = [uv, "pip", "install", "--quiet", "--python", str(python)]
+            else:
+                command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
+            subprocess.run([*command, "--requirement", str(LOCK)], check=True)
+            done.touch()
+    return python.parent
