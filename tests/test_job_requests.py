@@ -193,7 +193,6 @@ REFUSED = [
     (of_group("training", instance_type="large"), "instance_type"),
     (of_group("training", instance_count=2), "instance_count"),
     (of_group("spark", instance_count=2), "install must be image where spark.instance_count is more than 1"),
-    (["compute.engine.train=spark"], "compute.engine: train makes no dataset version"),
     (["compute.sagemaker.role=admin"], "compute.sagemaker.role"),
     (["compute.train=moon"], "compute.train"),
 ]

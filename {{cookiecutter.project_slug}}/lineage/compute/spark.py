@@ -137,7 +137,6 @@ class SparkEngine:
             "spark.app.name": "preprocess",
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
-            "spark.sql.execution.arrow.maxRecordsPerBatch": "256",  # images: some MB at a time
             "spark.sql.warehouse.dir": str(self._scratch / "warehouse"),
         }
         if self._is_here:

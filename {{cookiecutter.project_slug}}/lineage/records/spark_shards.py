@@ -41,6 +41,7 @@ IMAGES = ", ".join([f"{SHARD} long", f"{PLACE} long", *(f"{name} string" for nam
 IMAGES += ", image binary, path string"
 MADE = f"{SHARD} long, file string, sha256 string, unreadable string, used string, worker string"
 CHUNK = 2**20  # bytes
+MOST_ROWS = 10_000  # that go between Java and Python together
 FOR_A_PARTITION = 128 * 2**20  # bytes of raw images, where nobody says how many partitions there are
 
 
@@ -110,6 +111,7 @@ class OnSpark:
 
     def _made(self, task: Task, pieces: list[tuple[int, str, int, bytes]], shards: int) -> list[Made]:
         session, at_once = self._session, self._session.sparkContext.defaultParallelism
+        session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(min(task.rows, MOST_ROWS)))
         wanted = self._partitions or max(2 * at_once, task.images.size // FOR_A_PARTITION + 1)
         found = (
             session.createDataFrame(pieces, PIECE)
