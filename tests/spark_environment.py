@@ -8,10 +8,9 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from baked import TEMPLATE
 from filelock import FileLock
 
-LOCK = TEMPLATE / "{{cookiecutter.project_slug}}" / "requirements-spark.lock"
+LOCK = Path(__file__).resolve().parents[1] / "{{cookiecutter.project_slug}}" / "requirements-spark.lock"
 NO_JAVA = (
     ""
     if shutil.which("java")

@@ -32,6 +32,7 @@ from lineage.records.layout import Description  # noqa: E402
 from lineage.records.preparation import RawImages  # noqa: E402
 from lineage.records.raw import RAW_SCHEMA, RECORDS  # noqa: E402
 from lineage.records.shard_cache import ShardCache  # noqa: E402
+from lineage.records.spark_shards import OnSpark  # noqa: E402
 from lineage.settings.compute import Spark  # noqa: E402
 from lineage.settings.data import Image  # noqa: E402
 
@@ -48,7 +49,6 @@ DESCRIPTION = Description(
 )
 RECORDS_IN_ALL, IN_A_GROUP = 240, 37
 BROKEN = ("SCAN-011", "SCAN-012", "SCAN-200")
-LOCAL = {"master": "local[2,4]", "python": None, "shared": None, "partitions": None, "conf": {}}
 
 
 def raw(file: Path, broken: tuple[str, ...] = ()) -> Path:
@@ -72,9 +72,18 @@ def write(name: str, engine: sharding.Engine, images: RawImages, file: Path) -> 
     rows = table.append_column("split", pa.array(["train"] * table.num_rows))
     rows = rows.append_column(sharding.POSITION, pa.array(np.arange(table.num_rows)))
     rows = rows.filter(pa.array(np.arange(table.num_rows) % 7 != 0))
-    salts = {"salt": "shards-1", "subject_salt": "project-1"}
     try:
-        sharding.write_dataset(folder, rows, images, DESCRIPTION, subjects=3, **salts, cache=cache, engine=engine)
+        sharding.write_dataset(
+            folder,
+            rows,
+            images,
+            DESCRIPTION,
+            subjects=3,
+            salt="shards-1",
+            subject_salt="project-1",
+            cache=cache,
+            engine=engine,
+        )
     except UnreadableImagesError as error:
         return {"unreadable": error.reasons, "left": folder.exists()}
     except ProjectError as error:
@@ -88,28 +97,30 @@ def write(name: str, engine: sharding.Engine, images: RawImages, file: Path) -> 
 def runs() -> Iterator[tuple[str, dict[str, Any]]]:
     stage = read_pipeline(PROJECT).stage("preprocess")
     whole, torn = raw(FOLDER / RECORDS), raw(FOLDER / "torn.parquet", BROKEN)
-    sharding.processors = lambda: 1
     yield "one machine", write("one machine", sharding.in_processes, RawImages(whole, IMAGE), whole)
     yield "torn on one machine", write("torn on one machine", sharding.in_processes, RawImages(torn, IMAGE), torn)
 
-    def on_spark(name: str, images: RawImages, file: Path, **settings: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-        with closing(SparkEngine(Spark(**{**LOCAL, **settings}), stage, FOLDER / "scratch")) as engine:
-            yield name, {**write(name, engine, images, file), "facts": engine.facts}
+    settings = Spark(master="local[2,4]", python=None, shared=None, partitions=3, conf={})
+    with closing(SparkEngine(settings, stage, FOLDER / "scratch")) as engine:
+        yield "partitions 3", write("partitions 3", engine, RawImages(whole, IMAGE), whole)
+        yield "facts", engine.facts
 
-    for partitions in (None, 1, 3, 17):
-        yield from on_spark(f"partitions {partitions}", RawImages(whole, IMAGE), whole, partitions=partitions)
-    yield from on_spark("torn", RawImages(torn, IMAGE), torn)
-    (FOLDER / "marks").mkdir()
-    yield from on_spark("fragile", Fragile(whole, IMAGE, FOLDER / "marks"), whole, partitions=3)
-    yield from on_spark("shared", RawImages(whole, IMAGE), whole, shared=str(FOLDER / "meeting"))
-    other = FOLDER / "others"
-    (other / "numpy-0.1.dist-info").mkdir(parents=True)
-    conf = {"spark.executorEnv.PYTHONPATH": str(other)}
-    yield from on_spark("other packages", RawImages(whole, IMAGE), whole, conf=conf)
-    yield (
-        "left",
-        {name: sorted(path.name for path in FOLDER.glob(f"{name}/*")) for name in ("scratch", "meeting", "marks")},
-    )
+        def on_spark(partitions: int | None = None, shared: str | None = None) -> OnSpark:
+            assert engine.driver is not None
+            return OnSpark(engine.session, engine.driver, FOLDER / "scratch", shared, partitions)
+
+        for number in (None, 1, 17):
+            name = f"partitions {number}"
+            yield name, write(name, on_spark(number), RawImages(whole, IMAGE), whole)
+        yield "torn", write("torn", on_spark(), RawImages(torn, IMAGE), torn)
+        (FOLDER / "marks").mkdir()
+        yield "fragile", write("fragile", on_spark(3), Fragile(whole, IMAGE, FOLDER / "marks"), whole)
+        yield "shared", write("shared", on_spark(shared=str(FOLDER / "meeting")), RawImages(whole, IMAGE), whole)
+        (FOLDER / "others" / "numpy-0.1.dist-info").mkdir(parents=True)
+        engine.session.sparkContext.environment["PYTHONPATH"] = str(FOLDER / "others")  # of its workers from now on
+        yield "other packages", write("other packages", engine, RawImages(whole, IMAGE), whole)
+    folders = ("scratch", "meeting", "marks")
+    yield "left", {name: sorted(path.name for path in FOLDER.glob(f"{name}/*")) for name in folders}
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from ..records.shard_cache import ShardCache
     from ..records.sharding import Images, Written
+    from ..records.workplace import Workplace
 
 LOCK = "requirements-spark.lock"
 JAVA = 17  # the oldest that Spark 4 runs on: https://spark.apache.org/docs/latest/#downloading
@@ -74,7 +76,8 @@ class SparkEngine:
         self._conf: dict[str, str] = {**given.get("conf", {}), **settings.conf}
         self._settings = settings
         self._scratch = scratch
-        self._session: Any = None
+        self.session: Any = None  # of Spark, once there is work for it
+        self.driver: Workplace | None = None
         self._facts: dict[str, str] = {}
         self._engine: Any = None
         _require_packages(stage)
@@ -100,16 +103,16 @@ class SparkEngine:
     ) -> Iterable[Written]:
         """Writes all shards into `folder`, by the workers."""
         with _in_a_sentence():
-            if self._session is None:
+            if self.session is None:
                 self._start()
             return list(self._engine(folder, ordered, images, ends, cache))
 
     def close(self) -> None:
         """Ends Spark, and removes what it kept."""
-        if self._session is not None:
+        if self.session is not None:
             with suppress(Exception):  # it may have ended by itself
-                self._session.stop()
-            self._session = None
+                self.session.stop()
+            self.session = None
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _start(self) -> None:
@@ -120,16 +123,16 @@ class SparkEngine:
         self._scratch.mkdir(parents=True)
         archive = self._scratch / "code.zip"
         code = pack_code(ROOT, archive)
-        self._session = _session(self._master, self._settings.python or sys.executable, self._options())
-        self._session.sparkContext.addPyFile(str(archive))
-        driver = here(code)
-        self._engine = OnSpark(self._session, driver, self._scratch, self._shared, self._settings.partitions)
+        self.session = _session(self._master, self._settings.python or sys.executable, self._options())
+        self.session.sparkContext.addPyFile(str(archive))
+        self.driver = here(code)
+        self._engine = OnSpark(self.session, self.driver, self._scratch, self._shared, self._settings.partitions)
         self._facts = {
-            "spark_version": self._session.version,
+            "spark_version": self.session.version,
             "spark_java": self._java,
             "spark_master": self._master,
             "spark_code_sha256": code,
-            "spark_workplace_sha256": driver.sha256,
+            "spark_workplace_sha256": self.driver.sha256,
         }
 
     def _options(self) -> dict[str, str]:
@@ -149,6 +152,8 @@ class SparkEngine:
 
 
 def _session(master: str, python: str, options: dict[str, str]) -> Any:
+    # of functions with pandas, none of which is used
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     import pyspark
     from pyspark.sql import SparkSession
 
