@@ -11,6 +11,8 @@ from pathlib import Path
 from filelock import FileLock
 
 LOCK = Path(__file__).resolve().parents[1] / "{{cookiecutter.project_slug}}" / "requirements-spark.lock"
+# Java compiles for hours of work, which is most of what a short run costs
+QUICK = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
 NO_JAVA = (
     ""
     if shutil.which("java")

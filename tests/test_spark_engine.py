@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from baked import Project
 from command import Lineage
-from spark_environment import NO_JAVA, with_spark
+from spark_environment import NO_JAVA, QUICK, with_spark
 
 DATA = "data/processed"
 
@@ -61,7 +61,7 @@ def test_the_dataset_version_is_that_of_one_machine(spark: Project, baseline: Pr
         (tmp_path / f"{name}.py").write_text("raise SystemExit('a worker has loaded this')\n")
     # what would bring in another Spark, or other code
     foreign = {"SPARK_HOME": "/nowhere", "PYTHONPATH": str(tmp_path), "PYSPARK_SUBMIT_ARGS": "--master yarn"}
-    hostile = Project(spark.root, spark.venv, {**spark.environment, **foreign})
+    hostile = Project(spark.root, spark.venv, {**spark.environment, **foreign, **QUICK})
     shutil.rmtree(spark.root / DATA)
     hostile.run("python", "-I", "scripts/stage.py", "traceable_digits.stages.preprocess")
     assert "up to date" in spark.dvc("status", "preprocess")

@@ -100,7 +100,7 @@ def runs() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "one machine", write("one machine", sharding.in_processes, RawImages(whole, IMAGE), whole)
     yield "torn on one machine", write("torn on one machine", sharding.in_processes, RawImages(torn, IMAGE), torn)
 
-    settings = Spark(master="local[2,4]", python=None, shared=None, partitions=3, conf={})
+    settings = Spark(master="local[2,2]", python=None, shared=None, partitions=3, conf={})
     with closing(SparkEngine(settings, stage, FOLDER / "scratch")) as engine:
         yield "partitions 3", write("partitions 3", engine, RawImages(whole, IMAGE), whole)
         yield "facts", engine.facts
@@ -109,7 +109,7 @@ def runs() -> Iterator[tuple[str, dict[str, Any]]]:
             assert engine.driver is not None
             return OnSpark(engine.session, engine.driver, FOLDER / "scratch", shared, partitions)
 
-        for number in (None, 1, 17):
+        for number in (1, 17):
             name = f"partitions {number}"
             yield name, write(name, on_spark(number), RawImages(whole, IMAGE), whole)
         yield "torn", write("torn", on_spark(), RawImages(torn, IMAGE), torn)
