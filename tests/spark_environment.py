@@ -20,12 +20,12 @@ NO_JAVA = (
 )
 
 
-def with_spark(shared: Path) -> Path:
-    """The folder of its executables. Made once in a session."""
-    folder = shared / "spark-environment"
-    python, done = folder / "bin" / "python", folder / "done"
-    with FileLock(shared / "spark-environment.lock"):
-        if not done.exists():
+def with_spark() -> Path:
+    """The folder of its executables, in the environment of the tests: pyspark is a source, and 25 s of work to build."""
+    folder, wanted = Path(sys.prefix) / "spark", LOCK.read_text(encoding="utf-8")
+    python, done = folder / "bin" / "python", folder / "installed"
+    with FileLock(folder.with_suffix(".lock")):
+        if not done.exists() or done.read_text(encoding="utf-8") != wanted:
             shutil.rmtree(folder, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
             (own,) = folder.glob("lib/python*/site-packages")
@@ -37,5 +37,5 @@ def with_spark(shared: Path) -> Path:
             else:
                 command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
             subprocess.run([*command, "--requirement", str(LOCK)], check=True)
-            done.touch()
+            done.write_text(wanted, encoding="utf-8")
     return python.parent

@@ -42,9 +42,9 @@ def test_without_the_extra_the_stage_says_what_to_do(project: Project) -> None:
 
 
 @pytest.fixture(scope="module")
-def spark(project: Project, shared: Path) -> Project:
+def spark(project: Project) -> Project:
     """The same, in an environment with the extra."""
-    path = [str(with_spark(shared)), str(project.venv / "bin"), os.environ["PATH"]]
+    path = [str(with_spark()), str(project.venv / "bin"), os.environ["PATH"]]
     return Project(project.root, project.venv, {**project.environment, "PATH": os.pathsep.join(path)})
 
 

@@ -55,9 +55,7 @@ class Fragile(RawImages):
 
 
 @pytest.fixture(scope="module")
-def runs(
-    shared: Path, copy_to: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, Any]]:
+def runs(copy_to: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What spark_runs.py found."""
     if NO_JAVA:
         pytest.skip(NO_JAVA)
@@ -69,7 +67,7 @@ def runs(
     script = Path(__file__).with_name("spark_runs.py")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SPARK"))}
     environment |= QUICK
-    command = [str(with_spark(shared) / "python"), "-B", str(script), str(project), str(results)]
+    command = [str(with_spark() / "python"), "-B", str(script), str(project), str(results)]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, dict[str, Any]] = json.loads((results / "results.json").read_text())
@@ -178,6 +176,25 @@ def test_the_code_for_workers_is_the_same_for_the_same_sources(copy: Path, tmp_p
     assert pack_code(copy, tmp_path / "second.zip") == first
     (copy / "lineage" / "contract.py").write_text("# another\n")
     assert pack_code(copy, tmp_path / "third.zip") != first
+
+
+@pytest.mark.skipif(bool(NO_JAVA), reason=NO_JAVA)
+def test_what_a_cluster_needs_is_asked_for_before_anything_starts(copy: Path, params: dict[str, Any]) -> None:
+    script = "import json, sys; from pathlib import Path; from lineage.settings.compute import Spark; "
+    script += "from lineage.compute.spark import SparkEngine; from lineage.dvc.dvcfile import read_pipeline; "
+    script += "stage = read_pipeline(Path.cwd()).stage('preprocess'); "
+    script += "SparkEngine(Spark(**json.loads(sys.argv[1])), stage, Path('scratch'))"
+    for more, said in (
+        ({"master": "yarn"}, "HADOOP_CONF_DIR does not say where its files are"),
+        ({"master": "spark://host:7077"}, "compute.spark.shared must be set"),
+    ):
+        given = json.dumps({**params["compute"]["spark"], **more})
+        command = [str(with_spark() / "python"), "-B", "-c", script, given]
+        clean = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
+        done = subprocess.run(command, cwd=copy, env=clean, capture_output=True, text=True, check=False)
+        assert "SettingsError" in done.stderr
+        assert said in done.stderr
+        assert not (copy / "scratch").exists()
 
 
 def test_spark_that_is_not_installed(copy: Path, params: dict[str, Any], tmp_path: Path) -> None:

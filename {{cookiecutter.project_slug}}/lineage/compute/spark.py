@@ -44,6 +44,8 @@ INSTALL = "`make setup-spark` installs it; compute.engine.{stage}=processes work
 FOREIGN = ("SPARK_", "PYSPARK_", "PYTHON")  # variables that would bring another Spark, or other code, into it
 KEPT = ("SPARK_LOCAL_IP",)  # how a machine with several networks is reached
 OF_AWS = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+OF_YARN = ("HADOOP_CONF_DIR", "YARN_CONF_DIR")
+NO_START = "Spark did not start. What Java wrote, above, says why; compute.spark names its cluster and settings."
 # no code from the folder that a worker starts in, from the user's home or from compiled files
 WORKERS = {"PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
 REASON = re.compile(r"^[\w.]*(?:Error|Exception): (?P<text>\S.*)$", re.MULTILINE)
@@ -82,6 +84,8 @@ class SparkEngine:
         self._engine: Any = None
         _require_packages(stage)
         self._java = _require_java(stage)
+        if self._master == "yarn" and not {*OF_YARN} & os.environ.keys():
+            raise SettingsError(f"compute.spark.master is yarn, and {OF_YARN[0]} does not say where its files are.")
         if not self._is_here and self._shared is None:
             raise SettingsError(
                 f"compute.spark.shared must be set where the workers are on other machines (master is {self._master}): "
@@ -183,6 +187,8 @@ def _in_a_sentence() -> Iterator[None]:
     except ProjectError:
         raise
     except (PySparkException, Py4JError) as error:
+        if "JAVA_GATEWAY_EXITED" in str(error):
+            raise DataError(NO_START) from error
         found = [match["text"] for match in REASON.finditer(str(error)) if "org.apache.spark" not in match["text"]]
         lines = [line for line in str(error).splitlines() if line.strip()]
         why = found[0] if found else (lines or [type(error).__name__])[0]
