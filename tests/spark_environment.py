@@ -21,7 +21,7 @@ NO_JAVA = (
 
 
 def with_spark() -> Path:
-    """The folder of its executables, in the environment of the tests: pyspark is a source, and 25 s of work to build."""
+    """The folder of its executables, in the environment of the tests: to build pyspark takes 25 s."""
     folder, wanted = Path(sys.prefix) / "spark", LOCK.read_text(encoding="utf-8")
     python, done = folder / "bin" / "python", folder / "installed"
     with FileLock(folder.with_suffix(".lock")):
