@@ -38,9 +38,7 @@ def main():
 
 def refuse_taken_names():
     """Ends baking where the project, or its package, has the name of a package that the pipeline installs."""
-    locks = "".join(
-        (PROJECT / name).read_text(encoding="utf-8") for name in ("requirements.lock", "requirements-dev.lock")
-    )
+    locks = "".join(path.read_text(encoding="utf-8") for path in PROJECT.glob("requirements*.lock"))
     installed = {importable(name) for name in re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", locks, re.MULTILINE)}
     slug, package = ANSWERS["project_slug"], ANSWERS["package_name"]
     if importable(package) in installed | set(IMPORTED_AS.split()):

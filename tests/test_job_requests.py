@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,11 @@ class Account:
     def tags(self, arn: str) -> dict[str, str]:
         """The tags of a job."""
         return {tag["Key"]: tag["Value"] for tag in self.client("sagemaker").list_tags(ResourceArn=arn)["Tags"]}
+
+    def read(self, address: str) -> str:
+        """The text of an object."""
+        bucket, _, key = address.removeprefix("s3://").partition("/")
+        return str(self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode())
 
     def client(self, service: str) -> Any:
         return client_of(service, self.endpoint, REGION)
@@ -122,6 +128,49 @@ def test_a_processing_job(account: Account) -> None:
     assert account.tags(job["ProcessingJobArn"]) == TAGS
 
 
+SPARK = ["compute.engine.preprocess=spark", "compute.sagemaker.install=image"]
+
+
+def test_a_job_of_spark(account: Account) -> None:
+    """As PySparkProcessor asks for it: AWS's program begins the cluster, and hands launch.py to spark-submit."""
+    sizes = of_group("spark", instance_type="ml.m5.4xlarge", instance_count=3, volume_gb=99, max_minutes=44)
+    job = account.request("preprocess", *PLACE, *SPARK, *sizes, *of_group("spark", image=f"'{NOWHERE}'"))
+    assert job["AppSpecification"] == {
+        "ImageUri": NOWHERE,
+        "ContainerEntrypoint": ["smspark-submit", "/opt/ml/processing/input/code/launch.py"],
+        "ContainerArguments": ["/opt/ml/processing/input/project"],
+    }
+    assert job["ProcessingResources"]["ClusterConfig"] == {
+        "InstanceType": "ml.m5.4xlarge",
+        "InstanceCount": 3,
+        "VolumeSizeInGB": 99,
+        "VolumeKmsKeyId": KEY,
+    }
+    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 2640}
+    assert job["NetworkConfig"]["EnableInterContainerTrafficEncryption"] is True
+    assert account.tags(job["ProcessingJobArn"]) == TAGS
+    given = {item["InputName"]: item["S3Input"]["S3Uri"] for item in job["ProcessingInputs"]}
+    spec = json.loads(account.read(f"{given['project']}/job_spec.json"))
+    assert spec["spark"]["master"] == "yarn"
+    assert spec["spark"]["shared"] == "s3://the-jobs/traceable-digits/spark"
+    assert spec["spark"]["instances"] == 3
+    assert "\npyspark==" in account.read(f"{given['project']}/requirements.lock")
+
+
+def test_the_image_of_aws_for_spark(account: Account) -> None:
+    project = account.project
+    project.compose(
+        "compute=sagemaker",
+        "callbacks=none",
+        f"compute.sagemaker.role={ROLE}",
+        "compute.sagemaker.bucket=the-jobs",
+        "compute.engine.preprocess=spark",
+    )
+    output = project.dvc("repro", "--force", "--single-item", "--no-run-cache", "preprocess", code=255)
+    (reason,) = (line for line in output.splitlines() if "Cannot pull the image" in line)
+    assert "sagemaker-spark-processing:3.5-cpu-py312" in reason
+
+
 def test_the_image_of_aws_for_gpus(account: Account) -> None:
     job = account.request("train", *of_group("training", instance_type="ml.g5.xlarge"), image="")
     assert_image_of_aws(job, "-gpu-")
@@ -148,6 +197,7 @@ REFUSED = [
     (of_group("training", spot="true", warm_pool_minutes=5), "warm_pool_minutes must be 0 with spot"),
     (of_group("training", instance_type="large"), "instance_type"),
     (of_group("processing", instance_count=2), "processing.instance_count"),
+    (of_group("spark", instance_count=2), "install must be image where spark.instance_count is more than 1"),
     (["compute.sagemaker.role=admin"], "compute.sagemaker.role"),
     (["compute.train=moon"], "compute.train"),
 ]

@@ -70,8 +70,16 @@ def _leave_no_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write(folder: Path, images: Large | None = None) -> dict[str, bytes]:
     dataset, cache = folder / "dataset", ShardCache(folder / "kept")
-    salts = {"salt": "shards-1", "subject_salt": "project-1"}
-    write_dataset(dataset, table_of(ROWS, IDS), images or Large(), DESCRIPTION, subjects=3, **salts, cache=cache)
+    write_dataset(
+        dataset,
+        table_of(ROWS, IDS),
+        images or Large(),
+        DESCRIPTION,
+        subjects=3,
+        salt="shards-1",
+        subject_salt="project-1",
+        cache=cache,
+    )
     cache.tidy()
     return {path.relative_to(dataset).as_posix(): path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
 

@@ -12,3 +12,4 @@ PIPELINE_JOB_SPEC = "PIPELINE_JOB_SPEC"  # inside a job: the file that says what
 PIPELINE_IMAGE_PACKAGES = (
     "PIPELINE_IMAGE_PACKAGES"  # inside a job: version by name, as JSON, of the torch packages that the image brought
 )
+PIPELINE_SPARK = "PIPELINE_SPARK"  # inside a job: where Spark runs, as JSON: `master`, `shared` and `conf`

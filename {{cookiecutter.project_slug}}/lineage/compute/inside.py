@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,7 @@ def _run(what: str, command: list[str]) -> None:
     cut after a thousand characters, and what follows a first error is often its consequence.
     """
     first, last = "", deque[str](maxlen=LAST_LINES)
-    # stages are run as `python -I ...`, which must be this Python
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    path = os.pathsep.join([_this_python(), os.environ.get("PATH", "")])
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
     with subprocess.Popen(command, env={**os.environ, "PATH": path}, **options) as process:  # type: ignore[call-overload]
         for line in process.stdout:
@@ -95,3 +95,15 @@ def _run(what: str, command: list[str]) -> None:
     if process.returncode != 0:
         shown = [first] if first and first not in last else []
         raise DispatchError(f"could not {what}: {' / '.join([*shown, *last])}")
+
+
+def _this_python() -> str:
+    """A folder where `python` is this Python: stages are run as `python -I ...`. Some images have another one there."""
+    beside = Path(sys.executable).with_name("python")
+    if beside.exists() and beside.resolve() == Path(sys.executable).resolve():
+        return str(beside.parent)
+    folder = Path(tempfile.mkdtemp())  # a script, because a link to the Python of an environment would leave that
+    script = folder / "python"
+    script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    script.chmod(0o755)
+    return str(folder)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..base.errors import LineageError, ProjectError, SettingsError
 from ..base.hosts import Hosts
@@ -17,6 +17,7 @@ from ..chain.reproduction import Reproduction
 from ..compute.aftercare import before_a_stage
 from ..compute.backend import Attempt, backend_for
 from ..compute.job_spec import spec_of_this_job
+from ..compute.spark import SparkEngine, require_engine, uses_spark
 from ..contract import ROOT, load, package_name
 from ..dvc.dvcfile import PARAMS_FILE, Lock, Pipeline, Stage, differences, read_lock, read_pipeline
 from ..dvc.hashes import Content, hash_path
@@ -34,6 +35,9 @@ from ..run.sources import loaded_sources, start_from_sources
 from ..run.unfinished import Unfinished
 from ..settings import check_settings, read_params
 from ..settings.compute import TARGET
+
+if TYPE_CHECKING:
+    from ..records.sharding import Engine
 
 
 class Report:
@@ -83,6 +87,15 @@ class Report:
     def cache_dir(self) -> Path:
         """A folder that this stage may keep things in from one execution to the next. It may be deleted at any time."""
         return cache_dir_of(self.root, self._execution.stage.module)
+
+    @property
+    def engine(self) -> Engine:
+        """What divides the work of writing a dataset version: the processes of this machine, or Spark."""
+        if self._execution.engine is not None:
+            return self._execution.engine
+        from ..records.sharding import in_processes
+
+        return in_processes
 
     @property
     def root(self) -> Path:
@@ -190,6 +203,8 @@ def _execute(execution: Execution, inputs: Inputs, work: Work, attempt: Attempt,
         listeners = [*settings.callbacks.values(), *settings.compute.backends.values()]
         loaded = [Path(path) for path in (loaded_sources() or {}).keys() - before]
         check_loaded(ROOT, ROOT / package_name(), stage, loaded, [str(each[TARGET]) for each in listeners])
+        if isinstance(execution.engine, SparkEngine) and (facts := execution.engine.facts):
+            callbacks.on_engine(execution, facts)
 
     try:
         callbacks.on_start(execution)
@@ -225,10 +240,25 @@ def _prepared(execution: Execution, inputs: Inputs) -> Iterator[Attempt]:
         execution.job = load(spec.backend).describe_job(execution.root)
         execution.hosts = load(spec.backend).hosts()
     try:
+        require_engine(execution.settings.compute, execution.pipeline)
         backend = backend_for(execution.settings.compute, execution.pipeline, execution.stage)
         execution.is_dispatched = backend.is_elsewhere
-        yield backend.prepare(execution, inputs)
+        attempt = backend.prepare(execution, inputs)
+        with _engine(execution):
+            yield attempt
     except BaseException as error:
         if execution.is_dispatched or isinstance(error, SettingsError):
             restore_outputs(execution)
         raise
+
+
+@contextmanager
+def _engine(execution: Execution) -> Iterator[None]:
+    """What divides the work here, if `compute.engine` names anything but the processes of this machine."""
+    compute, stage = execution.settings.compute, execution.stage
+    if execution.is_dispatched or not uses_spark(compute, stage):
+        yield
+        return
+    with closing(SparkEngine(compute.spark, stage, execution.root / ".dvc" / "tmp" / "spark")) as engine:
+        execution.engine = engine
+        yield

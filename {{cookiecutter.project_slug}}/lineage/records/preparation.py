@@ -129,14 +129,16 @@ class RawImages:
     def settings(self) -> dict[str, Any]:
         return self._settings.model_dump()
 
+    @property
+    def files(self) -> list[Path]:
+        """The files that hold them, in their order."""
+        return [self._file]
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The images and, where the source says it, the path of each."""
         rows = max(1, BATCH * self.count // max(self.size, 1))
-        # else whole row groups are read at once, and all of them are kept until the last is done with
-        with pq.ParquetFile(self._file, buffer_size=2**20, pre_buffer=False) as file:
-            columns = ["image", "path" if "path" in file.schema_arrow.names else "record_id"]
-            for batch in file.iter_batches(rows, columns=columns):
-                yield batch.select(columns).rename_columns(["image", "path"])
+        for file in self.files:
+            yield from read_images(file, rows)
 
     def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
         """PNG files at the size and in the channels of the settings. Raises UnreadableImagesError, which names all."""
@@ -155,6 +157,15 @@ class RawImages:
         if reasons:
             raise UnreadableImagesError(reasons)
         return files
+
+
+def read_images(source: Any, rows: int, row_groups: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+    """The columns `image` and `path` of a file of raw records, `rows` at a time; None: of all of its row groups."""
+    # else whole row groups are read at once, and all of them are kept until the last is done with
+    with pq.ParquetFile(source, buffer_size=2**20, pre_buffer=False) as file:
+        columns = ["image", "path" if "path" in file.schema_arrow.names else "record_id"]
+        for batch in file.iter_batches(rows, row_groups=row_groups, columns=columns):
+            yield batch.select(columns).rename_columns(["image", "path"])
 
 
 def _named(record_id: str, path: str) -> str:

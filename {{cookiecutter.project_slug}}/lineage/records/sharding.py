@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,6 +64,22 @@ class Written:
     unreadable: dict[str, str]  # why, by record_id
 
 
+# Writes all shards, and says what became of them in their order. It gets the folder of the dataset version, its rows in
+# order, their images, before which rows shards end, and the cache.
+Engine = Callable[[Path, pa.Table, Images, list[int], ShardCache], Iterable[Written]]
+
+
+def in_processes(
+    folder: Path, ordered: pa.Table, images: Images, ends: list[int], cache: ShardCache
+) -> Iterable[Written]:
+    """The engine of one machine: as many processes as there are processors."""
+    (folder / SPOOL).mkdir()
+    try:
+        yield from _in_parts(folder, ordered, images, ends, cache)
+    finally:
+        shutil.rmtree(folder / SPOOL, ignore_errors=True)
+
+
 def write_dataset(
     folder: Path,
     rows: pa.Table,
@@ -74,21 +90,18 @@ def write_dataset(
     salt: str,
     subject_salt: str,
     cache: ShardCache,
+    engine: Engine = in_processes,
 ) -> None:
     """Writes a dataset version into `folder`. The same records give the same bytes, in whatever order they come.
 
     `rows` has the columns of Row and POSITION. `subjects` is the average number of subjects a shard holds, `salt`
-    decides which; `subject_salt` goes into the hashes of the Merkle tree. Large data are read once and written by as
-    many processes as there are processors. Raises UnreadableImagesError, and leaves nothing behind, if there are images
+    decides which; `subject_salt` goes into the hashes of the Merkle tree. `engine` writes the shards, whose bytes
+    depend on it in nothing. Raises UnreadableImagesError, and leaves nothing behind, if there are images
     that cannot be read; all shards without one are then in the cache.
     """
     (folder / SHARDS).mkdir(parents=True)
     ordered = rows.sort_by([("subject_id", "ascending"), ("record_id", "ascending")]).combine_chunks()
-    try:
-        (folder / SPOOL).mkdir()
-        written = list(_in_parts(folder, ordered, images, cut(ordered, subjects, salt), cache))
-    finally:
-        shutil.rmtree(folder / SPOOL, ignore_errors=True)
+    written = list(engine(folder, ordered, images, cut(ordered, subjects, salt), cache))
     for each in written:
         cache.used |= each.used
     if unreadable := {record: why for each in written for record, why in each.unreadable.items()}:
@@ -96,7 +109,7 @@ def write_dataset(
         raise UnreadableImagesError(unreadable)
     tree = Tree(subject_salt, pc.unique(ordered["subject_id"]).to_pylist())
     metadata = {ROOT_KEY: tree.root.encode(), SALT_KEY: subject_salt.encode()}
-    table = pa.concat_tables(_read(each.manifest) for each in written).replace_schema_metadata(metadata)
+    table = pa.concat_tables(read_bytes(each.manifest) for each in written).replace_schema_metadata(metadata)
     # pages carry checksums, so that whoever reads a part of it can tell whether that part is as it was
     pq.write_table(table, folder / MANIFEST, compression="none", row_group_size=ROW_GROUP, write_page_checksum=True)
     text = json.dumps(asdict(description), indent=2, ensure_ascii=False) + "\n"
@@ -124,7 +137,7 @@ def _in_parts(folder: Path, ordered: pa.Table, images: Images, ends: list[int], 
     starts = [0, *edges[:-1]]
     works = (
         Work(
-            _bytes_of(ordered.select(ROW_FIELDS).slice(start, end - start)),
+            bytes_of(ordered.select(ROW_FIELDS).slice(start, end - start)),
             part,
             [each - start for each in ends if start < each <= end],
             images,
@@ -138,24 +151,39 @@ def _in_parts(folder: Path, ordered: pa.Table, images: Images, ends: list[int], 
 
 
 def _write(work: Work) -> Written:
-    rows, images = _read(work.rows), work.part.read()
+    rows, images = read_bytes(work.rows), work.part.read()
     manifest, unreadable = [MANIFEST_SCHEMA.empty_table()], dict[str, str]()
     for start, end in zip([0, *work.ends[:-1]], work.ends, strict=True):
         shard, raw = rows_of(rows.slice(start, end - start)), images.slice(start, end - start)
         try:
-            data = work.cache.get(
-                shard,
-                _fingerprint(work.images, raw),
-                lambda shard=shard, raw=raw: _shard(shard, work.images.stored(shard, raw)),  # type: ignore[misc]
-                lambda data, shard=shard: _holds(data, shard),  # type: ignore[misc]
-            )
+            data = shard_of(shard, raw, work.images, work.cache)
         except UnreadableImagesError as error:
             unreadable |= error.reasons
             continue
-        (work.folder / f"{hashlib.sha256(data).hexdigest()[:16]}.parquet").write_bytes(data)
+        (work.folder / shard_name(hashlib.sha256(data).hexdigest())).write_bytes(data)
         manifest.append(pq.read_table(pa.BufferReader(data), columns=MANIFEST_SCHEMA.names))
     work.part.clear()
-    return Written(_bytes_of(pa.concat_tables(manifest)), work.cache.used, unreadable)
+    return Written(bytes_of(pa.concat_tables(manifest)), work.cache.used, unreadable)
+
+
+def shard_of(rows: list[Row], raw: pa.Table, images: Images, cache: ShardCache | None) -> bytes:
+    """The bytes of the shard of `rows`, whose images as they come from the source are in `raw`.
+
+    Raises UnreadableImagesError if there are some that cannot be read.
+    """
+    if cache is None:
+        return _shard(rows, images.stored(rows, raw))
+    return cache.get(
+        rows,
+        _fingerprint(images, raw),
+        lambda: _shard(rows, images.stored(rows, raw)),
+        lambda data: _holds(data, rows),
+    )
+
+
+def shard_name(sha256: str) -> str:
+    """What a shard is called that has this hash."""
+    return f"{sha256[:16]}.parquet"
 
 
 def _fingerprint(images: Images, raw: pa.Table) -> str:
@@ -183,7 +211,7 @@ def _shard(rows: list[Row], stored: list[bytes]) -> bytes:
     return data
 
 
-def _bytes_of(table: pa.Table) -> bytes:
+def bytes_of(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
@@ -191,5 +219,5 @@ def _bytes_of(table: pa.Table) -> bytes:
     return data
 
 
-def _read(data: bytes) -> pa.Table:
+def read_bytes(data: bytes) -> pa.Table:
     return pa.ipc.open_stream(data).read_all()

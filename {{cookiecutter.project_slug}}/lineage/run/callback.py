@@ -77,6 +77,11 @@ class MLflowCallback(Callback):
             self._tracker.wait()
             self._tracker.tags(self._run_id, {**facts, IN_JOB: "true"})
 
+    def on_engine(self, execution: Execution, facts: dict[str, str]) -> None:
+        if self._tracker is not None:
+            self._tracker.wait()
+            self._tracker.tags(self._run_id, facts)
+
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
         if self._tracker is None:
             return

@@ -19,6 +19,7 @@ from ..settings.compute import TARGET
 from .given import Given
 
 if TYPE_CHECKING:
+    from ..records.sharding import Engine
     from .unfinished import Unfinished
 
 
@@ -36,6 +37,7 @@ class Execution:
     job: dict[str, Any] = field(default_factory=dict)  # what identifies the job that this process is; empty outside
     is_dispatched: bool = False  # the work is done by a job elsewhere, in another environment
     hosts: Hosts = field(default_factory=Hosts)  # the machines of this job
+    engine: Engine | None = None  # what divides the work, where that is not the processes of this machine
 
     @property
     def tracker(self) -> str:
@@ -75,6 +77,9 @@ class Callback:
 
     def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
         """What is known of the job that does the work: when it has started, and again when it has ended."""
+
+    def on_engine(self, execution: Execution, facts: dict[str, str]) -> None:
+        """What is known of the engine that has divided the work, when it is done; in a job as well."""
 
     def on_leave_job(self, execution: Execution, error: BaseException | None) -> None:
         """After the work in a job, well or with an error: whoever has sent the job reports that."""
@@ -133,6 +138,9 @@ class Callbacks:
 
     def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
         self._call("on_job", execution, lambda member: member.on_job(execution, facts))
+
+    def on_engine(self, execution: Execution, facts: dict[str, str]) -> None:
+        self._call("on_engine", execution, lambda member: member.on_engine(execution, facts))
 
     def on_end(self, execution: Execution) -> None:
         if self._is_in_job:

@@ -44,7 +44,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
             f"Revoked, and without a record here: {len(absent)}."
         )
     processed = outputs["data/processed"]
-    write = partial(_write, processed, table, images, settings, consented, report.cache_dir)
+    write = partial(_write, processed, table, images, settings, consented, report)
     unreadable: dict[str, str] = {}
     try:
         rows, description = write(unreadable)
@@ -86,11 +86,11 @@ def _write(
     images: RawImages,
     settings: Settings,
     consented: frozenset[str] | None,
-    kept: Path,
+    report: Report,
     unreadable: Collection[str],
     together: Mapping[str, str] | None = None,
 ) -> tuple[pa.Table, Description]:
-    data, cache = settings.data, ShardCache(kept)
+    data, cache = settings.data, ShardCache(report.cache_dir)
     rows, description = choose(table, data, consented, unreadable, together)
     write_dataset(
         folder,
@@ -101,6 +101,7 @@ def _write(
         salt=data.shards.salt,
         subject_salt=settings.privacy.salt,
         cache=cache,
+        engine=report.engine,
     )
     cache.tidy()
     return rows, description

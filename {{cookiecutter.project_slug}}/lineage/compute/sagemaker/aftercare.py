@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...run.unfinished import Note
 from ..backend import LOOK, JobState, job_name
-from . import jobs
+from . import jobs, kinds
 from .aws import Aws
 
 NEWS = 120  # seconds after which a job that was begun must be among those that AWS lists
@@ -17,7 +17,7 @@ def look_after(note: Note, *, stop: bool) -> JobState:
     here, there = aws.account, noted.get("account")
     if here and there and here != there:
         return JobState(f"job {called} of {stage} runs in account {there}, and these credentials are of {here}: {LOOK}")
-    found = jobs.named(aws, str(noted.get("kind")), str(noted.get("base")))
+    found = kinds.named(aws, str(noted.get("kind")), str(noted.get("base")))
     if not found:
         return _not_found(note, sure=bool(here and there))
     going_on = [job for job in found if job.status not in jobs.ENDED]

@@ -18,6 +18,8 @@ from .settings import SageMakerSettings
 NO_TELEMETRY = Path(__file__).with_name("no_telemetry.yaml")
 # AWS's own image: torch is its, everything else is installed from the lock
 FRAMEWORK = {"framework": "pytorch", "version": "2.8", "py_version": "py312"}
+# Java, YARN and Python 3.12 are this image's; Spark is that of requirements-spark.lock
+SPARK = {"framework": "spark", "version": "3.5", "py_version": "py312"}
 
 
 class Aws:
@@ -150,3 +152,11 @@ class Aws:
                     region=self.region, instance_type=instance_type, image_scope="training", **FRAMEWORK
                 )
             )
+
+    def spark_image(self, instance_type: str) -> str:
+        """AWS's own Spark image."""
+        from sagemaker.core import image_uris
+
+        what = "could not find AWS's Spark image; compute.sagemaker.spark.image names one"
+        with translate_errors(DispatchError, what):
+            return str(image_uris.retrieve(region=self.region, instance_type=instance_type, **SPARK))

@@ -9,6 +9,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ...base.errors import DispatchError
 from ...base.printable import printable
@@ -23,8 +24,10 @@ from ..cloned_commit import commit_for_job
 from ..job_spec import FILE
 from ..report import MOST_BYTES, read_report
 from ..snapshot import Snapshot, require_inside
+from ..spark import LOCK as SPARK_LOCK
+from ..spark import uses_spark
 from ..transfer import Transfer
-from . import jobs, launch, preflight
+from . import jobs, kinds, launch, preflight
 from .aws import Aws
 from .settings import SageMakerSettings
 from .spec import SageMakerSpec
@@ -48,7 +51,8 @@ class Dispatch:
             self._git = commit_for_job(execution, wanted.url, wanted.revision, "compute.sagemaker.git")
         else:
             self._snapshot = Snapshot(execution.root, execution.pipeline)
-        require_inside(execution.root, launch.LOCK)
+        for name in self._locks:
+            require_inside(execution.root, name)
         self._transfer = Transfer(execution, inputs)
         self._pulled = self._transfer.push()
 
@@ -58,7 +62,17 @@ class Dispatch:
 
     @property
     def _kind(self) -> str:
-        return "training" if self.execution.trains else "processing"
+        if self.execution.trains:
+            return "training"
+        return "spark" if self._uses_spark else "processing"
+
+    @property
+    def _locks(self) -> list[str]:
+        return [launch.LOCK, SPARK_LOCK] if self._uses_spark else [launch.LOCK]
+
+    @property
+    def _uses_spark(self) -> bool:
+        return uses_spark(self.execution.settings.compute, self.execution.stage)
 
     def run(self, outputs: Outputs, work: Work, check: Callable[[], None], tell: Tell) -> None:
         """Runs the stage as a job and writes what it made to `outputs`.
@@ -84,7 +98,7 @@ class Dispatch:
             unfinished.begin("job", noted)
             job: jobs.Job | None = None
             try:
-                job = jobs.KINDS[kind].start(self.aws, base, Path(scratch))
+                job = kinds.KINDS[kind].start(self.aws, base, Path(scratch))
                 unfinished.begin("job", {**noted, "name": job.name})
                 where = f"{job.name} on {job.instance_type} in {self.aws.region}"
                 print(f"{name} runs as SageMaker job {printable(where)}.", flush=True)
@@ -111,7 +125,8 @@ class Dispatch:
             self._snapshot.pack(folder / launch.ARCHIVE)
         spec.write(folder / FILE)
         shutil.copyfile(launch.__file__, folder / "launch.py")
-        shutil.copyfile(self.execution.root / launch.LOCK, folder / launch.LOCK)
+        text = "".join((self.execution.root / name).read_text(encoding="utf-8") for name in self._locks)
+        (folder / launch.LOCK).write_text(text, encoding="utf-8")
 
     def _follow(self, job: jobs.Job, check: Callable[[], None]) -> deque[str]:
         last: deque[str] = deque(maxlen=LAST_LINES)
@@ -142,13 +157,21 @@ class Dispatch:
             install=self.settings.install,
             git=source,
             secret=self.settings.secret,
+            spark=self._spark() if self._uses_spark else None,
             callbacks=self.execution.parts,
         )
+
+    def _spark(self) -> dict[str, Any]:
+        """One instance needs no cluster; several are one of YARN, and meet in the bucket."""
+        instances = self.settings.spark.instance_count
+        if instances == 1:
+            return {"master": "local[*]", "shared": None, "instances": 1}
+        return {"master": "yarn", "shared": self.aws.address("spark"), "instances": instances}
 
     def _stop(self, base: str, *, was_refused: bool) -> None:
         """Stops the job. Its note stays until somebody has seen that it is over."""
         try:
-            found = jobs.named(Aws(region=self.aws.region, is_hasty=True), self._kind, base)
+            found = kinds.named(Aws(region=self.aws.region, is_hasty=True), self._kind, base)
             for job in found:
                 if job.status not in (*jobs.ENDED, "Stopping"):
                     job.stop()

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ...base.collector import collect_rarely
-from ...base.env import PIPELINE_IMAGE_PACKAGES, PIPELINE_JOB_SPEC
+from ...base.env import PIPELINE_IMAGE_PACKAGES, PIPELINE_JOB_SPEC, PIPELINE_SPARK
 from ...base.errors import DispatchError
 from ...base.hosts import Hosts
 from ...chain.packages import LOCK, differences, locked
 from ..inside import join_stage, run_stage
+from ..spark import LOCK as SPARK_LOCK
 from .aws import Aws
 from .launch import fail
 from .spec import SageMakerSpec
@@ -39,8 +40,11 @@ def run(root: Path, spec: SageMakerSpec) -> None:
     aws = Aws()
     if spec.secret:
         os.environ.update(aws.secret(spec.secret))
-    if spec.install == "image" and (wrong := differences(root / LOCK)):
-        raise DispatchError(f"this image is not as {LOCK} says: {wrong[0]}. Build it again from the Dockerfile.")
+    for lock in [LOCK, SPARK_LOCK] if spec.spark else [LOCK]:
+        if spec.install == "image" and (wrong := differences(root / lock)):
+            raise DispatchError(f"this image is not as {lock} says: {wrong[0]}. Build it again from the Dockerfile.")
+    if spec.spark:
+        os.environ[PIPELINE_SPARK] = json.dumps({**spec.spark, "conf": _share_of_instances(spec.spark["instances"])})
     if not hosts().is_first:
         join_stage(root, spec)
         print(f"stage {spec.stage} is done here; the first instance has its outputs.", flush=True)
@@ -48,6 +52,22 @@ def run(root: Path, spec: SageMakerSpec) -> None:
     report = run_stage(root, spec)
     aws.write(spec.report, json.dumps(report, indent=2).encode())
     print(f"stage {spec.stage} is done; its outputs are in {spec.remote['url']}.", flush=True)
+
+
+def _share_of_instances(instances: int) -> dict[str, str]:
+    """Spark's settings for a cluster of instances that are all like this one; YARN would take one core of two."""
+    if instances == 1:
+        return {}
+    import psutil
+
+    # a third for Java and a third for Python: the rest is that of the driver, of YARN and of the system
+    third = f"{psutil.virtual_memory().total // 2**20 // 3}m"
+    return {
+        "spark.executor.instances": str(instances),
+        "spark.executor.cores": str(os.cpu_count() or 1),
+        "spark.executor.memory": third,
+        "spark.executor.memoryOverhead": third,
+    }
 
 
 def describe(root: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""SageMaker jobs of both kinds: how they are started, watched and stopped."""
+"""SageMaker jobs: how they are watched and stopped, and how those of training are started."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from typing import Any
 from ...base.errors import DispatchError
 from ...base.translated import translate_errors
 from .aws import Aws
-from .launch import PROJECT
 
 POLL = 2.0  # seconds between two looks at a job
 ENDED = ("Completed", "Failed", "Stopped")
-PROJECT_INPUT = "/opt/ml/processing/input/project"
 
 
 class Job(ABC):
@@ -64,7 +62,7 @@ class Job(ABC):
     @property
     @abstractmethod
     def instances(self) -> int:
-        """On how many instances it runs."""
+        """On how many instances it runs; each has a log of its own."""
 
     @property
     def facts(self) -> dict[str, str]:
@@ -184,86 +182,10 @@ class TrainingJob(Job):
         return self.seen.get("BillableTimeInSeconds")
 
 
-class ProcessingJob(Job):
-    """A job of ScriptProcessor."""
-
-    kind = "Processing"
-
-    def _describe(self, client: Any) -> dict[str, Any]:
-        return dict(client.describe_processing_job(ProcessingJobName=self.name))
-
-    def _stop(self, client: Any) -> None:
-        client.stop_processing_job(ProcessingJobName=self.name)
-
-    @staticmethod
-    def names(client: Any, base: str) -> list[str]:
-        found = client.list_processing_jobs(NameContains=base)["ProcessingJobSummaries"]
-        return [str(summary["ProcessingJobName"]) for summary in found]
-
-    @classmethod
-    def start(cls, aws: Aws, base: str, folder: Path) -> ProcessingJob:
-        """Starts launch.py, which lies in `folder` with all that it needs, in a Processing job."""
-        from sagemaker.core.network import NetworkConfig
-        from sagemaker.core.processing import ScriptProcessor
-        from sagemaker.core.shapes import ProcessingInput, ProcessingS3Input, Tag
-
-        settings, wanted = aws.settings, aws.settings.processing
-        image = aws.image(wanted.instance_type)
-        network = settings.network
-        network_config = (
-            NetworkConfig(
-                subnets=network.subnets,
-                security_group_ids=network.security_groups,
-                encrypt_inter_container_traffic=network.encrypt_between_instances,
-            )
-            if network.subnets
-            else None
-        )
-        address = aws.upload(folder)
-        given = ProcessingS3Input(
-            s3_uri=address, local_path=PROJECT_INPUT, s3_data_type="S3Prefix", s3_input_mode="File"
-        )
-        with translate_errors(DispatchError, "could not start a Processing job"):
-            processor = ScriptProcessor(
-                sagemaker_session=aws.sagemaker_session(),
-                role=settings.role,
-                base_job_name=base,
-                image_uri=image,
-                command=["python3"],
-                instance_type=wanted.instance_type,
-                instance_count=wanted.instance_count,
-                volume_size_in_gb=wanted.volume_gb,
-                max_runtime_in_seconds=wanted.max_minutes * 60,
-                volume_kms_key=settings.kms.volume,
-                output_kms_key=settings.kms.output,
-                network_config=network_config,
-                tags=[Tag(key=key, value=value) for key, value in settings.tags.items()] or None,
-            )
-            processor.run(
-                code=str(folder / "launch.py"),
-                inputs=[ProcessingInput(input_name=PROJECT, s3_input=given)],
-                arguments=[PROJECT_INPUT],
-                wait=False,
-                logs=False,
-            )
-        return cls(aws, processor.latest_job.processing_job_name, image, wanted.instance_type)
-
-    @property
-    def instances(self) -> int:
-        return 1
-
-    def billable_seconds(self) -> int | None:
-        begun, ended = self.seen.get("ProcessingStartTime"), self.seen.get("ProcessingEndTime")
-        return int((ended - begun).total_seconds()) + 1 if begun and ended else None
-
-
 def base_name(prefix: str, stage: str) -> str:
     """The beginning of a job's name. The SDK adds the time in seconds, and two jobs may start in one."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", prefix)[:20].strip("-") or "job"
     return f"{readable}-{stage}-{secrets.token_hex(3)}"
-
-
-KINDS: dict[str, type[TrainingJob | ProcessingJob]] = {"training": TrainingJob, "processing": ProcessingJob}
 
 
 def was_refused(error: BaseException) -> bool:
@@ -276,10 +198,3 @@ def was_refused(error: BaseException) -> bool:
     if cause is None or cause.operation_name.startswith("Describe"):
         return False
     return 400 <= int(cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0) < 500
-
-
-def named(aws: Aws, kind: str, base: str) -> list[Job]:
-    """The jobs of a kind whose names begin with `base`, as they are now."""
-    with translate_errors(DispatchError, "could not list the jobs"):
-        names = KINDS[kind].names(aws.client("sagemaker"), base)
-    return [KINDS[kind](aws, name, "", "") for name in names if name.startswith(base)]

@@ -26,6 +26,7 @@ WORK = Path("/opt/ml/work")  # on the job's volume
 ASKPASS = """#!/bin/sh
 case "$1" in Username*) printf '%s' "$USER_OF_GIT" ;; *) printf '%s' "$GIT_PASSWORD" ;; esac
 """
+OF_SPARK = ("PYTHONPATH", "PYSPARK_", "SPARK_")
 FAILURE_FILES = ("/opt/ml/output/failure", "/opt/ml/output/message")  # of Training and of Processing jobs
 
 
@@ -38,7 +39,10 @@ def main() -> None:
         project = clone(spec["git"]) if spec["git"] else unpack(folder)
     except Exception as error:
         fail(f"{type(error).__name__}: {error}")
-    environment = {**os.environ, "PIPELINE_JOB_SPEC": str(folder / JOB_SPEC), "PIPELINE_COMPUTE": "local"}
+    # the variables of the image's own Spark, which spark-submit has set, would bring its packages
+    foreign = OF_SPARK if spec["spark"] else ()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    environment = {**inherited, "PIPELINE_JOB_SPEC": str(folder / JOB_SPEC), "PIPELINE_COMPUTE": "local"}
     environment["PIPELINE_IMAGE_PACKAGES"] = json.dumps(kept)
     os.chdir(project)
     os.execve(sys.executable, [sys.executable, "-m", "lineage.compute.sagemaker.job"], environment)  # noqa: S606

@@ -9,9 +9,11 @@ from pydantic import Field, field_validator, model_validator
 
 from ...settings.section import Positive, Section
 
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+
 
 class Instances(Section):
-    instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+    instance_type: InstanceType
     volume_gb: Positive
     max_minutes: Positive
 
@@ -33,6 +35,11 @@ class TrainingInstances(Instances):
         if self.spot and self.warm_pool_minutes:
             raise ValueError("warm_pool_minutes must be 0 with spot: spot instances cannot be kept")
         return self
+
+
+class SparkInstances(Instances):
+    image: str | None
+    instance_count: Positive
 
 
 class VpcSettings(Section):
@@ -73,6 +80,16 @@ class SageMakerSettings(Section):
     secret: str | None
     training: TrainingInstances
     processing: ProcessingInstances
+    spark: SparkInstances
     network: VpcSettings
     kms: Keys
     tags: dict[str, str]
+
+    @model_validator(mode="after")
+    def _workers_are_as_the_driver(self) -> SageMakerSettings:
+        if self.spark.instance_count > 1 and self.install != "image":
+            raise ValueError(
+                "install must be image where spark.instance_count is more than 1: a job installs the lock on its first "
+                "instance only"
+            )
+        return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..job_spec import JobSpec
 
@@ -16,3 +17,4 @@ class SageMakerSpec(JobSpec):
     install: str
     git: dict[str, str | None] | None  # what to clone, and with which credentials; None if the project is packed
     secret: str | None
+    spark: dict[str, Any] | None  # where Spark runs in the job, see PIPELINE_SPARK; None if the stage does not use it

@@ -1,0 +1,114 @@
+"""Processing jobs: of a program, and of Spark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ...base.errors import DispatchError
+from ...base.translated import translate_errors
+from .aws import Aws
+from .jobs import Job
+from .launch import PROJECT
+from .settings import ProcessingInstances, SparkInstances
+
+PROJECT_INPUT = "/opt/ml/processing/input/project"
+LAUNCH = "launch.py"
+
+
+class ProcessingJob(Job):
+    """A job of ScriptProcessor."""
+
+    kind = "Processing"
+
+    def _describe(self, client: Any) -> dict[str, Any]:
+        return dict(client.describe_processing_job(ProcessingJobName=self.name))
+
+    def _stop(self, client: Any) -> None:
+        client.stop_processing_job(ProcessingJobName=self.name)
+
+    @staticmethod
+    def names(client: Any, base: str) -> list[str]:
+        found = client.list_processing_jobs(NameContains=base)["ProcessingJobSummaries"]
+        return [str(summary["ProcessingJobName"]) for summary in found]
+
+    @classmethod
+    def start(cls, aws: Aws, base: str, folder: Path) -> ProcessingJob:
+        """Starts launch.py, which lies in `folder` with all that it needs, in a Processing job."""
+        from sagemaker.core.processing import ScriptProcessor
+
+        wanted = aws.settings.processing
+        image = aws.image(wanted.instance_type)
+        given = _project(aws, folder)
+        with translate_errors(DispatchError, "could not start a Processing job"):
+            processor = ScriptProcessor(image_uri=image, command=["python3"], **processor_options(aws, wanted, base))
+            processor.run(code=str(folder / LAUNCH), **given)
+        return cls(aws, processor.latest_job.processing_job_name, image, wanted.instance_type)
+
+    @property
+    def instances(self) -> int:
+        cluster = (self.seen.get("ProcessingResources") or {}).get("ClusterConfig") or {}
+        return int(cluster.get("InstanceCount") or 1)
+
+    def billable_seconds(self) -> int | None:
+        begun, ended = self.seen.get("ProcessingStartTime"), self.seen.get("ProcessingEndTime")
+        return int((ended - begun).total_seconds()) + 1 if begun and ended else None
+
+
+class SparkJob(ProcessingJob):
+    """A job of PySparkProcessor, whose image starts a cluster of its instances, and launch.py on the first."""
+
+    @classmethod
+    def start(cls, aws: Aws, base: str, folder: Path) -> SparkJob:
+        """Starts launch.py, which lies in `folder` with all that it needs, by spark-submit in a Processing job."""
+        from sagemaker.core.spark.processing import PySparkProcessor
+
+        wanted = aws.settings.spark
+        image = wanted.image or aws.spark_image(wanted.instance_type)
+        given = _project(aws, folder)
+        with translate_errors(DispatchError, "could not start a Processing job with Spark"):
+            processor = PySparkProcessor(image_uri=image, **processor_options(aws, wanted, base))
+            processor.run(submit_app=str(folder / LAUNCH), **given)
+        return cls(aws, processor.latest_job.processing_job_name, image, wanted.instance_type)
+
+
+def processor_options(aws: Aws, wanted: ProcessingInstances | SparkInstances, base: str) -> dict[str, Any]:
+    """What every processor of the SDK is made with."""
+    from sagemaker.core.network import NetworkConfig
+    from sagemaker.core.shapes import Tag
+
+    settings, network = aws.settings, aws.settings.network
+    return {
+        "sagemaker_session": aws.sagemaker_session(),
+        "role": settings.role,
+        "base_job_name": base,
+        "instance_type": wanted.instance_type,
+        "instance_count": wanted.instance_count,
+        "volume_size_in_gb": wanted.volume_gb,
+        "max_runtime_in_seconds": wanted.max_minutes * 60,
+        "volume_kms_key": settings.kms.volume,
+        "output_kms_key": settings.kms.output,
+        "network_config": NetworkConfig(
+            subnets=network.subnets,
+            security_group_ids=network.security_groups,
+            encrypt_inter_container_traffic=network.encrypt_between_instances,
+        )
+        if network.subnets
+        else None,
+        "tags": [Tag(key=key, value=value) for key, value in settings.tags.items()] or None,
+    }
+
+
+def _project(aws: Aws, folder: Path) -> dict[str, Any]:
+    """The files of `folder` as an input of a processor that nobody waits for."""
+    from sagemaker.core.shapes import ProcessingInput, ProcessingS3Input
+
+    given = ProcessingS3Input(
+        s3_uri=aws.upload(folder), local_path=PROJECT_INPUT, s3_data_type="S3Prefix", s3_input_mode="File"
+    )
+    return {
+        "inputs": [ProcessingInput(input_name=PROJECT, s3_input=given)],
+        "arguments": [PROJECT_INPUT],
+        "wait": False,
+        "logs": False,
+    }
