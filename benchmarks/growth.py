@@ -156,7 +156,8 @@ def preprocess(project, package, folder, processed, size):
     if "SHARD_SUBJECTS" in os.environ:
         document["data"]["shards"]["subjects"] = int(os.environ["SHARD_SUBJECTS"])
     settings = import_module(f"{package}.settings").Settings.model_validate(document)
-    report = SimpleNamespace(cache_dir=folder / "kept", metrics=lambda *_: None)
+    engine = import_module("lineage.records.sharding").in_processes
+    report = SimpleNamespace(cache_dir=folder / "kept", metrics=lambda *_: None, engine=engine)
     inputs, outputs = {"data/raw": folder / "raw"}, {"data/processed": processed}
     stage = import_module(f"{package}.stages.preprocess")
     return lambda: stage.work(settings, inputs, outputs, report)

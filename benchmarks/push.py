@@ -103,7 +103,8 @@ class Shards:
         import_module("lineage.records.consent").write_snapshot(consent, statuses)
         inputs = {"data/raw": self.raw.parent, "data/consent.csv": consent}
         shutil.rmtree(processed, ignore_errors=True)
-        report = SimpleNamespace(cache_dir=self.folder / "kept", metrics=lambda *_: None)
+        engine = import_module("lineage.records.sharding").in_processes
+        report = SimpleNamespace(cache_dir=self.folder / "kept", metrics=lambda *_: None, engine=engine)
         stage = import_module(f"{self.package}.stages.preprocess")
         stage.work(self.settings, inputs, {"data/processed": processed}, report)
         files = [path for path in processed.rglob("*") if path.is_file()]

@@ -30,6 +30,7 @@ from lineage.records.layout import MANIFEST, ROOT_KEY, read_description
 from lineage.records.merkle import Tree
 from lineage.records.preparation import SPLITS
 from lineage.records.raw import RAW_SCHEMA, RECORDS
+from lineage.records.sharding import in_processes
 
 # ids of subjects that differ by little: in case, by a space, by a joiner
 ALIKE = ["é{}", "\u0936\u094d\u200d\u0930{}", "É{}", "é {}", "é  {}", 'é{}"', "é{},", "é{},active", "é/{}"]
@@ -87,7 +88,7 @@ def preprocess(asking: Settings, table: pa.Table, registry: dict[str, str], kept
     pq.write_table(table, raw / RECORDS)
     write_snapshot(snapshot, registry.items())
     inputs, outputs = {"data/raw": raw, "data/consent.csv": snapshot}, {"data/processed": processed}
-    report = SimpleNamespace(cache_dir=kept, metrics=dict)
+    report = SimpleNamespace(cache_dir=kept, metrics=dict, engine=in_processes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a class that is missing from val or test
         try:
