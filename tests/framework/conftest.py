@@ -37,6 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("error", "ignore::DeprecationWarning"))
 
 
+@pytest.fixture(autouse=True)
+def _leave_no_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that tests start would write it into the template, and so into every project baked later."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+
 def filled(path: Path) -> str:
     """A file of the template with answers in the place of questions."""
     text = path.read_text(encoding="utf-8")

@@ -62,12 +62,6 @@ class Large:
         return found
 
 
-@pytest.fixture(autouse=True)
-def _leave_no_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other processes would write it into the template."""
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-
-
 def write(folder: Path, images: Large | None = None) -> dict[str, bytes]:
     dataset, cache = folder / "dataset", ShardCache(folder / "kept")
     write_dataset(
