@@ -42,7 +42,7 @@ def main():
     print(f"{os.cpu_count()} processors, Python {sys.version.split()[0]}, torch {torch.__version__}")
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
-            size_of(Bench(package, size, options.epochs, Path(folder)), options.times)
+            size_of(Bench(project, package, size, options.epochs, Path(folder)), options.times)
 
 
 def size_of(bench, times):
@@ -69,7 +69,7 @@ def size_of(bench, times):
 class Bench:
     """The same images in shards and as files, and the network of the project."""
 
-    def __init__(self, package, size, epochs, folder):
+    def __init__(self, project, package, size, epochs, folder):
         import yaml
 
         self.size, self.epochs, self.folder = size, epochs, folder
@@ -80,7 +80,7 @@ class Bench:
         self.settings = import_module(f"{package}.settings").Train.model_validate(settings)
         self.architecture = document["model"]
         write_raw(folder / "raw" / "records.parquet", max(500, PIXELS // size**2), size)
-        preprocess(package, folder, folder / "processed", size)
+        preprocess(project, package, folder, folder / "processed", size)()
         train = self.load("train")
         self.count, self.learned = len(train), epochs * len(train)
         self.val = self.load("val")
