@@ -70,6 +70,7 @@ class Bench:
     """The same images in shards and as files, and the network of the project."""
 
     def __init__(self, project, package, size, epochs, folder):
+        import torch
         import yaml
 
         self.size, self.epochs, self.folder = size, epochs, folder
@@ -85,7 +86,9 @@ class Bench:
         self.count, self.learned = len(train), epochs * len(train)
         self.val = self.load("val")
         self.val = self.model["inference"].Examples(self.val.images[:1], self.val.labels[:1])
-        self.first = self.model["networks"].normalise(train.images[:BATCH]), train.labels[:BATCH]
+        # the layout that the loop's batches of grey images have, and the quicker one: else this would be no limit
+        images = self.model["networks"].normalise(train.images[:BATCH]).clone(memory_format=torch.channels_last)
+        self.first = images, train.labels[:BATCH]
         self.write_files()
 
     def load(self, split):
