@@ -24,7 +24,7 @@ from ..dvc.hashes import Content, hash_path
 from ..git.anchor import main_root
 from ..git.code import loaded_code
 from ..run import disk
-from ..run.callbacks import Callbacks, Execution
+from ..run.callbacks import Callbacks, Execution, require_for_job
 from ..run.given import Given
 from ..run.imports import check_imports, check_loaded
 from ..run.interrupts import raise_on_signals, require_uninterrupted, uninterrupted
@@ -54,8 +54,11 @@ class Report:
         """What identifies this execution to those who listen, if anybody does, and the code it has loaded, by hash."""
         execution = self._execution
         tracker = execution.tracker
-        others = {name: part for name, part in execution.parts.items() if name != tracker and part}
+        others = {name: dict(part) for name, part in execution.parts.items() if name != tracker and part}
+        # where it started is the same for all, and kept without MLflow as well
+        started = [part.pop("started_from") for part in others.values() if "started_from" in part]
         return {
+            **({"started_from": started[0]} if started else {}),
             **execution.parts.get(tracker, {}),
             **({"callbacks": others} if others else {}),
             **({"job": execution.job} if execution.job else {}),
@@ -243,6 +246,8 @@ def _prepared(execution: Execution, inputs: Inputs) -> Iterator[Attempt]:
         require_engine(execution.settings.compute, execution.pipeline)
         backend = backend_for(execution.settings.compute, execution.pipeline, execution.stage)
         execution.is_dispatched = backend.is_elsewhere
+        if backend.is_elsewhere:
+            require_for_job(execution.settings, execution.stage)
         attempt = backend.prepare(execution, inputs)
         with _engine(execution):
             yield attempt

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import SettingsError
+from ..base.errors import DispatchError, SettingsError
 from ..base.hosts import Hosts
 from ..base.terminal import block
 from ..contract import Role, load
@@ -38,11 +38,21 @@ class Execution:
     is_dispatched: bool = False  # the work is done by a job elsewhere, in another environment
     hosts: Hosts = field(default_factory=Hosts)  # the machines of this job
     engine: Engine | None = None  # what divides the work, where that is not the processes of this machine
+    known: dict[str, Any] = field(default_factory=dict)  # facts that callbacks have asked for: see facts.py
 
     @property
     def tracker(self) -> str:
-        """The name of the callback whose run the chain names: the first that keeps one; empty if none does."""
-        return next((name for name, part in self.parts.items() if "run_id" in part), "")
+        """The name of the callback whose run the chain names: the first that keeps one of MLflow's; empty if none does.
+
+        The models are registered with MLflow, so its run is the one that is proved.
+        """
+        found = (name for name, part in self.parts.items() if {"run_id", "tracking_uri"} <= part.keys())
+        return next(found, "")
+
+    def runs_beside(self, name: str) -> dict[str, str]:
+        """The runs of this execution in other trackers than the callback `name`: `mlflow_run_id`, for example."""
+        others = {other: part for other, part in self.parts.items() if other != name and "run_id" in part}
+        return {f"{other}_run_id": str(part["run_id"]) for other, part in others.items()}
 
     @property
     def trains(self) -> bool:
@@ -61,13 +71,21 @@ class Callback:
     name = ""
     #: Whether the stage fails where this fails. Else there is a warning, and it is left out for the rest of the stage.
     is_required = False
+    #: Whether it can follow a stage into a job elsewhere. Else such a stage is refused before its job starts.
+    works_in_jobs = True
 
     def part(self, execution: Execution) -> dict[str, Any]:
-        """What this callback keeps of an execution, as JSON can say it. The training writes it down."""
+        """What this callback keeps of an execution, as JSON can say it. The training writes it down.
+
+        A tracker puts in the `run_id` of its run: runs in other trackers, and `lineage trace`, name it.
+        """
         return execution.parts.setdefault(self.name, {})
 
     def on_start(self, execution: Execution) -> None:
         """Before the work."""
+
+    def on_started(self, execution: Execution) -> None:
+        """When `on_start` of all callbacks is over: what the others keep is known, in `execution.runs_beside`."""
 
     def on_enter_job(self, execution: Execution) -> None:
         """Before the work, in the job that does it."""
@@ -104,6 +122,17 @@ def _instantiate(entry: dict[str, Any]) -> Callback:
     return made
 
 
+def require_for_job(settings: Settings, stage: Stage) -> None:
+    """Raises DispatchError if a callback cannot follow the stage into a job elsewhere."""
+    for name, entry in settings.callbacks.items():
+        if TARGET in entry and not getattr(load(str(entry[TARGET])), "works_in_jobs", True):
+            raise DispatchError(
+                f"callbacks.{name} does not work in jobs, which have requirements.lock alone and no file of this "
+                f"machine. Run {stage.name} here (PIPELINE_COMPUTE={stage.name}=local), or leave {name} out: `lineage "
+                "compose callbacks=mlflow`, with the overrides you want to keep."
+            )
+
+
 class Callbacks:
     """Several callbacks as one, called in the order of the configuration."""
 
@@ -118,6 +147,8 @@ class Callbacks:
         for name, entry in settings.callbacks.items():
             try:
                 member = _instantiate(entry)
+            except SettingsError as error:
+                raise SettingsError(f"callbacks.{name}: {error}") from error
             except Exception as error:
                 why = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
                 raise SettingsError(
@@ -132,6 +163,7 @@ class Callbacks:
             self._call("on_enter_job", execution, lambda member: member.on_enter_job(execution))
         else:
             self._call("on_start", execution, lambda member: member.on_start(execution))
+            self._call("on_started", execution, lambda member: member.on_started(execution))
 
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
         self._call("on_metrics", execution, lambda member: member.on_metrics(execution, dict(values), step))
