@@ -152,9 +152,10 @@ def test_the_key_and_what_wandb_would_find_out_are_nowhere(three: Project) -> No
     project, home = three.root, Path(three.environment["HOME"])
     assert not [path for path in home.rglob("*") if "wandb" in path.name]
     files = [path for path in project.rglob("*") if path.is_file() and not path.is_symlink()]
-    assert len([path for path in files if ".wandb" in path.parts]) >= 3
+    of_wandb = [path.name for path in files if ".wandb" in path.parts]
+    assert len([name for name in of_wandb if name.endswith(".wandb")]) == 3
+    assert not {"wandb-metadata.json", "requirements.txt", "output.log"} & {*of_wandb}
     assert [str(path) for path in files if KEY.encode() in path.read_bytes()] == []
-    assert not [path.name for path in files if path.name in ("wandb-metadata.json", "requirements.txt", "output.log")]
     assert three.git("status", "--porcelain") == ""
 
 
@@ -227,11 +228,13 @@ def test_where_it_is_not_installed_the_first_stage_says_so(three: Project, basel
     assert len(said.strip().splitlines()) == 1
 
 
-def test_a_job_that_would_lack_it_is_refused_before_it_starts(three: Project) -> None:
+def test_a_job_that_would_lack_it_is_refused_before_it_starts(three: Project, baseline: Project) -> None:
     (three.root / "traceable_digits" / "folder.py").write_text(of_manual(three, "backends.md", "python"))
     conf = of_manual(three, "backends.md", "yaml").replace("/tmp/jobs", str(three.root.parent / "jobs"))
     (three.root / "conf" / "compute" / "folder.yaml").write_text(conf)
-    three.compose("callbacks=[mlflow,wandb]", "compute=folder", "train=debug")
+    own = {"PYTHONPATH": str(three.root)}  # its own package, as in an environment of its own
+    composer = Project(three.root, baseline.venv, {**three.environment, **own})
+    composer.compose("callbacks=[mlflow,wandb]", "compute=folder", "train=debug")
     said = three.run(*TRAIN, code=1)
     assert "train: callbacks.wandb does not work in jobs, which have requirements.lock alone" in said
     assert "PIPELINE_COMPUTE=train=local" in said

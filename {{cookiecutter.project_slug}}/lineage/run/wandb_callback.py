@@ -11,6 +11,7 @@ from ..chain.facts import NAMES, read_run_record
 from ..contract import Role
 from ..dvc.hashes import Content
 from ..git.anchor import main_root
+from ..settings import flatten
 from ..tracking.wandb_run import WandbRun, allowed_mode, require_installed
 from .callbacks import Callback, Execution
 from .facts import Facts, counts_of, facts_at_end, facts_at_start, started_from, without_ids
@@ -53,7 +54,7 @@ class WandbCallback(Callback):
             run_job_type=stage,
         )
         trained = {f"training_{self.name}_run_id": training["run_id"]} if training else {}
-        self._run.config({**facts.params, **facts.tags, **trained})
+        self._run.config({**flatten(facts.params), **facts.tags, **trained})
         for role in facts.contents.keys() & KINDS.keys():
             self._log_artifact(execution, role, facts, is_input=True)
         self.part(execution).update(run_id=run_id, mode=mode, **self._run.place, started_from=started_from(facts))

@@ -19,7 +19,11 @@ from ..base.errors import SettingsError, TrackerError
 
 FOLDER = ".wandb"  # in the main project; W&B's own name for its folder where it is hidden
 LOCK = "requirements-wandb.lock"
-OPENING, CLOSING = 60.0, 120.0  # seconds that a server may take; what is not sent then stays in FOLDER
+NEEDED = (
+    "It needs WANDB_API_KEY or `wandb login`, and its server; callbacks.wandb.mode=offline needs neither, and `wandb sync` "
+    "sends such runs later."
+)
+OPENING, CLOSING = 30.0, 120.0  # seconds that a server may take; what is not sent then stays in FOLDER
 
 
 def require_installed() -> None:
@@ -46,7 +50,7 @@ class WandbRun:
         os.environ[WANDB_ERROR_REPORTING] = "false"  # it would report to W&B's makers, in any mode
         for name, below in ((WANDB_CACHE_DIR, "cache"), (WANDB_DATA_DIR, "data")):  # else below the home
             os.environ.setdefault(name, str(folder / below))
-        with _asked("open a run"):
+        with _asked("open a run", f" {NEEDED}"):
             import wandb
 
             self._wandb = wandb
@@ -127,12 +131,9 @@ class WandbRun:
 
 
 @contextmanager
-def _asked(what: str) -> Iterator[None]:
+def _asked(what: str, advice: str = "") -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise TrackerError(
-            f"W&B could not {what}: {said[:300]}. It needs WANDB_API_KEY or `wandb login`, and its server; "
-            "callbacks.wandb.mode=offline needs neither."
-        ) from error
+        said = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+        raise TrackerError(f"W&B could not {what}: {said}.{advice}") from error
