@@ -17,6 +17,7 @@ from ..chain.reproduction import Reproduction
 from ..compute.aftercare import before_a_stage
 from ..compute.backend import Attempt, backend_for
 from ..compute.job_spec import spec_of_this_job
+from ..compute.report import keep_numbers
 from ..compute.spark import SparkEngine, require_engine, uses_spark
 from ..contract import ROOT, load, package_name
 from ..dvc.dvcfile import PARAMS_FILE, Lock, Pipeline, Stage, differences, read_lock, read_pipeline
@@ -24,7 +25,7 @@ from ..dvc.hashes import Content, hash_path
 from ..git.anchor import main_root
 from ..git.code import loaded_code
 from ..run import disk
-from ..run.callbacks import Callbacks, Execution, require_for_job
+from ..run.callbacks import Callbacks, Execution
 from ..run.given import Given
 from ..run.imports import check_imports, check_loaded
 from ..run.interrupts import raise_on_signals, require_uninterrupted, uninterrupted
@@ -108,6 +109,7 @@ class Report:
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
         """Reports numbers; `step` is the epoch, from 1. Raises AbandonedError if nobody waits for the result."""
         self._check()
+        self._execution.reported.append((dict(values), step))
         self._callbacks.on_metrics(self._execution, values, step)
 
 
@@ -218,6 +220,10 @@ def _execute(execution: Execution, inputs: Inputs, work: Work, attempt: Attempt,
             if not execution.hosts.is_first:
                 return
             outputs.commit()
+        if is_in_job:
+            keep_numbers(root, execution.reported)
+        elif execution.is_dispatched:
+            callbacks.on_reported(execution)
         callbacks.on_end(execution)
         _check_again(execution, outputs)  # telling everybody may have taken seconds
     except BaseException as error:
@@ -246,8 +252,6 @@ def _prepared(execution: Execution, inputs: Inputs) -> Iterator[Attempt]:
         require_engine(execution.settings.compute, execution.pipeline)
         backend = backend_for(execution.settings.compute, execution.pipeline, execution.stage)
         execution.is_dispatched = backend.is_elsewhere
-        if backend.is_elsewhere:
-            require_for_job(execution.settings, execution.stage)
         attempt = backend.prepare(execution, inputs)
         with _engine(execution):
             yield attempt

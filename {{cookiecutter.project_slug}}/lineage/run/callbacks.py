@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import DispatchError, SettingsError
+from ..base.errors import SettingsError
 from ..base.hosts import Hosts
 from ..base.terminal import block
 from ..contract import Role, load
@@ -21,6 +21,8 @@ from .given import Given
 if TYPE_CHECKING:
     from ..records.sharding import Engine
     from .unfinished import Unfinished
+
+Numbers = list[tuple[dict[str, float], int | None]]  # values by name, and the step: the epoch, or None for final ones
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Execution:
     hosts: Hosts = field(default_factory=Hosts)  # the machines of this job
     engine: Engine | None = None  # what divides the work, where that is not the processes of this machine
     known: dict[str, Any] = field(default_factory=dict)  # facts that callbacks have asked for: see facts.py
+    reported: Numbers = field(default_factory=list)  # what the work has reported, here or in its job
 
     @property
     def tracker(self) -> str:
@@ -64,14 +67,15 @@ class Callback:
     """Does nothing: override what you need, and name the class in conf/callbacks/.
 
     Where a job does the work, `on_start`, `on_end` and `on_error` are called where it was sent from, and
-    `on_enter_job` and `on_leave_job` in the job. What a callback puts into `part(execution)` is there in both.
+    `on_enter_job` and `on_leave_job` in the job. What a callback puts into `part(execution)` is there in both. One that
+    does not work in jobs is called only where they are sent from: `on_metrics` when the job has ended well.
     """
 
     #: Its name in conf/callbacks.
     name = ""
     #: Whether the stage fails where this fails. Else there is a warning, and it is left out for the rest of the stage.
     is_required = False
-    #: Whether it can follow a stage into a job elsewhere. Else such a stage is refused before its job starts.
+    #: Whether a job elsewhere can do what it does: with the packages of requirements.lock, and no file of this machine.
     works_in_jobs = True
 
     def part(self, execution: Execution) -> dict[str, Any]:
@@ -122,15 +126,8 @@ def _instantiate(entry: dict[str, Any]) -> Callback:
     return made
 
 
-def require_for_job(settings: Settings, stage: Stage) -> None:
-    """Raises DispatchError if a callback cannot follow the stage into a job elsewhere."""
-    for name, entry in settings.callbacks.items():
-        if TARGET in entry and not getattr(load(str(entry[TARGET])), "works_in_jobs", True):
-            raise DispatchError(
-                f"callbacks.{name} does not work in jobs, which have requirements.lock alone and no file of this "
-                f"machine. Run {stage.name} here (PIPELINE_COMPUTE={stage.name}=local), or leave {name} out: `lineage "
-                "compose callbacks=mlflow`, with the overrides you want to keep."
-            )
+def _works_in_jobs(entry: dict[str, Any]) -> bool:
+    return TARGET not in entry or bool(getattr(load(str(entry[TARGET])), "works_in_jobs", True))
 
 
 class Callbacks:
@@ -142,10 +139,12 @@ class Callbacks:
 
     @classmethod
     def from_settings(cls, settings: Settings, *, is_in_job: bool) -> Callbacks:
-        """Instantiates the `_target_` of each entry of `callbacks`, as Hydra does."""
+        """Instantiates the `_target_` of each entry of `callbacks`, as Hydra does; in a job those that work there."""
         members: list[Callback] = []
         for name, entry in settings.callbacks.items():
             try:
+                if is_in_job and not _works_in_jobs(entry):
+                    continue
                 member = _instantiate(entry)
             except SettingsError as error:
                 raise SettingsError(f"callbacks.{name}: {error}") from error
@@ -166,7 +165,18 @@ class Callbacks:
             self._call("on_started", execution, lambda member: member.on_started(execution))
 
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
-        self._call("on_metrics", execution, lambda member: member.on_metrics(execution, dict(values), step))
+        self._on_metrics(execution, values, step, self._members)
+
+    def _on_metrics(
+        self, execution: Execution, values: dict[str, float], step: int | None, members: list[Callback]
+    ) -> None:
+        self._call("on_metrics", execution, lambda member: member.on_metrics(execution, dict(values), step), members)
+
+    def on_reported(self, execution: Execution) -> None:
+        """Tells those that were not in the job what the work has reported there."""
+        absent = [member for member in self._members if not member.works_in_jobs]
+        for values, step in execution.reported:
+            self._on_metrics(execution, values, step, absent)
 
     def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
         self._call("on_job", execution, lambda member: member.on_job(execution, facts))
@@ -186,8 +196,16 @@ class Callbacks:
         else:
             self._call("on_error", execution, lambda member: member.on_error(execution, error))
 
-    def _call(self, what: str, execution: Execution, call: Callable[[Callback], None]) -> None:
-        for member in list(self._members):
+    def _call(
+        self,
+        what: str,
+        execution: Execution,
+        call: Callable[[Callback], None],
+        members: list[Callback] | None = None,
+    ) -> None:
+        for member in list(self._members if members is None else members):
+            if member not in self._members:
+                continue
             try:
                 call(member)
                 json.dumps(member.part(execution))  # or the training would fail at its end, where that is written down

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from ..base.errors import SettingsError
-from ..chain.facts import NAMES, read_run_record
+from ..base.errors import SettingsError, TrackerError
+from ..chain.facts import IN_JOB, NAMES, read_run_record
 from ..contract import Role
 from ..dvc.hashes import Content
 from ..git.anchor import main_root
 from ..settings import flatten
-from ..tracking.wandb_run import WandbRun, allowed_mode, require_installed
+from ..tracking.wandb_run import WandbRun, allowed_mode, left_open, require_installed
 from .callbacks import Callback, Execution
 from .facts import Facts, counts_of, facts_at_end, facts_at_start, started_from, without_ids
 
@@ -27,7 +29,7 @@ class WandbCallback(Callback):
     dataset and model are references by their DVC hash.
     """
 
-    works_in_jobs = False  # a job installs requirements.lock, and W&B is not in it
+    works_in_jobs = False  # a job installs requirements.lock, and W&B is not in it; nor has it the key
 
     def __init__(self, project: str, mode: str = "offline", entity: str | None = None) -> None:
         """Raises SettingsError where W&B is not installed."""
@@ -43,45 +45,84 @@ class WandbCallback(Callback):
             return
         facts, run_id, stage = facts_at_start(execution), secrets.token_hex(8), execution.stage.name
         training = self._training(execution)
-        self._run = WandbRun(
-            main_root(execution.root),
-            mode,
-            project=self._project,
-            entity=self._entity,
-            run_id=run_id,
-            run_name=" ".join(filter(None, (stage, facts.tags.get("dvc_exp_name")))),
-            run_group=training.get("run_id") or run_id,
-            run_job_type=stage,
-        )
-        trained = {f"training_{self.name}_run_id": training["run_id"]} if training else {}
-        self._run.config({**flatten(facts.params), **facts.tags, **trained})
-        for role in facts.contents.keys() & KINDS.keys():
-            self._log_artifact(execution, role, facts, is_input=True)
-        self.part(execution).update(run_id=run_id, mode=mode, **self._run.place, started_from=started_from(facts))
+        # before it is opened: a kill at any moment leaves a run that is named
+        execution.unfinished.begin(self._note, {"run_id": run_id, "later": left_open(mode, run_id)})
+        with self._closed_if_it_fails(execution):
+            self._run = WandbRun(
+                main_root(execution.root),
+                mode,
+                project=self._project,
+                entity=self._entity,
+                run_id=run_id,
+                run_name=" ".join(filter(None, (stage, facts.tags.get("dvc_exp_name")))),
+                run_group=training.get("run_id") or run_id,
+                run_job_type=stage,
+            )
+            trained = {f"training_{self.name}_run_id": training["run_id"]} if training else {}
+            self._run.config({**flatten(facts.params), **facts.tags, **trained})
+            for role in facts.contents.keys() & KINDS.keys():
+                self._log_artifact(execution, role, facts, is_input=True)
+            self.part(execution).update(run_id=run_id, mode=mode, **self._run.place, started_from=started_from(facts))
 
     def on_started(self, execution: Execution) -> None:
-        if self._run is not None:
-            self._run.config(execution.runs_beside(self.name))
+        self._add_to_config(execution, execution.runs_beside(self.name))
+
+    def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
+        self._add_to_config(execution, {**facts, IN_JOB: "true"})
+
+    def on_engine(self, execution: Execution, facts: dict[str, str]) -> None:
+        self._add_to_config(execution, facts)
 
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
         if self._run is not None:
-            self._run.metrics(values, step)
+            with self._closed_if_it_fails(execution):
+                self._run.metrics(values, step)
 
     def on_end(self, execution: Execution) -> None:
         if self._run is None:
             return
-        facts = facts_at_end(execution)
-        self._run.summary(facts.tags)
-        if Role.DATASET in facts.contents:
-            self._run.summary(counts_of(execution.root / facts.contents[Role.DATASET][0]))
-        for role in facts.contents.keys() & KINDS.keys():
-            self._log_artifact(execution, role, facts, is_input=False)
-        self._run.end(0)
+        with self._closed_if_it_fails(execution):
+            facts = facts_at_end(execution)
+            self._run.summary(facts.tags)
+            if Role.DATASET in facts.contents:
+                self._run.summary(counts_of(execution.root / facts.contents[Role.DATASET][0]))
+            for role in facts.contents.keys() & KINDS.keys():
+                self._log_artifact(execution, role, facts, is_input=False)
+            self._end(execution, 0)
 
     def on_error(self, execution: Execution, error: BaseException) -> None:
-        if self._run is not None:
+        if self._run is None:
+            execution.unfinished.end(self._note)
+            return
+        if self._run.is_over:
+            raise TrackerError(f"its run {self._run.id} was closed as finished before the stage failed")
+        with self._closed_if_it_fails(execution):
             self._run.summary({"error": without_ids(error)[:5000]})
-            self._run.end(1)
+            self._end(execution, 1)
+
+    @property
+    def _note(self) -> str:
+        return f"run of {self.name}"
+
+    def _add_to_config(self, execution: Execution, values: dict[str, str]) -> None:
+        if self._run is not None:
+            with self._closed_if_it_fails(execution):
+                self._run.config(values)
+
+    def _end(self, execution: Execution, exit_code: int) -> None:
+        if self._run is not None:
+            self._run.end(exit_code)
+        execution.unfinished.end(self._note)
+
+    @contextmanager
+    def _closed_if_it_fails(self, execution: Execution) -> Iterator[None]:
+        """Nobody calls a callback that has failed again: its run must not stay open, nor be taken for a whole one."""
+        try:
+            yield
+        except Exception:
+            with suppress(TrackerError):
+                self._end(execution, 1)
+            raise
 
     def _training(self, execution: Execution) -> dict[str, Any]:
         """What the training that a stage comes after kept of its run here; empty where there is none."""

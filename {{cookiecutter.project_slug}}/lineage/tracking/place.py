@@ -114,7 +114,9 @@ class Place:
             begun = subprocess.run(
                 [sys.executable, "-I", "-c", START, str(ROOT / "scripts" / "stage.py"), self._address, self._key],
                 cwd="/",
-                env={name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_", "WANDB_"))},
+                env={
+                    name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_", "WANDB_"))
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -20,8 +20,8 @@ from ..base.errors import SettingsError, TrackerError
 FOLDER = ".wandb"  # in the main project; W&B's own name for its folder where it is hidden
 LOCK = "requirements-wandb.lock"
 NEEDED = (
-    "It needs WANDB_API_KEY or `wandb login`, and its server; callbacks.wandb.mode=offline needs neither, and `wandb sync` "
-    "sends such runs later."
+    "It needs WANDB_API_KEY or `wandb login`, and its server; callbacks.wandb.mode=offline needs neither, and "
+    "`wandb sync` sends such runs later."
 )
 OPENING, CLOSING = 30.0, 120.0  # seconds that a server may take; what is not sent then stays in FOLDER
 
@@ -39,12 +39,19 @@ def allowed_mode(mode: str) -> str:
     return asked or mode
 
 
+def left_open(mode: str, run_id: str) -> str:
+    """What becomes of a run whose process was killed, in a sentence."""
+    if mode == "online":
+        return "W&B marks it as crashed within some minutes."
+    return f"`wandb sync {FOLDER}/offline-run-*-{run_id}` sends it, and closes it as failed."
+
+
 class WandbRun:
     """Opens a run when it is made. Raises TrackerError where W&B refuses something."""
 
     def __init__(self, main: Path, mode: str, **settings: Any) -> None:
         """`settings` are those of `wandb.Settings` that say what the run is called and where it belongs."""
-        self.is_offline = mode == "offline"
+        self.is_offline, self.is_over, self.id = mode == "offline", False, str(settings["run_id"])
         folder = main / FOLDER
         folder.mkdir(exist_ok=True)
         os.environ[WANDB_ERROR_REPORTING] = "false"  # it would report to W&B's makers, in any mode
@@ -123,6 +130,9 @@ class WandbRun:
 
     def end(self, exit_code: int) -> None:
         """Closes the run, and ends the process that W&B has started for it."""
+        if self.is_over:
+            return
+        self.is_over = True
         with _asked("close the run"):
             try:
                 self._run.finish(exit_code=exit_code)
