@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lineage.base.errors import ConsentError, DataError, DispatchError, SettingsError, UnreadableImagesError
-from lineage.run.callback import _without_ids
+from lineage.run.facts import without_ids
 
 ID = "PAT-00023"
 
@@ -34,6 +34,6 @@ ID = "PAT-00023"
 def test_it_names_nobody(error: BaseException, said: str) -> None:
     with pytest.raises(type(error)) as raised:
         raise error
-    kept = _without_ids(raised.value)
+    kept = without_ids(raised.value)
     assert kept.startswith(said)
     assert ID not in kept

@@ -53,6 +53,8 @@ HOLDING = {
     "a password in an address": "postgresql://ann:" + "Tr0ub4dor" + "@db/consent\n",
     "a password in YAML": "pass" + 'word: "Tr0ub4dor&3"\n',
     "a password in Python": "db_pass" + 'word = "Tr0ub4dor&3"\n',
+    "W&B": "wandb" + "_v1_" + "b1c2D3e4" * 9 + "\n",
+    "W&B's older kind": "WANDB_API_" + "KEY=" + "0b1c2d3e" * 5 + "\n",
     "Google": "AIza" + "SyA" + "b1c2D3e4" * 4 + "\n",
 }
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import math
+from pathlib import Path
 
 import pytest
 
 from lineage.base.errors import DamageError, DispatchError
-from lineage.compute.report import read_record, read_report
+from lineage.compute.report import MOST_NUMBERS, keep_numbers, kept_numbers, read_numbers, read_record, read_report
 from lineage.dvc.listing import parse_listing
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
@@ -41,6 +43,30 @@ def test_what_is_no_report(data: bytes) -> None:
 def test_what_is_no_record(data: bytes) -> None:
     with pytest.raises(DispatchError, match="a record of its run that is not readable"):
         read_record(data, "j")
+
+
+def test_the_numbers_of_a_job_come_back(tmp_path: Path) -> None:
+    assert kept_numbers(tmp_path) == []
+    keep_numbers(tmp_path, [({"loss": 0.1, "text": "no number"}, 1), ({"loss": math.nan}, 2), ({"best": 2}, None)])  # type: ignore[dict-item]
+    first, second, last = read_numbers(json.dumps({"reported": kept_numbers(tmp_path)}).encode(), "j")
+    assert (first, last) == (({"loss": 0.1}, 1), ({"best": 2.0}, None))
+    assert math.isnan(second[0]["loss"]) and second[1] == 2
+
+
+def test_of_too_many_numbers_the_last_are_kept(tmp_path: Path) -> None:
+    keep_numbers(tmp_path, [({"loss": 1 / (step + 1)}, step) for step in range(40_000)])
+    kept = kept_numbers(tmp_path)
+    assert MOST_NUMBERS / 2 < len(json.dumps(kept)) <= MOST_NUMBERS
+    assert kept[-1] == [{"loss": 1 / 40_000}, 39_999]
+
+
+@pytest.mark.parametrize(
+    "reported",
+    [{"a": 1}, 7, [1], [[{}, 1, 2]], [["x", 1]], [[{"a": "x"}, 1]], [[{"a": True}, 1]], [[{}, "1"]], [[{}, True]]],
+)
+def test_what_are_no_numbers(reported: object) -> None:
+    with pytest.raises(DispatchError, match="the numbers in the report of job j"):
+        read_numbers(json.dumps({"reported": reported}).encode(), "j")
 
 
 def listing(*names: object, md5: object = MD5) -> bytes:

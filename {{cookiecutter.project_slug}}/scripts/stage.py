@@ -7,7 +7,6 @@ and no hash covers that file. A script is never read from a compiled file, and w
 environment. Standard library only: what is installed is not the project's.
 """
 
-import gc
 import hashlib
 import os
 import sys
@@ -68,9 +67,7 @@ if __name__ == "__main__":
     # threads of OpenMP that wait for each other sleep: those that spin take the processors from whoever works, so that
     # training takes many times as long where others work too. Weights stay the same. Before torch is imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    gc.disable()  # what is imported makes much and drops nothing: to look through it takes its time
-    module = import_module(sys.argv[1])
-    runner = import_module("lineage.pipeline.runner")
-    gc.freeze()
-    gc.enable()
+    with import_module("lineage.base.collector").importing():
+        module = import_module(sys.argv[1])
+        runner = import_module("lineage.pipeline.runner")
     runner.run(module.__file__, module.work)

@@ -13,3 +13,8 @@ PIPELINE_IMAGE_PACKAGES = (
     "PIPELINE_IMAGE_PACKAGES"  # inside a job: version by name, as JSON, of the torch packages that the image brought
 )
 PIPELINE_SPARK = "PIPELINE_SPARK"  # inside a job: where Spark runs, as JSON: `master`, `shared` and `conf`
+WANDB_MODE = "WANDB_MODE"  # "offline" or "disabled": W&B gets less than conf/ says, never more
+# set for the package wandb, where nobody has
+WANDB_CACHE_DIR = "WANDB_CACHE_DIR"
+WANDB_DATA_DIR = "WANDB_DATA_DIR"
+WANDB_ERROR_REPORTING = "WANDB_ERROR_REPORTING"  # always "false"

@@ -83,7 +83,7 @@ class DamageError(LineageError):
 
 
 class TrackerError(LineageError):
-    """MLflow cannot be reached or refuses what the lineage needs."""
+    """A tracker cannot be reached or refuses what is asked of it."""
 
 
 class RankError(ProjectError):

@@ -12,8 +12,20 @@ from packaging.utils import canonicalize_name
 
 LOCK = "requirements.lock"
 FIELD = re.compile(r"^(name|version):[ \t]*(.*?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
+TOOLS = "requirements-dev"
 # what belongs to the torch of an image, which is built for the image's accelerators: kept as it is there
 IMAGE_PACKAGES = ("torch", "torchvision", "triton", "nvidia-", "cuda-", "pytorch-triton")
+
+
+def extra_locks(root: Path) -> list[Path]:
+    """The locks beside requirements.lock whose first package is installed: that of W&B, for example."""
+    found = []
+    for source in sorted(root.glob("requirements-*.in")):
+        asked = [line for line in source.read_text(encoding="utf-8").splitlines() if line[:1].isalnum()]
+        lock = source.with_suffix(".lock")
+        if source.stem != TOOLS and asked and Requirement(asked[0]).name in installed() and lock.exists():
+            found.append(lock)
+    return found
 
 
 def belongs_to_torch(name: str) -> bool:

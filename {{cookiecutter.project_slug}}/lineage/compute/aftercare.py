@@ -67,7 +67,7 @@ def _settle(held: Held, main: Path, *, stop: bool, pause: float) -> list[Found]:
             return [Found(note.name, note.stage, text, is_open=True, is_followed=True)]
         if time.time() - note.tried < pause:
             return []
-        texts = [_settle_job(note, stop=stop), *(_settle_run(note, what, main) for what in note.runs)]
+        texts = [_settle_job(note, stop=stop), *(_settle_run(note, what, main, stop=stop) for what in note.runs)]
         if pause and note.out_of_reach:
             note.note_out_of_reach()
         is_open = note.path.exists()
@@ -92,11 +92,19 @@ def _settle_job(note: Note, *, stop: bool) -> str:
     return str(state.text)
 
 
-def _settle_run(note: Note, what: str, main: Path) -> str:
-    """Closes a run of the note if its job is over or was asked to stop. Returns what there is to say."""
+def _settle_run(note: Note, what: str, main: Path, *, stop: bool) -> str:
+    """Closes a run of the note if its job is over or was asked to stop. Returns what there is to say.
+
+    One of a tracker that cannot be asked from here is named, until somebody has been told who could `stop`.
+    """
     noted = note.runs.get(what)
     if noted is None or (note.job is not None and not note.job.get("stopped")):
         return ""
+    if "tracking_uri" not in noted:
+        if stop:
+            note.end(what)
+        tracker, later = what.removeprefix("run of "), str(noted.get("later", ""))
+        return f"run {noted.get('run_id')} of {note.stage} in {tracker} was left open. {later}".strip()
     from ..tracking.address import SQLITE, absolute_uri
     from ..tracking.store import Store
 

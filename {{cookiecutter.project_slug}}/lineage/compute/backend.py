@@ -44,7 +44,8 @@ class Attempt(Protocol):
 
         `tell` gets what is known of a job, for the tags of the stage's run, when it has started and when it has ended.
         `check` raises if nobody waits for the result any more. Raises a ProjectError if it cannot be done; what was
-        started elsewhere is stopped then, or noted in `execution.unfinished`.
+        started elsewhere is stopped then, or noted in `execution.unfinished`. What was reported elsewhere is put into
+        `execution.reported`.
         """
 
 

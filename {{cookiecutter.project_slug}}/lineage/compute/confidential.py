@@ -56,6 +56,7 @@ MORE = {
     "Private Key": re.compile(r"BEGIN [A-Z0-9 ]*PRIVATE KEY|PuTTY-User-Key-File-\d|AGE-SECRET-KEY-1[A-Z0-9]{8}"),
     "Google API key": re.compile(r"\bAIza[0-9A-Za-z_-]{35}\b"),
     "Hugging Face token": re.compile(r"\bhf_[A-Za-z]{34}\b"),
+    "W&B key": re.compile(r"\bwandb_v\d_[A-Za-z0-9_-]{32,}|(?i:wandb_api_key|wandb login)\W{1,4}[0-9a-f]{40}\b"),
     "Anthropic or Databricks token": re.compile(r"\bsk-ant-[A-Za-z0-9_-]{20,}|\bdapi[0-9a-f]{32}\b"),
 }
 IN_AN_ADDRESS = "Basic Auth Credentials"

@@ -22,6 +22,7 @@ from ..dvc.objects import Objects
 from ..dvc.places import Places
 from ..dvc.upload import upload_path
 from .job_spec import JobSpec
+from .report import kept_numbers
 
 ERROR = re.compile(r"error|denied|refused|exception|cannot|could not", re.IGNORECASE)
 LONGEST = 400  # characters of the first error
@@ -40,7 +41,7 @@ def run_stage(root: Path, spec: JobSpec) -> dict[str, Any]:
     with translate_errors(DispatchError, "could not put the outputs into the DVC remote", passed_on=DispatchError):
         for path in spec.outputs:
             upload_path(objects, root / path, hash_path(root / path))
-    return {"entry": entry, "job": load(spec.backend).describe_job(root)}
+    return {"entry": entry, "job": load(spec.backend).describe_job(root), "reported": kept_numbers(root)}
 
 
 def join_stage(root: Path, spec: JobSpec) -> None:

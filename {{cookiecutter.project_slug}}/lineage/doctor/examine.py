@@ -14,7 +14,7 @@ from ..base.finding import Finding
 from ..base.printable import some
 from ..chain.composition import CONF, is_fresh
 from ..chain.installed import NOT_COMPARED, Noted, settings_fault, stamp_file
-from ..chain.packages import LOCK, differences
+from ..chain.packages import LOCK, differences, extra_locks
 from ..dvc.dvcfile import PARAMS_FILE, read_pipeline
 from ..dvc.remote import Remote
 from ..git.anchor import main_root
@@ -80,7 +80,7 @@ def check_python(_: Path) -> Finding:
 
 
 def check_environment(root: Path) -> Finding:
-    found = differences(root / LOCK)
+    found = [fault for lock in (root / LOCK, *extra_locks(root)) for fault in differences(lock)]
     if found:
         return Finding("environment", "wrong", f"{len(found)} packages are not as locked: {some(found)}.", "make setup")
     noted = Noted.read(stamp_file())

@@ -40,7 +40,15 @@ class Objects:
 
     def __init__(self, places: Places) -> None:
         self.places = places
-        self._seen: dict[str, RemoteObject] = {}  # in the remote; as long as one command lives
+        # what was found out, until this process changes it: in the remote, by reading the remote, by reading the cache
+        self._seen: dict[str, RemoteObject] = {}
+        self._rehashed: dict[str, Hashed] = {}
+        self._hashed: dict[str, Hashed | None] = {}
+
+    def forget(self, md5: str) -> None:
+        """Call after an object of that name was put into the remote or the cache, or deleted there."""
+        for known in (self._seen, self._rehashed, self._hashed):
+            known.pop(md5, None)
 
     def cached(self, md5: str) -> Path | None:
         """The object in the cache, unread; None if the cache has none of that name."""
@@ -110,18 +118,23 @@ class Objects:
         """`rehash` of several objects, at the same time."""
         return self.places.for_all(hashes, self.rehash)
 
-    @cache  # noqa: B019
     def rehash(self, md5: str) -> Hashed:
         """Reads an object of the remote and computes its hashes. Raises LineageError if it cannot be read."""
-        try:
-            with whole(self.places.remote_files, self.places.remote_path(md5)) as file:
-                return hash_stream(file, md5)
-        except Exception as error:
-            raise LineageError(f"{self.places.url(md5)} cannot be read: {reason_of(error)}") from error
+        if md5 not in self._rehashed:
+            try:
+                with whole(self.places.remote_files, self.places.remote_path(md5)) as file:
+                    self._rehashed[md5] = hash_stream(file, md5)
+            except Exception as error:
+                raise LineageError(f"{self.places.url(md5)} cannot be read: {reason_of(error)}") from error
+        return self._rehashed[md5]
 
-    @cache  # noqa: B019
     def hash_cached(self, md5: str) -> Hashed | None:
         """Reads an object of the cache and computes its hashes; None if the cache has none of that name."""
+        if md5 not in self._hashed:
+            self._hashed[md5] = self._hash_cached(md5)
+        return self._hashed[md5]
+
+    def _hash_cached(self, md5: str) -> Hashed | None:
         path = self.places.cache_path(md5)
         if path.is_dir():
             return Hashed(md5, "none: it is a folder", "", 0)
@@ -222,6 +235,7 @@ class Objects:
         self.fetch(md5, path)
         with suppress(OSError):  # not every file system can
             path.chmod(READ_ONLY)
+        self.forget(md5)
 
     def fetch_all(self, wanted: dict[Path, str], cache: Path | None = None) -> None:
         """Puts files and folders, by hash, at their paths; with `cache`, every object into that folder as well.

@@ -9,7 +9,6 @@ from ..base.denied import reason_of
 from ..base.errors import DamageError, LineageError
 from .hashes import Content, listing, plain_md5
 from .objects import Objects
-from .places import Places
 from .stream import put
 
 
@@ -20,12 +19,12 @@ def upload_path(objects: Objects, path: Path, content: Content) -> None:
     """
     files = {file.md5: path / file.path if path.is_dir() else path for file in content.files}
     missing = [md5 for md5, held in objects.held(files).items() if held.size is None]
-    objects.places.for_all(missing, lambda md5: _put(objects.places, md5, files[md5]))
+    objects.places.for_all(missing, lambda md5: _put(objects, md5, files[md5]))
     if content.md5.endswith(".dir") and objects.held([content.md5])[content.md5].size is None:
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / content.md5
             file.write_bytes(listing({file.path: file.md5 for file in content.files}))
-            _put(objects.places, content.md5, file)
+            _put(objects, content.md5, file)
 
 
 def upload_cached(objects: Objects, md5: str, without: set[str]) -> tuple[int, int]:
@@ -49,12 +48,15 @@ def _copy(objects: Objects, md5: str) -> None:
         raise LineageError(f"object {md5} is not in the cache here. Where it is, `lineage data push` brings it.")
     if found.md5 != plain_md5(md5):
         raise DamageError(f"{cached} does not match its hash. Delete it; `dvc repro` recreates it.")
-    _put(objects.places, md5, cached)
+    _put(objects, md5, cached)
 
 
-def _put(places: Places, md5: str, file: Path) -> None:
+def _put(objects: Objects, md5: str, file: Path) -> None:
     """Some MB at a time are in memory. In a local remote, an object is whole or not there."""
+    places = objects.places
     try:
         put(places.remote_files, file, places.remote_path(md5))
     except Exception as error:  # whatever a remote raises: their classes have nothing in common
         raise LineageError(f"{places.url(md5)} cannot be written: {reason_of(error)}") from error
+    finally:
+        objects.forget(md5)

@@ -226,6 +226,8 @@ def delete(evidence: Evidence, copy: Copy) -> None:
     except Exception as error:  # of file systems, S3 and MLflow: their classes have nothing in common
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise LineageError(f"{copy.title} cannot be deleted: {reason}") from error
+    finally:
+        evidence.objects.forget("".join(Path(copy.place).parts[-2:]))  # what DVC calls the object there, if it is one
 
 
 def _repository(uri: str) -> Any:

@@ -17,6 +17,7 @@ from ..chain.reproduction import Reproduction
 from ..compute.aftercare import before_a_stage
 from ..compute.backend import Attempt, backend_for
 from ..compute.job_spec import spec_of_this_job
+from ..compute.report import keep_numbers
 from ..compute.spark import SparkEngine, require_engine, uses_spark
 from ..contract import ROOT, load, package_name
 from ..dvc.dvcfile import PARAMS_FILE, Lock, Pipeline, Stage, differences, read_lock, read_pipeline
@@ -54,8 +55,11 @@ class Report:
         """What identifies this execution to those who listen, if anybody does, and the code it has loaded, by hash."""
         execution = self._execution
         tracker = execution.tracker
-        others = {name: part for name, part in execution.parts.items() if name != tracker and part}
+        others = {name: dict(part) for name, part in execution.parts.items() if name != tracker and part}
+        # where it started is the same for all, and kept without MLflow as well
+        started = [part.pop("started_from") for part in others.values() if "started_from" in part]
         return {
+            **({"started_from": started[0]} if started else {}),
             **execution.parts.get(tracker, {}),
             **({"callbacks": others} if others else {}),
             **({"job": execution.job} if execution.job else {}),
@@ -105,6 +109,7 @@ class Report:
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
         """Reports numbers; `step` is the epoch, from 1. Raises AbandonedError if nobody waits for the result."""
         self._check()
+        self._execution.reported.append((dict(values), step))
         self._callbacks.on_metrics(self._execution, values, step)
 
 
@@ -215,6 +220,10 @@ def _execute(execution: Execution, inputs: Inputs, work: Work, attempt: Attempt,
             if not execution.hosts.is_first:
                 return
             outputs.commit()
+        if is_in_job:
+            keep_numbers(root, execution.reported)
+        elif execution.is_dispatched:
+            callbacks.on_reported(execution)
         callbacks.on_end(execution)
         _check_again(execution, outputs)  # telling everybody may have taken seconds
     except BaseException as error:

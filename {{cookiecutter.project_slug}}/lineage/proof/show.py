@@ -133,6 +133,9 @@ def _tree(model: dict[str, Any]) -> Tree:
     people = ", ".join(f"{did} by {name or 'unknown'}" for did, name in model["people"].items())
     tree.add(f"people  {escape(people)}")
     node = tree.add(f"[bold]training run[/]  {_value(run['id'])}  {_value(run['state'])}")
+    for name, there in run["elsewhere"].items():
+        more = ", ".join(f"{key} {value}" for key, value in there.items() if key != "run_id")
+        node.add(f"run in {escape(name)}  {escape(there['run_id'])}{escape(f'  {more}') if more else ''}")
     node.add("parameters  " + escape(", ".join(f"{key}={value}" for key, value in run["parameters"].items())))
     if run["started_from"]:
         changed = f", with changes in {', '.join(run['dirty_files'])}" if run["dirty_files"] else ""

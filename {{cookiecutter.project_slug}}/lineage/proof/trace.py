@@ -140,6 +140,7 @@ def _training_run(
     return {
         "id": run_id,
         "tracking_uri": record.get("tracking_uri"),
+        "elsewhere": _runs_elsewhere(record),
         "experiment_id": run.info.experiment_id if run else None,
         "state": run and (run.info.status if run.info.lifecycle_stage == "active" else "deleted"),
         "started": run and run.info.start_time,
@@ -150,6 +151,15 @@ def _training_run(
         "data_parameters": flatten(recorded.params(Role.DATASET)) if recorded else {},
         "job": _job(record, run.data.tags if run else {}),
         "machine": {key: machine.get(key) for key in MACHINE if key in machine},
+    }
+
+
+def _runs_elsewhere(record: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The run of the training in each other tracker, by the tracker's name: `run_id`, and what leads to it there."""
+    parts = {name: part for name, part in (record.get("callbacks") or {}).items() if "run_id" in part}
+    return {
+        name: {key: str(value) for key, value in part.items() if isinstance(value, str | int | float)}
+        for name, part in parts.items()
     }
 
 

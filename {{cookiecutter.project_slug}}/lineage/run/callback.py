@@ -6,21 +6,28 @@ import hashlib
 import json
 import sys
 import time
-import traceback
-from pathlib import Path
 from typing import Any
 
-from ..base.errors import LineageError, ProjectError
+from ..base.errors import LineageError
 from ..base.terminal import block
 from ..chain.facts import CONTEXTS, IN_JOB, read_run_record
 from ..chain.packages import LOCK, installed
 from ..contract import Role
 from ..git.anchor import main_root
-from ..records.layout import MANIFEST, read_description
+from ..records.layout import MANIFEST
 from ..tracking.shared import Runs, open_tracker
 from ..tracking.tracker import Tracker, source_tags
 from .callbacks import Callback, Execution
-from .facts import Facts, environment_facts, facts_at_end, facts_at_start, role_of
+from .facts import (
+    Facts,
+    counts_of,
+    environment_facts,
+    facts_at_end,
+    facts_at_start,
+    role_of,
+    started_from,
+    without_ids,
+)
 
 PENDING_METRICS = 1000  # kept for later while the tracker is down
 
@@ -53,6 +60,10 @@ class MLflowCallback(Callback):
         execution.unfinished.begin(self._note, {"run_id": self._run_id, "tracking_uri": tracker.shown_uri})
         tracker.params(self._run_id, {**facts.params, **_data_commit_param(facts)})
         self._log_inputs(tracker, execution, facts)
+
+    def on_started(self, execution: Execution) -> None:
+        if self._tracker is not None and (beside := execution.runs_beside(self.name)):
+            self._tracker.tags(self._run_id, beside)
 
     @property
     def _note(self) -> str:
@@ -97,7 +108,7 @@ class MLflowCallback(Callback):
         facts = facts_at_end(execution)
         tracker.tags(self._run_id, facts.tags)
         if Role.DATASET in facts.contents:
-            self._add(_counts(execution.root / facts.contents[Role.DATASET][0]))
+            self._add(counts_of(execution.root / facts.contents[Role.DATASET][0]))
         for path in execution.stage.reports:
             tracker.artifact(self._run_id, execution.root / path, path.split("/")[0])
         if (record := execution.pipeline.path(Role.RUN)) in execution.stage.outs:
@@ -133,7 +144,7 @@ class MLflowCallback(Callback):
             execution.unfinished.begin(self._note, noted)
             self._tracker.require_answer()
             self._flush()
-            self._tracker.tags(self._run_id, {"error": _without_ids(error)[:5000]})
+            self._tracker.tags(self._run_id, {"error": without_ids(error)[:5000]})
             self._tracker.end(self._run_id, status)
             execution.unfinished.end(self._note)
         except LineageError as failure:  # the error itself matters more
@@ -177,54 +188,13 @@ class MLflowCallback(Callback):
             print(f"warning: {block(str(failure))}. It is tried again with the next metric.", file=sys.stderr)
 
 
-def _without_ids(error: BaseException) -> str:
-    """What went wrong, and where, for a store in which it stays. Whom it is about, only the terminal says."""
-    kind = type(error).__name__
-    said = error.without_ids if isinstance(error, ProjectError) else None
-    if isinstance(error, KeyboardInterrupt):
-        said = str(error)  # our own words
-    if isinstance(error, OSError) and error.strerror:
-        said = error.strerror  # the file may be called after somebody
-    if said is not None:
-        return f"{kind}: {said}"
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
-    return f"{kind}{place}: the terminal, or the log of the job, says more"
-
-
-def _counts(dataset: Path) -> dict[str, float]:
-    """Records and subjects of a dataset version, by split."""
-    description = read_description(dataset)
-    counted = {"records": description.records, "subjects": description.subjects}
-    return {f"{split}_{kind}": count for kind, counts in counted.items() for split, count in counts.items()}
-
-
 def _identity(tracker: Runs, run_id: str, facts: Facts) -> dict[str, Any]:
     """What the record of a training keeps of its run: a cached stage leads back to it, with MLflow gone as well."""
-    git = (
-        "mlflow.source.git.commit",
-        "git_dirty",
-        "git_dirty_files",
-        "git_dirty_code",
-        "git_branch",
-        "git_repo_url",
-        "dvc_repo_url",
-    )
-    started = (
-        *git,
-        "mlflow.user",
-        "dvc_exp_name",
-        "dvc_exp_baseline_rev",
-        "data_git_commit_id",
-        "data_version",
-        "environment_differs",
-        "packages_sha256",
-    )
     return {
         "run_id": run_id,
         "tracking_uri": tracker.shown_uri,
         "experiment": tracker.settings.experiment,
-        "started_from": {name: facts.tags[name] for name in started if name in facts.tags},
+        "started_from": started_from(facts),
     }
 
 

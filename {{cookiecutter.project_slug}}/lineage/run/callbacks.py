@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ..records.sharding import Engine
     from .unfinished import Unfinished
 
+Numbers = list[tuple[dict[str, float], int | None]]  # values by name, and the step: the epoch, or None for final ones
+
 
 @dataclass
 class Execution:
@@ -38,11 +40,22 @@ class Execution:
     is_dispatched: bool = False  # the work is done by a job elsewhere, in another environment
     hosts: Hosts = field(default_factory=Hosts)  # the machines of this job
     engine: Engine | None = None  # what divides the work, where that is not the processes of this machine
+    known: dict[str, Any] = field(default_factory=dict)  # facts that callbacks have asked for: see facts.py
+    reported: Numbers = field(default_factory=list)  # what the work has reported, here or in its job
 
     @property
     def tracker(self) -> str:
-        """The name of the callback whose run the chain names: the first that keeps one; empty if none does."""
-        return next((name for name, part in self.parts.items() if "run_id" in part), "")
+        """The name of the callback whose run the chain names: the first that keeps one of MLflow's; empty if none does.
+
+        The models are registered with MLflow, so its run is the one that is proved.
+        """
+        found = (name for name, part in self.parts.items() if {"run_id", "tracking_uri"} <= part.keys())
+        return next(found, "")
+
+    def runs_beside(self, name: str) -> dict[str, str]:
+        """The runs of this execution in other trackers than the callback `name`: `mlflow_run_id`, for example."""
+        others = {other: part for other, part in self.parts.items() if other != name and "run_id" in part}
+        return {f"{other}_run_id": str(part["run_id"]) for other, part in others.items()}
 
     @property
     def trains(self) -> bool:
@@ -54,20 +67,29 @@ class Callback:
     """Does nothing: override what you need, and name the class in conf/callbacks/.
 
     Where a job does the work, `on_start`, `on_end` and `on_error` are called where it was sent from, and
-    `on_enter_job` and `on_leave_job` in the job. What a callback puts into `part(execution)` is there in both.
+    `on_enter_job` and `on_leave_job` in the job. What a callback puts into `part(execution)` is there in both. One that
+    does not work in jobs is called only where they are sent from: `on_metrics` when the job has ended well.
     """
 
     #: Its name in conf/callbacks.
     name = ""
     #: Whether the stage fails where this fails. Else there is a warning, and it is left out for the rest of the stage.
     is_required = False
+    #: Whether a job elsewhere can do what it does: with the packages of requirements.lock, and no file of this machine.
+    works_in_jobs = True
 
     def part(self, execution: Execution) -> dict[str, Any]:
-        """What this callback keeps of an execution, as JSON can say it. The training writes it down."""
+        """What this callback keeps of an execution, as JSON can say it. The training writes it down.
+
+        A tracker puts in the `run_id` of its run: runs in other trackers, and `lineage trace`, name it.
+        """
         return execution.parts.setdefault(self.name, {})
 
     def on_start(self, execution: Execution) -> None:
         """Before the work."""
+
+    def on_started(self, execution: Execution) -> None:
+        """When `on_start` of all callbacks is over: what the others keep is known, in `execution.runs_beside`."""
 
     def on_enter_job(self, execution: Execution) -> None:
         """Before the work, in the job that does it."""
@@ -104,6 +126,10 @@ def _instantiate(entry: dict[str, Any]) -> Callback:
     return made
 
 
+def _works_in_jobs(entry: dict[str, Any]) -> bool:
+    return TARGET not in entry or bool(getattr(load(str(entry[TARGET])), "works_in_jobs", True))
+
+
 class Callbacks:
     """Several callbacks as one, called in the order of the configuration."""
 
@@ -113,11 +139,15 @@ class Callbacks:
 
     @classmethod
     def from_settings(cls, settings: Settings, *, is_in_job: bool) -> Callbacks:
-        """Instantiates the `_target_` of each entry of `callbacks`, as Hydra does."""
+        """Instantiates the `_target_` of each entry of `callbacks`, as Hydra does; in a job those that work there."""
         members: list[Callback] = []
         for name, entry in settings.callbacks.items():
             try:
+                if is_in_job and not _works_in_jobs(entry):
+                    continue
                 member = _instantiate(entry)
+            except SettingsError as error:
+                raise SettingsError(f"callbacks.{name}: {error}") from error
             except Exception as error:
                 why = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
                 raise SettingsError(
@@ -132,9 +162,21 @@ class Callbacks:
             self._call("on_enter_job", execution, lambda member: member.on_enter_job(execution))
         else:
             self._call("on_start", execution, lambda member: member.on_start(execution))
+            self._call("on_started", execution, lambda member: member.on_started(execution))
 
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
-        self._call("on_metrics", execution, lambda member: member.on_metrics(execution, dict(values), step))
+        self._on_metrics(execution, values, step, self._members)
+
+    def _on_metrics(
+        self, execution: Execution, values: dict[str, float], step: int | None, members: list[Callback]
+    ) -> None:
+        self._call("on_metrics", execution, lambda member: member.on_metrics(execution, dict(values), step), members)
+
+    def on_reported(self, execution: Execution) -> None:
+        """Tells those that were not in the job what the work has reported there."""
+        absent = [member for member in self._members if not member.works_in_jobs]
+        for values, step in execution.reported:
+            self._on_metrics(execution, values, step, absent)
 
     def on_job(self, execution: Execution, facts: dict[str, str]) -> None:
         self._call("on_job", execution, lambda member: member.on_job(execution, facts))
@@ -154,8 +196,16 @@ class Callbacks:
         else:
             self._call("on_error", execution, lambda member: member.on_error(execution, error))
 
-    def _call(self, what: str, execution: Execution, call: Callable[[Callback], None]) -> None:
-        for member in list(self._members):
+    def _call(
+        self,
+        what: str,
+        execution: Execution,
+        call: Callable[[Callback], None],
+        members: list[Callback] | None = None,
+    ) -> None:
+        for member in list(self._members if members is None else members):
+            if member not in self._members:
+                continue
             try:
                 call(member)
                 json.dumps(member.part(execution))  # or the training would fail at its end, where that is written down

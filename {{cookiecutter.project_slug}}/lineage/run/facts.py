@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..base.env import DVC_EXP_BASELINE_REV, DVC_EXP_NAME
-from ..base.errors import LineageError
+from ..base.errors import LineageError, ProjectError
 from ..chain.facts import NAMES, ROLE, subjects_of, system_user
 from ..chain.installed import NOT_COMPARED, changed_since, packages_folder, stamp_file
 from ..chain.packages import LOCK, differences
@@ -20,8 +21,27 @@ from ..git.anchor import experiment_variables, main_root
 from ..git.code import RUN_FROM, changed_code, cut, is_code
 from ..git.history import History
 from ..git.repository import Repository
+from ..records.layout import read_description
 from ..settings import read_params, select
 from .callbacks import Execution
+
+# what the record of a training keeps of all that is known at its start
+KEPT = (
+    "mlflow.source.git.commit",
+    "git_dirty",
+    "git_dirty_files",
+    "git_dirty_code",
+    "git_branch",
+    "git_repo_url",
+    "dvc_repo_url",
+    "mlflow.user",
+    "dvc_exp_name",
+    "dvc_exp_baseline_rev",
+    "data_git_commit_id",
+    "data_version",
+    "environment_differs",
+    "packages_sha256",
+)
 
 
 @dataclass
@@ -46,8 +66,15 @@ class Facts:
 def facts_at_start(execution: Execution) -> Facts:
     """What is known before the work: what the run starts from, its inputs by hash, its parameters.
 
-    Raises LineageError if an input on disk is not what dvc.lock says its stage made.
+    Gathered once, however many callbacks ask. Raises LineageError if an input on disk is not what dvc.lock says its
+    stage made.
     """
+    facts: Facts = execution.known.get("at start") or _gather(execution)
+    execution.known["at start"] = facts
+    return facts
+
+
+def _gather(execution: Execution) -> Facts:
     facts = Facts(tags={"project_id": execution.settings.project_id, "dvc_stage": execution.stage.name})
     if role := role_of(execution):
         facts.tags[ROLE] = role
@@ -75,11 +102,40 @@ def role_of(execution: Execution) -> Role | None:
 
 
 def facts_at_end(execution: Execution) -> Facts:
-    """The hashes of what the stage has made."""
-    facts = Facts()
-    for path, role in _named(execution, execution.stage.outs):
-        facts.add_content(execution.root, role, path, hash_path(execution.root / path))
+    """The hashes of what the stage has made; they are made once, however many callbacks ask."""
+    facts: Facts | None = execution.known.get("at end")
+    if facts is None:
+        facts = execution.known["at end"] = Facts()
+        for path, role in _named(execution, execution.stage.outs):
+            facts.add_content(execution.root, role, path, hash_path(execution.root / path))
     return facts
+
+
+def started_from(facts: Facts) -> dict[str, str]:
+    """What the record of a training keeps of where it started, by whom, and in which environment."""
+    return {name: facts.tags[name] for name in KEPT if name in facts.tags}
+
+
+def counts_of(dataset: Path) -> dict[str, float]:
+    """Records and subjects of a dataset version, by split."""
+    description = read_description(dataset)
+    counted = {"records": description.records, "subjects": description.subjects}
+    return {f"{split}_{kind}": count for kind, counts in counted.items() for split, count in counts.items()}
+
+
+def without_ids(error: BaseException) -> str:
+    """What went wrong, and where, for a store in which it stays. Whom it is about, only the terminal says."""
+    kind = type(error).__name__
+    said = error.without_ids if isinstance(error, ProjectError) else None
+    if isinstance(error, KeyboardInterrupt):
+        said = str(error)  # our own words
+    if isinstance(error, OSError) and error.strerror:
+        said = error.strerror  # the file may be called after somebody
+    if said is not None:
+        return f"{kind}: {said}"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return f"{kind}{place}: the terminal, or the log of the job, says more"
 
 
 def _named(execution: Execution, paths: Iterable[str]) -> list[tuple[str, Role]]:

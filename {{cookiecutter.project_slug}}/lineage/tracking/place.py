@@ -24,7 +24,7 @@ from ..contract import ROOT
 
 PATIENCE = 30.0  # seconds that another stage may take to start the process
 # what says where a shell, a stage or a hook of Git is and how it computes, and nothing about how MLflow is reached
-OF_PLACES = ("DVC_", "GIT_", "OMP_", "PIPELINE_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "_")
+OF_PLACES = ("DVC_", "GIT_", "OMP_", "PIPELINE_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "_", "WANDB_")
 NAMESPACES = ("mnt", "net", "user", "ipc")  # a process in others sees other files and servers
 START = "import runpy, sys; runpy.run_path(sys.argv[1]); from lineage.tracking.process import main; main(*sys.argv[2:])"
 
@@ -114,7 +114,9 @@ class Place:
             begun = subprocess.run(
                 [sys.executable, "-I", "-c", START, str(ROOT / "scripts" / "stage.py"), self._address, self._key],
                 cwd="/",
-                env={name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))},
+                env={
+                    name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_", "WANDB_"))
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

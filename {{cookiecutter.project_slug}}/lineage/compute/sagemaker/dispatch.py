@@ -22,7 +22,7 @@ from ...run.outputs import Inputs, Outputs
 from ..backend import LOOK, Tell, Work
 from ..cloned_commit import commit_for_job
 from ..job_spec import FILE
-from ..report import MOST_BYTES, read_report
+from ..report import MOST_BYTES, read_numbers, read_report
 from ..snapshot import Snapshot, require_inside
 from ..spark import LOCK as SPARK_LOCK
 from ..spark import uses_spark
@@ -119,6 +119,7 @@ class Dispatch:
         if said is None:
             raise DispatchError(f"job {job.name} left no report at {report}.")
         self._transfer.bring(read_report(said, job.name), job.name, outputs)
+        self.execution.reported = read_numbers(said, job.name)
 
     def _pack(self, folder: Path, spec: SageMakerSpec) -> None:
         if self._snapshot is not None:
