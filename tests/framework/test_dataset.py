@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lineage.records.dataset import MANIFEST_SCHEMA, Row, read_split, shards_in_order
 from lineage.records.layout import MANIFEST, ROOT_KEY, SALT_KEY, SHARDS, Description, read_description
 from lineage.records.merkle import Tree
+from lineage.records.profile import Sums
 from lineage.records.selection import ends_shard, split_of
 from lineage.records.shard_cache import ShardCache
 from lineage.records.sharding import write_dataset
@@ -56,10 +57,10 @@ class Painted:
             ids = self._ids[start : start + 7]
             yield pa.record_batch({"image": [self._over.get(each, image_of(each)) for each in ids]})
 
-    def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
+    def stored(self, rows: Sequence[Row], images: pa.Table) -> tuple[list[bytes], Sums]:
         found: list[bytes] = images["image"].to_pylist()
         assert found == [self._over.get(row.record_id, image_of(row.record_id)) for row in rows]
-        return found
+        return found, {}
 
 
 def image_of(record_id: str) -> bytes:
