@@ -107,7 +107,7 @@ def of_data(place: Path, like: Profile) -> Measured:
     said: list[str] = []
     if place.is_dir():
         rows, tasks = _of_folder(place, like, said)
-    elif place.suffix.lower() == ".parquet" and "image" in pq.read_schema(place).names:
+    elif place.suffix.lower() == ".parquet" and "image" in _columns_of(place):
         rows, tasks = _of_records(place, columns)
     elif place.suffix.lower() in (".csv", ".parquet"):
         rows, tasks = _of_table(place, columns)
@@ -183,7 +183,7 @@ def _of_records(file: Path, columns: Sequence[str]) -> tuple[pa.Table, Iterator[
 
 def _of_table(file: Path, columns: Sequence[str]) -> tuple[pa.Table, Iterator[Sequence[tuple[str, Any]]]]:
     data, faults = _bytes_of(file), Faults.of(file.name)
-    there = _columns_of(data, file)
+    there = _columns_of(file)
     wanted = [
         name for name in dict.fromkeys(("path", "subject_id", "label", *columns)) if name in there or name == "path"
     ]
@@ -212,13 +212,13 @@ def _bytes_of(file: Path) -> bytes:
         raise DataError(f"{file} cannot be read: {(error.strerror or str(error)).lower()}.") from None
 
 
-def _columns_of(data: bytes, file: Path) -> list[str]:
+def _columns_of(file: Path) -> list[str]:
     if file.suffix.lower() == ".parquet":
         try:
-            return list(pq.read_schema(pa.BufferReader(data)).names)
-        except pa.ArrowException as error:
+            return list(pq.read_schema(file).names)
+        except (pa.ArrowException, OSError) as error:
             raise DataError(f"{file} cannot be read: {str(error).splitlines()[0]}.") from None
-    return next(csv.reader(io.StringIO(data.decode("utf-8-sig", "replace"), newline="")), [])
+    return next(csv.reader(io.StringIO(_bytes_of(file).decode("utf-8-sig", "replace"), newline="")), [])
 
 
 def _rows(names: list[Any], subjects: list[Any], labels: list[Any], further: Mapping[str, list[Any]]) -> pa.Table:

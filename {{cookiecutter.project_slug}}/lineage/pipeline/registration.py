@@ -119,7 +119,7 @@ def _checked_artifact(tracker: Runs, version: Registered) -> Content:
 
 
 def _pack(inputs: Inputs, path: str, beside: Iterable[str], name: str, serving: Servable, scratch: Path) -> Packed:
-    """The model as it is registered, in `scratch`, with inputs `beside` it. Raises LineageError if it cannot be served."""
+    """The model as it is registered, in `scratch`, and files beside it. Raises LineageError if it cannot be served."""
     data, weights = scratch / "model", inputs[path]
     data.mkdir()
     shutil.copyfile(weights, data / serving.WEIGHTS)
