@@ -47,7 +47,7 @@ def test_what_is_not_in_the_remote_is_counted_and_the_mend_is_that_of_doctor(
     status, output = lineage.ask(project, "verify", SECOND)
     assert status == 1
     line = next(line for line in output.splitlines() if "DVC remote" in line)
-    assert "4 of 37 objects are not in" in line
+    assert "4 of 39 objects are not in" in line
     assert "4 are in the cache here" in line
     assert "and 1 more" in line
     assert "files/md5/" not in line

@@ -30,7 +30,7 @@ from lineage.records import sharding  # noqa: E402
 from lineage.records.images import encode  # noqa: E402
 from lineage.records.layout import Description  # noqa: E402
 from lineage.records.preparation import RawImages  # noqa: E402
-from lineage.records.raw import RAW_SCHEMA, RECORDS  # noqa: E402
+from lineage.records.raw import RAW_SCHEMA, RECORDS, with_columns  # noqa: E402
 from lineage.records.shard_cache import ShardCache  # noqa: E402
 from lineage.records.spark_shards import OnSpark  # noqa: E402
 from lineage.settings.compute import Spark  # noqa: E402
@@ -58,22 +58,24 @@ def raw(file: Path, broken: tuple[str, ...] = ()) -> Path:
     for number in random.permutation(RECORDS_IN_ALL):
         record, pixels = f"SCAN-{number:03d}", random.integers(0, 256, (1, 8, 8), dtype=np.uint8)
         image = b"no image" if record in broken else encode(pixels)
-        rows.append({"record_id": record, "subject_id": f"PAT-{number % 41:02d}", "label": "no", "image": image})
-    with pq.ParquetWriter(file, RAW_SCHEMA) as writer:
+        who = {"record_id": record, "subject_id": f"PAT-{number % 41:02d}", "label": "no", "site": f"site {number % 3}"}
+        rows.append({**who, "image": image})
+    schema = with_columns(RAW_SCHEMA, ["site"])
+    with pq.ParquetWriter(file, schema) as writer:
         for start in range(0, len(rows), IN_A_GROUP):
-            writer.write_table(pa.Table.from_pylist(rows[start : start + IN_A_GROUP], schema=RAW_SCHEMA))
+            writer.write_table(pa.Table.from_pylist(rows[start : start + IN_A_GROUP], schema=schema))
     return file
 
 
 def write(name: str, engine: sharding.Engine, images: RawImages, file: Path) -> dict[str, Any]:
     """Hashes of the files of a dataset version, or why there is none. One record of seven is not used."""
     folder, cache = FOLDER / name, ShardCache(FOLDER / f"{name}.kept")
-    table = pq.read_table(file, columns=["subject_id", "record_id", "label"])
+    table = pq.read_table(file, columns=["subject_id", "record_id", "label", "site"])
     rows = table.append_column("split", pa.array(["train"] * table.num_rows))
     rows = rows.append_column(sharding.POSITION, pa.array(np.arange(table.num_rows)))
     rows = rows.filter(pa.array(np.arange(table.num_rows) % 7 != 0))
     try:
-        sharding.write_dataset(
+        sums = sharding.write_dataset(
             folder,
             rows,
             images,
@@ -89,9 +91,9 @@ def write(name: str, engine: sharding.Engine, images: RawImages, file: Path) -> 
     except ProjectError as error:
         return {"error": str(error)}
     files = (path for path in folder.rglob("*") if path.is_file())
-    kept = len(list((FOLDER / f"{name}.kept").glob("*")))
+    kept = len(list((FOLDER / f"{name}.kept").glob("*.parquet")))
     hashes = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    return {"files": hashes, "kept": kept, "used": len(cache.used)}
+    return {"files": hashes, "kept": kept, "used": len(cache.used), "sums": sums}
 
 
 def runs() -> Iterator[tuple[str, dict[str, Any]]]:

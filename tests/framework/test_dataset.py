@@ -4,7 +4,6 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,9 +12,10 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lineage.records.dataset import MANIFEST_SCHEMA, Row, read_split, shards_in_order
+from lineage.records.dataset import MANIFEST_SCHEMA, ROW_FIELDS, Row, read_split, shards_in_order
 from lineage.records.layout import MANIFEST, ROOT_KEY, SALT_KEY, SHARDS, Description, read_description
 from lineage.records.merkle import Tree
+from lineage.records.profile import Sums
 from lineage.records.selection import ends_shard, split_of
 from lineage.records.shard_cache import ShardCache
 from lineage.records.sharding import write_dataset
@@ -35,7 +35,6 @@ DESCRIPTION = Description(
 FRAMEWORK = next(Path(__file__).parents[2].glob("*/lineage")).parent
 SALT = "shards-1"
 SUBJECTS = 3
-NAMES = [field.name for field in fields(Row)]
 
 
 Over = dict[str, bytes]  # other images, by record_id
@@ -56,10 +55,10 @@ class Painted:
             ids = self._ids[start : start + 7]
             yield pa.record_batch({"image": [self._over.get(each, image_of(each)) for each in ids]})
 
-    def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
+    def stored(self, rows: Sequence[Row], images: pa.Table) -> tuple[list[bytes], Sums]:
         found: list[bytes] = images["image"].to_pylist()
         assert found == [self._over.get(row.record_id, image_of(row.record_id)) for row in rows]
-        return found
+        return found, {}
 
 
 def image_of(record_id: str) -> bytes:
@@ -162,7 +161,7 @@ def test_the_manifest_is_the_shards_in_order_without_the_images(rows: list[Row])
     everything = pa.concat_tables(tables)
     assert manifest.schema.names == [name for name in everything.schema.names if name != "image"]
     assert manifest.to_pylist() == everything.drop_columns(["image"]).to_pylist()
-    assert [Row(**{name: found[name] for name in NAMES}) for found in manifest.to_pylist()] == sorted(rows)
+    assert [Row(**{name: found[name] for name in ROW_FIELDS}) for found in manifest.to_pylist()] == sorted(rows)
     assert everything["image"].to_pylist() == [image_of(row.record_id) for row in sorted(rows)]
 
 

@@ -18,6 +18,7 @@ from lineage.records import sharding
 from lineage.records.dataset import Row
 from lineage.records.layout import Description
 from lineage.records.preparation import BATCH, RawImages
+from lineage.records.profile import Sums
 from lineage.records.raw import RAW_SCHEMA, RECORDS
 from lineage.records.shard_cache import ShardCache
 from lineage.records.sharding import write_dataset
@@ -54,17 +55,18 @@ class Large:
         for start in range(0, self.count, 16):
             yield pa.record_batch({"image": [f"image of {each}".encode() for each in IDS[start : start + 16]]})
 
-    def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
+    def stored(self, rows: Sequence[Row], images: pa.Table) -> tuple[list[bytes], Sums]:
         if reasons := {row.record_id: "broken" for row in rows if row.record_id in self._unreadable}:
             raise UnreadableImagesError(reasons)
         found: list[bytes] = images["image"].to_pylist()
         assert found == [f"image of {row.record_id}".encode() for row in rows]
-        return found
+        return found, {"train": {"totals": [len(found)]}}
 
 
 def write(folder: Path, images: Large | None = None) -> dict[str, bytes]:
+    """The files of a dataset version; every image of it was measured."""
     dataset, cache = folder / "dataset", ShardCache(folder / "kept")
-    write_dataset(
+    sums = write_dataset(
         dataset,
         table_of(ROWS, IDS),
         images or Large(),
@@ -75,6 +77,7 @@ def write(folder: Path, images: Large | None = None) -> dict[str, bytes]:
         cache=cache,
     )
     cache.tidy()
+    assert sums == {"train": {"totals": [len(ROWS)]}}
     return {path.relative_to(dataset).as_posix(): path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
 
 

@@ -96,7 +96,8 @@ def stored(folder: Path, raw: list[dict[str, Any]], rows: list[Row], image: Imag
     pq.write_table(as_table(raw), folder / RECORDS)
     images = RawImages(folder / RECORDS, image)
     places = [next(place for place, each in enumerate(raw) if each["record_id"] == row.record_id) for row in rows]
-    return images.stored(rows, pa.Table.from_batches(images.batches()).take(places))
+    files, _ = images.stored(rows, pa.Table.from_batches(images.batches()).take(places))
+    return files
 
 
 def test_images_come_out_at_the_size_and_in_the_channels_of_the_settings(settings: Data, tmp_path: Path) -> None:

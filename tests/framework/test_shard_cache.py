@@ -22,6 +22,7 @@ from lineage.records.dataset import Row
 from lineage.records.images import encode
 from lineage.records.layout import SHARDS, Description
 from lineage.records.preparation import RawImages
+from lineage.records.profile import Sums
 from lineage.records.raw import RAW_SCHEMA, RECORDS
 from lineage.records.selection import ends_shard
 from lineage.records.shard_cache import ROOM, ShardCache
@@ -52,7 +53,7 @@ class Counted(RawImages):
         super().__init__(file, image)
         self.built: list[list[Row]] = []
 
-    def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
+    def stored(self, rows: Sequence[Row], images: pa.Table) -> tuple[list[bytes], Sums]:
         self.built.append(list(rows))
         return super().stored(rows, images)
 
@@ -114,8 +115,9 @@ def kept(tmp_path: Path) -> Path:
 
 def test_a_cache_is_made_where_there_is_none_and_holds_the_shards(kept: Path) -> None:
     shards = {data for name, data in uncached(many_rows()).items() if name.startswith(SHARDS)}
-    assert {path.read_bytes() for path in kept.iterdir()} == shards
-    assert all(path.suffix == ".parquet" for path in kept.iterdir())
+    assert {path.read_bytes() for path in kept.glob("*.parquet")} == shards
+    beside = {path.with_suffix(".json") for path in kept.glob("*.parquet")}
+    assert {*kept.iterdir()} == {*kept.glob("*.parquet"), *beside}
 
 
 def test_the_same_rows_again_build_nothing(kept: Path) -> None:
@@ -153,20 +155,21 @@ def test_any_damage_to_a_kept_shard_is_mended(data: st.DataObject) -> None:
     with TemporaryDirectory() as scratch:
         kept = Path(scratch)
         whole, _ = write(kept, rows)
-        [path] = kept.iterdir()
+        path = data.draw(st.sampled_from(sorted(kept.iterdir())))  # the shard, or what was measured of it
+        names = {entry.name for entry in kept.iterdir()}
         good = path.read_bytes()
         place = data.draw(st.integers(0, len(good) - 1))
         other = data.draw(st.integers(1, 255))
         altered = good[:place] + bytes([good[place] ^ other]) + good[place + 1 :]
         path.write_bytes(data.draw(st.sampled_from([altered, good[:place], good + good[: place + 1]])))
         assert write(kept, rows) == (whole, [rows])
-        assert [entry.name for entry in kept.iterdir()] == [path.name]
+        assert {entry.name for entry in kept.iterdir()} == names
         assert path.read_bytes() == good
         assert write(kept, rows) == (whole, [])
 
 
 def test_a_shard_under_the_name_of_another_is_not_taken_for_it(kept: Path) -> None:
-    one, other = sorted(kept.iterdir())[:2]
+    one, other = sorted(kept.glob("*.parquet"))[:2]
     content = other.read_bytes()
     one.write_bytes(content)
     files, built = write(kept, many_rows())
@@ -261,7 +264,7 @@ def test_an_old_shard_that_was_used_again_is_no_longer_old(kept: Path) -> None:
         os.utime(path, (1_000_000_000, 1_000_000_000))
     first, *_ = shards_of(many_rows())
     write(kept, first)
-    assert sum(path.stat().st_mtime > 1_000_000_000 for path in kept.iterdir()) == 1
+    assert sum(path.stat().st_mtime > 1_000_000_000 for path in kept.iterdir()) == 2
     assert write(kept, first)[1] == []
 
 
@@ -283,15 +286,18 @@ def test_what_a_kill_left_half_written_goes_with_the_oldest(kept: Path) -> None:
 def test_a_shard_that_was_put_there_is_not_used(kept: Path, named: str) -> None:
     """Of the right name and with one row more: what is in it is not what was asked for."""
     expected = uncached(many_rows())
-    for path in list(kept.iterdir()):
+    for path in list(kept.glob("*.parquet")):
         table = pq.read_table(path)
         sink = pa.BufferOutputStream()
         pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), sink, compression="none")
         data = sink.getvalue().to_pybytes()
         key, digest = path.name.partition("-")[0], hashlib.sha256(data).hexdigest()
-        names = {"by its hash": f"{key}-{digest}.parquet", "as before": path.name}
+        beside = path.with_suffix(".json").read_bytes()
+        signed = f"{key}-{signature('shard', key, digest, hashlib.sha256(beside).hexdigest())}.parquet"
+        name = {"by its hash": f"{key}-{digest}.parquet", "as before": path.name}.get(named, signed)
         path.unlink()
-        (kept / names.get(named, f"{key}-{signature('shard', key, digest)}.parquet")).write_bytes(data)
+        (kept / name).write_bytes(data)
+        (kept / name).with_suffix(".json").write_bytes(beside)
     files, built = write(kept, many_rows())
     assert files == expected
     assert built == shards_of(many_rows())

@@ -21,6 +21,7 @@ from lineage.base.errors import LineageError, SettingsError
 from lineage.compute.spark import SparkEngine, pack_code, require_engine
 from lineage.dvc.dvcfile import read_pipeline
 from lineage.records.dataset import Row
+from lineage.records.profile import Sums
 from lineage.records.spark_shards import Staging, Task, write_shards
 from lineage.records.workplace import WorkerError, here
 from lineage.settings.compute import Compute, Spark
@@ -78,6 +79,7 @@ def runs(copy_to: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFacto
 def test_any_number_of_partitions_gives_the_same_bytes(partitions: int, runs: dict[str, dict[str, Any]]) -> None:
     assert len(runs["one machine"]["files"]) > 10
     assert runs[f"partitions {partitions}"]["files"] == runs["one machine"]["files"]
+    assert runs[f"partitions {partitions}"]["sums"] == runs["one machine"]["sums"] != {}
 
 
 def test_failed_and_repeated_tasks_change_nothing(runs: dict[str, dict[str, Any]]) -> None:
@@ -97,6 +99,7 @@ def test_shards_of_one_machine_come_from_its_cache(runs: dict[str, dict[str, Any
 
 def test_other_machines_meet_in_a_shared_folder(runs: dict[str, dict[str, Any]]) -> None:
     assert runs["shared"]["files"] == runs["one machine"]["files"]
+    assert runs["shared"]["sums"] == runs["one machine"]["sums"]
     assert runs["shared"]["kept"] == 0
 
 
@@ -119,7 +122,7 @@ def test_nothing_is_left_behind(runs: dict[str, dict[str, Any]]) -> None:
 def task(tmp_path: Path) -> Task:
     """What workers are told, of images that are in no file: this process is driver and worker."""
     (tmp_path / "staging").mkdir()
-    return Task(Plain(), 8, str(tmp_path / "staging"), None, here(""))
+    return Task(Plain(), [], 8, str(tmp_path / "staging"), None, here(""))
 
 
 class Plain:
@@ -131,9 +134,8 @@ class Plain:
     def batches(self) -> Iterator[pa.RecordBatch]:
         yield from ()
 
-    def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
-        stored: list[bytes] = images["image"].to_pylist()
-        return stored
+    def stored(self, rows: Sequence[Row], images: pa.Table) -> tuple[list[bytes], Sums]:
+        return images["image"].to_pylist(), {"train": {"totals": [len(rows)]}}
 
 
 def partition() -> Iterator[pa.RecordBatch]:

@@ -59,6 +59,14 @@ def _absent() -> Any:
     return _optional_input([], ".checks/absent")
 
 
+def _reference(path: str | None) -> Any:
+    """`${reference:${data.drift.against}}`: `kept`, or where there is no path, another file that never changes.
+
+    Not that of `absent`: the stage has another input that may be absent, and dvc takes one dependency once.
+    """
+    return _optional_input([], path or ".checks/params")
+
+
 def _optional_input(enabled: list[str], path: str) -> Any:
     """What lineage/settings/optional.py reads."""
     from omegaconf import OmegaConf
@@ -88,7 +96,8 @@ def _register() -> None:
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("conf_digest", _digest_and_refuse, replace=True)
-    for name, resolver in {"made": _made, "made_if": _made_if, "kept": _kept, "absent": _absent}.items():
+    resolvers = {"made": _made, "made_if": _made_if, "kept": _kept, "absent": _absent, "reference": _reference}
+    for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
     _register_refusals()
 

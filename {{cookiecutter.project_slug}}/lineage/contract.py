@@ -40,6 +40,7 @@ class Role(StrEnum):
     RAW = "raw"  # the records as they were brought, in the format of lineage/records/raw.py
     CONSENT = "consent"  # who may be used, as the consent registry said it
     DATASET = "dataset"  # a dataset version with its manifest, as lineage/records/dataset.py describes it
+    PROFILE = "profile"  # what the images of that dataset version look like, as lineage/records/profile.py describes it
     PRETRAINED = "pretrained"  # the weights that training starts from
     MODEL = "model"  # the weights that training made: the stage that makes them is the training
     RUN = "run"  # what the training wrote down about itself, as JSON

@@ -87,7 +87,8 @@ def preprocess(asking: Settings, table: pa.Table, registry: dict[str, str], kept
     raw.mkdir(parents=True)
     pq.write_table(table, raw / RECORDS)
     write_snapshot(snapshot, registry.items())
-    inputs, outputs = {"data/raw": raw, "data/consent.csv": snapshot}, {"data/processed": processed}
+    inputs = {"data/raw": raw, "data/consent.csv": snapshot}
+    outputs = {"data/processed": processed, "data/profile.json": folder / "profile.json"}
     report = SimpleNamespace(cache_dir=kept, metrics=dict, engine=in_processes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a class that is missing from val or test

@@ -85,7 +85,7 @@ def test_a_folder_that_changes_while_it_is_fetched(tmp_path: Path, monkeypatch: 
 
     path = str(photos.parent)
     settings = ImageFolderSource(name="image_folder", path=path, table=None, subject=None, splits="refuse")
-    context = sources.SourceContext(raw, tmp_path / "kept", tmp_path, None)
+    context = sources.SourceContext(raw, tmp_path / "kept", tmp_path)
     image_folder.fetch(settings, context)
     monkeypatch.setattr(Folder, "read", read_and_change)
     with pytest.raises(DataError, match="changed while it was read"):

@@ -161,6 +161,8 @@ class Train(Section):
 
 class Evaluate(Section):
     further_splits: list[Literal["train", "val"]]
+    slices: list[str]
+    min_subjects: Annotated[int, Field(ge=2, strict=True)]
     batch_size: Positive
     threads: Threads
     device: Device
@@ -183,6 +185,12 @@ class Settings(FrameworkSettings):
                 f"data.image.size: {self.model.name} halves images five times and needs 32 or more (is "
                 f"{self.data.image.size})"
             )
+        if unknown := [name for name in self.evaluate.slices if name not in self.data.columns]:
+            raise ValueError(
+                f"evaluate.slices: {unknown[0]} is not among data.columns, which bring it into the records"
+            )
+        if len({*self.evaluate.slices}) < len(self.evaluate.slices):
+            raise ValueError("evaluate.slices: a column is named twice")
         pretrained = getattr(self.model, "pretrained", False)
         self.weights.file.require("weights.file", (True, PRETRAINED) if pretrained else (False, ABSENT))
         if pretrained and not (self.weights.url and self.weights.sha256):

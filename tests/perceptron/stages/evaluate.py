@@ -16,18 +16,27 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
 
     from ..evaluation import overall_scores, write_class_scores, write_confusion
     from ..model.perceptron import Examples, load
+    from ..slices import as_metrics, scores_by_slice, tell_worst, write_slices
 
     network, header = load(inputs["models/model.safetensors"])
     test = Examples.read(inputs["data/processed"], read_description(inputs["data/processed"]), "test")
     probabilities = network.predict(test.images)
     said = {"test": probabilities}
-    write_predictions(outputs["data/predictions.parquet"], inputs["data/processed"], header["classes"], said)
+    names, dataset, classes = settings.evaluate.slices, inputs["data/processed"], header["classes"]
+    rows = write_predictions(outputs["data/predictions.parquet"], dataset, classes, said, names)
     predicted = probabilities.argmax(axis=1)
     scores = overall_scores(probabilities, test.labels)
-    report.metrics({f"test_{name}": value for name, value in scores.items()})
-    outputs["metrics/test.json"].write_text(json.dumps({"test": scores}, indent=2) + "\n", newline="\n")
-    write_confusion(outputs["plots/confusion.csv"], predicted, test.labels, header["classes"])
-    write_class_scores(outputs["plots/classes.csv"], predicted, test.labels, header["classes"])
+    columns = {name: rows[name].to_pylist() for name in names}
+    people, least = rows["subject_id"].to_pylist(), settings.evaluate.min_subjects
+    slices = scores_by_slice(probabilities.astype("float64"), test.labels, people, columns, least)
+    by_slice, logged = as_metrics(slices)
+    report.metrics({f"test_{name}": value for name, value in {**scores, **logged}.items()})
+    everything = {"test": {**scores, **by_slice}}
+    outputs["metrics/test.json"].write_text(json.dumps(everything, indent=2) + "\n", newline="\n")
+    write_confusion(outputs["plots/confusion.csv"], predicted, test.labels, classes)
+    write_class_scores(outputs["plots/classes.csv"], predicted, test.labels, classes)
+    write_slices(outputs["plots/slices.csv"], slices)
+    tell_worst(slices, scores["accuracy"])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..records.dataset import MANIFEST_SCHEMA
+from ..records.dataset import MANIFEST_SCHEMA, manifest_schema
+from ..records.further import further_of
 
 CONTENT, ENDS = "content_sha256", "00"  # one row of 256 may be the last of a chunk
 LEAST, MOST = 256, 8192  # rows
@@ -31,7 +32,8 @@ def chunks_of(file: Any) -> Iterator[pa.RecordBatch]:
 
     Raises ValueError if it cannot be read, or is no manifest as this framework writes them.
     """
-    if not file.schema_arrow.remove_metadata().equals(MANIFEST_SCHEMA):
+    schema = file.schema_arrow.remove_metadata()
+    if not schema.equals(manifest_schema(further_of(schema.names))):
         raise ValueError("it has other columns than a manifest")
     left = MANIFEST_SCHEMA.empty_table()
     for number in range(file.num_row_groups):
@@ -45,9 +47,10 @@ def chunks_of(file: Any) -> Iterator[pa.RecordBatch]:
 
 def _group(file: Any, number: int) -> pa.Table:
     try:
-        return file.read_row_group(number, use_threads=False).replace_schema_metadata()
+        rows = file.read_row_group(number, columns=MANIFEST_SCHEMA.names, use_threads=False)
     except OSError as error:  # the checksum of a page
         raise ValueError(str(error)) from error
+    return rows.replace_schema_metadata()
 
 
 def _ends(rows: pa.Table) -> list[int]:

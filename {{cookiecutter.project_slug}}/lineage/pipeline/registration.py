@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,14 +53,16 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, report: Rep
     if spec_of_this_job() is not None:
         raise LineageError("this is a job: it cannot ask who has consented, so nothing is registered from there.")
     main = main_root(root)
-    chain = build_chain(root, settings, Recorded.here(root), report.content)
+    recorded = Recorded.here(root)
+    chain = build_chain(root, settings, recorded, report.content)
     name = settings.tracking.model_name
     tracker = open_tracker(settings.tracking, main)
     # two experiments that share a cached training would both find no version and both make one
     with FileLock(main / ".dvc" / "tmp" / "register.lock"), tempfile.TemporaryDirectory() as scratch:
         version = tracker.find_version(name, {"model_identity": chain.identity, "project_id": chain.project_id})
         if made := version is None:
-            model = _pack(inputs, chain.contents[Role.MODEL][0], name, serving, Path(scratch))
+            beside = [path for path in (recorded.pipeline.path(Role.PROFILE),) if path in inputs]
+            model = _pack(inputs, chain.contents[Role.MODEL][0], beside, name, serving, Path(scratch))
             version, artifact = _create_version(tracker, settings, model, chain, report.run.get("run_id"), main)
         else:
             artifact = _checked_artifact(tracker, version)
@@ -115,11 +118,13 @@ def _checked_artifact(tracker: Runs, version: Registered) -> Content:
     return artifact
 
 
-def _pack(inputs: Inputs, path: str, name: str, serving: Servable, scratch: Path) -> Packed:
-    """The model as it is registered, in `scratch`. Raises LineageError if it cannot be served."""
+def _pack(inputs: Inputs, path: str, beside: Iterable[str], name: str, serving: Servable, scratch: Path) -> Packed:
+    """The model as it is registered, in `scratch`, and files beside it. Raises LineageError if it cannot be served."""
     data, weights = scratch / "model", inputs[path]
     data.mkdir()
     shutil.copyfile(weights, data / serving.WEIGHTS)
+    for each in beside:
+        shutil.copyfile(inputs[each], data / Path(each).name)
     model = Packed(
         name=name,
         loader=copy_code(serving, scratch / "code"),

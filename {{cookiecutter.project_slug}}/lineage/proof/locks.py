@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Collection
 from typing import Any
 
 import yaml
@@ -21,7 +22,7 @@ OUTS = re.compile(rb"^    outs:\n((?: {4}.*\n?)*)", re.MULTILINE)
 PATH = re.compile(rb"^    - path: (.+)$", re.MULTILINE)
 URI = re.compile(rb"^ {6,}uri: (.+)$", re.MULTILINE)
 # stages that make just these, and reports, leave no model
-NO_MODEL = (Role.DATASET, Role.SCORES, Role.PREDICTIONS, Role.CHAIN)
+NO_MODEL = (Role.DATASET, Role.PROFILE, Role.SCORES, Role.PREDICTIONS, Role.CHAIN)
 
 Entry = dict[str, Any]
 Entries = list[tuple[str, Entry]]
@@ -84,7 +85,7 @@ class Locks:
     def rests_on(self, name: str, entry: Entry, entries: Entries) -> tuple[set[str], list[str]]:
         """The dataset versions that a stage works with, itself or by what other stages of one's own made of them."""
         kept, raw = self._roles.paths(Role.DATASET), self._roles.paths(Role.RAW)
-        predictions = self._roles.paths(Role.PREDICTIONS)
+        predictions, profiles = self._roles.paths(Role.PREDICTIONS), self._roles.paths(Role.PROFILE)
         makers = {
             _place(out): other
             for stage, other in entries
@@ -103,6 +104,10 @@ class Locks:
                     unknown.append(f"it reads {path}, a part of a dataset version")
                 elif any(f"{path}/".startswith(f"{each}/") for each in raw):
                     unknown.append(f"it reads {path}: no manifest says whose records these are")
+                elif path in profiles:  # numbers of all records: whatever is made of it rests on them
+                    found = _made_with(entries, path, md5, kept)
+                    datasets |= found
+                    unknown += [] if found else [f"it reads {path}, and nothing says of which dataset version"]
                 elif path in makers and path not in seen and makers[path] is not entry:
                     seen.add(path)
                     if path not in self._roles.reports:
@@ -145,3 +150,9 @@ def _place(item: Entry) -> str:
     while path.startswith("../"):
         path = path[3:]
     return path
+
+
+def _made_with(entries: Entries, path: str, md5: str, kept: Collection[str]) -> set[str]:
+    """The dataset versions that came out of the same execution as a file."""
+    outs = [{_place(out): str(out.get("md5")) for out in entry.get("outs") or []} for _, entry in entries]
+    return {found for each in outs if each.get(path) == md5 for name, found in each.items() if name in kept}

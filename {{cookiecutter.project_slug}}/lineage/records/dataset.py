@@ -5,14 +5,16 @@
                                     of the Merkle tree over the subjects (merkle.py), and its salt
     dataset.json                    classes, image shape, counts
 
+Further columns of the source, if data.columns names some, follow those below in manifest and shards (further.py).
+
 A subject's records are in one shard, and a hash of the subject's id decides whether a shard ends with it. Adding or
 removing subjects therefore rewrites only the shards they fall in; all others keep their bytes and their names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
@@ -30,7 +32,13 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("content_sha256", pa.string(), nullable=False),  # of the image bytes in the shard
     ]
 )
-SHARD_SCHEMA = MANIFEST_SCHEMA.append(pa.field("image", pa.binary(), nullable=False))
+IMAGE = pa.field("image", pa.binary(), nullable=False)
+SHARD_SCHEMA = MANIFEST_SCHEMA.append(IMAGE)
+
+
+def manifest_schema(columns: Sequence[str] = ()) -> pa.Schema:
+    """That of a manifest with further columns."""
+    return pa.schema([*MANIFEST_SCHEMA, *(pa.field(name, pa.string(), nullable=False) for name in columns)])
 
 
 @dataclass(frozen=True, order=True)
@@ -41,16 +49,20 @@ class Row:
     record_id: str
     split: str
     label: str
+    further: tuple[str, ...] = ()  # the values of further columns, in their order
 
 
-ROW_FIELDS = [field.name for field in fields(Row)]
-FIELDS = attrgetter(*ROW_FIELDS)  # `astuple` copies, and takes 30 times as long
+ROW_FIELDS = ["subject_id", "record_id", "split", "label"]
+FIELDS = attrgetter(*ROW_FIELDS, "further")  # `astuple` copies, and takes 30 times as long
 
 
-def rows_of(table: pa.Table) -> list[Row]:
-    """The rows of a table that has their columns."""
-    columns = (table[name].to_pylist() for name in ROW_FIELDS)
-    return [Row(*values) for values in zip(*columns, strict=True)]
+def rows_of(table: pa.Table, columns: Sequence[str] = ()) -> list[Row]:
+    """The rows of a table that has their columns, and further `columns`."""
+    own = zip(*(table[name].to_pylist() for name in ROW_FIELDS), strict=True)
+    if not columns:
+        return [Row(*values) for values in own]
+    further = zip(*(table[name].to_pylist() for name in columns), strict=True)
+    return [Row(*values, further=more) for values, more in zip(own, further, strict=True)]
 
 
 def read_split(folder: Path, split: str) -> Iterator[tuple[bytes, str]]:

@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 
 from ..settings.data import Shards
 from .dataset import ROW_FIELDS, Row, rows_of, shards_in_order
+from .further import further_of
 from .layout import MANIFEST, SALT_KEY, Description, read_description
 from .preparation import count_by_split
+from .profile import Sums
 from .shard_cache import ShardCache
 from .sharding import POSITION, write_dataset
 
@@ -38,10 +40,9 @@ class StoredImages:
         for shard in shards_in_order(self._dataset):
             yield from pq.read_table(shard, columns=["image"]).to_batches()
 
-    def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
-        """The image of each row, as the shard holds it."""
-        stored: list[bytes] = images["image"].to_pylist()
-        return stored
+    def stored(self, rows: Sequence[Row], images: pa.Table) -> tuple[list[bytes], Sums]:
+        """The image of each row, as the shard holds it. Nothing is measured: what was raw is gone."""
+        return images["image"].to_pylist(), {}
 
 
 def write_subset(
@@ -52,9 +53,10 @@ def write_subset(
     For a stage between the one that makes the dataset and the training. Every class keeps its number. Returns the
     description, with the counts of what is left.
     """
-    table = pq.read_table(source / MANIFEST, columns=ROW_FIELDS)
-    salt = (pq.read_schema(source / MANIFEST).metadata or {})[SALT_KEY].decode()
-    kept = [position for position, row in enumerate(rows_of(table)) if keep(row)]
+    schema = pq.read_schema(source / MANIFEST)
+    columns, salt = further_of(schema.names), (schema.metadata or {})[SALT_KEY].decode()
+    table = pq.read_table(source / MANIFEST, columns=[*ROW_FIELDS, *columns])
+    kept = [position for position, row in enumerate(rows_of(table, columns)) if keep(row)]
     rows = table.take(kept).append_column(POSITION, pa.array(kept, pa.int64()))
     records, subjects = count_by_split(rows)
     description = replace(read_description(source), records=records, subjects=subjects)

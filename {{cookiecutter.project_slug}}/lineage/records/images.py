@@ -34,23 +34,31 @@ def decode(
     Raises OSError if `data` is no whole image, one so large that it can only be meant to use up the memory, or one
     whose scale nobody can know (32 bits a pixel, or numbers with a sign); and MemoryError.
     """
+    return planes_of(open_upright(data, channels, background, further_pages), size).transpose(2, 0, 1).copy()
+
+
+def open_upright(data: bytes, channels: int, background: str = REFUSE, further_pages: str = REFUSE) -> Image.Image:
+    """The whole image upright and opaque, in its own size, with one channel or three. Raises what `decode` raises."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 if further_pages == REFUSE and (pages := _pages(image)) > 1:
                     raise OSError(f"it has {pages} pages or frames, see data.image.further_pages")
-                upright = _opaque(_to_eight_bits(image), background).convert(MODES[channels])
+                return _opaque(_to_eight_bits(image), background).convert(MODES[channels])
     except UnidentifiedImageError:
         raise UnidentifiedImageError("no image, or none of a known format") from None  # Pillow's text holds an address
     except (OSError, MemoryError):  # a machine too small is no fault of the image
         raise
     except Exception as error:  # Pillow's readers raise all kinds for broken files and for bombs
         raise OSError(str(error) or type(error).__name__) from error
+
+
+def planes_of(upright: Image.Image, size: int) -> NDArray[np.uint8]:
+    """Its pixels, brought to a square: shape (size, size, channels)."""
     if upright.size != (size, size):
         upright = upright.resize((size, size), Image.Resampling.BILINEAR)
-    pixels = np.asarray(upright, dtype=np.uint8).reshape(size, size, channels)
-    return pixels.transpose(2, 0, 1).copy()
+    return np.asarray(upright, dtype=np.uint8).reshape(size, size, -1)
 
 
 def _pages(image: Image.Image) -> int:
@@ -107,11 +115,15 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def encode(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG of `pixels`, shape (channels, height, width).
+    """A PNG of `pixels`, shape (channels, height, width). See `encode_planes`."""
+    return encode_planes(pixels.transpose(1, 2, 0))
+
+
+def encode_planes(planes: NDArray[np.uint8]) -> bytes:
+    """A PNG of `planes`, shape (height, width, channels).
 
     Not compressed: what a compressor makes of the same pixels differs between platforms, and hashes must not.
     """
-    planes = pixels.transpose(1, 2, 0)
     image = Image.fromarray(planes[:, :, 0] if planes.shape[2] == 1 else planes)
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", compress_level=0)

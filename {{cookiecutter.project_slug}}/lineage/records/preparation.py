@@ -17,9 +17,11 @@ import pyarrow.parquet as pq
 from ..base.errors import DataError, UnreadableImagesError
 from ..settings.data import Data, Image, Split
 from .dataset import Row
+from .further import carried
 from .ids import fault_of_id
-from .images import decode, encode
+from .images import encode_planes, open_upright, planes_of
 from .layout import Description
+from .profile import Measurer, Sums
 from .raw import SPLIT
 from .selection import is_sampled, split_of
 from .sharding import POSITION
@@ -38,7 +40,8 @@ def choose(
 ) -> tuple[pa.Table, Description]:
     """The rows of a dataset version from a table of raw records: consented, sampled, and split by subject.
 
-    The table needs no images; that of rows has the columns of Row, and POSITION: the place of a record in the table.
+    The table needs no images; that of rows has the columns of Row, POSITION (the place of a record in the table), and
+    the further ones that the settings name.
     `consented` are the subjects whose records may be used; None: all. `unreadable` are records to leave out. `together`
     are splits of subjects that a hash of their own id does not decide. Raises DataError if two records have one id, an
     id or a label cannot be one, two classes are called alike, a subject is in two splits, a split is empty, or a class
@@ -60,6 +63,9 @@ def choose(
     if unreadable:
         used = pc.and_(used, pc.invert(pc.is_in(ids, value_set=pa.array(sorted(unreadable), pa.string()))))
     rows = table.select(["subject_id", "record_id", "label", *([SPLIT] if is_given else [])])
+    further = carried(table, settings)
+    for name in settings.columns:
+        rows = rows.append_column(name, further[name])
     rows = rows.append_column(POSITION, pa.array(np.arange(table.num_rows))).filter(used)
     if not is_given:
         rows = rows.append_column(SPLIT, _splits(rows["subject_id"], settings.split, together or {}))
@@ -140,14 +146,19 @@ class RawImages:
         for file in self.files:
             yield from read_images(file, rows)
 
-    def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
-        """PNG files at the size and in the channels of the settings. Raises UnreadableImagesError, which names all."""
-        image = self._settings
+    def stored(self, rows: Sequence[Row], images: pa.Table) -> tuple[list[bytes], Sums]:
+        """PNG files at the size and in the channels of the settings, and what was measured of raw images and pixels.
+
+        Raises UnreadableImagesError, which names all.
+        """
+        image, measurer = self._settings, Measurer()
         files, reasons = [], {}
         for row, path, data in zip(rows, images["path"], images["image"], strict=True):
             try:
-                pixels = decode(data.as_py(), image.size, image.channels, image.background, image.further_pages)
-                files.append(encode(pixels))
+                upright = open_upright(data.as_py(), image.channels, image.background, image.further_pages)
+                planes = planes_of(upright, image.size)
+                files.append(encode_planes(planes))
+                measurer.add(row.split, upright.size, planes)
             except OSError as error:
                 reasons[row.record_id] = f"{_named(row.record_id, path.as_py())} ({error})"
             except MemoryError:
@@ -156,7 +167,7 @@ class RawImages:
                 ) from None
         if reasons:
             raise UnreadableImagesError(reasons)
-        return files
+        return files, measurer.sums
 
 
 def read_images(source: Any, rows: int, row_groups: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:

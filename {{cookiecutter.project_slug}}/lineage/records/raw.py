@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from .layout import RECORDS as RECORDS
@@ -16,3 +18,8 @@ RAW_SCHEMA = pa.schema(
         pa.field("image", pa.binary(), nullable=False),  # the bytes of a PNG or JPEG file
     ]
 )
+
+
+def with_columns(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
+    """A schema with further columns behind it: texts, null where a record has no value."""
+    return pa.schema([*schema, *(pa.field(name, pa.string()) for name in columns)])

@@ -19,9 +19,11 @@ from rich.progress import track
 
 from ..base.errors import UnreadableImagesError
 from ..base.workers import processors, work_through
-from .dataset import MANIFEST_SCHEMA, ROW_FIELDS, SHARD_SCHEMA, Row, rows_of
+from .dataset import IMAGE, ROW_FIELDS, Row, manifest_schema, rows_of
+from .further import further_of
 from .layout import DESCRIPTION, MANIFEST, ROOT_KEY, SALT_KEY, SHARDS, Description
 from .merkle import Tree
+from .profile import Sums, add
 from .selection import ends_shard
 from .shard_cache import ShardCache
 from .spool import Batches, Part, ends_of_parts, spool
@@ -35,8 +37,11 @@ SPOOL = ".spool"
 class Images(Batches, Protocol):
     """Where the images of rows come from. Other processes are given a copy of it."""
 
-    def stored(self, rows: Sequence[Row], images: pa.Table) -> list[bytes]:
-        """The image of each row as the shard holds it. `images` are these rows of what `batches` gives."""
+    def stored(self, rows: Sequence[Row], images: pa.Table) -> tuple[list[bytes], Sums]:
+        """The image of each row as the shard holds it, and what was measured of them, if anything was.
+
+        `images` are these rows of what `batches` gives.
+        """
 
     @property
     def settings(self) -> Any:
@@ -48,6 +53,7 @@ class Work:
     """Shards that follow each other, for one process to write."""
 
     rows: bytes  # as an Arrow stream: a part of a table would bring the whole table along
+    columns: list[str]  # further ones of them
     part: Part
     ends: list[int]  # before which of these rows a shard ends
     images: Images
@@ -62,6 +68,7 @@ class Written:
     manifest: bytes
     used: set[Path]  # of the cache
     unreadable: dict[str, str]  # why, by record_id
+    sums: Sums  # what was measured of the images
 
 
 # Writes all shards, and says what became of them in their order. It gets the folder of the dataset version, its rows in
@@ -91,10 +98,11 @@ def write_dataset(
     subject_salt: str,
     cache: ShardCache,
     engine: Engine = in_processes,
-) -> None:
+) -> Sums:
     """Writes a dataset version into `folder`. The same records give the same bytes, in whatever order they come.
 
-    `rows` has the columns of Row and POSITION. `subjects` is the average number of subjects a shard holds, `salt`
+    Returns what was measured of the images. `rows` has the columns of Row, POSITION, and further ones that the dataset
+    version is to carry, as texts. `subjects` is the average number of subjects a shard holds, `salt`
     decides which; `subject_salt` goes into the hashes of the Merkle tree. `engine` writes the shards, whose bytes
     depend on it in nothing. Raises UnreadableImagesError, and leaves nothing behind, if there are images
     that cannot be read; all shards without one are then in the cache.
@@ -114,6 +122,15 @@ def write_dataset(
     pq.write_table(table, folder / MANIFEST, compression="none", row_group_size=ROW_GROUP, write_page_checksum=True)
     text = json.dumps(asdict(description), indent=2, ensure_ascii=False) + "\n"
     (folder / DESCRIPTION).write_text(text, encoding="utf-8", newline="\n")
+    sums: Sums = {}
+    for each in written:
+        add(sums, each.sums)
+    return sums
+
+
+def columns_of(ordered: pa.Table) -> list[str]:
+    """The further columns of the rows of a dataset version."""
+    return further_of(ordered.column_names, POSITION)
 
 
 def cut(ordered: pa.Table, subjects: int, salt: str) -> list[int]:
@@ -134,10 +151,11 @@ def _in_parts(folder: Path, ordered: pa.Table, images: Images, ends: list[int], 
     # what a process makes of a part, and the next one, are in memory beside it
     edges = ends_of_parts(ends, size, max(1, MEMORY // (4 * processes)))
     parts = spool(images, ordered[POSITION].to_numpy(), edges, folder / SPOOL)
-    starts = [0, *edges[:-1]]
+    starts, columns = [0, *edges[:-1]], columns_of(ordered)
     works = (
         Work(
-            bytes_of(ordered.select(ROW_FIELDS).slice(start, end - start)),
+            bytes_of(ordered.select([*ROW_FIELDS, *columns]).slice(start, end - start)),
+            columns,
             part,
             [each - start for each in ends if start < each <= end],
             images,
@@ -152,33 +170,38 @@ def _in_parts(folder: Path, ordered: pa.Table, images: Images, ends: list[int], 
 
 def _write(work: Work) -> Written:
     rows, images = read_bytes(work.rows), work.part.read()
-    manifest, unreadable = [MANIFEST_SCHEMA.empty_table()], dict[str, str]()
+    schema, sums = manifest_schema(work.columns), Sums()
+    manifest, unreadable = [schema.empty_table()], dict[str, str]()
     for start, end in zip([0, *work.ends[:-1]], work.ends, strict=True):
-        shard, raw = rows_of(rows.slice(start, end - start)), images.slice(start, end - start)
+        shard, raw = rows_of(rows.slice(start, end - start), work.columns), images.slice(start, end - start)
         try:
-            data = shard_of(shard, raw, work.images, work.cache)
+            data, measured = shard_of(shard, raw, work.images, work.cache, work.columns)
         except UnreadableImagesError as error:
             unreadable |= error.reasons
             continue
         (work.folder / shard_name(hashlib.sha256(data).hexdigest())).write_bytes(data)
-        manifest.append(pq.read_table(pa.BufferReader(data), columns=MANIFEST_SCHEMA.names))
+        add(sums, measured)
+        manifest.append(pq.read_table(pa.BufferReader(data), columns=schema.names))
     work.part.clear()
-    return Written(bytes_of(pa.concat_tables(manifest)), work.cache.used, unreadable)
+    return Written(bytes_of(pa.concat_tables(manifest)), work.cache.used, unreadable, sums)
 
 
-def shard_of(rows: list[Row], raw: pa.Table, images: Images, cache: ShardCache | None) -> bytes:
-    """The bytes of the shard of `rows`, whose images as they come from the source are in `raw`.
+def shard_of(
+    rows: list[Row], raw: pa.Table, images: Images, cache: ShardCache | None, columns: Sequence[str] = ()
+) -> tuple[bytes, Sums]:
+    """The bytes of the shard of `rows`, and what was measured of its images.
 
-    Raises UnreadableImagesError if there are some that cannot be read.
+    As they come from the source, these are in `raw`; `columns` are further ones of the rows. Raises
+    UnreadableImagesError if there are images that cannot be read.
     """
+
+    def build() -> tuple[bytes, Sums]:
+        stored, sums = images.stored(rows, raw)
+        return _shard(rows, stored, columns), sums
+
     if cache is None:
-        return _shard(rows, images.stored(rows, raw))
-    return cache.get(
-        rows,
-        _fingerprint(images, raw),
-        lambda: _shard(rows, images.stored(rows, raw)),
-        lambda data: _holds(data, rows),
-    )
+        return build()
+    return cache.get(rows, _fingerprint(images, raw, columns), build, lambda data: _holds(data, rows, columns))
 
 
 def shard_name(sha256: str) -> str:
@@ -186,27 +209,28 @@ def shard_name(sha256: str) -> str:
     return f"{sha256[:16]}.parquet"
 
 
-def _fingerprint(images: Images, raw: pa.Table) -> str:
-    """A hash over all that a shard's images are made of."""
+def _fingerprint(images: Images, raw: pa.Table, columns: Sequence[str]) -> str:
+    """A hash over all that a shard's images are made of, and the names of its further columns."""
     hashes = [hashlib.sha256(image.as_buffer()).hexdigest() for chunk in raw["image"].chunks for image in chunk]
-    return hashlib.sha256(json.dumps([images.settings, hashes]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([images.settings, hashes, [*columns]]).encode()).hexdigest()
 
 
-def _holds(data: bytes, rows: list[Row]) -> bool:
+def _holds(data: bytes, rows: list[Row], columns: Sequence[str]) -> bool:
     """Whether a shard has exactly these rows; whose images they are is for who made it to say."""
     try:
-        table = pq.read_table(pa.BufferReader(data), columns=ROW_FIELDS)
+        table = pq.read_table(pa.BufferReader(data), columns=[*ROW_FIELDS, *columns])
     except (pa.ArrowException, OSError):
         return False
-    return rows_of(table) == rows
+    return rows_of(table, columns) == rows
 
 
-def _shard(rows: list[Row], stored: list[bytes]) -> bytes:
+def _shard(rows: list[Row], stored: list[bytes], further: Sequence[str]) -> bytes:
     """A Parquet file, not compressed: the same bytes on every platform."""
     columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in ROW_FIELDS}
+    columns |= {name: [row.further[place] for row in rows] for place, name in enumerate(further)}
     columns |= {"content_sha256": [hashlib.sha256(image).hexdigest() for image in stored], "image": stored}
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pydict(columns, schema=SHARD_SCHEMA), sink, compression="none")
+    schema, sink = manifest_schema(further).append(IMAGE), pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pydict(columns, schema=schema), sink, compression="none")
     data: bytes = sink.getvalue().to_pybytes()
     return data
 

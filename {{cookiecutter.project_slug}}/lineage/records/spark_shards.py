@@ -28,18 +28,16 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from ..base.errors import DataError, LineageError, UnreadableImagesError
-from .dataset import MANIFEST_SCHEMA, ROW_FIELDS, rows_of
+from .dataset import ROW_FIELDS, manifest_schema, rows_of
 from .layout import SHARDS
 from .preparation import BATCH, read_images
 from .shard_cache import ShardCache
-from .sharding import POSITION, Images, Written, bytes_of, read_bytes, shard_name, shard_of
+from .sharding import POSITION, Images, Written, bytes_of, columns_of, read_bytes, shard_name, shard_of
 from .workplace import Workplace
 
 SHARD, PLACE = "shard", "place"  # columns of what goes from task to task: which shard, which row of the dataset version
 PIECE = "number int, file string, row_group int, rows binary"
-IMAGES = ", ".join([f"{SHARD} long", f"{PLACE} long", *(f"{name} string" for name in ROW_FIELDS)])
-IMAGES += ", image binary, path string"
-MADE = f"{SHARD} long, file string, sha256 string, unreadable string, used string, worker string"
+MADE = f"{SHARD} long, file string, sha256 string, unreadable string, sums string, used string, worker string"
 CHUNK = 2**20  # bytes
 MOST_ROWS = 10_000  # that go between Java and Python together
 FOR_A_PARTITION = 128 * 2**20  # bytes of raw images, where nobody says how many partitions there are
@@ -58,6 +56,7 @@ class Task:
     """What every worker is told."""
 
     images: RawFiles
+    columns: list[str]  # further ones of the rows
     rows: int  # that are read together
     staging: str  # a folder, or the address of one
     cache: ShardCache | None
@@ -72,6 +71,7 @@ class Made:
     file: str
     sha256: str
     unreadable: str  # why, by record_id, as JSON
+    sums: str  # what was measured of the images, as JSON
     used: str  # the file of the cache
     worker: str
 
@@ -102,7 +102,8 @@ class OnSpark:
         staging = Staging(self._shared or str(self._scratch), is_shared=self._shared is not None)
         try:
             raw = staging.bring(images.files)
-            task = Task(images, rows, staging.address, cache if self._shared is None else None, self._driver)
+            kept = cache if self._shared is None else None
+            task = Task(images, columns_of(ordered), rows, staging.address, kept, self._driver)
             made = self._made(task, list(_pieces(ordered, images.files, raw, ends)), len(ends))
             self.workers |= {each.worker for each in made}
             yield from (_taken(staging, each, folder, ordered, span) for each, span in _in_order(made, ends))
@@ -116,7 +117,7 @@ class OnSpark:
         found = (
             session.createDataFrame(pieces, PIECE)
             .repartitionByRange(min(len(pieces), 4 * at_once), "number")
-            .mapInArrow(partial(read_pieces, task), IMAGES)
+            .mapInArrow(partial(read_pieces, task), _images(task.columns))
             .repartitionByRange(min(wanted, shards), SHARD)
             .sortWithinPartitions(PLACE)
             .mapInArrow(partial(write_shards, task), MADE)
@@ -169,6 +170,12 @@ def opened(address: str) -> tuple[fs.FileSystem, str]:
     return fs.FileSystem.from_uri(address) if "://" in address else (fs.LocalFileSystem(), address)
 
 
+def _images(columns: Sequence[str]) -> str:
+    """The columns of the images that go from task to task, for Spark."""
+    texts = [f"{name} string" for name in (*ROW_FIELDS, *columns)]
+    return ", ".join([f"{SHARD} long", f"{PLACE} long", *texts, "image binary", "path string"])
+
+
 def _pieces(
     ordered: pa.Table, files: Sequence[Path], raw: Sequence[str], ends: Sequence[int]
 ) -> Iterator[tuple[int, str, int, bytes]]:
@@ -192,8 +199,9 @@ def _pieces(
 
 
 def read_pieces(task: Task, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """On a worker: the images of row groups, each with the row that it belongs to. Columns are those of IMAGES."""
+    """On a worker: the images of row groups, each with the row that it belongs to. Columns: `_images`."""
     task.driver.require_same()
+    columns = [SHARD, PLACE, *ROW_FIELDS, *task.columns]
     for piece in (each for batch in batches for each in batch.to_pylist()):
         rows, first = read_bytes(piece["rows"]).combine_chunks(), 0
         positions = rows[POSITION].to_numpy()
@@ -203,7 +211,7 @@ def read_pieces(task: Task, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Re
                 start, end = (int(at) for at in np.searchsorted(positions, [first, first + images.num_rows]))
                 if start < end:
                     chosen = images.take(pa.array(positions[start:end] - first))
-                    (kept,) = rows.slice(start, end - start).select([SHARD, PLACE, *ROW_FIELDS]).to_batches()
+                    (kept,) = rows.slice(start, end - start).select(columns).to_batches()
                     yield kept.append_column("image", chosen["image"]).append_column("path", chosen["path"])
                 first += images.num_rows
 
@@ -213,11 +221,11 @@ def write_shards(task: Task, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.R
     task.driver.require_same()
     system, path = opened(task.staging)
     for table in _by_shard(batches):
-        shard, rows = int(table[SHARD][0].as_py()), rows_of(table)
-        made = Made(shard, "", "", "{}", "", platform.node())
+        shard, rows = int(table[SHARD][0].as_py()), rows_of(table, task.columns)
+        made = Made(shard, "", "", "{}", "{}", "", platform.node())
         before = set(task.cache.used) if task.cache else set()
         try:
-            data = shard_of(rows, table, task.images, task.cache)
+            data, sums = shard_of(rows, table, task.images, task.cache, task.columns)
         except UnreadableImagesError as error:
             yield _as_batch(made, unreadable=json.dumps(error.reasons))
             continue
@@ -227,7 +235,7 @@ def write_shards(task: Task, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.R
         with system.open_output_stream(f"{path}/{name}") as file:
             file.write(data)
         used = "".join(str(each) for each in task.cache.used - before) if task.cache else ""
-        yield _as_batch(made, file=name, sha256=digest, used=used)
+        yield _as_batch(made, file=name, sha256=digest, sums=json.dumps(sums), used=used)
 
 
 def _as_batch(made: Made, **more: str) -> pa.RecordBatch:
@@ -262,15 +270,16 @@ def _in_order(made: list[Made], ends: Sequence[int]) -> Iterator[tuple[Made, tup
 
 def _taken(staging: Staging, made: Made, folder: Path, ordered: pa.Table, span: tuple[int, int]) -> Written:
     """Takes a shard over. Raises LineageError if it has other rows than planned."""
-    used = {Path(made.used)} if made.used else set()
+    used, columns = {Path(made.used)} if made.used else set(), columns_of(ordered)
+    schema = manifest_schema(columns)
     if reasons := json.loads(made.unreadable):
-        return Written(bytes_of(MANIFEST_SCHEMA.empty_table()), used, reasons)
+        return Written(bytes_of(schema.empty_table()), used, reasons, {})
     shard = folder / SHARDS / shard_name(made.sha256)
     staging.take(made.file, made.sha256, shard)
-    manifest, planned = pq.read_table(shard, columns=MANIFEST_SCHEMA.names), ordered.slice(span[0], span[1] - span[0])
-    if any(not manifest[name].equals(planned[name]) for name in ROW_FIELDS):
+    manifest, planned = pq.read_table(shard, columns=schema.names), ordered.slice(span[0], span[1] - span[0])
+    if any(not manifest[name].equals(planned[name]) for name in (*ROW_FIELDS, *columns)):
         raise LineageError(f"shard {made.shard} of {made.worker} has other rows than planned. Run `dvc repro` again.")
-    return Written(bytes_of(manifest), used, {})
+    return Written(bytes_of(manifest), used, {}, json.loads(made.sums))
 
 
 def _in_files(images: Images) -> RawFiles:

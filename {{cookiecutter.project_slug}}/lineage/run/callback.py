@@ -109,6 +109,8 @@ class MLflowCallback(Callback):
         tracker.tags(self._run_id, facts.tags)
         if Role.DATASET in facts.contents:
             self._add(counts_of(execution.root / facts.contents[Role.DATASET][0]))
+        if (profile := execution.pipeline.path(Role.PROFILE)) in execution.stage.outs:
+            tracker.artifact(self._run_id, execution.root / str(profile))
         for path in execution.stage.reports:
             tracker.artifact(self._run_id, execution.root / path, path.split("/")[0])
         if (record := execution.pipeline.path(Role.RUN)) in execution.stage.outs:

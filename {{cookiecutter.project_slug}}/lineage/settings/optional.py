@@ -9,12 +9,15 @@ from pydantic import Field
 from .section import Section
 
 ABSENT = ".checks/absent"  # what a stage depends on where there is no such input: a file that never changes
+# the same where a stage has a second such input: dvc takes one dependency once
+NO_REFERENCE = ".checks/params"
 
 
 class OptionalInput(Section):
     """In dvc.yaml, `foreach: ${... .enabled}` makes its stage exist or not, and `${... .path}` is what others read.
 
-    It follows from other settings: in conf/ it is `${absent:}`, `${made:NAME,PATH}` or `${kept:PATH}`.
+    It follows from other settings: in conf/ it is `${absent:}`, `${made:NAME,PATH}`, `${kept:PATH}` or
+    `${reference:PATH}`.
     """
 
     enabled: Annotated[list[str], Field(max_length=1)]  # names the one instance of the stage

@@ -29,7 +29,7 @@ from lineage.records.images import encode
 from lineage.records.raw import RAW_SCHEMA, RECORDS
 
 from ..settings import Cifar10Source
-from . import SourceContext
+from . import SourceContext, no_columns
 
 BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 NAMES = "batches.meta"
@@ -40,6 +40,8 @@ NOTHING = (None, None, None, -1, -1, 0)  # what the description of a type says t
 
 def fetch(settings: Cifar10Source, context: SourceContext) -> None:
     """Writes records.parquet. Raises DataError if the archive cannot be had or is not what it should be."""
+    if context.columns:
+        raise no_columns("cifar10", context.columns, "Set data.columns=[]")
     archive = KnownFile(settings.url, settings.sha256, "data.source").obtain(context.cache_dir, context.root)
     try:
         files = _unpack(archive)

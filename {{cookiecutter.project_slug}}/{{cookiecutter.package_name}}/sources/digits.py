@@ -20,17 +20,23 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lineage.records.images import encode
-from lineage.records.raw import RAW_SCHEMA, RECORDS
+from lineage.records.raw import RAW_SCHEMA, RECORDS, with_columns
 
 from ..settings import DigitsSource
-from . import SourceContext
+from . import SourceContext, no_columns
 
 SITES = ("Northfield Clinic", "St. Brigid Hospital", "Lakeside Practice", "Harbour Medical Centre")
+TABLE = ("subject_id", "birth_year", "sex", "site", "enrolled_on", "synthetic")
+FURTHER = TABLE[1:-1]  # what data.columns may name
 FIRST_VISIT = date(2023, 1, 9)
 
 
 def fetch(settings: DigitsSource, context: SourceContext) -> None:
-    """Writes records.parquet and subjects.csv."""
+    """Writes records.parquet and subjects.csv. Raises DataError if data.columns names what that table does not have."""
+    if unknown := [name for name in context.columns if name not in FURTHER]:
+        raise no_columns("digits", unknown, f"It has {', '.join(FURTHER)}")
+    rows_of_people = ([*map(str, _subject(number))] for number in range(1, settings.subjects + 1))
+    people = {row[0]: dict(zip(TABLE, row, strict=True)) for row in rows_of_people}
     digits = _table_of_scikit_learn()
     images = (digits[:, :-1].reshape(-1, 8, 8) * (255 / 16)).round().astype(np.uint8)  # 16 levels of grey
     labels = digits[:, -1].astype(int)
@@ -40,14 +46,16 @@ def fetch(settings: DigitsSource, context: SourceContext) -> None:
             "subject_id": _subject_of(number, settings.subjects),
             "label": str(label),
             "image": encode(image[np.newaxis]),
+            **{name: people[_subject_of(number, settings.subjects)][name] for name in context.columns},
         }
         for number, (image, label) in enumerate(zip(images, labels, strict=True), start=1)
     ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=RAW_SCHEMA), context.folder / RECORDS, compression="none")
+    schema = with_columns(RAW_SCHEMA, context.columns)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), context.folder / RECORDS, compression="none")
     with (context.folder / "subjects.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["subject_id", "birth_year", "sex", "site", "enrolled_on", "synthetic"])
-        table.writerows(_subject(number) for number in range(1, settings.subjects + 1))
+        table.writerow(TABLE)
+        table.writerows(people[f"PAT-{number:05d}"].values() for number in range(1, settings.subjects + 1))
 
 
 def _table_of_scikit_learn() -> NDArray[np.float64]:

@@ -23,12 +23,12 @@ from rich.progress import track
 
 from lineage.base.errors import DataError
 from lineage.records.ids import fault_of_id, normalize_nfc
-from lineage.records.raw import RAW_SCHEMA, RECORDS, SPLIT
+from lineage.records.raw import RAW_SCHEMA, RECORDS, SPLIT, with_columns
 from lineage.records.s3 import CONNECTIONS
 from lineage.records.table_files import Faults, read_rows
 
 from ..settings import ImageFolderSource
-from . import SourceContext
+from . import SourceContext, no_columns
 from .places import CHANGED, Files, open_files
 from .split_folders import UNCLEAR, level_of_splits, split_named
 
@@ -47,27 +47,29 @@ COLUMN_MEANS = "Choose with data.source.splits: keep uses it as the splits, pool
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """One record, but for its image."""
+    """One record, but for its image and its further columns."""
 
     record_id: str
     subject_id: str
     label: str
     path: str
     split: str = ""  # where the source decides it
+    further: tuple[str | None, ...] = ()  # values of the further columns that data.columns names
 
 
 def fingerprint(settings: ImageFolderSource, context: SourceContext) -> dict[str, Any]:
     """A hash over all records and the content of their files; without names, which may be personal."""
     files = open_files(settings.path, context.root, context.cache_dir)
-    entries = _entries(settings, files)
+    entries = _entries(settings, files, context.columns)
     return _summary(entries, files.marks([entry.path for entry in entries]))
 
 
 def fetch(settings: ImageFolderSource, context: SourceContext) -> None:
     """Writes records.parquet. Raises DataError if there are no images, or what is there is not what was listed."""
     files = open_files(settings.path, context.root, context.cache_dir)
-    entries, marks = _entries(settings, files), {}
+    entries, marks = _entries(settings, files, context.columns), {}
     schema = SCHEMA.append(pa.field(SPLIT, pa.string(), nullable=False)) if settings.splits == "keep" else SCHEMA
+    schema = with_columns(schema, context.columns)
     batches = [entries[start : start + AT_ONCE] for start in range(0, len(entries), AT_ONCE)]
     with (
         pq.ParquetWriter(context.folder / RECORDS, schema, compression="none") as writer,
@@ -76,7 +78,7 @@ def fetch(settings: ImageFolderSource, context: SourceContext) -> None:
         for batch in track(batches, "fetching", console=Console(stderr=True)):
             rows = []
             for entry, (image, mark) in zip(batch, pool.map(files.read, [entry.path for entry in batch]), strict=True):
-                rows.append({**vars(entry), "image": image})
+                rows.append({**vars(entry), **dict(zip(context.columns, entry.further, strict=True)), "image": image})
                 marks[entry.path] = mark
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
     # a folder that DVC versions is hashed by dvc once this is done: what changed meanwhile would count as read
@@ -103,13 +105,17 @@ def _tell(entries: list[Entry], files: Files, is_tree: bool) -> None:
 def _summary(entries: list[Entry], marks: dict[str, str]) -> dict[str, Any]:
     digest = hashlib.sha256()
     for entry in entries:
-        digest.update(json.dumps([*vars(entry).values(), marks[entry.path]]).encode() + b"\n")
+        *said, further = vars(entry).values()
+        digest.update(json.dumps([*said, *further, marks[entry.path]]).encode() + b"\n")
     return {"records": len(entries), "sha256": digest.hexdigest()}
 
 
-def _entries(settings: ImageFolderSource, files: Files) -> list[Entry]:
+def _entries(settings: ImageFolderSource, files: Files, columns: tuple[str, ...]) -> list[Entry]:
     """All records, sorted by their ids. Raises DataError if there are none, or one of them cannot be right."""
-    return sorted(_of_tree(settings, files) if settings.table is None else _of_table(settings, settings.table, files))
+    if settings.table is None and columns:
+        raise no_columns("a folder of images", columns, "Write a table with it and name that in data.source.table")
+    found = _of_tree(settings, files) if settings.table is None else _of_table(settings, settings.table, files, columns)
+    return sorted(found, key=lambda entry: entry.record_id)
 
 
 def _of_tree(settings: ImageFolderSource, files: Files) -> list[Entry]:
@@ -191,7 +197,7 @@ def _refuse(paths: list[str], what: str, fix: str) -> None:
         raise DataError(f"{len(paths)} image{'s' * (len(paths) > 1)} {what}: {shown}{more}. {fix}.")
 
 
-def _of_table(settings: ImageFolderSource, name: str, files: Files) -> list[Entry]:
+def _of_table(settings: ImageFolderSource, name: str, files: Files, further: tuple[str, ...]) -> list[Entry]:
     there, faults = set(files.paths()), Faults.of(name)
     if name not in there:
         raise DataError(f"there is no {name!r} in {files.name}. data.source.table is a file below data.source.path.")
@@ -200,12 +206,17 @@ def _of_table(settings: ImageFolderSource, name: str, files: Files) -> list[Entr
     entries = []
     try:
         columns = _columns(settings.splits, data, name)
-        for number, *fields in read_rows(data, name, columns, faults):
-            record_id, subject_id, label, path, *splits = map(normalize_nfc, fields)
+        for number, *fields in read_rows(data, name, (*columns, *further), faults):
+            fields = [*map(normalize_nfc, fields)]
+            record_id, subject_id, label, path, *splits = fields[: len(columns)]
+            more = tuple(value or None for value in fields[len(columns) :])
             split = split_named(splits[0] or "") if splits else ""
             if split in (None, UNCLEAR):
                 faults.add("a split that is not train, val or test", number)
-            entry = Entry(record_id, subject_id, label, path or "", split or "")
+            entry = Entry(record_id, subject_id, label, path or "", split or "", more)
+            for column, value in zip(further, more, strict=True):
+                if value is not None and (fault := fault_of_id(value, column)):
+                    faults.add(fault, number)
             for fault in filter(None, (fault_of_id(getattr(entry, column), column) for column in COLUMNS)):
                 faults.add(fault, number)
             if entry.path and entry.path not in there:

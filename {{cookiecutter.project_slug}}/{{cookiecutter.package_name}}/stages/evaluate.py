@@ -21,6 +21,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     from ..model.device import choose_device, number_of_threads
     from ..model.examples import load_examples
     from ..model.inference import predict
+    from ..slices import as_metrics, scores_by_slice, tell_worst, write_slices
 
     options = settings.evaluate
     trained = json.loads(inputs["models/run.json"].read_text(encoding="utf-8"))
@@ -36,15 +37,23 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
         said[split] = predict(network, examples.images, options.batch_size).cpu().numpy()
         if split == "test":
             truth = examples.labels.cpu().numpy()
-    write_predictions(outputs["data/predictions.parquet"], inputs["data/processed"], header["classes"], said)
+    dataset, classes = inputs["data/processed"], header["classes"]
+    table = write_predictions(outputs["data/predictions.parquet"], dataset, classes, said, options.slices)
 
     probabilities = said["test"].astype("float64")
     predicted = probabilities.argmax(axis=1)
     scores = overall_scores(probabilities, truth)
-    report.metrics({f"test_{name}": value for name, value in scores.items()})
-    outputs["metrics/test.json"].write_text(json.dumps({"test": scores}, indent=2) + "\n", newline="\n")
-    write_confusion(outputs["plots/confusion.csv"], predicted, truth, header["classes"])
-    write_class_scores(outputs["plots/classes.csv"], predicted, truth, header["classes"])
+    rows = table.slice(0, len(truth))  # the test split is the first
+    columns = {name: rows[name].to_pylist() for name in options.slices}
+    slices = scores_by_slice(probabilities, truth, rows["subject_id"].to_pylist(), columns, options.min_subjects)
+    by_slice, logged = as_metrics(slices)
+    report.metrics({f"test_{name}": value for name, value in {**scores, **logged}.items()})
+    everything = {"test": {**scores, **by_slice}}
+    outputs["metrics/test.json"].write_text(json.dumps(everything, indent=2) + "\n", newline="\n")
+    write_confusion(outputs["plots/confusion.csv"], predicted, truth, classes)
+    write_class_scores(outputs["plots/classes.csv"], predicted, truth, classes)
+    write_slices(outputs["plots/slices.csv"], slices)
+    tell_worst(slices, scores["accuracy"])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     # what DVC versions lies here, also where the main project is elsewhere
     root = Path.cwd() if data.is_versioned else report.root
     listing = inputs[data.listing.path] if data.listing.enabled else None
-    sources.fetch(data.source, sources.SourceContext(folder, report.cache_dir, root, listing))
+    sources.fetch(data.source, sources.SourceContext(folder, report.cache_dir, root, tuple(data.columns), listing))
 
 
 if __name__ == "__main__":

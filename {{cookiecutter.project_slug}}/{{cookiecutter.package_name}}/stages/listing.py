@@ -13,7 +13,8 @@ from ..settings import Settings
 
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     listing = outputs["data/listing.json"]
-    context = sources.SourceContext(folder=listing.parent, cache_dir=report.cache_dir, root=report.root)
+    columns = tuple(settings.data.columns)
+    context = sources.SourceContext(listing.parent, report.cache_dir, report.root, columns)
     found = sources.fingerprint(settings.data.source, context)
     listing.write_text(json.dumps(found, indent=2) + "\n", newline="\n")
 

@@ -1,4 +1,4 @@
-"""preprocess: takes the raw records that may be used, splits them by subject, and writes them as a dataset version."""
+"""preprocess: takes the raw records that may be used, splits them by subject, writes dataset version and profile."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from lineage.records.duplicates import find_duplicates, splits_together
 from lineage.records.layout import MANIFEST, Description
 from lineage.records.near_duplicates import find_alike
 from lineage.records.preparation import RawImages, absent_classes, choose, left_out
+from lineage.records.profile import Profile, profile_of, write_profile
 from lineage.records.raw import RECORDS, SPLIT
 from lineage.records.shard_cache import ShardCache
 from lineage.records.sharding import write_dataset
 from lineage.run.outputs import Inputs, Outputs
+from lineage.settings.data import Judged
 
 from ..settings import Settings
 
@@ -28,7 +30,8 @@ from ..settings import Settings
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     data, privacy = settings.data, settings.privacy
     raw = inputs["data/raw"] / RECORDS
-    columns = ["record_id", "subject_id", "label", *({SPLIT} & {*pq.read_schema(raw).names})]
+    there = [name for name in (SPLIT, *data.columns) if name in pq.read_schema(raw).names]
+    columns = ["record_id", "subject_id", "label", *there]
     table = pq.read_table(raw, columns=columns)  # the images are read where they are needed
     images = RawImages(raw, data.image)
     consented = None
@@ -47,13 +50,13 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     write = partial(_write, processed, table, images, settings, consented, report)
     unreadable: dict[str, str] = {}
     try:
-        rows, description = write(unreadable)
+        rows, description, profile = write(unreadable)
     except UnreadableImagesError as error:
         if data.on_bad_record == "error":
             raise
         unreadable = error.reasons
         print(f"skipped: {len(unreadable)} of {table.num_rows} records, whose images cannot be read: {error.shown}.")
-        rows, description = write(unreadable)  # shards that hold none of them come from the cache
+        rows, description, profile = write(unreadable)  # shards that hold none of them come from the cache
     if description.split_by == "source":
         print("the splits are those of the source: data.split is not used.")
     found = find_duplicates(pq.read_table(processed / MANIFEST))
@@ -64,7 +67,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     if data.duplicates == "together" and found.across_splits:
         print(f"brought into one split: {found}.")
         rmtree(processed)
-        rows, description = write(unreadable, splits_together(found.groups, data.split))
+        rows, description, profile = write(unreadable, splits_together(found.groups, data.split))
         found = find_duplicates(pq.read_table(processed / MANIFEST))
     report.metrics(found.counts)
     if found.groups:
@@ -78,6 +81,23 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
             print(f"warning: no record of class {', '.join(names)} is in {split}: its scores there say nothing.")
     if data.on_bad_record == "skip":
         report.metrics({"skipped_records": len(unreadable)})
+    write_profile(outputs["data/profile.json"], profile)
+    if data.drift.against is not None:
+        _judge(profile, inputs[data.drift.against], data.drift)
+
+
+def _judge(profile: Profile, reference: Path, judged: Judged) -> None:
+    """Says whether these data have drifted from a reference. Raises DataError if that stops the pipeline."""
+    from lineage.judgement.drift import against_file
+
+    drift = against_file(reference, profile)
+    if drift.verdict == "no drift" or judged.on_drift == "warn":
+        print(f"{'' if drift.verdict == 'no drift' else 'warning: '}data.drift: {drift}.")
+        return
+    raise DataError(
+        f"{drift}. `lineage drift {judged.against} --data PLACE` shows it. If it is meant to be so, take other data as "
+        "the reference, or go on with data.drift.on_drift=warn."
+    )
 
 
 def _write(
@@ -89,10 +109,10 @@ def _write(
     report: Report,
     unreadable: Collection[str],
     together: Mapping[str, str] | None = None,
-) -> tuple[pa.Table, Description]:
+) -> tuple[pa.Table, Description, Profile]:
     data, cache = settings.data, ShardCache(report.cache_dir)
     rows, description = choose(table, data, consented, unreadable, together)
-    write_dataset(
+    sums = write_dataset(
         folder,
         rows,
         images,
@@ -104,7 +124,7 @@ def _write(
         engine=report.engine,
     )
     cache.tidy()
-    return rows, description
+    return rows, description, profile_of(rows, sums, description, data.columns)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,165 @@
+"""How good a model is on parts of the test split: on the records of each site, scanner, sex."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .evaluation import overall_scores
+from .tables import write_csv
+
+LEVEL = 0.95
+NOT_IN_NAMES = re.compile(r"[^\w\- ]")  # MLflow takes no others in the name of a metric, and DVC splits at dots
+LONGEST = 100
+TOO_SMALL = "too small to say"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The test records with one value of one column."""
+
+    column: str
+    value: str
+    scores: dict[str, float]  # accuracy, f1_macro, loss, records
+    subjects: int
+    low: float | None  # 95% interval of the accuracy; None where there are too few subjects to say
+    high: float | None
+
+    @property
+    def is_too_small(self) -> bool:
+        return self.low is None
+
+
+def scores_by_slice(
+    probabilities: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    subjects: Sequence[str],
+    columns: Mapping[str, Sequence[str]],
+    min_subjects: int,
+) -> list[Slice]:
+    """Scores of each value of each column, in their order.
+
+    `probabilities`: (records, classes); `truth`: (records,); `subjects` and the columns have a text for each record.
+    """
+    found = []
+    owners = np.unique(np.array(subjects, dtype=object), return_inverse=True)[1] if columns else np.empty(0, np.int64)
+    right = (probabilities.argmax(axis=1) == truth).astype(np.float64)
+    for column, values in columns.items():
+        of_records = np.array(values, dtype=object)
+        for value in sorted({*values}):
+            here = of_records == value
+            people = len(np.unique(owners[here]))
+            low, high = None, None
+            if people >= min_subjects:
+                low, high = accuracy_interval(right[here], owners[here])
+            scores = overall_scores(probabilities[here], truth[here])
+            found.append(Slice(column, value, scores, people, low, high))
+    return found
+
+
+def accuracy_interval(right: NDArray[np.float64], subjects: NDArray[np.int64]) -> tuple[float, float]:
+    """A 95% interval of a share of records, where records of one subject are not independent.
+
+    Wilson's interval (1927), at the number of independent records that say as much as these (Korn and Graubard 1998):
+    the variance between subjects is measured, and more than independent records can say is never claimed. Where all
+    are right, or none, that variance is unknown, and each subject counts as one record. Unlike a bootstrap, it is not
+    empty there. `right`: 1.0 or 0.0 for each record; `subjects`: the number of its subject.
+    """
+    from scipy.special import stdtrit  # scipy.stats takes a second to import
+
+    _, places = np.unique(subjects, return_inverse=True)
+    records, people = len(right), int(places.max()) + 1
+    share = float(right.mean())
+    worth = float(people)
+    if 0 < share < 1:
+        residuals = np.bincount(places, right - share)
+        variance = people / (people - 1) * float(residuals @ residuals) / records**2
+        worth = min(records, share * (1 - share) / variance) if variance else float(records)
+    tail = (1 + LEVEL) / 2
+    z = float(stdtrit(people - 1, tail))  # wider than the normal quantile, as few subjects say little of their variance
+    middle = (share + z * z / (2 * worth)) / (1 + z * z / worth)
+    half = z / (1 + z * z / worth) * math.sqrt(share * (1 - share) / worth + z * z / (4 * worth * worth))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def worst_of(slices: Sequence[Slice]) -> Slice | None:
+    """The slice with the lowest accuracy among those that are large enough to say."""
+    large = [each for each in slices if not each.is_too_small]
+    return min(large, key=lambda each: each.scores["accuracy"], default=None)
+
+
+def as_metrics(slices: Sequence[Slice]) -> tuple[dict[str, Any], dict[str, float]]:
+    """What metrics/test.json says of slices, and the same numbers under the names of MLflow; both empty without any."""
+    if not slices:
+        return {}, {}
+    names, by_name = _names(slices), dict[str, dict[str, Any]]()
+    for name, each in zip(names, slices, strict=True):
+        interval = {"low": each.low, "high": each.high} if not each.is_too_small else {"note": TOO_SMALL}
+        by_name[name] = {**each.scores, "subjects": each.subjects, **interval}
+    flat = {
+        f"slices_{name}_{key}": value
+        for name, scores in by_name.items()
+        for key, value in scores.items()
+        if not isinstance(value, str)
+    }
+    worst = worst_of(slices)
+    if worst is None:
+        return {"slices": by_name}, flat
+    place = slices.index(worst)
+    accuracy = worst.scores["accuracy"]
+    return (
+        {"slices": by_name, "worst_slice": names[place], "worst_slice_accuracy": accuracy},
+        {**flat, "worst_slice_accuracy": accuracy},
+    )
+
+
+def _names(slices: Sequence[Slice]) -> list[str]:
+    """`scanner:A`, in letters that DVC and MLflow take, each once."""
+    found: list[str] = []
+    for each in slices:
+        plain = f"{each.column}:{NOT_IN_NAMES.sub('_', each.value)[:LONGEST]}"
+        found.append(next(name for name in _numbered(plain) if name not in found))
+    return found
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name} {number}"
+        number += 1
+
+
+def tell_worst(slices: Sequence[Slice], overall: float) -> None:
+    """Prints which slice is the worst, and which are too small."""
+    if not slices:
+        return
+    small = [f"{each.column} {each.value} ({each.subjects})" for each in slices if each.is_too_small]
+    if (worst := worst_of(slices)) is not None:
+        print(
+            f"worst slice: {worst.column} {worst.value}, accuracy {worst.scores['accuracy']:.3f} "
+            f"({LEVEL:.0%}: {worst.low:.3f} to {worst.high:.3f}; {worst.scores['records']} records of {worst.subjects} "
+            f"subjects), where all have {overall:.3f}."
+        )
+    if small:
+        more = f" and {len(small) - 10} more" if len(small) > 10 else ""
+        print(f"{TOO_SMALL}, with that many subjects: {', '.join(small[:10])}{more}.")
+
+
+def write_slices(path: Path, slices: Sequence[Slice]) -> None:
+    """A CSV with a row for each slice, for `dvc plots`; without slices it has none."""
+    header = ["slice", "column", "value", "accuracy", "low", "high", "f1_macro", "loss", "records", "subjects", "note"]
+    rows = []
+    for each in slices:
+        scores, note = each.scores, TOO_SMALL if each.is_too_small else ""
+        interval = ["" if bound is None else bound for bound in (each.low, each.high)]
+        rest = [scores["f1_macro"], scores["loss"], scores["records"], each.subjects, note]
+        rows.append([f"{each.column}={each.value}", each.column, each.value, scores["accuracy"], *interval, *rest])
+    write_csv(path, header, rows)
