@@ -17,6 +17,7 @@ from .base.project import project_root
 from .base.terminal import block, guard_output
 from .compute.commands import jobs
 from .erasure.commands import erase
+from .judgement.diff.command import diff
 from .proof.data_commands import app as data
 
 if TYPE_CHECKING:
@@ -253,6 +254,7 @@ def reproduce(
     sys.exit(not comparison.is_identical)
 
 
+app.command()(diff)
 app.command()(erase)
 app.command()(jobs)
 
