@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...base.project import project_root
+
+if TYPE_CHECKING:
+    from .difference import Difference
 
 SIDE = "models:/NAME/3, models:/NAME@champion, an experiment, a Git revision, a run id, or `workspace`."
 
@@ -25,7 +29,10 @@ def diff(
         Path | None, typer.Option("--export", metavar="DIR", help="Write the images of the records that differ.")
     ] = None,
 ) -> None:
-    """Show what differs between two models, commits or the workspace: code to data to single records."""
+    """Show what differs between two models, commits or the workspace: from code to single records.
+
+    Exit status: 0 answered, 1 a side cannot be had, 2 images of records are lacking.
+    """
     from ...proof.case import Evidence
     from .difference import difference
     from .show import markdown, show
@@ -41,3 +48,25 @@ def diff(
         print(markdown(found.document), end="")
     elif not html and not export:
         show(found.document)
+    lacking = _written(found, html, export, images=not no_images)
+    for sentence in lacking:
+        print(f"lacking: {sentence}", file=sys.stderr)
+    sys.exit(2 if lacking else 0)
+
+
+def _written(found: Difference, html: Path | None, export: Path | None, *, images: bool) -> list[str]:
+    """Writes what is to be written. Returns of what no image could be had."""
+    from . import images as of_records
+    from .page import write_page
+
+    lacking: list[str] = []
+    if html:
+        lacking += write_page(found, html, images=images)
+        print(f"written: {html}", file=sys.stderr)
+    if export:
+        done = of_records.export(found, export)
+        lacking += done.lacking
+        print(
+            f"written: {done.images} images in {export}. They are somebody's: keep them as the data.", file=sys.stderr
+        )
+    return lacking

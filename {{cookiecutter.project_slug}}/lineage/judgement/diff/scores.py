@@ -10,6 +10,7 @@ from ...dvc.dvcfile import locked_hash
 from ...settings import flatten
 from ..paired import Interval, interval, paired_difference
 from ..predictions import Common, Predictions, common, predictions_of
+from .curves import curves
 from .section import changes, counted, section
 from .sides import Side
 
@@ -27,7 +28,7 @@ def metrics(a: Side, b: Side) -> tuple[dict[str, Any], Common | None]:
     unknown: list[str] = []
     before, after = (_measured(side, unknown) for side in (a, b))
     found = changes(before, after)
-    both = _both(a, b, unknown)
+    both, lines = _both(a, b, unknown), curves(a, b, unknown)
     paired = None if both is None else _paired(both)
     return section(
         compared=_compared(len({*before, *after}), both),
@@ -35,6 +36,7 @@ def metrics(a: Side, b: Side) -> tuple[dict[str, Any], Common | None]:
         differs=bool(found or (paired and (paired["flips"] or paired["left_out"]))),
         measured=found,
         paired=paired,
+        curves=lines,
     ), both
 
 

@@ -1,0 +1,121 @@
+"""The answer as one HTML page: no script, no network, at most 2 MB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ...base.pages import render as render_page
+from ...base.pages import write_whole
+from .curves import drawn
+from .difference import Difference
+from .images import Wanted, differing, read_images, thumbnail
+from .show import side
+from .words import FLIPS, KINDS, change, first_line, lines, number, score
+
+LIMIT = 2_000_000  # bytes
+EACH = 24  # images of a kind
+CLASSES = 30  # of a confusion matrix
+ROWS = 200  # of a list
+PATCH = 300_000  # characters
+ORDER = ("right_to_wrong", "wrong_to_right", "otherwise_wrong", *KINDS)
+
+
+def write_page(found: Difference, target: Path, *, images: bool) -> list[str]:
+    """Writes the page. Returns of what no image could be had."""
+    lacking: list[str] = []
+    shown = _thumbnails(found, lacking) if images else {}
+    most = EACH
+    text = _render(found, shown, lacking, images=images)
+    while len(text.encode()) > LIMIT and most:
+        most //= 2
+        shown = {kind: of_kind[:most] for kind, of_kind in shown.items()}
+        text = _render(found, shown, lacking, images=images)
+    write_whole(target, text)
+    return lacking
+
+
+def _render(found: Difference, shown: dict[str, list[dict[str, Any]]], lacking: list[str], *, images: bool) -> str:
+    sections, document = found.document["sections"], found.document
+    paired = sections["metrics"]["paired"] or {}
+    patch = sections["code"]["patch"]
+    return render_page(
+        Path(__file__).with_name("page.html.jinja"),
+        {"change": change, "number": number, "score": score, "first_line": first_line, "side": side},
+        document=document,
+        sections=sections,
+        lines={name: list(lines(name, section, ids=True)) for name, section in sections.items()},
+        paired=paired,
+        confusion=_confusion(paired.get("confusion")),
+        curves=[{**curve, **drawn(curve)} for curve in sections["metrics"]["curves"]],
+        kinds={**FLIPS, **KINDS},
+        shown=shown,
+        images=images,
+        lacking=lacking,
+        patch=patch and patch[:PATCH],
+        patch_is_cut=bool(patch) and len(patch) > PATCH,
+        rows=ROWS,
+    )
+
+
+def _thumbnails(found: Difference, lacking: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Some images of each kind, with what is to be said of the record."""
+    chosen: dict[str, list[Wanted]] = {}
+    for each in differing(found):
+        of_kind = chosen.setdefault(each.kind, [])
+        if len(of_kind) < EACH:
+            of_kind.append(each)
+    wanted = [each for kind in chosen for each in chosen[kind]]
+    said = _said(found.document["sections"]["flipped records"])
+    had: dict[Wanted, str] = {}
+    for each, image in read_images(found.a.evidence.objects, wanted, lacking):
+        try:
+            had[each] = thumbnail(image)
+        except OSError as error:
+            lacking.append(f"{each.record_id}: {error}")
+    shown = {}
+    for kind in [kind for kind in ORDER if kind in chosen]:
+        shown[kind] = [
+            {
+                "id": each.record_id,
+                "said": said.get((kind, each.record_id), each.path.rsplit("/", 1)[0].partition("/")[2]),
+                "image": had[each],
+                "before": next(
+                    (
+                        had[was]
+                        for was in chosen.get(f"{kind} before", [])
+                        if was.record_id == each.record_id and was in had
+                    ),
+                    None,
+                ),
+            }
+            for each in chosen[kind]
+            if each in had
+        ]
+    return shown
+
+
+def _said(flips: dict[str, Any]) -> dict[tuple[str, str], str]:
+    """What both models said of a record that flipped."""
+    return {
+        (kind, each["record_id"]): f"a {each['label']}: {each['a']} → {each['b']}"
+        for kind, flipped in flips.get("kinds", {}).items()
+        for each in flipped["list"]
+    }
+
+
+def _confusion(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Both matrices, of the classes with the most records if there are too many; the shade of a cell is its share."""
+    if found is None:
+        return None
+    sizes = [sum(row) for row in found["a"]]
+    largest = sorted(range(len(sizes)), key=lambda number: -sizes[number])[:CLASSES]
+    kept = sorted(largest)
+    matrices = {}
+    for key in ("a", "b"):
+        rows = [[found[key][row][column] for column in kept] for row in kept]
+        matrices[key] = [
+            [{"count": count, "share": round(count / max(1, sizes[kept[place]]), 2)} for count in row]
+            for place, row in enumerate(rows)
+        ]
+    return {"classes": [found["classes"][number] for number in kept], "left_out": len(sizes) - len(kept), **matrices}
