@@ -49,11 +49,12 @@ def causes(a: Side, b: Side, removed: pa.Table, added: pa.Table, unknown: list[s
     erased = _Erased(a, b)
 
     def gone(subject: str) -> str:
-        return erased.reason(subject) or after.refuses(subject) or UNKNOWN
+        refused = after.refuses(subject)
+        return erased.reason(subject) or (f"{refused} in B" if refused else UNKNOWN)
 
     def come(subject: str) -> str:
         reason = before.refuses(subject)
-        return f"{reason} before, active now" if reason and after.statuses is not None else UNKNOWN
+        return f"{reason} in A, active in B" if reason and after.statuses is not None else UNKNOWN
 
     return {"removed": _by_cause(removed, gone), "added": _by_cause(added, come), "other": _other(a, b)}
 

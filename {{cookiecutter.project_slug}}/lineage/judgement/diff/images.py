@@ -95,18 +95,18 @@ class Wanted:
     kind: str
 
 
-def differing(found: Difference) -> Iterator[Wanted]:
-    """The images of all records that differ or flipped: of a changed one, before and after."""
+def differing(found: Difference, most: int | None = None) -> Iterator[Wanted]:
+    """The images of all records that differ or flipped, or of the first ones of each kind; of changed ones, both."""
     before, after = (str(side.recorded.read(Role.DATASET)) for side in (found.a, found.b))
     if found.records is not None:
         for kind, table in found.records.kinds.items():
-            for batch in table.to_batches(max_chunksize=10_000):
+            for batch in table.slice(0, most).to_batches(max_chunksize=10_000):
                 for row in batch.to_pylist():
                     yield from _of_row(kind, row, before, after)
     if found.both is not None:
         ids, subjects, labels = (found.both.b.column(name) for name in (ID, SUBJECT, LABEL))
         for kind, rows in flipped(found.both).items():
-            for row in rows.tolist():
+            for row in rows[:most].tolist():
                 path = f"{kind}/{_safe(labels[row])}/{_safe(ids[row])}.png"
                 yield Wanted(ids[row], subjects[row], after, path, kind)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from ...base.pages import render as render_page
 from ...base.pages import write_whole
@@ -11,7 +12,7 @@ from .curves import drawn
 from .difference import Difference
 from .images import Wanted, differing, read_images, thumbnail
 from .show import side
-from .words import FLIPS, KINDS, change, first_line, lines, number, score
+from .words import FLIPS, KINDS, change, lines, number, score, sentence
 
 LIMIT = 2_000_000  # bytes
 EACH = 24  # images of a kind
@@ -41,7 +42,7 @@ def _render(found: Difference, shown: dict[str, list[dict[str, Any]]], lacking: 
     patch = sections["code"]["patch"]
     return render_page(
         Path(__file__).with_name("page.html.jinja"),
-        {"change": change, "number": number, "score": score, "first_line": first_line, "side": side},
+        {"change": change, "number": number, "score": score, "first_line": sentence, "side": side},
         document=document,
         sections=sections,
         lines={name: list(lines(name, section, ids=True)) for name, section in sections.items()},
@@ -61,10 +62,8 @@ def _render(found: Difference, shown: dict[str, list[dict[str, Any]]], lacking: 
 def _thumbnails(found: Difference, lacking: list[str]) -> dict[str, list[dict[str, Any]]]:
     """Some images of each kind, with what is to be said of the record."""
     chosen: dict[str, list[Wanted]] = {}
-    for each in differing(found):
-        of_kind = chosen.setdefault(each.kind, [])
-        if len(of_kind) < EACH:
-            of_kind.append(each)
+    for each in differing(found, EACH):
+        chosen.setdefault(each.kind, []).append(each)
     wanted = [each for kind in chosen for each in chosen[kind]]
     said = _said(found.document["sections"]["flipped records"])
     had: dict[Wanted, str] = {}
@@ -73,26 +72,26 @@ def _thumbnails(found: Difference, lacking: list[str]) -> dict[str, list[dict[st
             had[each] = thumbnail(image)
         except OSError as error:
             lacking.append(f"{each.record_id}: {error}")
-    shown = {}
-    for kind in [kind for kind in ORDER if kind in chosen]:
-        shown[kind] = [
+    before = {each.record_id: had[each] for each in chosen.get("rewritten before", []) if each in had}
+    return {
+        kind: [
             {
                 "id": each.record_id,
-                "said": said.get((kind, each.record_id), each.path.rsplit("/", 1)[0].partition("/")[2]),
+                "said": said.get((kind, each.record_id)) or _place(each),
                 "image": had[each],
-                "before": next(
-                    (
-                        had[was]
-                        for was in chosen.get(f"{kind} before", [])
-                        if was.record_id == each.record_id and was in had
-                    ),
-                    None,
-                ),
+                "before": before.get(each.record_id) if kind == "rewritten" else None,
             }
             for each in chosen[kind]
             if each in had
         ]
-    return shown
+        for kind in ORDER
+        if kind in chosen
+    }
+
+
+def _place(wanted: Wanted) -> str:
+    """Split and class, or what it was and is."""
+    return unquote("/".join(wanted.path.split("/")[1:-1])).replace("_to_", " → ")
 
 
 def _said(flips: dict[str, Any]) -> dict[tuple[str, str], str]:

@@ -58,10 +58,20 @@ def flipped(both: Common) -> dict[str, NDArray[np.int64]]:
     before, after = both.a.right > 0, both.b.right > 0
     said = [np.array(each.classes, dtype=object)[each.predicted] for each in (both.a, both.b)]
     return {
-        "right_to_wrong": np.flatnonzero(before & ~after),
-        "wrong_to_right": np.flatnonzero(~before & after),
-        "otherwise_wrong": np.flatnonzero(~before & ~after & (said[0] != said[1])),
+        kind: _surest_first(both, np.flatnonzero(rows))
+        for kind, rows in (
+            ("right_to_wrong", before & ~after),
+            ("wrong_to_right", ~before & after),
+            ("otherwise_wrong", ~before & ~after & (said[0] != said[1])),
+        )
     }
+
+
+def _surest_first(both: Common, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """These rows, first those of which the model before was the surest."""
+    if not len(rows):
+        return rows
+    return rows[(-both.a.probabilities[rows].max(axis=1)).argsort(kind="stable")]
 
 
 def confusion(said: Predictions, classes: list[str]) -> list[list[int]]:
@@ -177,10 +187,8 @@ def _shown(found: Interval) -> dict[str, float | None]:
 
 
 def _flipped(both: Common, rows: NDArray[np.int64]) -> dict[str, Any]:
-    """These records: what each model said of them, the surest before first."""
+    """These records: what each model said of them."""
     a, b = both.a, both.b
-    most = a.probabilities[rows].max(axis=1) if len(rows) else rows
-    ordered = rows[(-most).argsort(kind="stable")][:SHOWN]
     ids, subjects, labels = (b.column(name) for name in ("record_id", "subject_id", "label"))
     listed = [
         {
@@ -192,7 +200,7 @@ def _flipped(both: Common, rows: NDArray[np.int64]) -> dict[str, Any]:
             "probability_a": float(a.probabilities[row].max()),
             "probability_b": float(b.probabilities[row].max()),
         }
-        for row in ordered.tolist()
+        for row in rows[:SHOWN].tolist()
     ]
     affected = len(set(subjects[rows].tolist()))
     return {"records": len(rows), "subjects": affected, "list": listed, "left_out": len(rows) - len(listed)}

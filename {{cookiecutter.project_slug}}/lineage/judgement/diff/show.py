@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from .words import first_line, lines
+from .words import first_line, lines, number, sentence
 
 COLOURS = {"different": "cyan", "equal": "green", "unknown": "yellow"}
+MENTION = re.compile(r"(?<!\w)@")
 NO_IDS = "Records and subjects are counted here, not named: `lineage diff` on a terminal names them."
 
 
@@ -40,26 +42,27 @@ def markdown(document: dict[str, Any]) -> str:
     parts = [f"## {_code(document['a']['title'])} → {_code(document['b']['title'])}", ""]
     parts += [f"- **{key.upper()}**: {_plain(side(document[key]))}" for key in ("a", "b")]
     for name, found in document["sections"].items():
-        parts += [
-            "",
-            f"### {name.capitalize()}: {found['state']}",
-            "",
-            _plain(first_line(found).capitalize()),
-            "",
-        ]
-        parts += [
-            f"{'  ' if line.startswith('  ') else ''}- {_plain(line.strip())}" for line in lines(name, found, ids=False)
-        ]
+        parts += ["", f"### {name.capitalize()}: {found['state']}", "", _plain(sentence(found)), ""]
+        values = found["changed"] if name == "parameters" else found["measured"] if name == "metrics" else {}
+        parts += _table(values)
+        said = lines(name, found, ids=False, values=False)
+        parts += [f"{'  ' if line.startswith('  ') else ''}- {_plain(line.strip())}" for line in said]
     if patch := document["sections"]["code"]["patch"]:
         fence = "`" * max(3, 1 + _longest_run(patch))
         parts += ["", f"{fence}diff", patch.rstrip("\n"), fence]
     return "\n".join([*parts, "", NO_IDS, ""])
 
 
+def _table(values: dict[str, list[Any]]) -> list[str]:
+    """Values that differ; nothing for none."""
+    rows = [f"| {_plain(key)} | {_plain(number(was))} | {_plain(number(now))} |" for key, (was, now) in values.items()]
+    return ["| | A | B |", "| --- | --- | --- |", *rows, ""] if rows else []
+
+
 def _plain(text: str) -> str:
     """Others' text with nothing in it that Markdown or HTML would obey, or a host take for a mention."""
     escaped = "".join(f"\\{each}" if each in "\\`*_[]<>#|~" else each for each in text)
-    return escaped.replace("@", "@\N{ZERO WIDTH SPACE}").replace("\n", " ")
+    return MENTION.sub("@\N{ZERO WIDTH SPACE}", escaped).replace("\n", " ")
 
 
 def _code(text: str) -> str:

@@ -35,12 +35,26 @@ def first_line(found: dict[str, Any]) -> str:
     return f"different ({found['compared']})"
 
 
-def lines(name: str, found: dict[str, Any], *, ids: bool) -> Iterator[str]:
-    """What differs in a section, a line each. With `ids`, records are named: they may be somebody's."""
+def sentence(found: dict[str, Any]) -> str:
+    """The same with a capital."""
+    text = first_line(found)
+    return text[0].upper() + text[1:]
+
+
+def lines(name: str, found: dict[str, Any], *, ids: bool, values: bool = True) -> Iterator[str]:
+    """What differs in a section, a line each. With `ids`, records are named: they may be somebody's.
+
+    Without `values`, parameters and metrics that differ are left out: a table has them.
+    """
     if name == "flipped records":
         yield from _flips(found, ids=ids)
     elif name == "data":
         yield from _data(found, ids=ids)
+    elif name == "metrics":
+        yield from _values(found["measured"] if values else {})
+        yield from _paired(found["paired"])
+    elif name == "parameters":
+        yield from _values(found["changed"] if values else {})
     else:
         yield from LINES[name](found)
     for what in found["unknown"]:
@@ -105,8 +119,8 @@ def _code(found: dict[str, Any]) -> Iterator[str]:
         yield f"{side.upper()} was trained with uncommitted changes in {some(files, FILES)}"
 
 
-def _parameters(found: dict[str, Any]) -> Iterator[str]:
-    yield from (f"{key}: {change(pair)}" for key, pair in found["changed"].items())
+def _values(changed: dict[str, list[Any]]) -> Iterator[str]:
+    yield from (f"{key}: {change(pair)}" for key, pair in changed.items())
 
 
 def _environment(found: dict[str, Any]) -> Iterator[str]:
@@ -131,6 +145,8 @@ def _data(found: dict[str, Any], *, ids: bool) -> Iterator[str]:
             yield f"  {', '.join(counts['ids'][:5])}{f' and {more:,} more' if more else ''}"
         yield from _causes(kind, found["causes"])
     columns = found.get("columns") or {}
+    if "kinds" in found and not found["kinds"] and not any(columns.values()):
+        yield "no record differs: only how they are described, or cut into shards"
     yield from (
         f"column {name}: {counted(count, 'record')} changed" for name, count in columns.get("changed", {}).items()
     )
@@ -165,9 +181,7 @@ def _model(found: dict[str, Any]) -> Iterator[str]:
         yield f"both started from {found['started_from'][0]}"
 
 
-def _metrics(found: dict[str, Any]) -> Iterator[str]:
-    yield from (f"{key}: {change(pair)}" for key, pair in found["measured"].items())
-    paired = found["paired"]
+def _paired(paired: dict[str, Any] | None) -> Iterator[str]:
     if paired is None or paired["overall"] is None:
         return
     rest = f", beside {paired['only_a']:,} only in A and {paired['only_b']:,} only in B"
@@ -217,8 +231,6 @@ def _groups(values: dict[str, int]) -> str:
 
 LINES = {
     "code": _code,
-    "parameters": _parameters,
     "environment": _environment,
     "model": _model,
-    "metrics": _metrics,
 }
