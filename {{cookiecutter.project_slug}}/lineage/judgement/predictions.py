@@ -124,11 +124,15 @@ def predictions_of(evidence: Evidence, recorded: Recorded) -> Predictions:
         raise LineageError(f"dvc.lock does not say of which dataset version {path} is.")
     if (erasure := evidence.erasures.stated(md5)) and evidence.objects.is_missing(md5):
         raise LineageError(f"its predictions were {erasure.title}.")
-    return read_predictions(evidence.objects, md5, dataset)
+    erased = evidence.erasures.of_dataset(dataset)  # what is left of the manifest has all whose predictions are left
+    return read_predictions(evidence.objects, md5, dataset, erased.redacted if erased else None)
 
 
-def read_predictions(objects: Objects, md5: str, dataset: str) -> Predictions:
-    """The predictions with a hash, for records of a dataset version. Raises LineageError if they cannot be had."""
+def read_predictions(objects: Objects, md5: str, dataset: str, manifest_md5: str | None = None) -> Predictions:
+    """The predictions with a hash, for records of a dataset version. Raises LineageError if they cannot be had.
+
+    `manifest_md5`: where the manifest is another object than the one that the dataset version lists.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -143,7 +147,7 @@ def read_predictions(objects: Objects, md5: str, dataset: str) -> Predictions:
         fits = False
     if not fits or pc.count_distinct(table["record_id"]).as_py() != table.num_rows:
         raise LineageError(f"object {md5} is no file of predictions, or names a record twice.")
-    manifest = _read(objects, _manifest(objects, dataset), ["record_id", CONTENT])
+    manifest = _read(objects, manifest_md5 or _manifest(objects, dataset), ["record_id", CONTENT])
     place = pc.index_in(table["record_id"], value_set=manifest["record_id"].combine_chunks())
     if place.null_count:
         raise DamageError(f"predictions {md5} name {place.null_count} records that dataset {dataset} does not have.")
