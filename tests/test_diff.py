@@ -98,7 +98,6 @@ def test_what_lies_in_the_workspace_is_told(project: Project, lineage: Lineage, 
     tables = project.root / "traceable_digits" / "tables.py"
     tables.write_text(tables.read_text() + "\n\nONE = 1\n")
     (project.root / "traceable_digits" / "model" / "more.py").write_text("TWO = 2\n")
-    project.dvc("exp", "save", "--name", "tried", "--force", "--include-untracked", "traceable_digits/model/more.py")
     found = sections(lineage, project, SECOND)
     changed = {file["path"]: (file["change"], file["stages"]) for file in found["code"]["files"]}
     assert changed == {
@@ -113,6 +112,7 @@ def test_what_lies_in_the_workspace_is_told(project: Project, lineage: Lineage, 
     clean = project.clone_without_data(tmp_path / "clean")
     subprocess.run(["git", "apply", str(tmp_path / "patch")], cwd=clean.root, check=True)
     assert (clean.root / "traceable_digits" / "tables.py").read_text() == tables.read_text()
+    project.dvc("exp", "save", "--name", "tried", "--force", "--include-untracked", "traceable_digits/model/more.py")
     same = sections(lineage, project, "tried", "workspace")
     assert same["code"]["files"] == []
 

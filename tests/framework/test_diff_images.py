@@ -179,6 +179,10 @@ def test_a_page_stays_small_whatever_it_is_about(tmp_path: Path) -> None:
         metrics=section(**common, measured={}, paired=paired, curves=[]),
         **{"flipped records": section(**common, kinds={"right_to_wrong": flipped})},
     )
+    kinds = {"records": 60, "subjects": 60, "by": {}, "most": {}, "ids": []}
+    causes: dict[str, Any] = {"removed": {}, "added": {}, "other": []}
+    data: dict[str, Any] = {"hashes": {}, "kinds": {"added": kinds, "removed": kinds}, "columns": {}, "causes": causes}
+    found.document["sections"]["data"] = section(**common, **data)
     found.document["sections"]["code"] |= {
         "commits": {f"{what}_{key}": [] for what in ("only", "more") for key in "ab"} | {"more_a": 0, "more_b": 0},
         "framework": {"version": None, "files": 0},
@@ -194,6 +198,11 @@ def test_a_page_stays_small_whatever_it_is_about(tmp_path: Path) -> None:
     assert "and 9799 more." in text
     assert "270 more are left out" in text
     assert "the first part: <code>lineage diff --patch</code> shows all" in text
+    assert "and 100 more values" in text
     assert len(re.findall("<img ", text)) == 48  # 24 of those added, 24 of those removed
+    found.document["sections"]["code"]["patch"] = "<" * 10**6
+    found.document["sections"]["parameters"]["changed"] = {f"key{number}": ["<" * 1500, 1] for number in range(300)}
+    assert write_page(found, page, images=True) == []
+    assert page.stat().st_size < LIMIT
     assert write_page(found, page, images=False) == []
     assert "<img " not in page.read_text()

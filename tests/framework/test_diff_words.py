@@ -78,9 +78,9 @@ def test_a_score_says_how_sure_it_is() -> None:
 
 def document() -> dict[str, Any]:
     side = {"title": "models:/x@champion", "commit": None, "date": None, "subject": None}
-    listed = {"record_id": "SCAN-1", "subject_id": "PAT-1", "label": "0", "a": "0", "b": "1"}
+    listed: dict[str, Any] = {"record_id": "SCAN-1", "subject_id": "PAT-1", "label": "0", "a": "0", "b": "1"}
     listed |= {"probability_a": 0.9, "probability_b": 0.8}
-    flips = {"right_to_wrong": {"records": 1, "subjects": 1, "list": [listed], "left_out": 0}}
+    flips: dict[str, Any] = {"right_to_wrong": {"records": 1, "subjects": 1, "list": [listed], "left_out": 0}}
     kinds = {
         "removed": {"records": 1, "subjects": 1, "by": {"split": {"test": 1}}, "most": {"PAT-1": 1}, "ids": ["SCAN-1"]}
     }
@@ -89,7 +89,7 @@ def document() -> dict[str, Any]:
         "added": {},
         "other": ["data.fraction: 1.0 -> 0.5"],
     }
-    data = {"hashes": {}, "kinds": kinds, "columns": {}, "causes": causes}
+    data: dict[str, Any] = {"hashes": {}, "kinds": kinds, "columns": {}, "causes": causes}
     code = {
         "commits": {f"{what}_{key}": [] for what in ("only", "more") for key in "ab"},
         "files": [],
@@ -99,7 +99,7 @@ def document() -> dict[str, Any]:
         "framework": {"version": None, "files": 0},
         "uncommitted": {"files": [], "outdated": [], "trained_with": {}},
     }
-    common = {"compared": "x", "unknown": [], "differs": True}
+    common: dict[str, Any] = {"compared": "x", "unknown": [], "differs": True}
     sections = {
         "code": section(**common, **code),
         "parameters": section(**common, changed={"train.lr|<b>": [0.1, 0.2]}),

@@ -148,7 +148,7 @@ def _by_group(values: NDArray[np.float64], groups: ArrayLike | None) -> tuple[ND
     if named.shape != values.shape:
         raise ValueError(f"{len(values)} scores have {len(named)} groups")
     _, group = np.unique(named, return_inverse=True)
-    return np.bincount(group, weights=values), np.bincount(group).astype(np.float64)
+    return np.bincount(group, weights=values).astype(np.float64), np.bincount(group).astype(np.float64)
 
 
 def _scores(given: ArrayLike) -> NDArray[np.float64]:

@@ -47,7 +47,7 @@ class Predictions:
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The class number of the largest probability."""
-        return self.probabilities.argmax(axis=1)
+        return self.probabilities.argmax(axis=1)  # type: ignore[no-any-return]
 
     @cached_property
     def right(self) -> NDArray[np.float64]:
@@ -55,7 +55,7 @@ class Predictions:
         import numpy as np
 
         said = np.array(self.classes, dtype=object)[self.predicted]
-        return (said == self.column("label")).astype(np.float64)
+        return np.asarray(said == self.column("label"), dtype=np.float64)
 
     @property
     def subjects(self) -> NDArray[np.object_]:

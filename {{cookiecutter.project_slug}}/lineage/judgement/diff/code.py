@@ -24,7 +24,7 @@ def code(a: Side, b: Side, *, patch: bool = False) -> dict[str, Any]:
     unknown: list[str] = []
     stages = _stages_by_dependency(a, b)
     before, after = (_files(side, stages, unknown) for side in (a, b))
-    files = [
+    files: list[dict[str, Any]] = [
         {"path": path, "change": _change(path, before, after), "stages": _stages_of(path, stages)}
         for path in sorted({*before, *after})
         if before.get(path) != after.get(path)
@@ -146,6 +146,6 @@ def _patch(path: str, before: bytes | None, after: bytes | None) -> str:
     # not splitlines: Git knows no other end of a line
     texts = [(data or b"").decode(errors="replace").split("\n") for data in (before, after)]
     lines = [[f"{line}\n" for line in text[:-1]] + ([text[-1]] if text[-1] else []) for text in texts]
-    found = difflib.unified_diff(*lines, *names)
+    found = difflib.unified_diff(lines[0], lines[1], *names)
     last = "\n\\ No newline at end of file\n"
     return "".join([*heads, *(line if line.endswith("\n") else line + last for line in found)])

@@ -44,11 +44,13 @@ def read_manifest(path: Path) -> pa.Table:
     """All columns of a manifest. Raises ValueError if it has not those of one, or no value in one of them."""
     import pyarrow.parquet as pq
 
+    names = pq.read_schema(path).names
+    if lacking := [name for name in COLUMNS if name not in names]:
+        raise ValueError(f"it has no column {lacking[0]}")
     with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=list(REPEATED)) as file:
         table = file.read()
-    for name in COLUMNS:
-        if name not in table.column_names or table[name].null_count:
-            raise ValueError(f"it has no column {name}, or no value in one of its rows")
+    if empty := [name for name in COLUMNS if table[name].null_count]:
+        raise ValueError(f"{empty[0]} has no value in one of its rows")
     return table
 
 

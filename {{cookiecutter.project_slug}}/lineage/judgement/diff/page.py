@@ -26,17 +26,17 @@ def write_page(found: Difference, target: Path, *, images: bool) -> list[str]:
     """Writes the page. Returns of what no image could be had."""
     lacking: list[str] = []
     shown = _thumbnails(found, lacking) if images else {}
-    most = EACH
-    text = _render(found, shown, lacking, images=images)
-    while len(text.encode()) > LIMIT and most:
-        most //= 2
-        shown = {kind: of_kind[:most] for kind, of_kind in shown.items()}
-        text = _render(found, shown, lacking, images=images)
+    less = 1
+    while len((text := _render(found, shown, lacking, less, images=images)).encode()) > LIMIT:
+        less *= 2
     write_whole(target, text)
     return lacking
 
 
-def _render(found: Difference, shown: dict[str, list[dict[str, Any]]], lacking: list[str], *, images: bool) -> str:
+def _render(
+    found: Difference, shown: dict[str, list[dict[str, Any]]], lacking: list[str], less: int, *, images: bool
+) -> str:
+    """The text of the page, with so many times less of what there may be much of."""
     sections, document = found.document["sections"], found.document
     paired = sections["metrics"]["paired"] or {}
     patch = sections["code"]["patch"]
@@ -47,15 +47,15 @@ def _render(found: Difference, shown: dict[str, list[dict[str, Any]]], lacking: 
         sections=sections,
         lines={name: list(lines(name, section, ids=True)) for name, section in sections.items()},
         paired=paired,
-        confusion=_confusion(paired.get("confusion")),
+        confusion=_confusion(paired.get("confusion"), CLASSES // less),
         curves=[{**curve, **drawn(curve)} for curve in sections["metrics"]["curves"]],
         kinds={**FLIPS, **KINDS},
-        shown=shown,
+        shown={kind: of_kind[: EACH // less] for kind, of_kind in shown.items()},
         images=images,
         lacking=lacking,
-        patch=patch and patch[:PATCH],
-        patch_is_cut=bool(patch) and len(patch) > PATCH,
-        rows=ROWS,
+        patch=patch and patch[: PATCH // less],
+        patch_is_cut=bool(patch) and len(patch) > PATCH // less,
+        rows=ROWS // less,
     )
 
 
@@ -103,12 +103,12 @@ def _said(flips: dict[str, Any]) -> dict[tuple[str, str], str]:
     }
 
 
-def _confusion(found: dict[str, Any] | None) -> dict[str, Any] | None:
+def _confusion(found: dict[str, Any] | None, most: int) -> dict[str, Any] | None:
     """Both matrices, of the classes with the most records if there are too many; the shade of a cell is its share."""
     if found is None:
         return None
     sizes = [sum(row) for row in found["a"]]
-    largest = sorted(range(len(sizes)), key=lambda number: -sizes[number])[:CLASSES]
+    largest = sorted(range(len(sizes)), key=lambda number: -sizes[number])[:most]
     kept = sorted(largest)
     matrices = {}
     for key in ("a", "b"):

@@ -71,7 +71,8 @@ def _surest_first(both: Common, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """These rows, first those of which the model before was the surest."""
     if not len(rows):
         return rows
-    return rows[(-both.a.probabilities[rows].max(axis=1)).argsort(kind="stable")]
+    order = (-both.a.probabilities[rows].max(axis=1)).argsort(kind="stable")
+    return rows[order]  # type: ignore[no-any-return]
 
 
 def confusion(said: Predictions, classes: list[str]) -> list[list[int]]:
@@ -83,7 +84,7 @@ def confusion(said: Predictions, classes: list[str]) -> list[list[int]]:
     predicted = [place[said.classes[number]] for number in said.predicted]
     matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(matrix, (actual, predicted), 1)
-    return matrix.tolist()  # type: ignore[no-any-return]
+    return matrix.tolist()
 
 
 def _measured(side: Side, unknown: list[str]) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def _both(a: Side, b: Side, unknown: list[str]) -> Common | None:
             unknown.append(f"{side.title}: which records were right: {error}")
     if len(said) < 2:
         return None
-    both = common(*said)
+    both = common(said[0], said[1])
     if both.a.table.num_rows == 0:
         unknown.append("there are no records that both were tested on, with the same label and bytes.")
     return both
