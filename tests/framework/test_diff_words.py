@@ -56,13 +56,12 @@ def test_a_change_is_visible(pair: list[Any], said: str) -> None:
 
 
 def scored(low: float | None, high: float | None, *, sure: bool = False, subjects: int = 40) -> dict[str, Any]:
-    value = {"value": 0.5, "low": None, "high": None}
     by = {"value": -0.1, "low": low, "high": high}
     return {
         "records": 50,
         "subjects": subjects,
-        "a": value,
-        "b": value,
+        "a": 0.6,
+        "b": 0.5,
         "difference": by,
         "sure": sure,
         "too_small": subjects < 20,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...base.errors import LineageError
 from ...dvc.dvcfile import locked_hash
 from ...settings import flatten
-from ..paired import Interval, interval, paired_difference
+from ..paired import paired_difference
 from ..predictions import Common, Predictions, common, predictions_of
 from .curves import curves
 from .section import changes, counted, section
@@ -175,16 +175,12 @@ def _scores(both: Common, rows: NDArray[np.bool_]) -> dict[str, Any] | None:
     return {
         "records": change.records,
         "subjects": change.groups,
-        "a": _shown(interval(before, subjects, level=LEVEL)),
-        "b": _shown(interval(after, subjects, level=LEVEL)),
-        "difference": _shown(change),
+        "a": float(before.mean()),
+        "b": float(after.mean()),
+        "difference": {"value": change.value, "low": change.low, "high": change.high},
         "sure": change.is_sure,
         "too_small": change.is_too_small,
     }
-
-
-def _shown(found: Interval) -> dict[str, float | None]:
-    return {"value": found.value, "low": found.low, "high": found.high}
 
 
 def _flipped(both: Common, rows: NDArray[np.int64]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def change(pair: list[Any]) -> str:
 
 def score(found: dict[str, Any]) -> str:
     """Both scores, the difference with its interval, and whether that says anything."""
-    a, b, by = found["a"]["value"], found["b"]["value"], found["difference"]
+    a, b, by = found["a"], found["b"], found["difference"]
     if found["too_small"]:
         said = f"too small to say: fewer than {LEAST_GROUPS} subjects"
     elif by["low"] is None:
