@@ -18,6 +18,7 @@ from .base.terminal import block, guard_output
 from .compute.commands import jobs
 from .erasure.commands import erase
 from .judgement.drift_command import drift
+from .judgement.diff.command import diff
 from .proof.data_commands import app as data
 
 if TYPE_CHECKING:
@@ -255,6 +256,7 @@ def reproduce(
 
 
 app.command()(drift)
+app.command()(diff)
 app.command()(erase)
 app.command()(jobs)
 

@@ -1,0 +1,147 @@
+"""Predictions of two models are compared on the records that both have, and on no others."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lineage.base.errors import DamageError, LineageError
+from lineage.dvc.objects import Objects
+from lineage.judgement.predictions import Predictions, common, read_predictions
+from lineage.records.dataset import MANIFEST_SCHEMA
+from lineage.records.predictions import CLASSES_KEY, write_predictions
+
+CLASSES = ["no", "yes"]
+
+
+class Kept(Objects):
+    """Objects that lie in a folder under their MD5."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(SimpleNamespace())  # type: ignore[arg-type]
+        self.folder = folder
+        self.listings: dict[str, dict[str, str]] = {}
+
+    def put(self, file: Path) -> str:
+        md5 = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+        file.replace(self.folder / md5)
+        return md5
+
+    def listing(self, md5: str) -> dict[str, str]:  # type: ignore[override]  # there it is kept
+        return self.listings[md5]
+
+    def verified(self, md5: str, scratch: Path) -> Path:
+        return self.folder / md5
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> Kept:
+    return Kept(tmp_path)
+
+
+def made(
+    objects: Kept, rows: list[tuple[Any, ...]], classes: list[str] | None = None, name: str = "x.dir"
+) -> Predictions:
+    """Predictions of `record, subject, split, label, content, probability of yes`."""
+    folder = objects.folder / "dataset"
+    folder.mkdir(exist_ok=True)
+    table = [dict(zip(MANIFEST_SCHEMA.names, row[:5], strict=True)) for row in rows]
+    manifest = folder / "manifest.parquet"
+    pq.write_table(pa.Table.from_pylist(table, MANIFEST_SCHEMA), manifest)
+    said = {
+        split: np.array([[1 - row[5], row[5]] for row in rows if row[2] == split], dtype=np.float32)
+        for split in ("test", "train")
+        if any(row[2] == split for row in rows)
+    }
+    file = objects.folder / "predictions"
+    write_predictions(file, folder, classes or CLASSES, said)
+    objects.listings[name] = {"manifest.parquet": objects.put(manifest)}
+    return read_predictions(objects, objects.put(file), name)
+
+
+BEFORE = [
+    ("r4", "s4", "test", "no", "d", 0.9),
+    ("r1", "s1", "test", "yes", "a", 0.9),
+    ("r2", "s1", "test", "no", "b", 0.8),
+    ("r3", "s3", "test", "yes", "c", 0.1),
+    ("r5", "s5", "train", "no", "e", 0.1),
+]
+
+
+def test_predictions_come_with_the_hash_of_the_image(objects: Kept) -> None:
+    found = made(objects, BEFORE)
+    assert found.column("content_sha256").tolist() == ["d", "a", "b", "c", "e"]
+    assert found.right.tolist() == [0, 1, 0, 0, 1]
+    assert found.probabilities.shape == (5, 2)
+    assert found.slices == []
+    assert found.of_split("train").subjects.tolist() == ["s5"]
+
+
+def test_only_records_that_are_the_same_on_both_sides_are_compared(objects: Kept) -> None:
+    after = [
+        ("r9", "s9", "test", "no", "z", 0.1),
+        ("r1", "s1", "test", "yes", "a", 0.2),
+        ("r2", "s1", "test", "yes", "b", 0.8),  # another label
+        ("r3", "s3", "test", "yes", "C", 0.7),  # other bytes
+        ("r4", "s4", "test", "no", "d", 0.1),
+        ("r5", "s5", "test", "no", "e", 0.1),  # in train before
+    ]
+    both = common(made(objects, BEFORE), made(objects, after, name="y.dir"))
+    assert both.a.column("record_id").tolist() == both.b.column("record_id").tolist() == ["r1", "r4"]
+    assert (both.relabelled, both.rewritten) == (["r2"], ["r3"])
+    assert (both.only_a, both.only_b) == (0, 2)
+    assert both.a.right.tolist() == [1, 0]
+    assert both.b.right.tolist() == [0, 1]
+    assert both.a.subjects.tolist() == ["s1", "s4"]
+
+
+def test_classes_are_compared_by_name(objects: Kept) -> None:
+    turned = [(*row[:5], 1 - row[5]) for row in BEFORE]
+    both = common(made(objects, BEFORE), made(objects, turned, classes=["yes", "no"]))
+    assert both.a.right.tolist() == both.b.right.tolist()
+
+
+def test_nothing_in_common_is_empty_and_not_an_error(objects: Kept) -> None:
+    others = [(f"q{row[0]}", *row[1:]) for row in BEFORE]
+    both = common(made(objects, BEFORE), made(objects, others))
+    assert both.a.table.num_rows == both.b.table.num_rows == 0
+    assert (both.only_a, both.only_b) == (4, 4)
+    assert both.a.right.tolist() == []
+
+
+def test_what_is_no_file_of_predictions_is_refused(objects: Kept) -> None:
+    made(objects, BEFORE)
+    file = objects.folder / "other"
+    for table in (
+        pa.table({"record_id": ["r1"]}),
+        pa.table({"record_id": ["r1"]}).replace_schema_metadata({CLASSES_KEY: b'["no"]'}),
+    ):
+        pq.write_table(table, file)
+        with pytest.raises(LineageError, match="no file of predictions"):
+            read_predictions(objects, objects.put(file), "x.dir")
+    file.write_bytes(b"PAR1")
+    with pytest.raises(LineageError, match="cannot be read"):
+        read_predictions(objects, objects.put(file), "x.dir")
+
+
+def test_a_record_that_the_dataset_does_not_have_is_damage(objects: Kept) -> None:
+    whole = made(objects, BEFORE)
+    made(objects, BEFORE[:-1], name="less.dir")
+    with pytest.raises(DamageError, match="name 1 records"):
+        read_predictions(objects, whole.md5, "less.dir")
+
+
+def test_a_record_twice_is_refused(objects: Kept) -> None:
+    found = made(objects, BEFORE)
+    file = objects.folder / "twice"
+    table = pq.read_table(objects.folder / found.md5)
+    pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), file)
+    with pytest.raises(LineageError, match="names a record twice"):
+        read_predictions(objects, objects.put(file), "x.dir")
