@@ -17,6 +17,7 @@ from ..git.history import History
 from ..git.tree import Tree
 from ..settings import read_params
 from ..tracking.store import Store
+from .decisions import Decisions
 from .erasures import Erasures
 from .git_models import GitModels
 from .result_commits import best_result_commit, completed, holds_model
@@ -62,6 +63,11 @@ class Evidence:
     def git_models(self) -> GitModels:
         """Every model that Git holds."""
         return GitModels(self.history, self.root)
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """Who was given an alias such as `champion`, by whom, as Git holds it."""
+        return Decisions(self.history)
 
     def store_at(self, uri: str) -> Store:
         """The MLflow store at `uri`; a relative one belongs to the main project."""

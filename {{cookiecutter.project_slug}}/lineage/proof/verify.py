@@ -13,6 +13,7 @@ from .case import Evidence, ModelCase
 from .fixes import fix_of_link, register_again
 from .git_models import GitModel
 from .links import commit, logged, moments, objects, registry
+from .links.aliases import aliases
 from .links.environment import environment
 from .links.lineage_file import lineage_file
 from .links.reproduction import reproduction
@@ -131,6 +132,7 @@ def _checks(case: ModelCase, rehash: bool) -> Iterator[tuple[str, Callable[[Mode
     yield "dataset", objects.dataset
     if registered:
         yield "registered artifact", registry.artifact
+        yield "aliases", aliases
 
 
 def _prove(name: str, check: Callable[[ModelCase], CheckResult], case: ModelCase) -> Link:
@@ -180,5 +182,6 @@ MEANING = {
     "DVC cache": "checks hold: the objects that the cache holds have the right content",
     "dataset": "checks hold: each row of the manifest is in the shards, each image has its SHA-256",
     "registered artifact": "files are those that register made",
+    "aliases": "statements hold: what is decided on is where Git's decisions put it, and nothing else is",
     "made once more": "outputs are bit-identical",
 }

@@ -15,6 +15,7 @@ from .compute import Compute
 from .data import Data
 from .faults import describe_fault, faults_of_backend
 from .privacy import Privacy
+from .promotion import Promotion
 from .section import Section
 from .tracking import Tracking
 
@@ -27,6 +28,7 @@ class Settings(Section):
     data: Data
     privacy: Privacy
     tracking: Tracking
+    promotion: Promotion
     compute: Compute
     callbacks: dict[str, dict[str, Any]]
 

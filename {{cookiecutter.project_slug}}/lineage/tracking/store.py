@@ -68,10 +68,15 @@ class Store(OneStore):
     @cache  # noqa: B019  lives as long as one command
     def aliases(self, name: str) -> dict[str, tuple[str, ...]]:
         """The aliases of a registered model by version: lists of versions come without them."""
+        pointed = self.pointers(name)[0]
+        numbers = set(pointed.values())
+        return {number: tuple(sorted(a for a, n in pointed.items() if n == number)) for number in numbers}
+
+    def pointers(self, name: str) -> tuple[dict[str, str], dict[str, str]]:
+        """The aliases of a registered model as they are now, number by alias, and its tags."""
         with self.asked(f"look up the aliases of {name}"):
-            pointed = self.client.get_registered_model(name).aliases
-        numbers = {str(number) for number in pointed.values()}
-        return {number: tuple(sorted(a for a, n in pointed.items() if str(n) == number)) for number in numbers}
+            found = self.client.get_registered_model(name)
+        return {alias: str(number) for alias, number in found.aliases.items()}, dict(found.tags)
 
     @cached_property
     def neighbours(self) -> list[ModelVersion]:

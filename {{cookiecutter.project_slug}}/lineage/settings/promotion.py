@@ -1,0 +1,49 @@
+"""Typed settings of promotion: what is asked of a version before it gets an alias."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from .section import Section
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Thresholds(Section):
+    at_least: dict[str, float]
+    at_most: dict[str, float]
+
+
+class Comparison(Section):
+    margin: Share
+    slice_margin: Share
+    least_subjects: Annotated[int, Field(ge=0, strict=True)]
+    level: Annotated[float, Field(ge=0.5, lt=1)]
+
+
+class Drift(Section):
+    found: Literal["INCONCLUSIVE", "FAIL"]
+
+
+class Promotion(Section):
+    aliases: Annotated[list[str], Field(min_length=1)]
+    branches: list[Annotated[str, Field(min_length=1)]] | None  # as shells match; None: the default branch
+    thresholds: Thresholds
+    comparison: Comparison
+    drift: Drift
+
+    @field_validator("aliases")
+    @classmethod
+    def _can_be_given(cls, aliases: list[str]) -> list[str]:
+        for alias in aliases:
+            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,50}", alias) or re.fullmatch(r"v\d+|latest", alias):
+                raise ValueError(
+                    f"{alias} is no alias: small letters, digits, - and _, and neither latest nor v1, which mean "
+                    "something else to MLflow"
+                )
+            if alias == "candidate":
+                raise ValueError("candidate is not decided: it follows the newest result (conf/tracking)")
+        return aliases
