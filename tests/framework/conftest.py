@@ -23,7 +23,8 @@ EXAMPLE = Path(__file__).parent / "example"
 # no package yet. Done while this file is imported: test modules import what asks for the package.
 lineage.contract.ROOT = EXAMPLE
 
-GROUPS = ("data", "privacy", "tracking", "promotion", "compute", "callbacks")  # of conf/ that the framework has the settings of
+# of conf/ that the framework has the settings of
+GROUPS = ("data", "privacy", "tracking", "promotion", "compute", "callbacks")
 ANSWERS = {"package_name": "scans", "project_slug": "example", "mlflow_tracking_uri": "sqlite:///mlflow.db"}
 
 hypothesis.settings.register_profile("framework", deadline=None, max_examples=50)  # a deadline fails on a busy machine

@@ -19,6 +19,7 @@ from .compute.commands import jobs
 from .erasure.commands import erase
 from .judgement.drift_command import drift
 from .judgement.diff.command import diff
+from .judgement.commands import demote, history, promote
 from .proof.data_commands import app as data
 
 if TYPE_CHECKING:
@@ -257,6 +258,9 @@ def reproduce(
 
 app.command()(drift)
 app.command()(diff)
+app.command()(promote)
+app.command()(demote)
+app.command()(history)
 app.command()(erase)
 app.command()(jobs)
 

@@ -100,9 +100,10 @@ def erased_beside(evidence: Evidence, found: Sequence[Record]) -> int:
     return sum(len(erased.keys) for erased in left if erased)
 
 
-def affected(evidence: Evidence) -> AffectedAnswer:
+def affected(evidence: Evidence, only: str | None = None) -> AffectedAnswer:
     """What rests on records that may no longer be used, by the consent registry of this moment.
 
+    `only`: a version, models:/NAME/NUMBER; nothing else is looked at then, and it is unknown where there is none.
     Raises ConsentError if the project has no registry, or a ProjectError if it cannot be read.
     """
     settings = load_settings(evidence.root / PARAMS_FILE)
@@ -116,15 +117,17 @@ def affected(evidence: Evidence) -> AffectedAnswer:
     for md5, subject_id, count in manifests.others_than(consented):
         not_active.setdefault(md5, {})[subject_id] = count
     found = []
-    for use in scope.uses:
+    uses = [use for use in scope.uses if only in (None, use.name)]
+    for use in uses:
         held = [not_active[md5] for md5 in use.datasets if md5 in not_active]
         if held:
             subjects = {subject_id for counts in held for subject_id in counts}
             erased = {subject_id for counts in held for subject_id, count in counts.items() if not count}
             known = sum(sum(counts.values()) for counts in held)
             found.append(Affected(use, tuple(sorted(subjects)), known, len(erased)))
-    unknown = tuple(faults(scope, scope.uses, manifests))
-    looked_at, differences = denominators(scope, scope.uses, manifests), tuple(scope.differences)
+    nothing = [] if uses else [f"{only}: no store of this project has it"]
+    unknown = (*nothing, *faults(scope, uses, manifests))
+    looked_at, differences = denominators(scope, uses, manifests), tuple(scope.differences)
     return AffectedAnswer(scope.description, looked_at, tuple(found), unknown, differences)
 
 

@@ -86,6 +86,10 @@ class TrackerError(LineageError):
     """A tracker cannot be reached or refuses what is asked of it."""
 
 
+class PromotionError(ProjectError):
+    """A decision about an alias is refused, whatever its gates would say."""
+
+
 class RankError(ProjectError):
     """One of the processes that do a stage's work together has failed. The message holds what it said."""
 

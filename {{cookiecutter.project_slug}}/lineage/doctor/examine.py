@@ -24,6 +24,7 @@ from ..run.imports import imports_of_class
 from ..settings import flatten, load_settings, read_params
 from .candidate import check_candidate
 from .commit import check_commit, check_conflict
+from .decisions import check_decisions
 from .dvc_notes import check_dvc_notes
 from .framework import check_framework
 from .hook import check_hook
@@ -54,6 +55,7 @@ def examine(root: Path) -> list[Finding]:
         check_pushed,
         check_tracking,
         check_candidate,
+        check_decisions,
         check_models,
         check_hook,
         check_dvc_notes,

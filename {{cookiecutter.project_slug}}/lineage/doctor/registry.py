@@ -19,6 +19,8 @@ PAGE = 1000  # versions
 MISSING = 404
 ALIAS = "SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?"
 IDENTITY = "SELECT value FROM model_version_tags WHERE name = ? AND version = ? AND key = 'model_identity'"
+TAGS = "SELECT key, value FROM registered_model_tags WHERE name = ?"
+THERE = "SELECT 1 FROM model_versions WHERE name = ? AND version = ? AND current_stage != 'Deleted_Internal'"
 IDENTITIES = (
     "SELECT tag.value FROM model_version_tags AS tag JOIN model_versions AS version USING (name, version) "
     "WHERE tag.key = 'model_identity' AND version.current_stage != 'Deleted_Internal'"
@@ -48,6 +50,16 @@ class FileRegistry:
             identity = database.execute(IDENTITY, (model, found[0])).fetchone()
         return Named(str(found[0]), identity[0] if identity else None)
 
+    def tags(self, model: str) -> dict[str, str]:
+        """The tags of a registered model; none if there is none of this name."""
+        with closing(self._open()) as database:
+            return {str(key): str(value) for key, value in database.execute(TAGS, (model,))}
+
+    def has_version(self, model: str, number: str) -> bool:
+        """Whether it holds a version."""
+        with closing(self._open()) as database:
+            return database.execute(THERE, (model, int(number))).fetchone() is not None
+
     def identities(self, _: str) -> set[str]:
         """The identities of the models that it has versions of."""
         with closing(self._open()) as database:
@@ -70,6 +82,15 @@ class ServerRegistry:
             return None
         version = found["model_version"]
         return Named(str(version["version"]), _identity(version))
+
+    def tags(self, model: str) -> dict[str, str]:
+        """The tags of a registered model; none if there is none of this name."""
+        found = (self._ask("registered-models/get", name=model) or {}).get("registered_model") or {}
+        return {str(tag["key"]): str(tag["value"]) for tag in found.get("tags") or []}
+
+    def has_version(self, model: str, number: str) -> bool:
+        """Whether it holds a version."""
+        return self._ask("model-versions/get", name=model, version=number) is not None
 
     def identities(self, project_id: str) -> set[str]:
         """The identities of the models that it has versions of with this project's tag."""

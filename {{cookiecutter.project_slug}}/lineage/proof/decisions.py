@@ -1,4 +1,4 @@
-"""The decisions that Git holds, and where an alias stands by them: as decided, on its way, or moved by somebody else."""
+"""The decisions that Git holds, and where an alias stands by them: as decided, half way, or moved by somebody else."""
 
 from __future__ import annotations
 

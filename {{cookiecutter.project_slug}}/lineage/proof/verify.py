@@ -34,6 +34,7 @@ LIMITS = (
     "Not shown by this: that running this code on these data gives these weights (`lineage reproduce` does), nor what "
     "nobody recorded. Who must be honest for what: docs/threats.md."
 )
+ALIASES = "aliases"  # the name of the link about who has which alias
 SHOWN = 5  # of the faults of one link; `--json` has all of them
 
 
@@ -132,7 +133,7 @@ def _checks(case: ModelCase, rehash: bool) -> Iterator[tuple[str, Callable[[Mode
     yield "dataset", objects.dataset
     if registered:
         yield "registered artifact", registry.artifact
-        yield "aliases", aliases
+        yield ALIASES, aliases
 
 
 def _prove(name: str, check: Callable[[ModelCase], CheckResult], case: ModelCase) -> Link:
@@ -182,6 +183,6 @@ MEANING = {
     "DVC cache": "checks hold: the objects that the cache holds have the right content",
     "dataset": "checks hold: each row of the manifest is in the shards, each image has its SHA-256",
     "registered artifact": "files are those that register made",
-    "aliases": "statements hold: what is decided on is where Git's decisions put it, and nothing else is",
+    ALIASES: "statements hold: what is decided on is where Git's decisions put it, and nothing else is",
     "made once more": "outputs are bit-identical",
 }

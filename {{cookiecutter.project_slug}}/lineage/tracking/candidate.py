@@ -16,16 +16,20 @@ MOVED_FOR, MOVED_TO = "candidate_commit", "candidate_identity"
 
 def why_not_here(root: Path, tracking: Tracking) -> str:
     """Why this checkout may not move the alias, as the end of a sentence; empty if it may."""
+    return why_not_branch(root, tracking.candidate_branches, "tracking.candidate_branches")
+
+
+def why_not_branch(root: Path, allowed: list[str] | None, setting: str) -> str:
+    """Why the branch checked out is not one that a setting allows, None for the default one; empty if it is."""
     git = Repository(root)
     branch, default = git.branch(), git.default_branch()
     if branch is None:
         return "no branch is checked out"
-    allowed = tracking.candidate_branches
     if allowed is None:
         return "" if default in (None, branch) else f"branch {branch} is not the default branch {default}"
     if any(fnmatchcase(branch, pattern) for pattern in allowed):
         return ""
-    return f"branch {branch} is not among tracking.candidate_branches"
+    return f"branch {branch} is not among {setting}"
 
 
 def is_shared(tracking: Tracking) -> bool:

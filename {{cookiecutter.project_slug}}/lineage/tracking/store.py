@@ -73,9 +73,10 @@ class Store(OneStore):
         return {number: tuple(sorted(a for a, n in pointed.items() if n == number)) for number in numbers}
 
     def pointers(self, name: str) -> tuple[dict[str, str], dict[str, str]]:
-        """The aliases of a registered model as they are now, number by alias, and its tags."""
-        with self.asked(f"look up the aliases of {name}"):
-            found = self.client.get_registered_model(name)
+        """The aliases of a registered model as they are now, number by alias, and its tags; none if there is none."""
+        found = self._found(f"look up the aliases of {name}", lambda: self.client.get_registered_model(name))
+        if found is None:
+            return {}, {}
         return {alias: str(number) for alias, number in found.aliases.items()}, dict(found.tags)
 
     @cached_property

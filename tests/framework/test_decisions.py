@@ -1,0 +1,305 @@
+"""Decisions as Git holds them: added, never changed; two at once; and where the alias stands by them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lineage.base.errors import DamageError, PromotionError
+from lineage.git.history import History
+from lineage.judgement.decide import commit, one_at_a_time, take_back, tidy
+from lineage.proof.decision import Accepted, Asked, Document, Gate, Version, parse, path_of, sha256_of
+from lineage.proof.decisions import Decisions, Line, left_behind, standing
+
+MODEL = "scans"
+PARAMS = "project_id: p1\npromotion:\n  aliases: [champion, shadow]\n"
+
+
+def version(number: int) -> Version:
+    name = f"{number:x}"
+    return Version(
+        number=str(number), identity=name * 64, weights=name * 64, dataset=f"{name * 32}.dir", commit=name * 40
+    )
+
+
+def decision(line: Line, to: int | None, kind: Any = "promote", **changes: Any) -> Document:
+    given: dict[str, Any] = {
+        "project_id": "p1",
+        "model": MODEL,
+        "alias": "champion",
+        "number": len(line.decisions) + 1,
+        "previous": line.last.sha256 if line.last else None,
+        "kind": kind,
+        "version": None if to is None else version(to),
+        "before": line.now,
+        "by": "Tester <tester@example.org>",
+        "at": datetime(2026, 1, 31, tzinfo=UTC),
+        "reason": "",
+        "gates": [Gate(name="verified", state="PASS", text="", figures={})],
+        "accepted": [],
+        "asked": Asked(sha256="0" * 64, settings={}),
+        "framework": "1",
+    }
+    return Document(**given | changes)
+
+
+class Place:
+    """A repository with a project in a folder of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.top, self.root = folder, folder / "project"
+        self.root.mkdir(parents=True)
+        self.git("init", "--quiet", "--initial-branch", "main")
+        self.git("config", "user.name", "Tester")
+        self.git("config", "user.email", "tester@example.org")
+        (self.root / "params.yaml").write_text(PARAMS)
+        (self.root / "dvc.yaml").write_text("stages: {}\n")
+        self.save("first")
+
+    def git(self, *arguments: str) -> str:
+        command = ["git", "-C", str(self.root), *arguments]
+        done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
+        return done.stdout.strip()
+
+    def save(self, message: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "-m", message)
+
+    def line(self) -> Line:
+        return Decisions(History(self.root)).line(MODEL, "champion")
+
+    def decide(self, to: int | None, kind: Any = "promote", **changes: Any) -> Any:
+        return commit(self.root, decision(self.line(), to, kind, **changes))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "repository")
+
+
+def test_each_follows_the_one_before_and_a_commit_holds_nothing_else(place: Place) -> None:
+    (place.root / "other.txt").write_text("mine")
+    place.git("add", "other.txt")
+    first, second = place.decide(1), place.decide(2)
+    line = place.line()
+    assert (line.faults, line.elsewhere) == ([], [])
+    assert [each.version.number for each in line.decisions if each.version] == ["1", "2"]
+    assert (line.decisions[1].document.previous, line.decisions[1].document.before) == (first.sha256, version(1))
+    assert line.decisions == [first, second]
+    assert place.git("show", "--name-only", "--format=%s", first.commit).split("\n\n") == [
+        "Promote models:/scans/1 to champion",
+        "project/promotions/scans/champion-0001.json",
+    ]
+    assert place.git("diff", "--cached", "--name-only", "--relative") == "other.txt"  # what was staged still is
+    assert Decisions(History(place.root)).aliases(MODEL) == ["champion", "shadow"]
+
+
+def test_going_back_leads_past_those_that_were_demoted(place: Place) -> None:
+    def before() -> list[str]:
+        return [each.number for each in place.line().before]
+
+    for number in (1, 2, 3):
+        place.decide(number)
+    assert before() == ["1", "2"]
+    place.decide(2, "demote", reason="x")
+    assert before() == ["1"]
+    place.decide(4)
+    assert before() == ["1", "2"]  # not 3
+    place.decide(None, "demote", reason="x")
+    assert before() == []
+
+
+@pytest.mark.parametrize("how", ["edited", "removed", "removed and squashed away"])
+def test_what_was_decided_is_not_changed_unnoticed(place: Place, how: str) -> None:
+    place.decide(1)
+    path = place.root / path_of(MODEL, "champion", 1)
+    if how == "edited":
+        path.write_text(path.read_text().replace("Tester", "Somebody"))
+        place.save("nothing")
+        assert "was changed or removed by commit" in place.line().faults[0]
+    elif how == "removed":
+        path.unlink()
+        place.save("nothing")
+        assert "was changed or removed by commit" in place.line().faults[0]
+    else:  # only what MLflow was told is left
+        sha256 = place.line().decisions[0].sha256
+        place.git("reset", "--quiet", "--hard", "HEAD~1")
+        line = place.line()
+        assert line.decisions == []
+        assert standing(line, "1", {"champion_decision_sha256": sha256}).where == "not here"
+        assert standing(line, "1", {}).where == "moved"
+
+
+def test_one_that_is_missing_or_does_not_follow_shows(place: Place) -> None:
+    place.decide(1)
+    place.decide(2, number=3)
+    assert place.line().faults == [
+        "promotions/scans/champion-0002.json is missing, before promotions/scans/champion-0003.json"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"previous": "1" * 64}, "does not follow the decision before it"),
+        ({"project_id": "p2"}, "is of another project (p2)"),
+        ({"gates": [Gate(name="drift", state="FAIL", text="", figures={})]}, "although drift did not pass"),
+        ({"gates": [Gate(name="drift", state="INCONCLUSIVE", text="", figures={})]}, "although drift did not pass"),
+        (
+            {
+                "gates": [Gate(name="drift", state="FAIL", text="", figures={})],
+                "accepted": [Accepted(gates=["drift"], reason="x")],
+            },
+            "although drift did not pass",
+        ),
+    ],
+)
+def test_a_decision_that_nobody_could_have_made_so(place: Place, changes: dict[str, Any], said: str) -> None:
+    place.decide(1, **changes)
+    assert said in place.line().faults[0]
+
+
+def test_two_at_once_meet_as_a_conflict_and_the_one_that_is_kept_counts(place: Place) -> None:
+    place.decide(1)
+    place.git("checkout", "--quiet", "-b", "theirs")
+    place.decide(3)
+    place.git("checkout", "--quiet", "main")
+    line = place.line()
+    assert line.elsewhere == [
+        f"promotions/scans/champion-0002.json of commit {line.decisions[1].commit[:12]} is not in HEAD: merge it first"
+    ]
+    assert not line.decisions[1].is_here
+    commit(place.root, decision(Line(MODEL, "champion", line.decisions[:1]), 2))
+    assert "two were made at once" in place.line().elsewhere[0]
+    with pytest.raises(subprocess.CalledProcessError):
+        place.git("merge", "--quiet", "theirs")
+    place.git("checkout", "--ours", "promotions")
+    place.save("Theirs did not count")
+    line = place.line()
+    assert (line.elsewhere, line.faults, line.now) == ([], [], version(2))
+
+
+def test_a_hook_that_refuses_or_changes_it_leaves_nothing(place: Place) -> None:
+    head, hook = place.git("rev-parse", "HEAD"), place.top / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    for script, said in (
+        ("echo not on a friday >&2; exit 1", "not on a friday. Nothing was decided"),
+        ("echo >> project/promotions/scans/champion-0001.json; git add -A", "a hook of Git changed"),
+    ):
+        hook.write_text(f"#!/bin/sh\n{script}\n")
+        hook.chmod(0o755)
+        with pytest.raises(PromotionError, match=said):
+            place.decide(1)
+        assert place.git("rev-parse", "HEAD") == head
+        assert place.git("status", "--porcelain") == ""
+        assert not (place.root / "promotions").exists()
+
+
+def test_what_was_never_committed_is_found_and_taken_away(place: Place) -> None:
+    folder = place.root / "promotions" / MODEL
+    folder.mkdir(parents=True)
+    for name in ("champion-0001.json", ".champion-0002.json.partial", "notes.txt"):
+        (folder / name).write_text("{}")
+    place.git("add", "promotions/scans/champion-0001.json")
+    history = History(place.root)
+    assert left_behind(history) == [
+        f"promotions/scans/{name}" for name in (".champion-0002.json.partial", "champion-0001.json")
+    ]
+    assert place.line().decisions == []
+    tidy(place.root, history)
+    assert left_behind(history) == []
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]  # that is nobody's of ours
+    assert sorted(path.name for path in (place.root / ".dvc" / "tmp" / "promotions").iterdir()) == [
+        ".champion-0002.json.partial",
+        "champion-0001.json",
+    ]
+    place.decide(1)
+    assert left_behind(history) == []
+
+
+def test_only_what_was_made_last_is_taken_back(place: Place) -> None:
+    before = place.git("rev-parse", "HEAD")
+    made = place.decide(1)
+    (place.root / "mine.txt").write_text("x")
+    place.save("mine")
+    head = place.git("rev-parse", "HEAD")
+    take_back(place.root, made.path, before)
+    assert place.git("rev-parse", "HEAD") == head
+
+
+def test_one_at_a_time(place: Place) -> None:
+    with one_at_a_time(place.root), pytest.raises(PromotionError, match="another promotion is under way"):
+        with one_at_a_time(place.root):
+            pass
+    with one_at_a_time(place.root):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("pointed", "marked", "exists", "where"),
+    [
+        ("2", 2, True, "as decided"),
+        ("2", 1, True, "unfinished"),  # killed before the last tags
+        ("1", 1, True, "unfinished"),  # killed before the alias
+        (None, 1, True, "unfinished"),
+        ("1", 2, True, "moved"),  # it was carried out, so somebody moved it back
+        ("7", 1, True, "moved"),
+        ("7", 2, True, "moved"),
+        (None, 2, True, "moved"),
+        (None, 2, False, "gone"),
+        ("2", 9, True, "not here"),
+        ("1", 9, True, "not here"),
+    ],
+)
+def test_where_the_alias_stands(place: Place, pointed: str | None, marked: int, exists: bool, where: str) -> None:
+    made = {1: place.decide(1).sha256, 2: place.decide(2).sha256, 9: "9" * 64}
+    found = standing(place.line(), pointed, {"champion_decision_sha256": made[marked]}, exists=exists)
+    assert found.where == where
+    assert found.fix or where == "as decided"
+
+
+def test_an_alias_that_nobody_decided_on(place: Place) -> None:
+    line = place.line()
+    assert standing(line, None, {}).where == "as decided"
+    found = standing(line, "3", {})
+    assert (found.where, found.fix) == ("moved", "lineage promote models:/scans/3 --to champion")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: document.update(schema=2),
+        lambda document: document.update(extra=1),
+        lambda document: document["version"].update(number="-1"),
+        lambda document: document["version"].update(commit="HEAD"),
+        lambda document: document.update(number=2),  # of another file
+        lambda document: document.update(model="other"),
+        lambda document: document.pop("asked"),
+    ],
+)
+def test_what_is_no_decision_is_refused(place: Place, change: Any) -> None:
+    text = decision(place.line(), 1).to_json()
+    path = path_of(MODEL, "champion", 1)
+    assert parse(text.encode(), path).to_json() == text
+    document = json.loads(text)
+    change(document)
+    with pytest.raises(DamageError):
+        parse(json.dumps(document).encode(), path)
+
+
+def test_a_file_that_is_no_decision_is_said(place: Place) -> None:
+    path = place.root / path_of(MODEL, "champion", 1)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"schema": 1, "schema": 1}')
+    place.save("nothing")
+    assert "is no decision: the key 'schema' is there twice" in place.line().faults[0]
+
+
+def test_names_of_models_make_no_paths() -> None:
+    assert path_of("a/../b c", "champion", 12) == "promotions/a%2F..%2Fb c/champion-0012.json"
+    assert sha256_of("x") == sha256_of(b"x")

@@ -1,0 +1,33 @@
+"""Gate consent: everybody whose records the version has learnt from may be used today (`lineage audit affected`)."""
+
+from __future__ import annotations
+
+from ...audit.questions import affected
+from ...base.printable import some
+from ...contract import Role
+from ...proof.case import ModelCase
+from ...settings.params import Settings
+from .answer import Answer
+
+
+def consent(case: ModelCase, settings: Settings) -> Answer:
+    """By the consent registry of this moment; without one in the project, nobody is asked, and that is said."""
+    if settings.privacy.registry is None:
+        if case.recorded.read(Role.CONSENT) is None:
+            return Answer("PASS", "this project asks nobody for consent (privacy.name is none)", {"registry": None})
+        text = "it was made with a consent registry, and params.yaml names none today: who may be used is unknown"
+        return Answer("INCONCLUSIVE", text, {"registry": None}, fix="lineage compose privacy=registry")
+    answer = affected(case.evidence, case.title)
+    figures = {"registry": settings.privacy.name, "looked_at": answer.looked_at}
+    if answer.affected:
+        subjects = len({subject for each in answer.affected for subject in each.subjects})
+        records = sum(each.records for each in answer.affected)
+        text = f"{subjects} subjects with {records} records in its data have no active consent today"
+        counts = {"subjects": subjects, "records": records}
+        return Answer("FAIL", text, figures | counts, fix="`dvc repro` leaves them out; judge the version it makes")
+    if answer.unknown:
+        text = f"{len(answer.unknown)} things could not be looked at"
+        more = some(list(answer.unknown))
+        return Answer("INCONCLUSIVE", text, figures | {"unknown": len(answer.unknown)}, more, "lineage audit affected")
+    datasets = answer.looked_at["dataset versions"]
+    return Answer("PASS", f"all subjects of its data ({datasets} dataset versions) have active consent today", figures)
