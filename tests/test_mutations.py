@@ -146,7 +146,7 @@ def variations(project: Project, chance: random.Random) -> dict[str, Callable[[]
         project.store().client.log_metric(run, f"later_{number}", 1.0)
 
     def alias() -> None:
-        project.store().client.set_registered_model_alias("traceable-digits", "champion", "2")
+        project.store().client.set_registered_model_alias("traceable-digits", "shadow", "2")
 
     def forget_cached() -> None:
         cached = [path for path in files_of(project) if path.is_relative_to(root / ".dvc" / "cache") and path.exists()]

@@ -54,7 +54,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.top, self.root = folder, folder / "project"
         self.root.mkdir(parents=True)
-        self.git("init", "--quiet", "--initial-branch", "main")
+        self.git("init", "--quiet", "--initial-branch", "main", "..")
         self.git("config", "user.name", "Tester")
         self.git("config", "user.email", "tester@example.org")
         (self.root / "params.yaml").write_text(PARAMS)
@@ -91,7 +91,8 @@ def test_each_follows_the_one_before_and_a_commit_holds_nothing_else(place: Plac
     assert [each.version.number for each in line.decisions if each.version] == ["1", "2"]
     assert (line.decisions[1].document.previous, line.decisions[1].document.before) == (first.sha256, version(1))
     assert line.decisions == [first, second]
-    assert place.git("show", "--name-only", "--format=%s", first.commit).split("\n\n") == [
+    shown = place.git("show", "--name-only", "--format=%s", first.commit)
+    assert shown.split("\n\n") == [
         "Promote models:/scans/1 to champion",
         "project/promotions/scans/champion-0001.json",
     ]
@@ -186,7 +187,7 @@ def test_two_at_once_meet_as_a_conflict_and_the_one_that_is_kept_counts(place: P
 
 def test_a_hook_that_refuses_or_changes_it_leaves_nothing(place: Place) -> None:
     head, hook = place.git("rev-parse", "HEAD"), place.top / ".git" / "hooks" / "pre-commit"
-    hook.parent.mkdir(exist_ok=True)
+    hook.parent.mkdir(parents=True, exist_ok=True)
     for script, said in (
         ("echo not on a friday >&2; exit 1", "not on a friday. Nothing was decided"),
         ("echo >> project/promotions/scans/champion-0001.json; git add -A", "a hook of Git changed"),
@@ -233,9 +234,9 @@ def test_only_what_was_made_last_is_taken_back(place: Place) -> None:
 
 
 def test_one_at_a_time(place: Place) -> None:
-    with one_at_a_time(place.root), pytest.raises(PromotionError, match="another promotion is under way"):
-        with one_at_a_time(place.root):
-            pass
+    twice = pytest.raises(PromotionError, match="another promotion is under way")
+    with one_at_a_time(place.root), twice, one_at_a_time(place.root):
+        pass
     with one_at_a_time(place.root):
         pass
 

@@ -117,6 +117,7 @@ def test_nothing_is_left_and_the_rest_is_proved(cycle: Cycle, project: Project, 
 
 def test_what_models_said_of_them_goes_as_well(project: Project, lineage: Lineage) -> None:
     """Predictions are about the test split: of somebody in it, both versions have some."""
+    lineage(project, "promote", SECOND, "--to", "champion")
     write_registry(project, without(OUT, IN_TEST))
     project.dvc("repro", "--quiet")
     finish(project, "Opt-out of somebody in test", lineage)
@@ -130,6 +131,11 @@ def test_what_models_said_of_them_goes_as_well(project: Project, lineage: Lineag
         assert (proof.status, proof.state) == (3, "ERASED")
         assert PREDICTIONS in proof.link("DVC remote")["text"]
     assert lineage.verify(project, THIRD).state == "PASS"
+    status, said = lineage.ask(project, "promote", THIRD, "--to", "champion")  # nobody can compare with an erased one
+    assert (status, "of the champion, version 2: its predictions were erased at" in said) == (2, True)
+    assert "has the alias champion already" not in said
+    lineage(project, "promote", THIRD, "--to", "champion", "--accept", "all: the one before was erased")
+    assert "FAIL" in lineage(project, "demote", "champion", "--reason", "x", code=1)  # it has learnt from the erased
     path = project.object(project.out("evaluate", PREDICTIONS))
     path.unlink()  # of the third version: no tombstone names them
     assert lineage.verify(project, THIRD).state == "FAIL"

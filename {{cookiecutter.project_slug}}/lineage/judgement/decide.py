@@ -92,7 +92,7 @@ def commit(root: Path, document: Document) -> Decision:
         changed = git.must("diff-tree", "--no-commit-id", "--name-only", "-r", "-z", "HEAD")[0].strip("\0").split("\0")
         if made.at("HEAD").read(path) != text.encode() or changed != [f"{made.prefix}{path}"]:
             raise PromotionError(
-                f"a hook of Git changed what the commit of {path} holds: leave {FOLDER}/ out of it. Nothing was decided."
+                f"a hook of Git changed the commit of {path}: leave {FOLDER}/ out of it. Nothing was decided."
             )
     except BaseException:
         take_back(root, path, before)
