@@ -11,12 +11,14 @@ from pydantic import ValidationError
 
 from lineage.base.errors import DataError, LineageError, PromotionError
 from lineage.judgement.accept import Accept, accepted_by, parse_accept
-from lineage.judgement.gates import comparison, thresholds
+from lineage.judgement.drift import compare
+from lineage.judgement.gates import comparison, drift, thresholds
 from lineage.judgement.gates.answer import Answer, worst
 from lineage.judgement.judge import GATES, ask
 from lineage.judgement.paired import LEAST_GROUPS
 from lineage.judgement.predictions import Predictions, common
-from lineage.settings.promotion import Comparison, Promotion, Thresholds
+from lineage.records.profile import Measurer, Profile, profile_from
+from lineage.settings.promotion import Comparison, Drift, Promotion, Thresholds
 
 CHANCE = np.random.default_rng(7)
 ASKED = Comparison(margin=0.02, slice_margin=0.05, least_subjects=0, level=0.95)
@@ -190,6 +192,32 @@ def test_thresholds(scores: dict[str, Any], state: str, said: str) -> None:
     assert answer.state == state
     assert said in answer.text
     assert set(answer.figures) == {"accuracy >= 0.9", "loss <= 0.5"}
+
+
+def profile(images: Any) -> Profile:
+    """Of grey images, shape (images, height, width)."""
+    measurer = Measurer()
+    for image in images:
+        measurer.add("train", (8, 8), image[:, :, None].astype(np.uint8))
+    texts = {name: pa.array([f"{number % 5}" for number in range(len(images))]) for name in ("subject_id", "label")}
+    rows = pa.table({**texts, "split": pa.array(["train"] * len(images), pa.string())})
+    return profile_from(rows, measurer.sums, {"size": 8, "channels": 1}, [])
+
+
+def test_drift_is_what_its_setting_says_and_few_records_leave_it_open() -> None:
+    ask_person, refuse = Drift(found="INCONCLUSIVE"), Drift(found="FAIL")
+    images = CHANCE.integers(40, 120, (600, 8, 8))
+    before, alike, brighter = profile(images[:300]), profile(images[300:]), profile(images[300:] + 60)
+    assert drift.judge(compare(before, alike), refuse).state == "PASS"
+    answer = drift.judge(compare(before, brighter), ask_person)
+    assert answer.state == "INCONCLUSIVE"
+    assert "brightness (PSI" in answer.text
+    assert answer.figures["histograms"]["brightness"]["drifted"]
+    assert drift.judge(compare(before, brighter), refuse).state == "FAIL"
+    for few in (profile(images[:3]), profile(images[:0])):
+        answer = drift.judge(compare(few, brighter), refuse)
+        assert answer.state == "INCONCLUSIVE"
+        assert "whether they drifted cannot be said" in answer.text
 
 
 def test_what_cannot_be_looked_at_is_inconclusive_and_hides_no_other_gate() -> None:
