@@ -4,7 +4,7 @@ ENVIRONMENT := $(PYTHON) "$(TEMPLATE)/scripts/environment.py"
 RUFF := .venv-test/bin/ruff
 SOURCES := benchmarks hooks scripts tests
 
-.PHONY: help demo demo-optout demo-sagemaker test test-long lint sums lock
+.PHONY: help demo demo-optout demo-judgement demo-sagemaker test test-long lint sums lock
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,6 +16,10 @@ demo: ## Bake a project into demo/, run its pipeline, and show the model and its
 demo-optout: ## Take a patient out of the training data, train again, and prove it with a certificate.
 	@$(ENVIRONMENT) --venv .venv --requirements requirements.lock
 	@.venv/bin/python scripts/demo_optout.py
+
+demo-judgement: ## Compare versions, decide which goes live, and see one refused.
+	@$(ENVIRONMENT) --venv .venv --requirements requirements.lock
+	@.venv/bin/python scripts/demo_judgement.py
 
 demo-sagemaker: .venv-test ## Run the pipeline in SageMaker jobs, against a stand-in for AWS on this machine.
 	@.venv-test/bin/python scripts/demo_sagemaker.py

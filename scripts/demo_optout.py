@@ -6,18 +6,17 @@ Running it again starts over; only the environment is kept.
 from __future__ import annotations
 
 import csv
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from project import NAME, TEMPLATE, bake, call, commit, setup, shown
+from project import NAME, TEMPLATE, anew, call, commit, setup, shown
 
 DEMO = TEMPLATE / "demo-optout"
 WHO = "PAT-00023"
 
 
 def main() -> None:
-    project = bake_anew()
+    project = anew(DEMO)
     setup(project)
 
     say("Version 1: everybody consents")
@@ -59,21 +58,6 @@ try next      cd {shown(project)}
               open certificate.html                                   # the same for people
 """
     )
-
-
-def bake_anew() -> Path:
-    """A fresh project, with the environment of the one before: to install it takes longest."""
-    environment, kept = DEMO / NAME / ".venv", DEMO / ".venv"
-    if environment.exists():
-        shutil.rmtree(kept, ignore_errors=True)
-        environment.rename(kept)
-    for path in DEMO.glob("*"):
-        if path != kept:
-            shutil.rmtree(path)
-    project = bake(DEMO)
-    if kept.exists():
-        kept.rename(environment)
-    return project
 
 
 def write_registry(project: Path, statuses: dict[str, tuple[str, str]]) -> None:

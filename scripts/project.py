@@ -24,6 +24,21 @@ def bake(folder: Path) -> Path:
     return project
 
 
+def anew(folder: Path) -> Path:
+    """A fresh project in `folder`, with the environment of the one before: to install it takes longest."""
+    environment, kept = folder / NAME / ".venv", folder / ".venv"
+    if environment.exists():
+        shutil.rmtree(kept, ignore_errors=True)
+        environment.rename(kept)
+    for path in folder.glob("*"):
+        if path != kept:
+            shutil.rmtree(path)
+    project = bake(folder)
+    if kept.exists():
+        kept.rename(environment)
+    return project
+
+
 def setup(project: Path) -> None:
     """Makes the project's environment, with this Python."""
     call(project, "make", "setup", f"PYTHON={sys.executable}")
