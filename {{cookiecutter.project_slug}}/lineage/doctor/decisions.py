@@ -53,6 +53,6 @@ def _of_alias(line: Line, registry: FileRegistry | ServerRegistry | None, uri: s
         exists = line.now is None or registry.has_version(line.model, line.now.number)
     except TrackerError as error:
         return Finding(CHECK, "unknown", f"which version has the alias {line.alias} is unknown: {error}")
-    at = standing(line, named and named.version, tags, exists=exists)
+    at = standing(line, named.version if named else None, tags, exists=exists)
     states = {"as decided": "right", "not here": "unknown"}
     return Finding(CHECK, states.get(at.where, "wrong"), at.text, at.fix)  # type: ignore[arg-type]

@@ -95,7 +95,7 @@ def standing(line: Line, pointed: str | None, tags: Mapping[str, str], *, exists
     where the alias is as before and the last tags are missing, it was interrupted. `exists`: whether the registry still
     has the version that was decided on.
     """
-    last, alias, decided = line.last, line.alias, line.now and line.now.number
+    last, alias, decided = line.last, line.alias, line.now.number if line.now else None
     name, named = f"models:/{line.model}@{alias}", _named(pointed)
     marked, at = tags.get(f"{alias}_{DECISION_SHA256}"), tags.get(f"{alias}_{DECISION}", "")
     as_decided = f"lineage promote --as-decided --to {alias}"
@@ -110,7 +110,7 @@ def standing(line: Line, pointed: str | None, tags: Mapping[str, str], *, exists
         text = f"{last and last.path} gives {name} to version {decided}, which is not in MLflow any more."
         return Standing("gone", text, f"lineage demote {alias} --reason ...")
     if last is not None and marked != last.sha256:
-        was = last.document.before and last.document.before.number
+        was = last.document.before.number if last.document.before else None
         if pointed == was or pointed is None:
             text = f"{last.path} gives {name} to {_named(decided)}, and it is {named}: the command was interrupted."
             return Standing("unfinished", text, as_decided)

@@ -68,7 +68,7 @@ def recorded_of(history: History, version: Version) -> Any:
 
 def compare(both: Common, mine: Predictions, asked: Comparison) -> Answer:
     """`both`: the champion's predictions (a) and the version's (b). `mine`: all of the version's."""
-    subjects, found = len(set(both.b.subjects)), both.b.table.num_rows
+    subjects, found = len(set(both.b.subjects)), len(both.b.right)
     of_all = found + both.only_b + len(both.relabelled) + len(both.rewritten)
     figures: dict[str, Any] = {
         "records": {"in both": found, "of the version": of_all, "of the champion": _all_of_champion(both)},
@@ -98,7 +98,7 @@ def compare(both: Common, mine: Predictions, asked: Comparison) -> Answer:
 
 
 def _all_of_champion(both: Common) -> int:
-    return both.a.table.num_rows + both.only_a + len(both.relabelled) + len(both.rewritten)
+    return len(both.a.right) + both.only_a + len(both.relabelled) + len(both.rewritten)
 
 
 def _slices(both: Common, mine: Predictions, asked: Comparison) -> Iterator[Judged]:
