@@ -20,6 +20,9 @@ from .erasure.commands import erase
 from .judgement.drift_command import drift
 from .judgement.diff.command import diff
 from .judgement.commands import demote, history, promote
+from .judgement.commands import demote, history, promote
+from .judgement.diff.command import diff
+from .judgement.drift_command import drift
 from .proof.data_commands import app as data
 
 if TYPE_CHECKING:
