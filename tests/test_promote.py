@@ -147,13 +147,13 @@ def test_refused_inconclusive_and_accepted(project: Project, lineage: Lineage) -
     assert "branch feature/x is not the default branch main" in lineage(project, "promote", FIRST, *TO, code=1)
     project.git("checkout", "--quiet", "main")
 
-    set_gates(project, "+promotion.thresholds.at_least.accuracy=1.01")
+    set_gates(project, "+promotion.thresholds.at_least.test.accuracy=1.01")
     status, answer = promote(lineage, project, FIRST, "--accept", "all: it has to be")
     assert (status, answer["verdict"], states(answer)["thresholds"]) == (1, "refused", "FAIL")
     assert answer["text"] == f"{FIRST} is not champion: thresholds does not pass."
     assert champion(project) is None
 
-    set_gates(project, "+promotion.thresholds.at_least.auc=0.5")
+    set_gates(project, "+promotion.thresholds.at_least.test.auc=0.5")
     status, answer = promote(lineage, project, FIRST)
     assert (status, answer["verdict"], states(answer)["thresholds"]) == (2, "inconclusive", "INCONCLUSIVE")
     assert answer["text"].endswith("thresholds cannot be decided without --accept 'thresholds: REASON'.")
@@ -239,10 +239,17 @@ def test_a_kill_between_any_two_steps_is_found_and_mended(project: Project, line
 
 def test_two_at_once(project: Project, lineage: Lineage, tmp_path: Path) -> None:
     head, said = project.git("rev-parse", "HEAD"), tmp_path / "said"
-    move = "import sqlite3; db = sqlite3.connect('mlflow.db'); db.execute(\"INSERT INTO registered_model_aliases"
-    move += f" (name, alias, version) VALUES ('{MODEL}', 'champion', 2)\\\"); db.commit()"
+    (tmp_path / "move.py").write_text(
+        "import sqlite3\nstore = sqlite3.connect('mlflow.db')\n"
+        "store.execute('INSERT INTO registered_model_aliases (name, alias, version) VALUES (?, ?, ?)', "
+        f"('{MODEL}', 'champion', 2))\nstore.commit()\n"
+    )
     # while the first decides, another command of this clone asks, and one of another clone moves the alias
-    hook(project, "pre-commit", f'lineage promote {SECOND} --to champion > {said} 2>&1\npython -c "{move}"')
+    hook(
+        project,
+        "pre-commit",
+        f"lineage promote {SECOND} --to champion > {said} 2>&1\npython {tmp_path / 'move.py'}",
+    )
     assert "was moved to version 2 meanwhile. Nothing was decided here" in lineage(
         project, "promote", FIRST, *TO, code=1
     )

@@ -33,6 +33,7 @@ LINKS = [
     "DVC cache",
     "dataset",
     "registered artifact",
+    "aliases",
 ]
 CANDIDATE = "models:/traceable-digits@candidate"
 

@@ -220,6 +220,13 @@ def test_drift_is_what_its_setting_says_and_few_records_leave_it_open() -> None:
         assert "whether they drifted cannot be said" in answer.text
 
 
+def test_thresholds_may_be_nested_as_scores_are() -> None:
+    asked = Thresholds.model_validate({"at_least": {"test": {"accuracy": 0.9}}, "at_most": {}})
+    assert asked.at_least == {"test.accuracy": 0.9}
+    with pytest.raises(ValidationError):
+        Thresholds.model_validate({"at_least": {"test": {"accuracy": "high"}}, "at_most": {}})
+
+
 def test_what_cannot_be_looked_at_is_inconclusive_and_hides_no_other_gate() -> None:
     def raises(error: Exception) -> Any:
         def gate() -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -13,8 +13,22 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Thresholds(Section):
+    """Limits by the dotted name of the score; in conf/ they may be nested, as the scores are."""
+
     at_least: dict[str, float]
     at_most: dict[str, float]
+
+    @field_validator("at_least", "at_most", mode="before")
+    @classmethod
+    def _by_dotted_name(cls, given: Any) -> Any:
+        return _dotted(given) if isinstance(given, dict) else given
+
+
+def _dotted(nested: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in nested.items():
+        found |= _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
 
 
 class Comparison(Section):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...base.errors import LineageError
+from ...base.printable import some
 from ...base.strict_json import parse
 from ...contract import Role
 from ...proof.case import ModelCase
@@ -45,8 +46,12 @@ def compare(scores: Mapping[str, Any], asked: Thresholds) -> Answer:
         figures[f"{name} {sign} {limit:g}"] = {"state": state, "score": score if shown is not None else None}
         said.append((state, f"{name} is {shown or 'not among the scores, or no number'}, asked is {sign} {limit:g}"))
     state = worst([state for state, _ in said])
+    if state == "INCONCLUSIVE":
+        said.append((state, f"there are {some(sorted(scores), most=10)}"))
     text = "; ".join(text for each, text in said if each == state)
-    return Answer(state, f"{sum(each == state for each, _ in said)} of {len(said)}: {text}", figures)
+    return Answer(
+        state, f"{sum(each['state'] == state for each in figures.values())} of {len(figures)}: {text}", figures
+    )
 
 
 def _judge(score: Any, limit: float, *, is_least: bool) -> tuple[Any, str | None]:

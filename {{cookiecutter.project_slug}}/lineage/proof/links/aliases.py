@@ -18,18 +18,20 @@ def aliases(case: ModelCase) -> CheckResult:
         line, pointed = decisions.line(name, alias), pointers.get(alias)
         decided = line.now.number if line.now else None
         result.looked_at += 1
+        where = ""
         if pointed != number and not line.of(number):
             continue
         result.faults += line.faults
         result.unknown += line.elsewhere
         if number in (pointed, decided):
             found = standing(line, pointed, tags)
+            where = found.where
             if found.where in ("unfinished", "not here"):
                 result.unknown.append(found.text)
             elif found.where != "as decided":
                 result.faults.append(found.text)
             result.fix = f"`{found.fix}`" if found.fix else result.fix
-        if number == decided:
+        if number == decided and where != "unfinished":
             _compare(case, line, result)
     return result
 
