@@ -17,9 +17,6 @@ from .base.project import project_root
 from .base.terminal import block, guard_output
 from .compute.commands import jobs
 from .erasure.commands import erase
-from .judgement.drift_command import drift
-from .judgement.diff.command import diff
-from .judgement.commands import demote, history, promote
 from .judgement.commands import demote, history, promote
 from .judgement.diff.command import diff
 from .judgement.drift_command import drift
