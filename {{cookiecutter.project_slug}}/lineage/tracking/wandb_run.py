@@ -43,7 +43,7 @@ def left_open(mode: str, run_id: str) -> str:
     """What becomes of a run whose process was killed, in a sentence."""
     if mode == "online":
         return "W&B marks it as crashed within some minutes."
-    return f"`wandb sync {FOLDER}/offline-run-*-{run_id}` sends it, and closes it as failed."
+    return f"`wandb sync {FOLDER}/offline-run-*-{run_id}` sends what there is of it, and closes it as failed."
 
 
 class WandbRun:
