@@ -42,6 +42,7 @@ def read(path):
         if kind == "run":
             run = record.run
             found["config"] |= pairs(run.config.update)
+            found["started"] = run.start_time.ToNanoseconds()
             found["run"] = {"id": run.run_id, "group": run.run_group, "type": run.job_type, "host": run.host}
         elif kind == "config":
             found["config"] |= pairs(record.config.update)

@@ -145,6 +145,16 @@ def test_a_stage_of_ones_own_that_reads_the_dataset_is_in_mlflow_and_in_the_audi
     assert f"models:/traceable-digits/{int(number) - 1}" in names
 
 
+def test_its_result_is_not_counted_as_a_model(changed: Project, lineage: Lineage) -> None:
+    said = " ".join(lineage(changed, "audit", "subject", left_out(changed)).split())
+    assert "Git holds 2 models, of which MLflow has a version of each, and results of other stages: 1; 0 models" in said
+    assert "models in Git: 2, and results of other stages: 1" in lineage(changed, "verify", "--all", code=None)
+    (found,) = [
+        item for item in json.loads(lineage(changed, "doctor", "--json", code=None)) if item["check"] == "models"
+    ]
+    assert found["text"] == "MLflow has a version of each of the 2 that Git holds"
+
+
 def test_a_role_that_cannot_be_is_refused(changed: Project) -> None:
     pipeline = changed.root / "dvc.yaml"
     text = pipeline.read_text()

@@ -92,6 +92,8 @@ def world(
             "logged models": 0,
             "models in Git": len(uses),
             "models in Git alone": 0,
+            "results in Git": 0,
+            "results in Git alone": 0,
             "stores": 1,
             "dataset versions": len(used),
             "made since": len(uses),

@@ -42,8 +42,9 @@ FIELDS = {
 }
 MOMENTS = ("started", "ended", "registered", "committed")  # the last of a model that Git alone holds
 USE = ("name", "state", *MOMENTS, "datasets", "commit")
-KINDS = ("versions", "runs", "logged models", "models in Git alone")
-LOOKED_AT = (*KINDS, "models in Git", "stores", "dataset versions", "made since", "dataset versions since")
+KINDS = ("versions", "runs", "logged models", "models in Git alone", "results in Git alone")
+IN_GIT = ("models in Git", "results in Git")
+LOOKED_AT = (*KINDS, *IN_GIT, "stores", "dataset versions", "made since", "dataset versions since")
 HASH = re.compile("[0-9a-f]{64}")
 DATASET = re.compile(r"[0-9a-f]{32}\.dir")
 COMMIT = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")

@@ -111,6 +111,8 @@ LookedAt = Literal[
     "logged models",
     "models in Git",
     "models in Git alone",
+    "results in Git",
+    "results in Git alone",
     "stores",
     "dataset versions",
     "made since",
@@ -127,7 +129,7 @@ class Certificate(_Part):
     answer: Literal["PASSED", "FAILED", "INCONCLUSIVE"]
     reasons: list[str]
     scope: Scope
-    looked_at: dict[LookedAt, Number] = Field(min_length=9)
+    looked_at: dict[LookedAt, Number] = Field(min_length=11)
     controls: Number
     copies: Number
     models: list[Use]

@@ -15,7 +15,7 @@ from ..records.merkle import root_of_dataset, root_of_tree, subject_key
 from .certificate_form import Certificate, Leaf, LookedAt, Proved, Use
 
 LATE = timedelta(minutes=5)  # how far two clocks may lie apart
-KINDS: tuple[LookedAt, ...] = ("versions", "runs", "logged models", "models in Git alone")
+KINDS: tuple[LookedAt, ...] = ("versions", "runs", "logged models", "models in Git alone", "results in Git alone")
 
 
 def faults_of(document: dict[str, Any], now: datetime | None = None) -> list[str]:

@@ -134,13 +134,17 @@ def affected(evidence: Evidence, only: str | None = None) -> AffectedAnswer:
 def denominators(scope: Scope, uses: Sequence[Use], manifests: Manifests) -> dict[str, int]:
     """How much was looked at, of these uses alone: what came after a certificate is none of its matter."""
     kinds = Counter(use.kind for use in uses)
-    models = {use.identity for use in uses} & set(scope.holdings.git.models)
+    held = scope.holdings.git.models
+    named = [held[identity] for identity in {use.identity for use in uses} if identity in held]
+    alone = Counter(use.role is Role.MODEL for use in uses if use.kind == "model in Git")
     return {
         "versions": kinds["version"],
         "runs": kinds["run"],
         "logged models": kinds["logged model"],
-        "models in Git": len(models),
-        "models in Git alone": kinds["model in Git"],
+        "models in Git": sum(model.is_trained for model in named),
+        "models in Git alone": alone[True],
+        "results in Git": sum(not model.is_trained for model in named),  # of stages of one's own that read records
+        "results in Git alone": alone[False],
         "stores": len(scope.holdings.stores.asked),
         "dataset versions": len(manifests.usable) + len(manifests.faults),
     }

@@ -162,8 +162,9 @@ def _show_git(console: Console, seen: Mapping[str, int], differences: Sequence[s
     """What Git holds beside what MLflow lists, and where the two differ."""
     alone = seen["models in Git alone"]
     missing = f"of which MLflow has {f'no version of {alone}' if alone else 'a version of each'}"
+    results = f", and results of other stages: {seen['results in Git']}" if seen["results in Git"] else ""
     console.print(
-        f"Git holds {seen['models in Git']} models, {missing if seen['stores'] else 'MLflow was not asked'}; "
+        f"Git holds {seen['models in Git']} models, {missing if seen['stores'] else 'MLflow was not asked'}{results}; "
         f"{seen['logged models']} models were logged and not registered."
     )
     for difference in differences[:SOME]:

@@ -14,6 +14,7 @@ PIPELINE_IMAGE_PACKAGES = (
 )
 PIPELINE_SPARK = "PIPELINE_SPARK"  # inside a job: where Spark runs, as JSON: `master`, `shared` and `conf`
 WANDB_MODE = "WANDB_MODE"  # "offline" or "disabled": W&B gets less than conf/ says, never more
+WANDB_API_KEY = "WANDB_API_KEY"  # read by the package wandb; here to take it out of what is said
 # set for the package wandb, where nobody has
 WANDB_CACHE_DIR = "WANDB_CACHE_DIR"
 WANDB_DATA_DIR = "WANDB_DATA_DIR"

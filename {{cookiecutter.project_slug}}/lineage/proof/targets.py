@@ -106,7 +106,10 @@ def scope_of(evidence: Evidence, cases: list[ModelCase], *, every: bool) -> str:
         f"versions of this project at {store.shown_uri}, not proved here: {len(store.versions)}"
         for store in stores.asked[1:]
     ]
-    held = f"models in Git: {len(evidence.git_models.models)}"
+    models = evidence.git_models.models.values()
+    trained = sum(model.is_trained for model in models)
+    results = f", and results of other stages: {len(models) - trained}" if trained < len(models) else ""
+    held = f"models in Git: {trained}{results}"
     described = "; ".join([f"{evidence.store.shown_uri}, {project}", held, *left_out, *stores.not_asked])
     return described + _of_the_alias(evidence, cases)
 

@@ -1,7 +1,7 @@
 """One run in Weights & Biases (W&B). Nothing else knows the package `wandb`, whose import takes seconds.
 
 What W&B would find out by itself stays here: host, program, packages, console, system, code, Git (whose address may
-hold a password). The key is read by `wandb` alone, where W&B looks for it.
+hold a password). The key is used by `wandb` alone, which finds it where W&B looks for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..base.env import WANDB_CACHE_DIR, WANDB_DATA_DIR, WANDB_ERROR_REPORTING, WANDB_MODE
+from ..base.env import WANDB_API_KEY, WANDB_CACHE_DIR, WANDB_DATA_DIR, WANDB_ERROR_REPORTING, WANDB_MODE
 from ..base.errors import SettingsError, TrackerError
 
 FOLDER = ".wandb"  # in the main project; W&B's own name for its folder where it is hidden
@@ -43,7 +43,7 @@ def left_open(mode: str, run_id: str) -> str:
     """What becomes of a run whose process was killed, in a sentence."""
     if mode == "online":
         return "W&B marks it as crashed within some minutes."
-    return f"`wandb sync {FOLDER}/offline-run-*-{run_id}` sends it, and closes it as failed."
+    return f"`wandb sync {FOLDER}/offline-run-*-{run_id}` sends what there is of it, and closes it as failed."
 
 
 class WandbRun:
@@ -145,5 +145,8 @@ def _asked(what: str, advice: str = "") -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+        said = " ".join(str(error).split())
+        if key := os.environ.get(WANDB_API_KEY):
+            said = said.replace(key, "(the key)")
+        said = said[:300].rstrip(".") or type(error).__name__
         raise TrackerError(f"W&B could not {what}: {said}.{advice}") from error
