@@ -112,7 +112,10 @@ def test_what_lies_in_the_workspace_is_told(project: Project, lineage: Lineage, 
     clean = project.clone_without_data(tmp_path / "clean")
     subprocess.run(["git", "apply", str(tmp_path / "patch")], cwd=clean.root, check=True)
     assert (clean.root / "traceable_digits" / "tables.py").read_text() == tables.read_text()
-    project.dvc("exp", "save", "--name", "tried", "--force", "--include-untracked", "traceable_digits/model/more.py")
+    project.commit("Code after the run")
+    (unknown,) = [each for each in sections(lineage, project, SECOND, "HEAD")["code"]["unknown"] if "train: " in each]
+    assert "the commit does not hold what ran: train: traceable_digits/model, traceable_digits/tables.py" in unknown
+    project.dvc("exp", "save", "--name", "tried", "--force")
     same = sections(lineage, project, "tried", "workspace")
     assert same["code"]["files"] == []
 

@@ -105,6 +105,7 @@ def difference(objects: Objects, before: pa.Table, after: pa.Table, **sections: 
     common: dict[str, Any] = {"compared": "x", "unknown": [], "differs": True}
     found = {
         "code": section(**common, patch=None, files=[]),
+        "data": section(**common, hashes={}, kinds={}, columns={}, causes={}),
         "parameters": section(**common, changed={}),
         "metrics": section(**common, measured={}, paired=None, curves=[]),
         "flipped records": section(**common, kinds={}),
@@ -130,6 +131,9 @@ def test_an_export_has_the_images_of_what_differs_and_no_others(tmp_path: Path) 
         "added/test/a%2Fb/..%2Fup.png": png(5),
     }
     assert (done.images, done.lacking) == (5, [])
+    erased = section(compared="x", unknown=["two were erased"], differs=True, kinds={})
+    again = export(difference(Kept(tmp_path), before, after, data=erased), tmp_path / "again")
+    assert (again.images, again.lacking) == (5, ["data: two were erased"])
     with pytest.raises(LineageError, match="is there already"):
         export(difference(Kept(tmp_path), before, after), tmp_path / "out")
 

@@ -14,6 +14,7 @@ import pytest
 
 from lineage.base.errors import DamageError, LineageError
 from lineage.dvc.objects import Objects
+from lineage.judgement.diff.scores import _paired
 from lineage.judgement.predictions import Predictions, common, read_predictions
 from lineage.records.dataset import MANIFEST_SCHEMA
 from lineage.records.predictions import CLASSES_KEY, write_predictions
@@ -106,6 +107,24 @@ def test_classes_are_compared_by_name(objects: Kept) -> None:
     turned = [(*row[:5], 1 - row[5]) for row in BEFORE]
     both = common(made(objects, BEFORE), made(objects, turned, classes=["yes", "no"]))
     assert both.a.right.tolist() == both.b.right.tolist()
+
+
+def test_scores_are_by_class_and_by_slice(objects: Kept) -> None:
+    """A slice may be a column that only the model after was evaluated by."""
+    rows = [(f"r{number:02d}", f"s{number:02d}", "test", "yes", str(number), 0.9) for number in range(60)]
+    before = made(objects, rows)
+    after = made(objects, [(*row[:5], 0.1 if number >= 50 else 0.9) for number, row in enumerate(rows)])
+    sites = pa.array(["north"] * 25 + ["south"] * 34 + [None], pa.string())
+    after = Predictions(after.md5, after.dataset, CLASSES, after.table.append_column("site", sites))
+    found = _paired(common(before, after))
+    assert found["overall"]["difference"]["value"] == pytest.approx(-10 / 60)
+    assert found["overall"]["sure"]
+    assert found["flips"] == {"right_to_wrong": 10}
+    assert found["confusion"] == {"classes": CLASSES, "a": [[0, 0], [0, 60]], "b": [[0, 0], [10, 50]]}
+    north, south, none = (found["slices"]["site"][name] for name in ("north", "south", "(none)"))
+    assert (north["records"], north["a"], north["b"], north["sure"]) == (25, 1.0, 1.0, False)
+    assert (south["records"], south["b"], south["sure"]) == (34, pytest.approx(25 / 34), True)
+    assert (none["records"], none["too_small"]) == (1, True)
 
 
 def test_nothing_in_common_is_empty_and_not_an_error(objects: Kept) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import LineageError
+from ..base.readable_json import readable
 from ..contract import Role
 from ..dvc.dvcfile import differences, locked_hash, locked_params
 from ..dvc.hashes import Content
@@ -62,7 +63,9 @@ class Chain:
         `artifact` is everything that the registry hands out for the version: weights, code, requirements.
         """
         _, dataset = self.contents[Role.DATASET]
-        document = {
+        record = dict(self.training_run)
+        code = {"code": record.pop("code")} if "code" in record else {}
+        document = {  # who reviews it reads from the top: what has many lines, and is compared by `verify`, comes last
             "schema": SCHEMA,
             "project_id": self.project_id,
             "model": {
@@ -72,22 +75,22 @@ class Chain:
                 "identity": self.identity,
                 **self._named(Role.MODEL),
             },
+            "metrics": self.metrics,
+            "parameters": self.parameters,
+            "environment": {"path": LOCK, **self.environment.as_dict()},
+            "consent": self._named(Role.CONSENT) if Role.CONSENT in self.contents else None,
+            "pretrained": self._pretrained(),
+            "training_run": {**record, "md5": self.contents[Role.RUN][1].md5, **code},
+            "raw": {**self._named(Role.RAW), "files": _files(self.contents[Role.RAW][1])},
+            "dataset": {**self._named(Role.DATASET), "subjects": self.subjects, "files": _files(dataset)},
+            "outputs": [{"path": path, **content.as_dict()} for path, content in self.outputs.items()],
             "artifact": {
                 "model_id": version.model_id,
                 "sha256": artifact.sha256,
                 "files": [{"path": file.path, "sha256": file.sha256, "size": file.size} for file in artifact.files],
             },
-            "training_run": {**self.training_run, "md5": self.contents[Role.RUN][1].md5},
-            "outputs": [{"path": path, **content.as_dict()} for path, content in self.outputs.items()],
-            "dataset": {**self._named(Role.DATASET), "subjects": self.subjects, "files": _files(dataset)},
-            "consent": self._named(Role.CONSENT) if Role.CONSENT in self.contents else None,
-            "pretrained": self._pretrained(),
-            "raw": {**self._named(Role.RAW), "files": _files(self.contents[Role.RAW][1])},
-            "environment": {"path": LOCK, **self.environment.as_dict()},
-            "parameters": self.parameters,
-            "metrics": self.metrics,
         }
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        return readable(document)
 
     def _named(self, role: Role) -> dict[str, Any]:
         path, content = self.contents[role]

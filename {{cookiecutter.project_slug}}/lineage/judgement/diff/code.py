@@ -7,8 +7,9 @@ import shlex
 from typing import Any
 
 from ...base.errors import LineageError
-from ...dvc.dvcfile import DVC_LOCK, DVC_YAML, PARAMS_FILE
-from ...git.code import FOLDERS
+from ...base.printable import some
+from ...dvc.dvcfile import DVC_LOCK, DVC_YAML, PARAMS_FILE, locked_hash
+from ...git.code import FOLDERS, is_below, takes_part
 from ...git.tree import LINEAGE
 from .section import counted, section
 from .sides import Side, commits_between
@@ -35,7 +36,7 @@ def code(a: Side, b: Side, *, patch: bool = False) -> dict[str, Any]:
     return section(
         compared=f"{looked_at} that stages depend on, and those of the framework",
         unknown=unknown,
-        differs=bool(files or framework["files"] or framework["version"] or any(uncommitted.values())),
+        differs=bool(files or any(framework.values()) or uncommitted["files"] or uncommitted["outdated"]),
         commits=commits,
         files=files,
         framework=framework,
@@ -61,7 +62,12 @@ def _files(side: Side, stages: dict[str, list[str]], unknown: list[str]) -> dict
     found: dict[str, str] = {}
     for dep in stages:
         try:
-            found |= {path: file.md5 for path, file in side.files(dep).items()}
+            files = {path: file.md5 for path, file in side.files(dep).items()}
+            if not files:  # what lies outside of the repository is known by its hash alone
+                hashes = (locked_hash(entry, "deps", dep) for entry in side.recorded.lock.values())
+                known = next(filter(None, hashes), None)
+                files = {dep: known} if known else {}
+            found |= files
         except LineageError as error:
             unknown.append(f"{side.title}: {error}")
     return found
@@ -110,26 +116,42 @@ def _commits(a: Side, b: Side, unknown: list[str]) -> dict[str, Any]:
 def _uncommitted(a: Side, b: Side, unknown: list[str]) -> dict[str, Any]:
     """What of the workspace no commit holds, what its dvc.lock was not made with, and what trainings began with."""
     found: dict[str, Any] = {"files": [], "outdated": [], "trained_with": {}}
-    if a.commit is None or b.commit is None:
-        side = a if a.commit is None else b
-        git = side.evidence.history.git
-        declared = (*FOLDERS, *(dep for stage in side.pipeline.stages.values() for dep in side.sources(stage)))
-        changed = git.changed_files()
-        if changed is None:
-            unknown.append("uncommitted changes: Git has no commit to compare with.")
-        found["files"] = sorted({*(changed or []), *git.untracked_files(declared, ignored=False)})
-        found["outdated"] = side.outdated
     for key, side in (("a", a), ("b", b)):
+        declared = (*FOLDERS, *(dep for stage in side.pipeline.stages.values() for dep in side.sources(stage)))
+        if side.commit is None:
+            changed = side.evidence.history.git.changed_files()
+            if changed is None:
+                unknown.append("uncommitted changes: Git has no commit to compare with.")
+            untracked = side.evidence.history.git.untracked_files(declared, ignored=False)
+            found["files"] = sorted({*(changed or []), *untracked})
         try:
-            started = side.run_record.get("started_from") or {}
+            if side.commit is None:
+                found["outdated"] = side.outdated
+            else:
+                unknown += [f"{side.title}: the commit does not hold what ran: {each}" for each in side.outdated]
+            found["trained_with"] |= {key: files} if (files := _dirty(side, unknown)) else {}
         except LineageError as error:
-            unknown.append(f"{side.title}: whether it was trained with uncommitted changes: {error}.")
-            continue
-        if started.get("git_dirty") == "true":
-            found["trained_with"][key] = (started.get("git_dirty_files") or "files that are not named").splitlines()
-        elif "git_dirty" not in started:
-            unknown.append(f"{side.title}: its training did not write down whether there were uncommitted changes.")
+            unknown.append(f"{side.title}: whether its code is what was trained with: {error}")
     return found
+
+
+def _dirty(side: Side, unknown: list[str]) -> list[str]:
+    """The files that were changed and not committed when the training started.
+
+    Those that stages depend on are known by their hash. What ran of the others may be in no commit.
+    """
+    started = side.run_record.get("started_from") or {}
+    if "git_dirty" not in started:
+        unknown.append(f"{side.title}: its training did not write down whether there were uncommitted changes.")
+    if started.get("git_dirty") != "true":
+        return []
+    files = (started.get("git_dirty_files") or "files that are not named").splitlines()
+    declared = [dep for stage in side.pipeline.stages.values() for dep in side.sources(stage)]
+    if others := [path for path in files if takes_part(path) and not is_below(path, declared)]:
+        unknown.append(
+            f"{side.title}: uncommitted when it was trained: {some(others)}; `lineage verify` compares them."
+        )
+    return files
 
 
 def _patches(a: Side, b: Side, paths: list[str]) -> str:

@@ -125,7 +125,7 @@ def _compared(keys: int, both: Common | None) -> str:
 
 
 def _paired(both: Common) -> dict[str, Any]:
-    """Both on the same records: accuracy over all, by class, and by each value of each slice that both have."""
+    """Both on the same records: accuracy over all, by class, and by each value of each slice of B."""
     import numpy as np
 
     a, b = both.a, both.b

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...base.errors import LineageError
 from ...base.strict_json import parse
+from ...base.yaml12 import parse_mapping
 from ...contract import Role
 from ...dvc.dvcfile import HOLDS_RECORDS, PARAMS_FILE, Pipeline, Stage, locked_hash, locked_params
 from ...dvc.hashes import Content, Hashed, folder_content, hash_path
@@ -16,7 +17,7 @@ from ...git.history import History
 from ...git.tree import LINEAGE, Tree
 from ...proof.case import Evidence, ModelCase
 from ...proof.targets import resolve
-from ...settings import flatten, read_params
+from ...settings import flatten
 from .section import changes
 
 WORKSPACE = "workspace"
@@ -123,10 +124,11 @@ class Side:
 
     @cached_property
     def outdated(self) -> list[str]:
-        """Of the workspace: which stages have not run with what lies here now, and in what it differs from dvc.lock."""
-        if self.commit is not None:
-            return []
-        params = read_params(self.evidence.root / PARAMS_FILE)
+        """Which stages have not run with the files of this side, and in what these differ from dvc.lock.
+
+        Raises LineageError for a file in a submodule.
+        """
+        params = parse_mapping(self.read(PARAMS_FILE))
         return [f"{stage.name}: {', '.join(wrong)}" for stage in self._run if (wrong := self._differing(stage, params))]
 
     @property
@@ -138,8 +140,8 @@ class Side:
         found = [] if stage.cmd == entry.get("cmd") else ["its command"]
         for dep in self.sources(stage):
             content = self.content(dep)
-            if content is None or content.md5 != locked_hash(entry, "deps", dep):
-                found.append(dep if content else f"{dep} is not here")
+            if content is not None and content.md5 != locked_hash(entry, "deps", dep):
+                found.append(dep)
         here = flatten({key: _select(params, key) for key in stage.params})
         recorded = changes(flatten(locked_params(entry)), here)
         return found + [f"{key} is {now}, it ran with {was}" for key, (was, now) in recorded.items()]

@@ -146,7 +146,8 @@ def _data(found: dict[str, Any], *, ids: bool) -> Iterator[str]:
         yield from _causes(kind, found["causes"])
     columns = found.get("columns") or {}
     if "kinds" in found and not found["kinds"] and not any(columns.values()):
-        yield "no record differs: only how they are described, or cut into shards"
+        rest = " of those that could be compared" if found["unknown"] else ", only how they are described, or cut"
+        yield f"no record differs{rest}"
     yield from (
         f"column {name}: {counted(count, 'record')} changed" for name, count in columns.get("changed", {}).items()
     )
