@@ -21,7 +21,9 @@ from ..tracking.shared import Runs, open_tracker
 from ..tracking.tracker import Tracker, source_tags
 from .callbacks import Callback, Execution
 from .facts import Facts, environment_facts, facts_at_end, facts_at_start, role_of
+from .pictures import pictures
 
+PICTURES = "pictures"  # the folder of the plots as pictures, beside that of their tables
 PENDING_METRICS = 1000  # kept for later while the tracker is down
 
 
@@ -100,6 +102,8 @@ class MLflowCallback(Callback):
             self._add(_counts(execution.root / facts.contents[Role.DATASET][0]))
         for path in execution.stage.reports:
             tracker.artifact(self._run_id, execution.root / path, path.split("/")[0])
+        for name, picture in pictures(execution.root, execution.stage).items():
+            tracker.text(self._run_id, picture, f"{PICTURES}/{name}")
         if (record := execution.pipeline.path(Role.RUN)) in execution.stage.outs:
             tracker.artifact(self._run_id, execution.root / str(record))
         self._flush()

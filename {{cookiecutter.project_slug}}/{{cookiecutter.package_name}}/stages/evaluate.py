@@ -17,6 +17,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     from lineage.records.predictions import write_predictions
 
     from ..evaluation import overall_scores, write_class_scores, write_confusion
+    from ..intervals import accuracy_interval, subjects_of
     from ..model import checkpoint
     from ..model.device import choose_device, number_of_threads
     from ..model.examples import load_examples
@@ -40,7 +41,8 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
 
     probabilities = said["test"].astype("float64")
     predicted = probabilities.argmax(axis=1)
-    scores = overall_scores(probabilities, truth)
+    subjects = subjects_of(outputs["data/predictions.parquet"], "test")
+    scores = {**overall_scores(probabilities, truth), **accuracy_interval(predicted == truth, subjects)}
     report.metrics({f"test_{name}": value for name, value in scores.items()})
     outputs["metrics/test.json"].write_text(json.dumps({"test": scores}, indent=2) + "\n", newline="\n")
     write_confusion(outputs["plots/confusion.csv"], predicted, truth, header["classes"])
