@@ -37,11 +37,31 @@ CHANGES = {
     ),
     "a score in the run of training": (
         "metrics in MLflow",
+        ["UPDATE latest_metrics SET value = 0.9 WHERE key = 'test_accuracy' AND run_uuid = '{run}'"],
+    ),
+    "a score beside the registered model": (
+        "metrics in MLflow",
+        ["UPDATE logged_model_metrics SET metric_value = 0.9 WHERE metric_name = 'test_accuracy'"],
+    ),
+    "another score beside the registered model, as of a later run": (
+        "metrics in MLflow",
         [
-            "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) "
-            "SELECT 'test_accuracy', 1.0, timestamp, step, is_nan, run_uuid FROM latest_metrics "
-            "WHERE run_uuid = '{run}' LIMIT 1"
+            "INSERT INTO logged_model_metrics SELECT model_id, metric_name, metric_timestamp_ms + 1, metric_step, 0.9, "
+            "experiment_id, '{run}', dataset_uuid, dataset_name, dataset_digest FROM logged_model_metrics "
+            "WHERE metric_name = 'test_accuracy'"
         ],
+    ),
+    "what a score beside the registered model is about": (
+        "metrics in MLflow",
+        [f"UPDATE logged_model_metrics SET dataset_digest = '{'0' * 32}.dir'"],
+    ),
+    "a score in the run of register": (
+        "metrics in MLflow",
+        [f"UPDATE latest_metrics SET value = 0.9 WHERE key = 'test_accuracy' AND {OF_STAGE.format('register')}"],
+    ),
+    "a number of the model card": (
+        "metrics in MLflow",
+        ["UPDATE model_versions SET description = replace(description, '| `accuracy` | ', '| `accuracy` | 0.9')"],
     ),
     "a parameter of the registered model": (
         "parameters in MLflow",
@@ -122,6 +142,26 @@ def test_numbers_of_ones_own_are_named_and_not_taken_for_proved(project: Project
     proof = lineage.verify(project, SECOND)
     assert proof.not_passed == {}
     assert "duplicates_across_splits, my_score." in proof.link("metrics in MLflow")["text"]
+
+
+def test_words_of_ones_own_around_the_card_are_kept_and_a_card_that_was_edited_is_found(
+    project: Project, lineage: Lineage
+) -> None:
+    name, number = SECOND.removeprefix("models:/").split("/")
+    client = project.store().client
+    card = client.get_model_version(name, number).description
+    client.update_model_version(name, number, f"For the night shift only.\n\n{card}\n\nAsk Alice.")
+    assert lineage.verify(project, SECOND).not_passed == {}
+    client.update_model_version(name, number, "For the night shift only.")
+    proof = lineage.verify(project, SECOND)
+    assert proof.not_passed == {}
+    assert "its description holds no model card" in proof.link("metrics in MLflow")["text"]
+    client.update_model_version(name, number, card.replace("- training run:", "- training run, so they say:"))
+    proof = lineage.verify(project, SECOND)
+    assert (
+        "the model card in the description is not that of lineage.json: '- training run, so"
+        in (proof.not_passed["metrics in MLflow"])
+    )
 
 
 def test_times_that_contradict_the_commits_prove_nothing(project: Project, lineage: Lineage) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from project.slices import TOO_SMALL, Slice, accuracy_interval, as_metrics, scores_by_slice, worst_of, write_slices
+from project.intervals import accuracy_interval
+from project.slices import TOO_SMALL, Slice, as_metrics, scores_by_slice, worst_of, write_slices
 from scipy.stats import binomtest
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .evaluation import overall_scores
+from .intervals import LEVEL, accuracy_interval
 from .tables import write_csv
 
-LEVEL = 0.95
 NOT_IN_NAMES = re.compile(r"[^\w\- ]")  # MLflow takes no others in the name of a metric, and DVC splits at dots
 LONGEST = 100
 TOO_SMALL = "too small to say"
@@ -62,31 +61,6 @@ def scores_by_slice(
             scores = overall_scores(probabilities[here], truth[here])
             found.append(Slice(column, value, scores, people, low, high))
     return found
-
-
-def accuracy_interval(right: NDArray[np.float64], subjects: NDArray[np.int64]) -> tuple[float, float]:
-    """A 95% interval of a share of records, where records of one subject are not independent.
-
-    Wilson's interval (1927), at the number of independent records that say as much as these (Korn and Graubard 1998):
-    the variance between subjects is measured, and more than independent records can say is never claimed. Where all
-    are right, or none, that variance is unknown, and each subject counts as one record. Unlike a bootstrap, it is not
-    empty there. `right`: 1.0 or 0.0 for each record; `subjects`: the number of its subject.
-    """
-    from scipy.special import stdtrit  # scipy.stats takes a second to import
-
-    _, places = np.unique(subjects, return_inverse=True)
-    records, people = len(right), int(places.max()) + 1
-    share = float(right.mean())
-    worth = float(people)
-    if 0 < share < 1:
-        residuals = np.bincount(places, right - share)
-        variance = people / (people - 1) * float(residuals @ residuals) / records**2
-        worth = min(records, share * (1 - share) / variance) if variance else float(records)
-    tail = (1 + LEVEL) / 2
-    z = float(stdtrit(people - 1, tail))  # wider than the normal quantile, as few subjects say little of their variance
-    middle = (share + z * z / (2 * worth)) / (1 + z * z / worth)
-    half = z / (1 + z * z / worth) * math.sqrt(share * (1 - share) / worth + z * z / (4 * worth * worth))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def worst_of(slices: Sequence[Slice]) -> Slice | None:

@@ -1,4 +1,4 @@
-"""HTML pages that need nothing else: no script, no network."""
+"""Pages from Jinja templates that need nothing else: no script, no network."""
 
 from __future__ import annotations
 
@@ -11,11 +11,22 @@ from .terminal import block
 
 def render(template: Path, filters: dict[str, Callable[..., Any]] | None = None, **values: Any) -> str:
     """The text of a Jinja template with its values put in, escaped."""
+    return _render(template, filters, values, is_html=True)
+
+
+def render_text(template: Path, filters: dict[str, Callable[..., Any]] | None = None, **values: Any) -> str:
+    """The same for a text that is no HTML. Nothing is escaped: the template says what is done to each value."""
+    return _render(template, filters, values, is_html=False)
+
+
+def _render(
+    template: Path, filters: dict[str, Callable[..., Any]] | None, values: dict[str, Any], *, is_html: bool
+) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(template.parent),
-        autoescape=True,
+        autoescape=is_html,  # noqa: S701  Markdown is no HTML
         finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,

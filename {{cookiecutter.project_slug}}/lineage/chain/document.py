@@ -14,7 +14,8 @@ from ..contract import Role
 from ..dvc.dvcfile import differences, locked_hash, locked_params
 from ..dvc.hashes import Content
 from ..dvc.recorded import Recorded
-from ..settings import Settings
+from ..records.layout import Description, read_description
+from ..settings import Settings, flatten
 from ..tracking.registry import Registered
 from .facts import NAMES, read_run_record, subjects_of
 from .packages import LOCK
@@ -31,6 +32,7 @@ class Chain:
     contents: dict[Role, tuple[str, Content]]  # path and content; consent snapshot and weights to start from if any
     environment: Content  # of the lock
     subjects: dict[str, Any]  # root and salt of the Merkle tree over the subjects of the dataset
+    described: Description  # of the dataset version
     outputs: dict[str, Content]  # what else came out of the training, the scores, the predictions
     training_run: dict[str, Any]  # what `train` wrote down about itself
     parameters: dict[str, Any]  # of the training and the stages upstream, by dotted key
@@ -62,15 +64,31 @@ class Chain:
 
         `artifact` is everything that the registry hands out for the version: weights, code, requirements.
         """
+        registered = {
+            "model_id": version.model_id,
+            "sha256": artifact.sha256,
+            "files": [{"path": file.path, "sha256": file.sha256, "size": file.size} for file in artifact.files],
+        }
+        document = self.document(version.name, version.version, tracking_uri, registered)
+        return readable(document)
+
+    def document(
+        self,
+        name: str,
+        version: str | None = None,
+        tracking_uri: str | None = None,
+        artifact: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """What lineage.json holds; before it is registered, the model has no version and no registered files."""
         _, dataset = self.contents[Role.DATASET]
         record = dict(self.training_run)
         code = {"code": record.pop("code")} if "code" in record else {}
-        document = {  # who reviews it reads from the top: what has many lines, and is compared by `verify`, comes last
+        return {  # who reviews it reads from the top: what has many lines, and is compared by `verify`, comes last
             "schema": SCHEMA,
             "project_id": self.project_id,
             "model": {
-                "name": version.name,
-                "version": version.version,
+                "name": name,
+                "version": version,
                 "tracking_uri": tracking_uri,
                 "identity": self.identity,
                 **self._named(Role.MODEL),
@@ -82,15 +100,17 @@ class Chain:
             "pretrained": self._pretrained(),
             "training_run": {**record, "md5": self.contents[Role.RUN][1].md5, **code},
             "raw": {**self._named(Role.RAW), "files": _files(self.contents[Role.RAW][1])},
-            "dataset": {**self._named(Role.DATASET), "subjects": self.subjects, "files": _files(dataset)},
-            "outputs": [{"path": path, **content.as_dict()} for path, content in self.outputs.items()],
-            "artifact": {
-                "model_id": version.model_id,
-                "sha256": artifact.sha256,
-                "files": [{"path": file.path, "sha256": file.sha256, "size": file.size} for file in artifact.files],
+            "dataset": {
+                **self._named(Role.DATASET),
+                "classes": self.described.classes,
+                "records": self.described.records,
+                "subjects_by_split": self.described.subjects,
+                "subjects": self.subjects,
+                "files": _files(dataset),
             },
+            "outputs": [{"path": path, **content.as_dict()} for path, content in self.outputs.items()],
+            "artifact": artifact,
         }
-        return readable(document)
 
     def _named(self, role: Role) -> dict[str, Any]:
         path, content = self.contents[role]
@@ -151,6 +171,7 @@ def build_chain(root: Path, settings: Settings, recorded: Recorded, content: Cal
         contents=contents,
         environment=checked(LOCK, locked_hash(recorded.trained, "deps", LOCK)),
         subjects=subjects_of(root / dataset_path, dataset.md5),
+        described=read_description(root / dataset_path),
         outputs={
             **{path: checked(path, locked_hash(recorded.trained, "outs", path)) for path in others},
             **{path: checked(path, recorded.made(role)) for role, path in judged.items()},
@@ -165,6 +186,12 @@ def model_parameters(recorded: Recorded) -> dict[str, Any]:
     """The parameters of the training and of the stages upstream, by dotted key, as dvc.lock records them."""
     stages = reversed(recorded.pipeline.of_model())
     return {key: value for stage in stages for key, value in locked_params(recorded.lock.get(stage.name)).items()}
+
+
+def scores_by_name(metrics: dict[str, Any]) -> dict[str, float]:
+    """The numbers of the scores under the names that MLflow knows them by: `test.accuracy` is `test_accuracy`."""
+    named = ((key.replace(".", "_"), value) for key, value in flatten(metrics).items())
+    return {key: value for key, value in named if isinstance(value, int | float) and not isinstance(value, bool)}
 
 
 def _files(content: Content) -> list[dict[str, Any]]:

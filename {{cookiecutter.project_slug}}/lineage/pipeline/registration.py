@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 import subprocess
@@ -9,13 +10,14 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from ..base.env import DVC_EXP_NAME
 from ..base.errors import LineageError
-from ..chain.document import Chain, build_chain
+from ..chain.card import card, to_markdown
+from ..chain.document import Chain, build_chain, scores_by_name
 from ..chain.facts import system_user
 from ..chain.packages import LOCK, locked
 from ..chain.reproduction import Reproduction
@@ -28,7 +30,7 @@ from ..git.repository import Repository
 from ..run.imports import every_import
 from ..run.interrupts import uninterrupted
 from ..run.outputs import Inputs
-from ..settings import Settings
+from ..settings import Settings, flatten
 from ..tracking.candidate import ALIAS, is_shared, why_not_here
 from ..tracking.registry import Packed, Registered
 from ..tracking.shared import Runs, open_tracker
@@ -62,18 +64,35 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, report: Rep
         version = tracker.find_version(name, {"model_identity": chain.identity, "project_id": chain.project_id})
         if made := version is None:
             beside = [path for path in (recorded.pipeline.path(Role.PROFILE),) if path in inputs]
-            model = _pack(inputs, chain.contents[Role.MODEL][0], beside, name, serving, Path(scratch))
+            model = _pack(inputs, chain, beside, name, serving, Path(scratch))
             version, artifact = _create_version(tracker, settings, model, chain, report.run.get("run_id"), main)
         else:
             artifact = _checked_artifact(tracker, version)
+        document = chain.to_json(tracker.shown_uri, version, artifact)
+        if made or DVC_EXP_NAME not in experiment_variables(root):  # else it is another's, and is shown as that has it
+            _show(tracker, version, json.loads(document), report.run.get("run_id"))
         why_not = _why_not_yet(root, settings)
         if not why_not:
             with uninterrupted():
                 tracker.move_candidate(version, chain.identity)
-    lineage_file.write_text(chain.to_json(tracker.shown_uri, version, artifact), encoding="utf-8", newline="\n")
+    lineage_file.write_text(document, encoding="utf-8", newline="\n")
     uri = f"models:/{version.name}/{version.version}"
     pointed = f"was not moved: {why_not}" if why_not else "points to it"
     print(f"{uri} {'registered' if made else 'was registered before'}; the alias {ALIAS} {pointed}.")
+
+
+def _show(tracker: Runs, version: Registered, document: dict[str, Any], run_id: str | None) -> None:
+    """What people see of a version: its card, and its scores beside the registered files.
+
+    MLflow keeps such scores only together with a run: without callbacks there is none, and the card alone has them.
+    """
+    text = to_markdown(card(document, version.version, version.tags.get("result_git_commit_id")))
+    if not tracker.describe(version, text):
+        print(f"models:/{version.name}/{version.version}: somebody has edited its description, so it stays as it is.")
+    if run_id:
+        # the name that the runs log it under
+        of = str(flatten(document["parameters"]).get("data.source.name")), document["dataset"]["md5"]
+        tracker.show_scores(version.model_id, run_id, scores_by_name(document["metrics"]), of)
 
 
 def _why_not_yet(root: Path, settings: Settings) -> str:
@@ -118,9 +137,9 @@ def _checked_artifact(tracker: Runs, version: Registered) -> Content:
     return artifact
 
 
-def _pack(inputs: Inputs, path: str, beside: Iterable[str], name: str, serving: Servable, scratch: Path) -> Packed:
+def _pack(inputs: Inputs, chain: Chain, beside: Iterable[str], name: str, serving: Servable, scratch: Path) -> Packed:
     """The model as it is registered, in `scratch`, and files beside it. Raises LineageError if it cannot be served."""
-    data, weights = scratch / "model", inputs[path]
+    data, weights = scratch / "model", inputs[chain.contents[Role.MODEL][0]]
     data.mkdir()
     shutil.copyfile(weights, data / serving.WEIGHTS)
     for each in beside:
@@ -132,6 +151,7 @@ def _pack(inputs: Inputs, path: str, beside: Iterable[str], name: str, serving: 
         requirements=_requirements(inputs[LOCK], serving.packages(weights)),
         signature=serving.signature(weights),
         example=serving.example_input(weights),
+        card=to_markdown(card(chain.document(name))),
     )
     sides = model.signature.values() if isinstance(model.signature, dict) else [None]
     if not all(isinstance(columns, list) for columns in sides):

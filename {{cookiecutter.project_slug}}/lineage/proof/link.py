@@ -15,6 +15,7 @@ from ..dvc.dvcfile import DVC_LOCK
 from ..git.history import DATA_TAGS, History, join_versions
 from .alias import move_candidate
 from .case import Evidence, ModelCase
+from .description import describe_version
 from .page import render
 from .result_commits import best_result_commit, completed, holds_dataset, holds_model, proves
 from .targets import Target
@@ -37,6 +38,7 @@ class Linked:
     without_result: int = 0  # runs that failed, were killed, or are going on
     lost: list[str] = field(default_factory=list)  # no ref leads to their commit any more, and no other holds them
     elsewhere: list[str] = field(default_factory=list)  # their commit is not in this clone
+    edited: list[str] = field(default_factory=list)  # somebody has edited their description, so it stays
     alias: str = ""  # what a person should know of the alias `candidate`
 
 
@@ -117,6 +119,7 @@ def _link_version(evidence: Evidence, version: ModelVersion, done: Linked) -> No
         for key in change.drop:
             version.tags.pop(key, None)
         _log_page(case)
+        done.edited += [] if describe_version(case) else [case.title]
     _count(done, case.title, change)
 
 

@@ -188,6 +188,8 @@ def show_linked(done: Linked) -> None:
         print(f"  the commit of {name} is gone, and no other commit holds it.")
     for name in done.elsewhere:
         print(f"  the commit of {name} is not in this clone (`git fetch`): left as it is.")
+    for name in done.edited:
+        print(f"  somebody has edited the description of {name}, so it stays as it is.")
     if done.pending:
         print(f"{len(done.pending)} pending: no commit holds their data or result yet (`git add -A && git commit`).")
     if done.alias:

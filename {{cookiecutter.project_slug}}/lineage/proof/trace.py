@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from ..base.errors import ProjectError
 from ..base.pages import write_whole
+from ..chain.card import card
 from ..contract import Role
 from ..dvc.recorded import Recorded
-from ..git.repository import strip_user
+from ..git.web import web_url
 from ..settings import flatten
 from .case import Evidence, ModelCase
 from .dataset import describe
@@ -76,6 +77,7 @@ def chain_of(case: ModelCase) -> dict[str, Any]:
         "gaps": _gaps(case, commit),
         "training_run": _training_run(case, run_id, record, recorded),
         "metrics": document.get("metrics"),
+        "card": _card(case, document, commit),
         "result_commit": _commit(evidence, commit, "tag" if commit and commit == case.tagged_commit else "look-up"),
         "data_commit": _commit(evidence, data_commit, "tag" if "data_git_commit_id" in tags else "look-up"),
         "data_version": case.history.data_version(data_md5) if data_md5 else None,
@@ -87,7 +89,7 @@ def chain_of(case: ModelCase) -> dict[str, Any]:
         "model": {key: (document.get("model") or {}).get(key) for key in ("md5", "sha256", "size")},
         "environment": (document.get("environment") or {}).get("md5"),
         "places": _places(evidence, data_md5, tags.get("dvc_model_md5")),
-        "repository": _known(lambda: _web_url(evidence)),
+        "repository": web_url(evidence.history.git.url()),
     }
 
 
@@ -216,17 +218,10 @@ def _places(evidence: Evidence, *hashes: str | None) -> dict[str, Any]:
     }
 
 
-def _web_url(evidence: Evidence) -> str | None:
-    """The address of the Git host for a browser; None if the remote is not on the web."""
-    url = evidence.history.git.url()
-    if url is None:
-        return None
-    if "://" not in url and "@" in url and ":" in url:  # git@host:owner/name.git
-        host, _, path = url.partition("@")[2].partition(":")
-        url = f"https://{host}/{path}"
-    if url.startswith("ssh://"):
-        url = "https://" + strip_user(url).removeprefix("ssh://")
-    return url.removesuffix(".git") if url.startswith(("http://", "https://")) else None
+def _card(case: ModelCase, document: dict[str, Any], commit: str | None) -> dict[str, Any] | None:
+    """The parts of the model card; None where no lineage.json is known."""
+    number = str(case.version.version) if case.version is not None else None
+    return card(document, number, commit) if document else None
 
 
 def _known(ask: Callable[[], T]) -> T | None:

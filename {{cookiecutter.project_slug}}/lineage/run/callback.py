@@ -28,7 +28,9 @@ from .facts import (
     started_from,
     without_ids,
 )
+from .pictures import pictures
 
+PICTURES = "pictures"  # the folder of the plots as pictures, beside that of their tables
 PENDING_METRICS = 1000  # kept for later while the tracker is down
 
 
@@ -113,6 +115,8 @@ class MLflowCallback(Callback):
             tracker.artifact(self._run_id, execution.root / str(profile))
         for path in execution.stage.reports:
             tracker.artifact(self._run_id, execution.root / path, path.split("/")[0])
+        for name, picture in pictures(execution.root, execution.stage).items():
+            tracker.text(self._run_id, picture, f"{PICTURES}/{name}")
         if (record := execution.pipeline.path(Role.RUN)) in execution.stage.outs:
             tracker.artifact(self._run_id, execution.root / str(record))
         self._flush()

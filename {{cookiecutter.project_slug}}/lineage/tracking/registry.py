@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,16 @@ from ..dvc.hashes import Content
 from .artifact import read_artifact
 from .asked import OneStore
 from .candidate import ALIAS, MOVED_TO
+from .described import place_card
 from .pages import all_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+
+CARD = "model_card.md"  # among the registered files
+METRIC_BATCH = 500  # MLflow takes 1,000 in one request
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class Packed:
     requirements: list[str]
     signature: dict[str, list[dict[str, Any]]]  # inputs and outputs: columns as MLflow's MLmodel files write them
     example: Any
+    card: str  # Markdown
 
 
 class Registered(NamedTuple):
@@ -44,6 +51,11 @@ class Registered(NamedTuple):
     def of(cls, version: ModelVersion) -> Registered:
         model_id = version.source.removeprefix("models:/")
         return cls(version.name, str(version.version), model_id, dict(version.tags))
+
+
+def latest_scores(metrics: list[Any]) -> dict[str, float]:
+    """The value that MLflow shows of each metric of a logged model: that of the last moment."""
+    return {metric.key: metric.value for metric in sorted(metrics, key=lambda metric: (metric.timestamp, metric.step))}
 
 
 class Registry(OneStore):
@@ -93,6 +105,7 @@ class Registry(OneStore):
                         model_id=logged.model_id,
                     ),
                 )
+                (Path(scratch) / "model" / CARD).write_text(model.card + "\n", encoding="utf-8", newline="\n")
                 self.client.log_model_artifacts(logged.model_id, str(Path(scratch) / "model"))
             except BaseException:
                 with suppress(Exception):  # the first error is the one to tell
@@ -122,6 +135,34 @@ class Registry(OneStore):
                 name, source=f"models:/{model_id}", run_id=run_id, model_id=model_id, tags=tags
             )
         return Registered.of(made)
+
+    def describe(self, version: Registered, text: str) -> bool:
+        """Makes the card the description of a version; false if somebody has edited that, so that it stays."""
+        with self.asked("describe the version"):
+            found = self.client.get_model_version(version.name, version.version).description
+            placed = place_card(found, text)
+            if placed is not None and placed != found:
+                self.client.update_model_version(version.name, version.version, description=placed)
+        return placed is not None
+
+    def show_scores(self, model_id: str, run_id: str, scores: dict[str, float], dataset: tuple[str, str]) -> None:
+        """Logs scores on a dataset, of this name and digest, beside the registered files and to a run.
+
+        MLflow compares models by these. Those that are shown already are not logged again.
+        """
+        from mlflow.entities import Metric
+
+        with self.asked("log the scores of the model"):
+            shown = latest_scores(self.client.get_logged_model(model_id).metrics or [])
+            if all(shown.get(key) == value for key, value in scores.items()):
+                return
+            now = time.time_ns() // 1_000_000
+            metrics = [
+                Metric(key, float(value), now, 0, model_id, dataset_name=dataset[0], dataset_digest=dataset[1])
+                for key, value in scores.items()
+            ]
+            for first in range(0, len(metrics), METRIC_BATCH):
+                self.client.log_batch(run_id, metrics=metrics[first : first + METRIC_BATCH])
 
     def move_candidate(self, version: Registered, identity: str) -> None:
         """Points the alias at the version, whose model has this identity."""

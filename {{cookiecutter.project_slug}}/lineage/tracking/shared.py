@@ -43,6 +43,8 @@ class Runs(Protocol):
     def create_version(
         self, name: str, project_id: str, model_id: str, run_id: str | None, tags: dict[str, str]
     ) -> Registered: ...
+    def describe(self, version: Registered, text: str) -> bool: ...
+    def show_scores(self, model_id: str, run_id: str, scores: dict[str, float], dataset: tuple[str, str]) -> None: ...
     def move_candidate(self, version: Registered, identity: str) -> None: ...
 
 
@@ -130,6 +132,12 @@ class SharedTracker:
     ) -> Registered:
         made: Registered = self._call("create_version", name, project_id, model_id, run_id, tags, again=False)
         return made
+
+    def describe(self, version: Registered, text: str) -> bool:
+        return bool(self._call("describe", version, text))
+
+    def show_scores(self, model_id: str, run_id: str, scores: dict[str, float], dataset: tuple[str, str]) -> None:
+        self._call("show_scores", model_id, run_id, scores, dataset)
 
     def move_candidate(self, version: Registered, identity: str) -> None:
         self._call("move_candidate", version, identity)

@@ -17,6 +17,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     from lineage.records.predictions import write_predictions
 
     from ..evaluation import overall_scores, write_class_scores, write_confusion
+    from ..intervals import interval_scores
     from ..model import checkpoint
     from ..model.device import choose_device, number_of_threads
     from ..model.examples import load_examples
@@ -42,10 +43,11 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
 
     probabilities = said["test"].astype("float64")
     predicted = probabilities.argmax(axis=1)
-    scores = overall_scores(probabilities, truth)
     rows = table.slice(0, len(truth))  # the test split is the first
+    owners = rows["subject_id"].to_pylist()
+    scores = {**overall_scores(probabilities, truth), **interval_scores(predicted == truth, owners, options.min_subjects)}
     columns = {name: rows[name].to_pylist() for name in options.slices}
-    slices = scores_by_slice(probabilities, truth, rows["subject_id"].to_pylist(), columns, options.min_subjects)
+    slices = scores_by_slice(probabilities, truth, owners, columns, options.min_subjects)
     by_slice, logged = as_metrics(slices)
     report.metrics({f"test_{name}": value for name, value in {**scores, **logged}.items()})
     everything = {"test": {**scores, **by_slice}}

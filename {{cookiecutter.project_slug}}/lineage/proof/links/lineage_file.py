@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ...base.errors import LineageError
 from ...chain.document import model_parameters
 from ...chain.packages import LOCK
 from ...contract import Role
@@ -13,6 +14,7 @@ from ...dvc.hashes import hash_path
 from ...dvc.recorded import Recorded
 from ...git.tree import LINEAGE
 from ..case import ModelCase
+from ..dataset import describe
 from ..recompute import CheckResult
 from ..result_commits import holds_model
 from ..together import completing_command, last_result
@@ -131,3 +133,11 @@ def _compare_listings(case: ModelCase, document: dict[str, Any], result: CheckRe
         listed = {file["path"]: file["md5"] for file in document[section]["files"]}
         for path in sorted({*listing, *listed}):
             result.equal(f"its {section} file {path}", listed.get(path), listing.get(path), "the listing in DVC")
+    dataset = document["dataset"]
+    try:
+        described = describe(case.evidence.objects, dataset["md5"])
+    except LineageError:  # the link `dataset` says more
+        result.note += "; the counts of the dataset cannot be had"
+        return
+    for key, name in (("classes", "classes"), ("records", "records"), ("subjects_by_split", "subjects")):
+        result.equal(f"its {name} of the dataset", dataset.get(key), described[name], "the dataset")

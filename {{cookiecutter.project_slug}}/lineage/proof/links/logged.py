@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import LineageError
+from ...chain.document import scores_by_name
 from ...chain.facts import CONTEXTS, ROLE
 from ...contract import Role
 from ...dvc.dvcfile import Stage, locked_hash, locked_params
@@ -21,9 +21,10 @@ from ..stage_runs import history, runs_after, runs_before, store_of_training, tr
 from .code_of_run import compare_changed
 from .commit import compare_data_names
 from .registry import compare_dataset_inputs
+from .shown import compare_shown, logged_model, same
 
 if TYPE_CHECKING:
-    from mlflow.entities import LoggedModel, Run
+    from mlflow.entities import Run
 
     from ...tracking.store import Store
 
@@ -42,19 +43,11 @@ def parameters(case: ModelCase) -> CheckResult:
     if runs and not any(_has_params(case, run, evaluation) for run in runs):
         _compare_params(case, runs[-1], evaluation, result)
     if case.version is not None:
-        expected, model = _expected_params(case, case.training), _logged_model(case)
+        expected, model = _expected_params(case, case.training), logged_model(case)
         logged = model.params or {}  # those of `register`, which may have run with other settings of its own since
         for key in sorted({*logged} & {*expected}):
             result.equal(f"{key} of {case.version.source}", logged[key], expected[key])
     return result
-
-
-def _logged_model(case: ModelCase) -> LoggedModel:
-    """What MLflow keeps of the registered files, beside the version."""
-    assert case.version is not None
-    store = case.evidence.store
-    with store.asked("look up the registered model"):
-        return store.client.get_logged_model(case.version.source.removeprefix("models:/"))
 
 
 def metrics(case: ModelCase) -> CheckResult:
@@ -64,6 +57,8 @@ def metrics(case: ModelCase) -> CheckResult:
     evaluation = case.stage(Role.SCORES)
     unknown |= _compare_metrics(case, store_of_training(case), run, case.training, result)
     scores, _ = _reported(case, evaluation)
+    for key, value in scores_by_name(case.document["metrics"]).items():
+        result.equal(f"{key} in {LINEAGE}", value, scores.get(key), f"the stage {evaluation.name}")
     for key in sorted(unknown & {*scores}):  # only the evaluation logs them, and in a run of its own
         where = f"the stage {evaluation.name}"
         result.equal(f"{key} of run {run.info.run_id}", run.data.metrics[key], scores[key], where)
@@ -79,7 +74,7 @@ def metrics(case: ModelCase) -> CheckResult:
     else:
         result.note += f"; MLflow holds no run of {evaluation.name} with these settings"
     unknown |= _compare_counts(case, result)
-    unknown |= _compare_logged_model(case, result)
+    unknown |= compare_shown(case, result)
     if unknown:
         result.note += f"; not compared, because no file of DVC holds them: {', '.join(sorted(unknown))}"
     return result
@@ -156,12 +151,12 @@ def _compare_metrics(case: ModelCase, store: Store, run: Run, stage: Stage, resu
         what = f"{key} of run {run.info.run_id}"
         result.equal(f"the steps of {what}", sorted({point.step for point in found}), sorted(expected), "the stage")
         for point in found:
-            if point.step in expected and not _same(point.value, expected[point.step]):
+            if point.step in expected and not same(point.value, expected[point.step]):
                 result.fault(f"{what} at step {point.step} is {point.value}, the stage wrote {expected[point.step]}")
         last = expected[max(expected)]
         shown = run.data.metrics.get(key)
-        same = shown is not None and _same(shown, last)
-        result.equal(f"the last {what}", last if same else shown, last, "the stage")
+        is_right = shown is not None and same(shown, last)
+        result.equal(f"the last {what}", last if is_right else shown, last, "the stage")
     return {key for key in run.data.metrics if key not in {*final, *steps} and not key.startswith(OF_MACHINE)}
 
 
@@ -203,29 +198,5 @@ def _compare_counts(case: ModelCase, result: CheckResult) -> set[str]:
     return {key for _, run in runs for key in run.data.metrics if key not in counts and not key.startswith(OF_MACHINE)}
 
 
-def _compare_logged_model(case: ModelCase, result: CheckResult) -> set[str]:
-    """Scores that stand beside the registered model itself."""
-    if case.version is None:
-        return set()
-    logged = _logged_model(case).metrics or []
-    evaluation = case.stage(Role.SCORES)
-    final, _ = _reported(case, evaluation)
-    for metric in logged:
-        if metric.key in final:
-            same = _same(metric.value, final[metric.key])
-            shown, where = final[metric.key] if same else metric.value, f"the stage {evaluation.name}"
-            result.equal(f"{metric.key} of {case.version.source}", shown, final[metric.key], where)
-    return {metric.key for metric in logged if metric.key not in final}
-
-
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _same(logged: float, written: float) -> bool:
-    """Whether MLflow holds the number: databases keep no NaN and no infinity."""
-    if math.isnan(written):
-        return math.isnan(logged)
-    if math.isinf(written):
-        return abs(logged) > 1e308 and (logged > 0) == (written > 0)
-    return logged == written
