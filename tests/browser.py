@@ -29,7 +29,11 @@ def browser() -> Iterator[Any]:
 def opened(running: Any, address: str, width: int = 1280, scheme: str = "light") -> Iterator[Any]:
     """A page in a window of this width, without scripts or a network. It fails if it asks for anything else."""
     context = running.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=False, offline=True
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        reduced_motion="reduce",  # a link leads to its place at once
+        java_script_enabled=False,
+        offline=True,
     )
     page, asked = context.new_page(), list[str]()
     page.on("request", lambda request: asked.append(request.url))
