@@ -316,7 +316,7 @@ def test_every_link_in_a_page_leads_to_its_place(pages: dict[str, Path], running
                 place = view.evaluate(
                     "id => document.getElementById(id).getBoundingClientRect().top / innerHeight", target[1:]
                 )
-                assert 0 <= place < 1, (name, target)
+                assert 0 <= place < 1, (name, target, place)
 
 
 def test_in_print_all_folds_are_open_and_numbers_exact(pages: dict[str, Path], running: Any) -> None:
