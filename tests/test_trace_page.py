@@ -181,7 +181,7 @@ def test_what_cannot_be_known_is_said_to_be_unknown(linked: Project, lineage: Li
     page = tmp_path / "page.html"
     lineage(clone, "trace", SECOND, "--html", str(page))
     text = text_of(page)
-    assert "not counted: their bytes are not in the cache here: `dvc pull` brings them" in text
+    assert "not counted: their bytes are not in the cache here: dvc pull brings them" in text
     assert "left out unknown: how many, and why" in text
     assert "Which of them differ from the default is unknown: conf/ cannot be composed" in text
 
