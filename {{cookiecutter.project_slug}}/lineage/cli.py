@@ -6,7 +6,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -133,20 +133,53 @@ def trace(
     what: Annotated[str, typer.Argument(metavar="X", help=WHAT)],
     as_json: Annotated[bool, typer.Option("--json", help="The chain as JSON.")] = False,
     html: Annotated[Path | None, typer.Option("--html", help="Write the chain as an offline page.")] = None,
+    proved: Annotated[
+        bool, typer.Option("--verify", help="With --html: prove it first; the exit status is that of verify.")
+    ] = False,
 ) -> None:
     """Show where a model comes from; for a dataset, a commit or a tag, every model made from it."""
     from .proof.case import Evidence
     from .proof.show import show_trace
     from .proof.targets import resolve
-    from .proof.trace import trace, write_page
+    from .proof.trace import trace
+
+    if proved and not html:
+        raise typer.BadParameter("--verify says what the page shows: give --html as well, or use `lineage verify`")
+    if html:
+        _write_page(what, html, proved=proved)
+        return
+    evidence = Evidence(project_root(), shared=True)
+    show_trace(trace(evidence, resolve(evidence, what)), as_json=as_json)
+
+
+def _write_page(what: str, html: Path, *, proved: bool) -> None:
+    from .proof.case import Evidence
+    from .proof.page import write_page
+    from .proof.targets import resolve
+    from .proof.verify import exit_code, verify
 
     evidence = Evidence(project_root(), shared=True)
-    document = trace(evidence, resolve(evidence, what))
-    if html:
-        write_page(document, html)
-        print(f"written: {html}")
-    else:
-        show_trace(document, as_json=as_json)
+    try:
+        target = resolve(evidence, what)
+        verdicts = [verify(case) for case in target.cases] if proved else []
+        write_page(evidence, target, html, verdicts)
+    except Exception as error:
+        if proved:
+            _say_inconclusive(error)
+        raise
+    print(f"written: {html}")
+    for verdict in verdicts:
+        print(f"{verdict.model}  {verdict.state}  {verdict.sentence}")
+    if proved:
+        sys.exit(exit_code(verdicts))
+
+
+def _say_inconclusive(error: Exception) -> NoReturn:
+    """Status 1 would say that something was disproved."""
+    known = isinstance(error, ProjectError)
+    said = block(str(error) if known else f"{type(error).__name__}: {error}")
+    print(f"lineage: INCONCLUSIVE: {said}", file=sys.stderr)
+    sys.exit(2)
 
 
 @app.command()
@@ -182,11 +215,8 @@ def verify(
         verdicts += [nothing_to_prove(x) for x, found in named.items() if not found]
         verdicts += [not_there(evidence, model) for model in absent]
         scope = scope_of(evidence, cases, every=every)
-    except Exception as error:  # status 1 would say that something was disproved
-        known = isinstance(error, ProjectError)
-        said = block(str(error) if known else f"{type(error).__name__}: {error}")
-        print(f"lineage: INCONCLUSIVE: {said}", file=sys.stderr)
-        sys.exit(2)
+    except Exception as error:
+        _say_inconclusive(error)
     show_verdicts(verdicts, scope, retired, as_json=as_json)
     sys.exit(exit_code(verdicts))
 

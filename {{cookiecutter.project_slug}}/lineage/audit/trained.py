@@ -11,6 +11,7 @@ from ..proof.case import Evidence, ModelCase
 from ..proof.git_models import GitModel
 from ..proof.locks import Entry
 from ..proof.moments import moment_of
+from ..proof.story import ENDPOINT
 from .holdings import Holdings, inputs_of
 from .use import Use
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 TRAINING = "training"  # what made a version or a logged model, where its stage is not named
-ENDPOINT = "endpoint"  # tag of a version: the names of the endpoints that serve it, separated by commas
 ANCESTORS = {"pretrained_sha256", "parent_model_sha256"}  # tags that name the weights a training started from
 
 

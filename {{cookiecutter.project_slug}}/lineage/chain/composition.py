@@ -75,8 +75,20 @@ def require_fresh_params(root: Path) -> None:
     )
 
 
-def _compose(root: Path, overrides: list[str], output: Path) -> None:
-    """Composes `root`/conf with Hydra `overrides` into `output`, just as `dvc exp run` does.
+def composed_defaults(root: Path, conf: Path) -> dict[str, Any]:
+    """What the folder `conf` is without overrides, unchecked, by dotted key: for one of another commit.
+
+    What computes values is that of the checkout at `root`: nothing of another commit is run. Raises SettingsError if it
+    cannot be composed.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / PARAMS_FILE
+        _compose(root, [], output, conf)
+        return flatten(read_params(output))
+
+
+def _compose(root: Path, overrides: list[str], output: Path, conf: Path | None = None) -> None:
+    """Composes `conf` (`root`/conf) with Hydra `overrides` into `output`, just as `dvc exp run` does.
 
     Raises SettingsError if Hydra refuses; `output` is then not written.
     """
@@ -85,7 +97,7 @@ def _compose(root: Path, overrides: list[str], output: Path) -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        compose_and_dump(str(output), str(root / CONF), None, "config", str(root), overrides)
+        compose_and_dump(str(output), str(conf or root / CONF), None, "config", str(root), overrides)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         why = _in_our_words(error, root, overrides)
         raise SettingsError(f"conf/ cannot be composed: {why}") from error

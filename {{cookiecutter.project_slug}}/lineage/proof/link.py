@@ -16,10 +16,9 @@ from ..git.history import DATA_TAGS, History, join_versions
 from .alias import move_candidate
 from .case import Evidence, ModelCase
 from .description import describe_version
-from .page import render
+from .page import page_of
 from .result_commits import best_result_commit, completed, holds_dataset, holds_model, proves
 from .targets import Target
-from .trace import trace
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -129,7 +128,7 @@ def _log_page(case: ModelCase) -> None:
     run_id = case.version.tags.get("register_run_id")
     if run_id is None:
         return
-    page = render(trace(case.evidence, Target(case.title, "model version", [case])))
+    page = page_of(case.evidence, Target(case.title, "model version", [case]))
     with case.evidence.store.asked(f"log the page of {case.title}"):
         case.evidence.store.client.log_text(run_id, page, f"lineage/{case.version.name}-{case.version.version}.html")
 

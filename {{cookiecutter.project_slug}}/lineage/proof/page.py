@@ -1,4 +1,4 @@
-"""The trace as one HTML page."""
+"""The trace as one HTML page: no script, no network."""
 
 from __future__ import annotations
 
@@ -9,14 +9,74 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from ..base.pages import render as render_page
+from ..base.pages import write_whole
+from ..settings import flatten
+from .case import Evidence
+from .shown import card, day, exact, key, number, setting, signed, ticks, tiles
+from .story import story_of
+from .targets import Target
+from .trace import chains, document_of
+from .verify import LIMITS, Verdict
 
-CHAINS = 20  # drawn in full on one page, which is to stay below 300 kB
+CHAINS = 20  # drawn in full on one page, which is to stay below 600 kB
 
 
-def render(document: dict[str, Any]) -> str:
-    """The text of the page for what `trace` returns."""
-    filters: dict[str, Callable[..., Any]] = {"moment": moment, "bytes": human_size, "console": console_url}
-    return render_page(Path(__file__).with_name("page.html.jinja"), filters, trace=document, shown=CHAINS)
+def write_page(evidence: Evidence, target: Target, path: Path, verdicts: list[Verdict] | None = None) -> None:
+    """Writes the page of a trace to `path`."""
+    write_whole(path, page_of(evidence, target, verdicts))
+
+
+def page_of(evidence: Evidence, target: Target, verdicts: list[Verdict] | None = None) -> str:
+    """The text of the page. `verdicts` are those of the cases of the target, in their order, where they were proved.
+
+    Of every other model the page says that it was not verified.
+    """
+    found = chains(evidence, target)
+    models = [
+        {**chain, "story": story_of(case, chain), "people": _people(chain), "verdict": verdict}
+        for (case, chain), verdict in zip(found[:CHAINS], _padded(verdicts or [], CHAINS), strict=False)
+    ]
+    rest = [chain for _, chain in found[CHAINS:]]
+    filters: dict[str, Callable[..., Any]] = {
+        "moment": moment,
+        "bytes": human_size,
+        "console": console_url,
+        "number": number,
+        "exact": exact,
+        "setting": setting,
+        "day": day,
+        "flat": flatten,
+        "signed": signed,
+        "key": key,
+        "tiles": tiles,
+        "ticks": ticks,
+        "card": card,
+    }
+    return render_page(
+        Path(__file__).with_name("page.html.jinja"),
+        filters,
+        trace=document_of(evidence, target, models),
+        rest=rest,
+        limits=LIMITS,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _padded(verdicts: list[Verdict], length: int) -> list[Verdict | None]:
+    return [*verdicts, *[None] * (length - len(verdicts))]
+
+
+def _people(chain: dict[str, Any]) -> dict[str, list[str]]:
+    """What each person did, in the order of the chain, by name and address; what nobody is known for is under ""."""
+    data = chain["data_commit"] or {}
+    did = {"committed the data": data.get("author"), **{_DID[key]: name for key, name in chain["people"].items()}}
+    people: dict[str, list[str]] = {}
+    for what, name in did.items():
+        people.setdefault(name or "", []).append(what)
+    return people
+
+
+_DID = {"trained": "trained", "committed": "committed the result", "registered": "registered"}
 
 
 def console_url(url: str | None) -> str | None:

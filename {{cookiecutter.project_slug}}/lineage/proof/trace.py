@@ -6,11 +6,9 @@ What cannot be found is None, and shown as unknown.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from ..base.errors import ProjectError
-from ..base.pages import write_whole
 from ..chain.card import card
 from ..contract import Role
 from ..dvc.recorded import Recorded
@@ -26,16 +24,25 @@ MACHINE = ("device", "accelerator", "processor", "python", "torch", "threads")
 
 def trace(evidence: Evidence, target: Target) -> dict[str, Any]:
     """What was asked for, and the chain of every model that belongs to it."""
+    return document_of(evidence, target, [chain for _, chain in chains(evidence, target)])
+
+
+def chains(evidence: Evidence, target: Target) -> list[tuple[ModelCase, dict[str, Any]]]:
+    """Every model that belongs to what was asked for, and its chain: first those that were named, in their order."""
+    known = [_known_to_mlflow(case) for case in (*target.cases, *target.related)]
+    alone = in_git_alone(evidence, target)
+    return [*((case, chain_of(case)) for case in known), *((case, _forgotten(case)) for case in alone)]
+
+
+def document_of(evidence: Evidence, target: Target, models: list[dict[str, Any]]) -> dict[str, Any]:
+    """What was asked for, with these chains."""
     return {
         "asked": target.asked,
         "kind": target.kind,
         "hash": target.hash,
         "commit": _commit(evidence, target.commit),
         "scope": {"tracking_uri": evidence.store.shown_uri, "project_id": evidence.project_id},
-        "models": [
-            *(chain_of(_known_to_mlflow(case)) for case in (*target.cases, *target.related)),
-            *(_forgotten(case) for case in in_git_alone(evidence, target)),
-        ],
+        "models": models,
     }
 
 
@@ -229,10 +236,3 @@ def _known(ask: Callable[[], T]) -> T | None:
         return ask()
     except ProjectError:
         return None
-
-
-def write_page(document: dict[str, Any], target: Path) -> None:
-    """Writes the offline page of a trace."""
-    from .page import render
-
-    write_whole(target, render(document))
