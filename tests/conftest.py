@@ -94,8 +94,13 @@ def installed(shared: Path, identity: dict[str, str]) -> Project:
 
 @pytest.fixture(scope="session")
 def default(shared: Path, installed: Project, lineage: Lineage) -> Project:
-    """The project as it is baked, run with the default settings, committed and pushed. For reading only."""
-    return first_model(shared / "default", installed, lambda root: None)
+    """The project as it is baked, run with the default settings, committed and pushed. For reading only.
+
+    As people run it: no stage is a fork.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Project, "forks_python", False)
+        return first_model(shared / "default", installed, lambda root: None)
 
 
 @pytest.fixture(scope="session")
@@ -161,6 +166,14 @@ def lineage(installed: Project) -> Iterator[Lineage]:
     process.stdin.close()
     process.wait(timeout=60)
     process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def new_processes() -> Iterator[None]:
+    """For tests of what only a new process shows: stages, and what they start, are none that were forked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Project, "forks_python", False)
+        yield
 
 
 @pytest.fixture(scope="module")
