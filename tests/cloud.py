@@ -80,9 +80,9 @@ class Cloud:
             return dict(client.describe_training_job(TrainingJobName=name))
         return dict(client.describe_processing_job(ProcessingJobName=name))
 
-    def jobs(self) -> list[dict[str, Any]]:
-        """The descriptions of all jobs, oldest first."""
-        return [self.job(name) for name in self.job_names()]
+    def jobs(self, known: int = 0) -> list[dict[str, Any]]:
+        """The descriptions of all jobs after the first `known` ones, oldest first."""
+        return [self.job(name) for name in self.job_names()[known:]]
 
     def left_the_machine(self) -> str:
         """The connections that processes tried to make to other machines."""

@@ -18,6 +18,7 @@ from filelock import FileLock
 # for one of them. While one worker makes the project that all share, the others do what needs none.
 SLOWEST_FIRST = (
     "test_dispatch.py",
+    "test_spark.py",
     "test_shard_cache.py",
     "test_large_data.py",
     "test_link.py",
@@ -42,7 +43,10 @@ SLOWEST_FIRST = (
     "test_forged_tombstones.py",
     "test_scope.py",
     "test_cruft.py",
+    "test_photographs.py",
+    "test_attacks.py",
     "test_foreign_code.py",
+    "test_spark_engine.py",
     "test_disk.py",
     "test_callbacks.py",
     "test_hostile_home.py",
