@@ -206,7 +206,7 @@ def _open_streams():
     """A process that is new has nothing in its buffers."""
     former = sys.__stdout__
     how = {"encoding": former.encoding, "closefd": False}
-    sys.stdin = sys.__stdin__ = open(0, **how)  # noqa: SIM115
+    sys.stdin = sys.__stdin__ = open(0, errors=former.errors, **how)  # noqa: SIM115
     sys.stdout = sys.__stdout__ = open(1, "w", errors=former.errors, **how)  # noqa: SIM115
     sys.stderr = sys.__stderr__ = open(2, "w", 1, errors="backslashreplace", **how)  # noqa: SIM115
 
@@ -234,20 +234,25 @@ def run_python(command):
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         elif words[0] == "-c":
             sys.argv = ["-c", *words[2:]]
-            main = types.ModuleType("__main__")
-            sys.modules["__main__"] = main
-            exec(compile(words[1], "<string>", "exec"), main.__dict__)
+            _run_source(words[1], "<string>")
         else:
+            file = str(Path(words[0]).absolute())
             if not isolated:
-                sys.path[0] = str(Path(words[0]).resolve().parent)
+                sys.path[0] = str(Path(file).resolve().parent)
             sys.argv = words
-            runpy.run_path(words[0], run_name="__main__")
+            _run_source(Path(file).read_bytes(), file, __file__=file)
     except SystemExit as error:
         return status(error)
     except BaseException:
         traceback.print_exc()
         return 1
     return 0
+
+
+def _run_source(source, name, **attributes):
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    main.__dict__.update(attributes)
+    exec(compile(source, name, "exec", dont_inherit=True), main.__dict__)
 
 
 def status(error):
