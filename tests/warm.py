@@ -23,6 +23,7 @@ from pathlib import Path
 import forks
 
 PROGRAMS = {"lineage": "lineage.cli", "dvc": "dvc.cli"}
+STARTERS = (("dvc", "repro"), ("dvc", "exp"), ("python", "-I"))  # the others start no stages: the helper costs 0.1 s
 PRELOADED = (*PROGRAMS.values(), "dvc.cli.parser", "dvc.repo", "mlflow", "mlflow.store.tracking.sqlalchemy_store")
 SERVER = ("uvicorn", "uvicorn.loops.auto", "uvicorn.protocols.http.auto", "mlflow.server.fastapi_app", "boto3")
 OF_PROJECTS = ("traceable_digits", "hydra_plugins")  # each has its own
@@ -70,7 +71,7 @@ def run(request, output, errors, names):
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["environment"])
-        if request["forks"]:
+        if request["forks"] and tuple(request["command"][:2]) in STARTERS:
             forks.take_down(names.fileno())
             forks.prepare()
         sys.argv = request["command"]
