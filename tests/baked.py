@@ -38,8 +38,8 @@ class Project:
     environment: dict[str, str] = field(default_factory=dict)
     # runs dvc and lineage without waiting for imports, where the fixture `lineage` is at hand
     fork: ClassVar[Callable[..., tuple[int, str]] | None] = None
-    # whether stages, and what these start, are forks as well; see the fixture `new_processes`
-    forks_python: ClassVar[bool] = True
+    # what of that which these start is a fork as well: "all", "stages" but not what they start, or "none"
+    forks: ClassVar[str] = "all"
     # likewise starts the server of MLflow, and returns the number of its process
     serve: ClassVar[Callable[..., int] | None] = None
 
@@ -60,7 +60,7 @@ class Project:
 
     def run(self, *command: str, code: int | None = 0, **options: Any) -> str:
         """Output of a command, standard error included. Fails the test unless it exits with `code` (None: any)."""
-        is_forked = command[0] in FORKED or (command[:3] == STAGE and Project.forks_python)
+        is_forked = command[0] in FORKED or (command[:3] == STAGE and Project.forks != "none")
         if is_forked and not options and Project.fork is not None and self._forks:
             status, output = Project.fork(self, *command)
         else:

@@ -103,7 +103,7 @@ def default(shared: Path, installed: Project, lineage: Lineage) -> Project:
     As people run it: no stage is a fork.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Project, "forks_python", False)
+        patch.setattr(Project, "forks", "none")
         return first_model(shared / "default", installed, lambda root: None)
 
 
@@ -176,7 +176,15 @@ def lineage(installed: Project) -> Iterator[Lineage]:
 def new_processes() -> Iterator[None]:
     """For tests of what only a new process shows: stages, and what they start, are none that were forked."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Project, "forks_python", False)
+        patch.setattr(Project, "forks", "none")
+        yield
+
+
+@pytest.fixture(scope="module")
+def new_trackers() -> Iterator[None]:
+    """For tests of the process that talks to MLflow for several stages: that alone is none that was forked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Project, "forks", "stages")
         yield
 
 

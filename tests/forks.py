@@ -25,7 +25,8 @@ from pathlib import Path
 SET_CHILD_SUBREAPER = 36  # of prctl(2): orphans below this process become its children
 STAGE = re.compile(r"python -I scripts/stage\.py [\w.]+")  # what dvc gives to a shell
 # what a stage starts itself, beside stages: dvc, the process that talks to MLflow, the trial of a model
-KINDS = (("-I", "scripts/stage.py"), ("-I", "-c"), ("-m", "dvc"), ("-m", "lineage.compute.sagemaker.job"))
+SOURCE = ("-I", "-c")
+KINDS = {("-I", "scripts/stage.py"), SOURCE, ("-m", "dvc"), ("-m", "lineage.compute.sagemaker.job")}
 OF_PROJECTS = ("lineage", "traceable_digits", "hydra_plugins")  # each project has its own
 ISOLATED = [folder for folder in sys.path if folder != str(Path(__file__).parent)]  # the path of `python -I`
 INHERIT = -1  # of subprocess: no redirection

@@ -32,10 +32,10 @@ CODE = "import sys; print(sys.argv, sys.stdin.read(), __name__); print('error', 
 PIPELINE = "stages:\n  own:\n    cmd: python -I scripts/stage.py traceable_digits.own\n"
 
 
-def run(project: Project, lineage: Lineage, *, forks: bool) -> tuple[str, dict[str, Any], list[Any]]:
+def run(project: Project, lineage: Lineage, *, forks: str) -> tuple[str, dict[str, Any], list[Any]]:
     """The parent of a stage that dvc runs, what it finds, and what became of what it started."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Project, "forks_python", forks)
+        patch.setattr(Project, "forks", forks)
         status, output, _ = lineage.fork(project, ("dvc", "repro", "--force"), together=True)
     assert status == 255
     assert "the last words\n" in output
@@ -55,8 +55,8 @@ def test_a_stage_finds_what_it_would_find_in_a_new_process(
     path = f"import sys\nCODE = {CODE!r}\nsys.path.insert(0, {str(tmp_path)!r})\n"
     (tmp_path / "scripts" / "stage.py").write_text(path + STAGE)
     project.dvc("init", "--quiet", "--no-scm")
-    parent, facts, started = run(project, lineage, forks=True)
-    other, expected, begun = run(project, lineage, forks=False)
+    parent, facts, started = run(project, lineage, forks="all")
+    other, expected, begun = run(project, lineage, forks="none")
     assert facts == expected
     assert facts["package"] == str(tmp_path / "traceable_digits" / "own.py")
     assert started == begun == [7, "['-c', 'x'] in __main__\n", "error\n"]

@@ -15,7 +15,7 @@ import pytest
 from baked import Project
 from command import Lineage
 
-pytestmark = pytest.mark.usefixtures("new_processes")
+pytestmark = pytest.mark.usefixtures("new_trackers")
 
 CANDIDATE = "models:/traceable-digits@candidate"
 

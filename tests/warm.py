@@ -1,7 +1,8 @@
 """Runs `lineage`, `dvc` and stages in a fork of a process that has imported already what they would import again.
 
 Started with the project's Python. Each line of standard input is a JSON object with `cwd`, `command`, `environment`,
-`together`, whether both outputs are one, and `forks`, whether what the command starts is a fork as well (forks.py).
+`together`, whether both outputs are one, and `forks`, what of that which the command starts is a fork as well: "all",
+"stages" or "none" (forks.py).
 Each line of standard output is the exit code, the output and the error output of that command. What a command had to
 import, the process imports after it, for those that follow.
 
@@ -71,7 +72,9 @@ def run(request, output, errors, names):
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["environment"])
-        if request["forks"] and tuple(request["command"][:2]) in STARTERS:
+        if request["forks"] == "stages":
+            forks.KINDS.discard(forks.SOURCE)
+        if request["forks"] != "none" and tuple(request["command"][:2]) in STARTERS:
             forks.take_down(names.fileno())
             forks.prepare()
         sys.argv = request["command"]
