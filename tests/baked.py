@@ -24,6 +24,7 @@ TEMPLATE = Path(__file__).resolve().parents[1]
 PERCEPTRON = Path(__file__).with_name("perceptron")
 GUARD = Path(__file__).with_name("loopback_only")  # on PYTHONPATH: see sitecustomize.py there
 FORKED = ("dvc", "lineage")  # the programs of warm.py
+STAGE = ("python", "-I", "scripts/stage.py")
 # what would reach the project from around the tests
 FOREIGN = ("GIT_", "DVC_", "MLFLOW_", "PYTHON", "VIRTUAL_ENV", "PYTEST_")
 
@@ -37,6 +38,8 @@ class Project:
     environment: dict[str, str] = field(default_factory=dict)
     # runs dvc and lineage without waiting for imports, where the fixture `lineage` is at hand
     fork: ClassVar[Callable[..., tuple[int, str]] | None] = None
+    # what of that which these start is a fork as well: "all", "stages" but not what they start, or "none"
+    forks: ClassVar[str] = "all"
     # likewise starts the server of MLflow, and returns the number of its process
     serve: ClassVar[Callable[..., int] | None] = None
 
@@ -57,7 +60,8 @@ class Project:
 
     def run(self, *command: str, code: int | None = 0, **options: Any) -> str:
         """Output of a command, standard error included. Fails the test unless it exits with `code` (None: any)."""
-        if command[0] in FORKED and not options and Project.fork is not None and self._forks:
+        is_forked = command[0] in FORKED or (command[:3] == STAGE and Project.forks != "none")
+        if is_forked and not options and Project.fork is not None and self._forks:
             status, output = Project.fork(self, *command)
         else:
             process = self.start(*command, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aws_standin import faults
+from aws_standin import faults, image
 from aws_standin.place import client_of
 from baked import GUARD, Project, bake, remove_hooks, use_perceptron
 from servers import aws_standin, mlflow_server
@@ -79,9 +80,9 @@ class Cloud:
             return dict(client.describe_training_job(TrainingJobName=name))
         return dict(client.describe_processing_job(ProcessingJobName=name))
 
-    def jobs(self) -> list[dict[str, Any]]:
-        """The descriptions of all jobs, oldest first."""
-        return [self.job(name) for name in self.job_names()]
+    def jobs(self, known: int = 0) -> list[dict[str, Any]]:
+        """The descriptions of all jobs after the first `known` ones, oldest first."""
+        return [self.job(name) for name in self.job_names()[known:]]
 
     def left_the_machine(self) -> str:
         """The connections that processes tried to make to other machines."""
@@ -101,8 +102,11 @@ def cloud(folder: Path, installed: Project) -> Iterator[Cloud]:
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true"}
     # everything is installed; what is not cannot be had
     offline = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
-    images = {IMAGE: installed.venv / "bin", OLD_IMAGE: old_image(folder / "old", installed.venv / "bin")}
-    with aws_standin(folder, images, **guard, **quiet, **offline) as endpoint:
+    old = old_image(folder / "old", installed.venv / "bin")
+    with (
+        warm_image(folder, installed) as executables,
+        aws_standin(folder, {IMAGE: executables, OLD_IMAGE: old}, **guard, **quiet, **offline) as endpoint,
+    ):
         keys = {"AWS_ACCESS_KEY_ID": "launcher", "AWS_SECRET_ACCESS_KEY": SECRET}
         where = {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
         environment = {**installed.environment, **keys, **where, **guard, **quiet}
@@ -117,6 +121,19 @@ def cloud(folder: Path, installed: Project) -> Iterator[Cloud]:
         _watch_stages(project)
         with mlflow_server(project, folder / "mlflow.db", "s3://the-artifacts/mlflow") as uri:
             yield Cloud(folder, endpoint, uri, project)
+
+
+@contextlib.contextmanager
+def warm_image(folder: Path, installed: Project) -> Iterator[Path]:
+    """The executables of an image with the packages of `installed`, which do not import them again in each job."""
+    name = f"image-{secrets.token_hex(8)}"
+    process = installed.start("python", "-P", str(image.__file__), name, stdin=subprocess.PIPE, stderr=None)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield image.make(folder / "image", installed.venv / "bin", name)
+    finally:
+        process.communicate(timeout=60)
 
 
 def _watch_stages(project: Project) -> None:

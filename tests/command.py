@@ -36,7 +36,7 @@ class Lineage:
         self, project: Project, command: tuple[str, ...], *, folder: Path | None = None, together: bool = False
     ) -> tuple[int, str, str]:
         """Exit status, output and error output of a command of warm.py; both in the first if they are `together`."""
-        place = {"cwd": str(folder or project.root), "environment": project.variables}
+        place = {"cwd": str(folder or project.root), "environment": project.variables, "forks": Project.forks}
         status, output, errors = self._request({**place, "command": command, "together": together})
         return status, output, errors
 

@@ -18,6 +18,7 @@ from filelock import FileLock
 # for one of them. While one worker makes the project that all share, the others do what needs none.
 SLOWEST_FIRST = (
     "test_dispatch.py",
+    "test_spark.py",
     "test_shard_cache.py",
     "test_large_data.py",
     "test_link.py",
@@ -42,7 +43,10 @@ SLOWEST_FIRST = (
     "test_forged_tombstones.py",
     "test_scope.py",
     "test_cruft.py",
+    "test_photographs.py",
+    "test_attacks.py",
     "test_foreign_code.py",
+    "test_spark_engine.py",
     "test_disk.py",
     "test_callbacks.py",
     "test_hostile_home.py",
@@ -94,8 +98,13 @@ def installed(shared: Path, identity: dict[str, str]) -> Project:
 
 @pytest.fixture(scope="session")
 def default(shared: Path, installed: Project, lineage: Lineage) -> Project:
-    """The project as it is baked, run with the default settings, committed and pushed. For reading only."""
-    return first_model(shared / "default", installed, lambda root: None)
+    """The project as it is baked, run with the default settings, committed and pushed. For reading only.
+
+    As people run it: no stage is a fork.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Project, "forks", "none")
+        return first_model(shared / "default", installed, lambda root: None)
 
 
 @pytest.fixture(scope="session")
@@ -161,6 +170,22 @@ def lineage(installed: Project) -> Iterator[Lineage]:
     process.stdin.close()
     process.wait(timeout=60)
     process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def new_processes() -> Iterator[None]:
+    """For tests of what only a new process shows: stages, and what they start, are none that were forked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Project, "forks", "none")
+        yield
+
+
+@pytest.fixture(scope="module")
+def new_trackers() -> Iterator[None]:
+    """For tests of the process that talks to MLflow for several stages: that alone is none that was forked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Project, "forks", "stages")
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -421,7 +421,7 @@ def test_a_temporary_experiment_and_two_at_once(sky: Cloud, tmp_path: Path) -> N
     project.dvc("exp", "run", "--queue", *overrides)
     with project.queue_workers(2):
         wait_for_queue(sky, project, known)
-    jobs = [job for job in sky.jobs()[known:] if "TrainingJobName" in job]
+    jobs = [job for job in sky.jobs(known) if "TrainingJobName" in job]
     assert [job["TrainingJobStatus"] for job in jobs] == ["Completed", "Completed"]
     first, second = jobs
     assert first["TrainingStartTime"] < second["TrainingEndTime"]
@@ -432,7 +432,7 @@ def test_a_temporary_experiment_and_two_at_once(sky: Cloud, tmp_path: Path) -> N
 def wait_for_queue(sky: Cloud, project: Project, known: int) -> None:
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
-        ended = [job.get("TrainingEndTime") for job in sky.jobs()[known:]]
+        ended = [job.get("TrainingEndTime") for job in sky.jobs(known)]
         # to ask dvc takes more of the processor than to ask for jobs, and before these are over it has nothing to say
         status = project.dvc("queue", "status") if len(list(filter(None, ended))) == 2 else "Running"
         if "Queued" not in status and "Running" not in status:

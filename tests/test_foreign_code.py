@@ -14,6 +14,8 @@ from baked import Project, bake
 from command import Lineage
 from stages import PACKAGE, Workshop, workshop
 
+pytestmark = pytest.mark.usefixtures("new_processes")
+
 __all__ = ["workshop"]
 
 PACKAGE_FILE = "filelock/_api.py"

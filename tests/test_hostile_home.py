@@ -9,6 +9,8 @@ import pytest
 from baked import Project
 from command import Lineage
 
+pytestmark = pytest.mark.usefixtures("new_processes")
+
 GIT = """
 [user]
     name = Tester

@@ -15,6 +15,8 @@ import pytest
 from baked import Project
 from command import Lineage
 
+pytestmark = pytest.mark.usefixtures("new_trackers")
+
 CANDIDATE = "models:/traceable-digits@candidate"
 
 

@@ -1,8 +1,10 @@
-"""Runs `lineage` and `dvc` without importing everything again: a fork of a process that has imported it already.
+"""Runs `lineage`, `dvc` and stages in a fork of a process that has imported already what they would import again.
 
-Started with the project's Python. Each line of standard input is a JSON object with `cwd`, `command`, `environment`
-and `together`, whether both outputs are one; each line of standard output the exit code, the output and the error
-output of that command. What a command had to import, the process imports after it, for those that follow.
+Started with the project's Python. Each line of standard input is a JSON object with `cwd`, `command`, `environment`,
+`together`, whether both outputs are one, and `forks`, what of that which the command starts is a fork as well: "all",
+"stages" or "none" (forks.py).
+Each line of standard output is the exit code, the output and the error output of that command. What a command had to
+import, the process imports after it, for those that follow.
 
 `serve HOST PORT` in place of a command is the server of MLflow, set up by `environment`, which goes on: its line is the
 number of the process alone. `log` is the file for what it says.
@@ -19,13 +21,17 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
+import forks
+
 PROGRAMS = {"lineage": "lineage.cli", "dvc": "dvc.cli"}
+STARTERS = (("dvc", "repro"), ("dvc", "exp"), ("python", "-I"))  # the others start no stages: the helper costs 0.1 s
 PRELOADED = (*PROGRAMS.values(), "dvc.cli.parser", "dvc.repo", "mlflow", "mlflow.store.tracking.sqlalchemy_store")
 SERVER = ("uvicorn", "uvicorn.loops.auto", "uvicorn.protocols.http.auto", "mlflow.server.fastapi_app", "boto3")
 OF_PROJECTS = ("traceable_digits", "hydra_plugins")  # each has its own
 
 
 def main():
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as scripts/stage.py does, before torch is imported
     learn(PRELOADED)
     print("ready", flush=True)
     for line in sys.stdin:
@@ -34,7 +40,8 @@ def main():
             learn(SERVER)
             print(os.fork() or serve(request), flush=True)
             continue
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as names:
+        temporary = tempfile.TemporaryFile
+        with temporary() as output, temporary() as errors, temporary("a+b") as names:
             pid = os.fork()
             if pid == 0:
                 run(request, output, output if request["together"] else errors, names)
@@ -65,18 +72,26 @@ def run(request, output, errors, names):
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["environment"])
+        if request["forks"] == "stages":
+            forks.KINDS.discard(forks.SOURCE)
+        if request["forks"] != "none" and tuple(request["command"][:2]) in STARTERS:
+            forks.take_down(names.fileno())
+            forks.prepare()
         sys.argv = request["command"]
-        begin_as_python_does()
-        code = importlib.import_module(PROGRAMS[sys.argv[0]]).main() or 0
+        if sys.argv[0] == "python":
+            forks.forget_projects()
+            code = forks.run_python(sys.argv[1:])
+        else:
+            begin_as_python_does()
+            code = importlib.import_module(PROGRAMS[sys.argv[0]]).main() or 0
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(bool(end.code))
+        code = forks.status(end)
     except BaseException:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        names.write(" ".join(name for name in sys.modules if name not in known).encode())
-        names.flush()
+        os.write(names.fileno(), " ".join(name for name in sys.modules if name not in known).encode())
         os._exit(code)
 
 
