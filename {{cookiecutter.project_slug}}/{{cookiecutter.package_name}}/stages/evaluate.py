@@ -45,7 +45,10 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     predicted = probabilities.argmax(axis=1)
     rows = table.slice(0, len(truth))  # the test split is the first
     owners = rows["subject_id"].to_pylist()
-    scores = {**overall_scores(probabilities, truth), **interval_scores(predicted == truth, owners, options.min_subjects)}
+    scores = {
+        **overall_scores(probabilities, truth),
+        **interval_scores(predicted == truth, owners, options.min_subjects),
+    }
     columns = {name: rows[name].to_pylist() for name in options.slices}
     slices = scores_by_slice(probabilities, truth, owners, columns, options.min_subjects)
     by_slice, logged = as_metrics(slices)
