@@ -55,7 +55,7 @@ def fetch(settings: DigitsSource, context: SourceContext) -> None:
     with (context.folder / "subjects.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(TABLE)
-        table.writerows(people[f"PAT-{number:05d}"].values() for number in range(1, settings.subjects + 1))
+        table.writerows(row.values() for row in people.values())
 
 
 def _table_of_scikit_learn() -> NDArray[np.float64]:
