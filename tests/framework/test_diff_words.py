@@ -89,7 +89,7 @@ def document() -> dict[str, Any]:
         "other": ["data.fraction: 1.0 -> 0.5"],
     }
     data: dict[str, Any] = {"hashes": {}, "kinds": kinds, "columns": {}, "causes": causes}
-    code = {
+    code: dict[str, Any] = {
         "commits": {f"{what}_{key}": [] for what in ("only", "more") for key in "ab"},
         "files": [],
         "patch": "+```\n",
