@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -242,8 +244,55 @@ def test_dvc_metrics_and_plots_are_worth_reading(baseline: Project, tmp_path: Pa
     assert "best_epoch" in values["metrics/train.json"]["data"]
     baseline.dvc("plots", "show", "--out", str(tmp_path / "plots"))
     page = (tmp_path / "plots" / "index.html").read_text()
-    for title in ("Loss by epoch", "Confusion matrix of the test split", "F1 by class"):
+    for title in ("Loss by epoch", "Validation accuracy by epoch", "Confusion matrix of the test split", "F1 by class"):
         assert title in page
+    assert "<script src" not in page
+    assert "default-src 'none'" in page  # nor may anything in it ask the network
+    assert {"train_loss", "val_loss"} <= {*re.findall(r'"field": "(\w+)"', page)}
+    if chromium := shutil.which("chromium"):
+        options = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom")
+        profile = f"--user-data-dir={tmp_path / 'chromium'}"
+        address = (tmp_path / "plots" / "index.html").as_uri()
+        drawn = subprocess.run([chromium, *options, profile, address], capture_output=True, text=True, check=True)
+        assert drawn.stdout.count("<canvas") == 4
+
+
+def test_what_a_user_of_mlflow_sees_of_a_version(baseline: Project) -> None:
+    import mlflow
+
+    store = baseline.store()
+    version, client = store.versions()[-1], store.client
+    model = client.get_logged_model(version.source.removeprefix("models:/"))
+    scores = {f"test_{key}": value for key, value in baseline.lineage["metrics"]["test"].items()}
+    assert {metric.key: metric.value for metric in model.metrics} == scores
+    dataset = (baseline.params["data"]["source"]["name"], baseline.lineage["dataset"]["md5"])
+    assert {(metric.dataset_name, metric.dataset_digest) for metric in model.metrics} == {dataset}
+    best = mlflow.search_logged_models(
+        [model.experiment_id],
+        filter_string="metrics.test_accuracy > 0.5",
+        datasets=[{"dataset_name": dataset[0], "dataset_digest": dataset[1]}],
+        output_format="list",
+    )
+    assert [found.model_id for found in best] == [model.model_id]
+    assert scores["test_accuracy_low"] < scores["test_accuracy"] <= scores["test_accuracy_high"]
+
+    described = version.description
+    assert described.startswith(f"## Model card: traceable-digits {version.version}\n")
+    assert f"| `accuracy` | {scores['test_accuracy']:.4g} | {scores['test_accuracy_low']:.4g} to " in described
+    files = {file.path for file in client.list_logged_model_artifacts(model.model_id)}
+    assert "model_card.md" in files
+    known = pq.read_table(baseline.root / "data/processed/manifest.parquet")
+    for column in ("record_id", "subject_id"):
+        assert not [name for name in known[column].to_pylist() if name in described]
+
+    pictures = {
+        stage: {file.path for file in client.list_artifacts(store.runs(stage)[-1].info.run_id, "pictures")}
+        for stage in ("train", "evaluate")
+    }
+    assert pictures == {
+        "train": {"pictures/training.svg", "pictures/training-1.svg"},
+        "evaluate": {"pictures/confusion.svg", "pictures/classes.svg"},
+    }
 
 
 def test_the_subjects_are_many_and_marked_as_synthetic(baseline: Project) -> None:

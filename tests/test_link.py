@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -21,6 +22,12 @@ def test_link_names_the_commits_that_hold_each_result(linked: Project) -> None:
         assert tags["result_git_commit_id"] == commit
         assert tags["data_git_commit_id"] == first
     store = linked.store()
+    for version, commit in zip(store.versions(), (first, second), strict=True):
+        assert f"- result commit: `{commit}`" in version.description
+        # what MLflow compares versions by
+        scores = json.loads(linked.git("show", f"{commit}:lineage.json"))["metrics"]["test"]
+        logged = store.client.get_run(version.run_id).data.metrics
+        assert {key: logged[f"test_{key}"] for key in scores} == scores
     for stage in ("preprocess", "train", "evaluate", "register"):
         for run in store.runs(stage):
             assert run.data.tags["lineage_status"] == "linked"

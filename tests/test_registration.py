@@ -32,7 +32,11 @@ def test_going_from_a_to_b_and_back_to_a(sandbox: Project) -> None:
     assert (sandbox.root / "lineage.json").read_text() == a
     # repeated without a cause, it changes nothing
     sandbox.dvc("repro", "--force", "--single-item", "register")
-    assert len(sandbox.store().versions()) == 2
+    store = sandbox.store()
+    assert len(store.versions()) == 2
+    for version in store.versions():
+        shown = store.client.get_logged_model(version.source.removeprefix("models:/")).metrics
+        assert len(shown) == len({metric.key for metric in shown}) > 4
 
 
 def test_equal_weights_from_other_data_are_another_model(sandbox: Project) -> None:
@@ -54,6 +58,8 @@ def test_two_experiments_that_share_a_cached_training_share_its_version(sandbox:
     for size in (64, 128):
         sandbox.dvc("exp", "run", "-S", "data.shards.salt=another", "-S", f"evaluate.batch_size={size}")
     store = sandbox.store()
+    shown = store.client.get_logged_model(store.versions()[-1].source.removeprefix("models:/")).metrics
+    assert len(shown) == len({metric.key for metric in shown})  # of the evaluation that made the version
     assert len(store.runs("train")) == trained
     assert len(store.versions()) == versions
     runs = store.runs("evaluate")[evaluated:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -57,7 +58,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write(root: Path, name: str, rows: list[dict[str, object]]) -> None:
+def write(root: Path, name: str, rows: Sequence[Mapping[str, object]]) -> None:
     with (root / "plots" / f"{name}.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .terminal import block
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def render(template: Path, filters: dict[str, Callable[..., Any]] | None = None, **values: Any) -> str:
@@ -22,9 +26,16 @@ def render_text(template: Path, filters: dict[str, Callable[..., Any]] | None = 
 def _render(
     template: Path, filters: dict[str, Callable[..., Any]] | None, values: dict[str, Any], *, is_html: bool
 ) -> str:
+    environment = _environment(template, is_html)
+    environment.filters.update(filters or {})
+    return environment.get_template(template.name).render(**values)
+
+
+@cache  # to compile a template costs more than to fill it in
+def _environment(template: Path, is_html: bool) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(template.parent),
         autoescape=is_html,  # noqa: S701  Markdown is no HTML
         finalize=_shown,
@@ -32,8 +43,6 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(filters or {})
-    return environment.get_template(template.name).render(**values)
 
 
 def _shown(value: Any) -> Any:
