@@ -189,6 +189,7 @@ def test_what_cannot_be_known_is_said_to_be_unknown(linked: Project, lineage: Li
 
 def test_decisions_endpoints_and_the_card(pages: dict[str, Path]) -> None:
     html, text = pages["one"].read_text(), text_of(pages["one"])
+    assert "Decided about @champion Owner &lt;owner@example.org&gt;" in text
     assert "by Owner &lt;owner@example.org&gt;" in text
     assert "gate verified PASS 18 links." in text
     assert "not believed: the file in Git has another SHA-256 than the tag says" in text
