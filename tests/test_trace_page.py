@@ -17,6 +17,7 @@ from baked import Project
 from browser import NO_CHROMIUM, browser, faint, opened, too_wide
 from command import Lineage
 
+from lineage.proof.before import counts_in
 from lineage.proof.counted import Counted, LeftOut, _count, left_out
 from lineage.proof.shown import card, day, number, setting, signed, ticks
 from lineage.records.consent import write_snapshot
@@ -188,6 +189,7 @@ def test_what_cannot_be_known_is_said_to_be_unknown(linked: Project, lineage: Li
 
 def test_decisions_endpoints_and_the_card(pages: dict[str, Path]) -> None:
     html, text = pages["one"].read_text(), text_of(pages["one"])
+    assert "Decided about @champion Owner &lt;owner@example.org&gt;" in text
     assert "by Owner &lt;owner@example.org&gt;" in text
     assert "gate verified PASS 18 links." in text
     assert "not believed: the file in Git has another SHA-256 than the tag says" in text
@@ -221,6 +223,9 @@ def test_why_raw_records_are_left_out(tmp_path: Path) -> None:
     assert left_out(counted, {"train": 4}, {}, asked_consent=True)[-1].records is None  # they cannot be right
     assert left_out(Counted(unknown="so"), {"train": 4}, {}, asked_consent=False)[0].more == "so"
     assert left_out(counted, None, {}, asked_consent=False)[0].records is None
+    assert counts_in({"train": 3, "test": 0}) == {"train": 3, "test": 0}
+    for nonsense in (None, {}, [3], {"train": "3"}, {"train": -1}):
+        assert counts_in(nonsense) is None
 
 
 def test_values_for_people() -> None:

@@ -10,15 +10,15 @@ from urllib.parse import quote, urlencode
 
 from ..base.pages import render as render_page
 from ..base.pages import write_whole
-from ..settings import flatten
-from .case import Evidence
+from .before import scores_in
+from .case import Evidence, ModelCase
 from .shown import card, day, exact, key, number, setting, signed, ticks, tiles
-from .story import story_of
+from .story import Story, story_of
 from .targets import Target
 from .trace import chains, document_of
 from .verify import LIMITS, Verdict
 
-CHAINS = 20  # drawn in full on one page, which is to stay below 600 kB
+CHAINS = 20  # drawn in full on one page, which is to stay below 500 kB: each adds 16 kB, or 21 if it was proved
 
 
 def write_page(evidence: Evidence, target: Target, path: Path, verdicts: list[Verdict] | None = None) -> None:
@@ -32,10 +32,8 @@ def page_of(evidence: Evidence, target: Target, verdicts: list[Verdict] | None =
     Of every other model the page says that it was not verified.
     """
     found = chains(evidence, target)
-    models = [
-        {**chain, "story": story_of(case, chain), "people": _people(chain), "verdict": verdict}
-        for (case, chain), verdict in zip(found[:CHAINS], _padded(verdicts or [], CHAINS), strict=False)
-    ]
+    verified = [*(verdicts or []), *[None] * CHAINS]
+    models = [_told(case, chain, verdict) for (case, chain), verdict in zip(found[:CHAINS], verified, strict=False)]
     rest = [chain for _, chain in found[CHAINS:]]
     filters: dict[str, Callable[..., Any]] = {
         "moment": moment,
@@ -45,7 +43,7 @@ def page_of(evidence: Evidence, target: Target, verdicts: list[Verdict] | None =
         "exact": exact,
         "setting": setting,
         "day": day,
-        "flat": flatten,
+        "flat": scores_in,
         "signed": signed,
         "key": key,
         "tiles": tiles,
@@ -62,16 +60,18 @@ def page_of(evidence: Evidence, target: Target, verdicts: list[Verdict] | None =
     )
 
 
-def _padded(verdicts: list[Verdict], length: int) -> list[Verdict | None]:
-    return [*verdicts, *[None] * (length - len(verdicts))]
+def _told(case: ModelCase, chain: dict[str, Any], verdict: Verdict | None) -> dict[str, Any]:
+    story = story_of(case, chain)
+    return {**chain, "story": story, "people": _people(chain, story), "verdict": verdict}
 
 
-def _people(chain: dict[str, Any]) -> dict[str, list[str]]:
+def _people(chain: dict[str, Any], story: Story) -> dict[str, list[str]]:
     """What each person did, in the order of the chain, by name and address; what nobody is known for is under ""."""
-    data = chain["data_commit"] or {}
-    did = {"committed the data": data.get("author"), **{_DID[key]: name for key, name in chain["people"].items()}}
+    did = [("committed the data", (chain["data_commit"] or {}).get("author"))]
+    did += [(_DID[key], name) for key, name in chain["people"].items()]
+    did += [(f"decided about @{each['alias']}", each["by"]) for each in story.decisions if each["by"]]
     people: dict[str, list[str]] = {}
-    for what, name in did.items():
+    for what, name in did:
         people.setdefault(name or "", []).append(what)
     return people
 
