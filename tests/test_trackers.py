@@ -285,11 +285,12 @@ def test_in_the_place_of_mlflow_the_registry_is_still_mlflows(three: Project, li
     assert three.store().candidate() == str(three.store().versions()[-1].version)
     (model,) = json.loads(lineage(three, "trace", CANDIDATE, "--json"))["models"]
     there = max((run for run in all_wandb_runs(three) if run["run"]["type"] == "train"), key=lambda run: run["started"])
-    assert model["training_run"]["id"] is None
+    assert model["training_run"]["id"] == "unknown"
     assert model["training_run"]["elsewhere"]["wandb"]["run_id"] == there["run"]["id"]
     assert there["summary"]["dvc_model_md5"] == three.out("train", "models/model.safetensors")
     proof = lineage.verify(three, CANDIDATE)
-    assert (proof.state, proof.not_passed) == ("INCONCLUSIVE", {})
+    assert (proof.state, list(proof.not_passed)) == ("INCONCLUSIVE", ["training run"])
+    assert "trained without MLflow: no run was ever logged there" in proof.not_passed["training run"]
     lineage(three, "trace", CANDIDATE, "--html", str(three.root.parent / "alone.html"))
     assert there["run"]["id"] in (three.root.parent / "alone.html").read_text()
     assert f"run in wandb  {there['run']['id']}" in lineage(three, "trace", CANDIDATE)

@@ -29,7 +29,7 @@ def training_run(case: ModelCase) -> Run:
 def store_of_training(case: ModelCase) -> Store:
     """The store that holds the training run. Raises LineageError if the model was trained without one."""
     if not case.document["training_run"].get("run_id"):
-        raise LineageError("the model was trained without a tracker: no run was ever logged.")
+        raise LineageError("the model was trained without MLflow: no run was ever logged there.")
     return case.evidence.store_at(case.document["training_run"]["tracking_uri"])
 
 
