@@ -23,7 +23,16 @@ class Outcome:
 
     title: str  # the version in question, or what is to become of the alias
     alias: str
-    verdict: Literal["promoted", "refused", "inconclusive", "would be promoted", "as it was", "settled"]
+    verdict: Literal[
+        "promoted",
+        "demoted",
+        "would be promoted",
+        "would be demoted",
+        "as it was",
+        "settled",
+        "refused",
+        "inconclusive",
+    ]
     text: str
     answers: dict[str, Answer] = field(default_factory=dict)
     accepted: list[Accepted] = field(default_factory=list)
@@ -33,7 +42,7 @@ class Outcome:
 
     @property
     def status(self) -> int:
-        """0 promoted (or as it was), 1 refused, 2 inconclusive."""
+        """0 decided (or as it was), 1 refused, 2 inconclusive."""
         return {"refused": 1, "inconclusive": 2}.get(self.verdict, 0)
 
 
@@ -79,10 +88,10 @@ def demote(
             document = bench.document(line, "demote", None, {}, [], reason.strip())
             title = f"models:/{line.model}@{alias}"
             if dry_run:
-                return Outcome(title, alias, "would be promoted", "no version would have the alias.", notes=bench.notes)
+                return Outcome(title, alias, "would be demoted", "no version would have the alias.", notes=bench.notes)
             decision = bench.decide(document, line, pointed)
             text = f"no version of {line.model} has the alias {alias} now."
-            return Outcome(title, alias, "promoted", text, decision=decision, notes=bench.notes)
+            return Outcome(title, alias, "demoted", text, decision=decision, notes=bench.notes)
         if not line.before:
             raise PromotionError(f"no other version was {alias} before. --nobody takes the alias away.")
         back = line.before[-1]
@@ -138,14 +147,20 @@ def _conclude(
         outcome.fix = next((answers[name].fix for name in behind if answers[name].fix), "")
         fails = state == "FAIL"
         outcome.verdict = "refused" if fails else "inconclusive"
-        said = "does not pass" if fails else f"cannot be decided without --accept '{behind[0]}: REASON'"
+        said = (
+            f"{'does' if len(behind) == 1 else 'do'} not pass"
+            if fails
+            else f"cannot be decided without --accept '{behind[0]}: REASON'"
+        )
         outcome.text = f"{case.title} is not {bench.alias}: {', '.join(behind)} {said}."
         return outcome
     if dry_run:
-        outcome.verdict, outcome.text = "would be promoted", f"{case.title} would be {bench.alias}."
+        outcome.verdict = "would be promoted" if kind == "promote" else "would be demoted"
+        outcome.text = f"{case.title} would be {bench.alias}."
         return outcome
     version = version_of(case)
     document = bench.document(line, kind, version, answers, accepted, reason)
     outcome.decision = bench.decide(document, line, pointed)
-    outcome.verdict, outcome.text = "promoted", f"{case.title} is {bench.alias} now."
+    outcome.verdict = "promoted" if kind == "promote" else "demoted"
+    outcome.text = f"{case.title} is {bench.alias} now."
     return outcome
