@@ -47,6 +47,7 @@ SLOWEST_FIRST = (
     "test_attacks.py",
     "test_foreign_code.py",
     "test_spark_engine.py",
+    "test_promote.py",
     "test_disk.py",
     "test_callbacks.py",
     "test_hostile_home.py",
