@@ -19,7 +19,7 @@ FIRST, SECOND, THIRD, FOURTH = (f"models:/{NAME}/{number}" for number in range(1
 ANY = (0, 1, 2)
 FOLDER = (
     "data=image_folder",
-    "data.source.path=data/scans",
+    "data.source.path=../scans",
     "data.source.table=records.csv",
     "data.source.splits=keep",
     "data.image.size=8",
@@ -64,12 +64,12 @@ def five_and_ten_percent(project: Path) -> None:
 
 def a_scanner_that_brightens(project: Path) -> None:
     say("Version 3: other records, of two scanners, of which B brightens its images")
-    call(project, "python", str(SCANNERS), "data/scans")
+    call(project, "python", str(SCANNERS), "../scans")
     make_version(project, "Two scanners", *FOLDER)
     reason = "all: other records than before, of two scanners"
     call(project, "lineage", "promote", THIRD, "--to", "champion", "--accept", reason)
     say("Version 4: somebody leaves the images of scanner B out of the training, for they look wrong")
-    call(project, "python", str(SCANNERS), "data/scans", "--without-b")
+    call(project, "python", str(SCANNERS), "../scans", "--without-b")
     make_version(project, "Without the bright images", *FOLDER)
     call(project, "lineage", "diff", THIRD, FOURTH, answers=ANY)
     call(project, "lineage", "drift", THIRD, FOURTH, answers=ANY)
