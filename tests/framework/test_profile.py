@@ -78,8 +78,8 @@ def test_each_image_is_in_the_bins_of_what_it_is_like(channels: int) -> None:
         values = (width, height, width / height, grey.mean(), grey.std(), np.concatenate(steps).mean())
         for name, value in zip(EDGES, values, strict=True):
             expected[name].append(float(value))
-    for name, values in expected.items():
-        counts = np.bincount(np.searchsorted(EDGES[name], values, side="right"), minlength=len(EDGES[name]) + 1)
+    for name, those in expected.items():
+        counts = np.bincount(np.searchsorted(EDGES[name], those, side="right"), minlength=len(EDGES[name]) + 1)
         found = np.sum([each[name] for each in sums.values()], axis=0)
         assert found.tolist() == counts.tolist(), name
     tones = np.bincount(np.concatenate([planes[..., -1].ravel() for *_, planes in some]) // 8, minlength=32)

@@ -58,11 +58,11 @@ FIELDS = attrgetter(*ROW_FIELDS, "further")  # `astuple` copies, and takes 30 ti
 
 def rows_of(table: pa.Table, columns: Sequence[str] = ()) -> list[Row]:
     """The rows of a table that has their columns, and further `columns`."""
-    own = zip(*(table[name].to_pylist() for name in ROW_FIELDS), strict=True)
+    own = (table[name].to_pylist() for name in ROW_FIELDS)
     if not columns:
-        return [Row(*values) for values in own]
+        return [Row(*values) for values in zip(*own, strict=True)]
     further = zip(*(table[name].to_pylist() for name in columns), strict=True)
-    return [Row(*values, further=more) for values, more in zip(own, further, strict=True)]
+    return [Row(*values) for values in zip(*own, further, strict=True)]
 
 
 def read_split(folder: Path, split: str) -> Iterator[tuple[bytes, str]]:
