@@ -62,7 +62,7 @@ def rows_of(table: pa.Table, columns: Sequence[str] = ()) -> list[Row]:
     if not columns:
         return [Row(*values) for values in own]
     further = zip(*(table[name].to_pylist() for name in columns), strict=True)
-    return [Row(*values, further=more) for values, more in zip(own, further, strict=True)]
+    return [Row(*values, more) for values, more in zip(own, further, strict=True)]
 
 
 def read_split(folder: Path, split: str) -> Iterator[tuple[bytes, str]]:
