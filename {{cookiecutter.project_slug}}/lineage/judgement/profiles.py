@@ -177,8 +177,8 @@ def _of_records(file: Path, columns: Sequence[str]) -> tuple[pa.Table, Iterator[
                 yield list(zip(batch["record_id"].to_pylist(), batch["image"].to_pylist(), strict=True))
 
     further = {name: table[name].to_pylist() for name in kept}
-    texts = (table[name].to_pylist() for name in ("record_id", "subject_id", "label"))
-    return _rows(*texts, further), tasks()
+    records, subjects, labels = (table[name].to_pylist() for name in ("record_id", "subject_id", "label"))
+    return _rows(records, subjects, labels, further), tasks()
 
 
 def _of_table(file: Path, columns: Sequence[str]) -> tuple[pa.Table, Iterator[Sequence[tuple[str, Any]]]]:

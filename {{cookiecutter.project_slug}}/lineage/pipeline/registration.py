@@ -61,7 +61,8 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, report: Rep
     with FileLock(main / ".dvc" / "tmp" / "register.lock"), tempfile.TemporaryDirectory() as scratch:
         version = tracker.find_version(name, {"model_identity": chain.identity, "project_id": chain.project_id})
         if made := version is None:
-            beside = [path for path in (recorded.pipeline.path(Role.PROFILE),) if path in inputs]
+            profile = recorded.pipeline.path(Role.PROFILE)
+            beside = [profile] if profile is not None and profile in inputs else []
             model = _pack(inputs, chain.contents[Role.MODEL][0], beside, name, serving, Path(scratch))
             version, artifact = _create_version(tracker, settings, model, chain, report.run.get("run_id"), main)
         else:
