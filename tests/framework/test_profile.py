@@ -75,8 +75,8 @@ def test_each_image_is_in_the_bins_of_what_it_is_like(channels: int) -> None:
         weights = np.array([19595, 38470, 7471])
         grey = planes[..., 0] if channels == 1 else ((planes.astype(int) @ weights + 0x8000) >> 16)
         steps = [np.abs(np.diff(grey.astype(int), axis=axis)).ravel() for axis in (0, 1)]
-        values = (width, height, width / height, grey.mean(), grey.std(), np.concatenate(steps).mean())
-        for name, value in zip(EDGES, values, strict=True):
+        like = (width, height, width / height, grey.mean(), grey.std(), np.concatenate(steps).mean())
+        for name, value in zip(EDGES, like, strict=True):
             expected[name].append(float(value))
     for name, those in expected.items():
         counts = np.bincount(np.searchsorted(EDGES[name], those, side="right"), minlength=len(EDGES[name]) + 1)

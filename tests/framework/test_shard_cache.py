@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -205,7 +206,7 @@ def test_other_image_settings_build_every_shard(kept: Path, change: dict[str, ob
 
 
 @pytest.mark.parametrize("change", [{"split": "val"}, {"label": "yes"}])
-def test_another_split_or_label_builds_the_shard_it_is_in(kept: Path, change: dict[str, str]) -> None:
+def test_another_split_or_label_builds_the_shard_it_is_in(kept: Path, change: dict[str, Any]) -> None:
     rows = many_rows()
     rows[17] = replace(rows[17], **change)  # type: ignore[arg-type]  # `further` is not changed here
     files, built = write(kept, rows)

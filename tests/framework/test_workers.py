@@ -15,6 +15,7 @@ from lineage.base.workers import cores, processors
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not say")
 STARTER = Path(workers.__file__).parents[2] / "scripts" / "stage.py"
+COLLECTOR = Path(workers.__file__).with_name("collector.py")
 MAY_USE = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
 
 
@@ -81,6 +82,8 @@ def test_threads_of_a_stage_that_wait_sleep_unless_somebody_says_otherwise(
     starter.parent.mkdir()
     shutil.copyfile(STARTER, starter)
     (tmp_path / "asks.py").write_text("import os; print(os.environ['OMP_WAIT_POLICY']); raise SystemExit")
+    (tmp_path / "lineage" / "base").mkdir(parents=True)
+    shutil.copyfile(COLLECTOR, tmp_path / "lineage" / "base" / "collector.py")
     environment = {key: text for key, text in os.environ.items() if key != "OMP_WAIT_POLICY"}
     if given:
         environment["OMP_WAIT_POLICY"] = given

@@ -111,13 +111,13 @@ def _of_grey(grey: NDArray[np.uint8]) -> tuple[list[int], list[int], list[int]]:
     values = flat.astype(np.float64)  # whole numbers below 2**53: exact
     squares = [int(each) for each in np.einsum("ij,ij->i", values, values)]
     signed = grey.astype(np.int16)
-    steps = sum(np.abs(np.diff(signed, axis=axis)).sum(axis=(1, 2), dtype=np.int64) for axis in (1, 2))
+    down, across = (np.abs(np.diff(signed, axis=axis)).sum(axis=(1, 2), dtype=np.int64) for axis in (1, 2))
     pairs = max(1, (height - 1) * width + height * (width - 1))
     brightness = [total // pixels for total in totals]
     contrast = [
         math.isqrt(pixels * square - total * total) // pixels for total, square in zip(totals, squares, strict=True)
     ]
-    return brightness, contrast, [FINE["sharpness"] * int(each) // pairs for each in steps]
+    return brightness, contrast, [FINE["sharpness"] * int(each) // pairs for each in down + across]
 
 
 def _in_bins(name: str, values: Iterable[int]) -> list[int]:
