@@ -141,6 +141,7 @@ def test_what_cannot_be_read_is_unknown_and_never_equal(project: Project, lineag
     found = sections(lineage, project, FIRST, "workspace")
     assert "it was evaluated before these were kept" in " ".join(found["metrics"]["unknown"])
     assert found["flipped records"]["state"] == "unknown"
+    assert {key.partition(": ")[0] for key in found["metrics"]["measured"]} == {"metrics/train.json"}  # not of the lost
     for asked, said in (
         ("nothing", "is no model version"),
         (f"{FIRST}9", "has no"),

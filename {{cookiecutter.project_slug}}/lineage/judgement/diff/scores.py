@@ -26,7 +26,13 @@ VALUES = 50  # of a slice
 def metrics(a: Side, b: Side) -> tuple[dict[str, Any], Common | None]:
     """What was measured, and the comparison on the same records; None where that cannot be made."""
     unknown: list[str] = []
-    before, after = (_measured(side, unknown) for side in (a, b))
+    lost: set[str] = set()
+    of_files = [_measured(side, unknown, lost) for side in (a, b)]
+    # a file that one side has and nobody can read is no difference, but unknown
+    before, after = (
+        {f"{path}: {key}": value for path, values in files.items() if path not in lost for key, value in values.items()}
+        for files in of_files
+    )
     found = changes(before, after)
     both, lines = _both(a, b, unknown), curves(a, b, unknown)
     paired = None if both is None else _paired(both)
@@ -87,9 +93,9 @@ def confusion(said: Predictions, classes: list[str]) -> list[list[int]]:
     return matrix.tolist()
 
 
-def _measured(side: Side, unknown: list[str]) -> dict[str, Any]:
-    """The metrics that the stages wrote, as JSON, by dotted key; those of several files one after the other."""
-    found: dict[str, Any] = {}
+def _measured(side: Side, unknown: list[str], lost: set[str]) -> dict[str, dict[str, Any]]:
+    """The metrics that the stages wrote, by file and dotted key. A file that cannot be read is added to `lost`."""
+    found: dict[str, dict[str, Any]] = {}
     for stage in side.pipeline.stages.values():
         for path in (path for path in stage.reports if path.endswith(".json")):
             md5 = locked_hash(side.recorded.lock.get(stage.name), "outs", path)
@@ -98,8 +104,9 @@ def _measured(side: Side, unknown: list[str]) -> dict[str, Any]:
                     raise LineageError(f"dvc.lock records no {path}")
                 # Git keeps what DVC does not: then its file is at hand
                 data = side.read(path) if path in stage.uncached else side.evidence.objects.read(md5)
-                found |= {f"{path}: {key}": value for key, value in flatten(json.loads(data or b"{}")).items()}
+                found[path] = flatten(json.loads(data or b"{}"))
             except (LineageError, ValueError) as error:
+                lost.add(path)
                 unknown.append(f"{side.title}: {path}: {error}")
     return found
 

@@ -13,7 +13,7 @@ def section(*, compared: str, unknown: list[str], differs: bool, **found: Any) -
     `compared` is what was looked at, with its number.
     """
     state: State = "different" if differs else "unknown" if unknown else "equal"
-    return {"state": state, "compared": compared, "unknown": unknown, **found}
+    return {"state": state, "compared": compared, "unknown": list(dict.fromkeys(unknown)), **found}
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[Any]]:
