@@ -134,8 +134,8 @@ def affected(evidence: Evidence, only: str | None = None) -> AffectedAnswer:
 def denominators(scope: Scope, uses: Sequence[Use], manifests: Manifests) -> dict[str, int]:
     """How much was looked at, of these uses alone: what came after a certificate is none of its matter."""
     kinds = Counter(use.kind for use in uses)
-    held = scope.holdings.git.models
-    named = [held[identity] for identity in {use.identity for use in uses} if identity in held]
+    identities = {use.identity for use in uses}
+    named = [model for identity, model in scope.holdings.git.models.items() if identity in identities]
     alone = Counter(use.role is Role.MODEL for use in uses if use.kind == "model in Git")
     return {
         "versions": kinds["version"],
