@@ -76,7 +76,7 @@ def _print(line: Line, rows: list[dict[str, Any]], where: str, fix: str) -> None
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]models:/{escape(line.model)}@{escape(line.alias)}[/]  {escape(where)}")
+    console.print(f"[bold]{escape(where)}[/]")
     for row in rows:
         version = f"version {row['version']}" if row["version"] else "no version"
         verb = "" if row["kind"] == "promote" else "went back" if row["version"] else "taken away"
