@@ -128,6 +128,8 @@ def affected(evidence: Evidence, only: str | None = None) -> AffectedAnswer:
     nothing = [] if uses else [f"{only}: no store of this project has it"]
     unknown = (*nothing, *faults(scope, uses, manifests))
     looked_at, differences = denominators(scope, uses, manifests), tuple(scope.differences)
+    if only is not None:
+        looked_at["dataset versions"] = len({md5 for use in uses for md5 in use.datasets})
     return AffectedAnswer(scope.description, looked_at, tuple(found), unknown, differences)
 
 
