@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
@@ -52,13 +53,23 @@ def sky(installed: Project, lineage: Lineage, tmp_path_factory: pytest.TempPathF
         project.compose(*quick(running.tracking, SALTED, "compute.sagemaker.install=lock"))
         said = project.dvc("repro", "preprocess")
         assert "installing requirements.lock" in said
-        project.compose(*quick(running.tracking, SALTED))
+        add_journal(project)
+        project.compose(*quick(running.tracking, SALTED, "callbacks=[mlflow,journal]"))
         (running.state / "repro.log").write_text(said + project.dvc("repro"))
         project.commit("First model")
         project.dvc("push", "--quiet")
         project.run("lineage", "link")
         yield running
         assert running.left_the_machine() == ""
+
+
+def add_journal(project: Project) -> None:
+    """The tracker of the manual, which is not in the jobs."""
+    page = (project.root / "docs" / "trackers.md").read_text()
+    for path, language in (("traceable_digits/journal.py", "python"), ("conf/callbacks/journal.yaml", "yaml")):
+        (project.root / path).write_text(page.rpartition(f"```{language}\n")[2].partition("```")[0])
+    with (project.root / ".gitignore").open("a") as ignored:
+        ignored.write("/journal/\n")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +81,7 @@ def untracked(sky: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Cloud:
     return replace(sky, project=project)
 
 
-def store_runs(sky: Cloud, stage: str) -> list[object]:
+def store_runs(sky: Cloud, stage: str) -> list[Any]:
     return sky.project.store(sky.tracking).runs(stage)
 
 
@@ -99,6 +110,15 @@ def test_from_raw_data_to_a_verified_version(sky: Cloud, lineage: Lineage) -> No
     assert model["training_run"]["job"]["sagemaker_job_name"] == run.data.tags["sagemaker_job_name"]
     assert "job  sagemaker job name" in lineage(sky.project, "trace", "models:/traceable-digits/1")
     assert not Path("/tmp/pwned").exists()
+
+
+def test_a_tracker_that_is_not_in_the_job_hears_of_its_numbers(sky: Cloud) -> None:
+    (run,) = store_runs(sky, "train")
+    journal = (sky.project.root / "journal" / f"{run.data.tags['journal_run_id']}.jsonl").read_text()
+    epochs = [line for line in map(json.loads, journal.splitlines()) if line.get("epoch")]
+    (point,) = sky.project.store(sky.tracking).client.get_metric_history(run.info.run_id, "train_loss")
+    assert [(line["epoch"], line["train_loss"]) for line in epochs] == [(point.step, point.value)]
+    assert sky.project.lineage["training_run"]["callbacks"]["journal"]["run_id"] == run.data.tags["journal_run_id"]
 
 
 def test_the_same_hashes_here_and_there_and_no_stage_runs_again(sky: Cloud, tmp_path: Path) -> None:
