@@ -208,7 +208,7 @@ def test_other_image_settings_build_every_shard(kept: Path, change: dict[str, ob
 @pytest.mark.parametrize("change", [{"split": "val"}, {"label": "yes"}])
 def test_another_split_or_label_builds_the_shard_it_is_in(kept: Path, change: dict[str, Any]) -> None:
     rows = many_rows()
-    rows[17] = replace(rows[17], **change)  # type: ignore[arg-type]  # `further` is not changed here
+    rows[17] = replace(rows[17], **change)
     files, built = write(kept, rows)
     assert built == [shard for shard in shards_of(rows) if rows[17] in shard]
     assert files == uncached(rows)
