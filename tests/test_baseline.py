@@ -244,7 +244,13 @@ def test_dvc_metrics_and_plots_are_worth_reading(baseline: Project, tmp_path: Pa
     assert "best_epoch" in values["metrics/train.json"]["data"]
     baseline.dvc("plots", "show", "--out", str(tmp_path / "plots"))
     page = (tmp_path / "plots" / "index.html").read_text()
-    for title in ("Loss by epoch", "Validation accuracy by epoch", "Confusion matrix of the test split", "F1 by class"):
+    for title in (
+        "Loss by epoch",
+        "Validation accuracy by epoch",
+        "Confusion matrix of the test split",
+        "F1 by class",
+        "by slice",
+    ):
         assert title in page
     assert "<script src" not in page
     assert "default-src 'none'" in page  # nor may anything in it ask the network
@@ -254,7 +260,7 @@ def test_dvc_metrics_and_plots_are_worth_reading(baseline: Project, tmp_path: Pa
         profile = f"--user-data-dir={tmp_path / 'chromium'}"
         address = (tmp_path / "plots" / "index.html").as_uri()
         drawn = subprocess.run([chromium, *options, profile, address], capture_output=True, text=True, check=True)
-        assert drawn.stdout.count("<canvas") == 4
+        assert drawn.stdout.count("<canvas") == 5
 
 
 def test_what_a_user_of_mlflow_sees_of_a_version(baseline: Project) -> None:

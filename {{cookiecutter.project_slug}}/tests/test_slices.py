@@ -12,6 +12,8 @@ from project.intervals import accuracy_interval
 from project.slices import TOO_SMALL, Slice, as_metrics, scores_by_slice, worst_of, write_slices
 from scipy.stats import binomtest
 
+OVERALL = {"accuracy": 0.9, "f1_macro": 0.9, "loss": 0.1, "records": 80, "subjects": 40}
+
 
 def cut(right: list[float], values: list[str], subjects: list[str] | None = None, least: int = 10) -> list[Slice]:
     """Slices of records of which some are classified right."""
@@ -74,11 +76,13 @@ def test_a_subject_counts_once_however_many_records_it_has() -> None:
     assert "worst_slice" not in as_metrics(slices)[0]
 
 
-def test_without_slices_there_is_a_table_without_rows(tmp_path: Path) -> None:
+def test_without_slices_there_is_a_row_of_all_records(tmp_path: Path) -> None:
     assert scores_by_slice(np.ones((3, 1)), np.zeros(3, np.int64), ["a", "b", "c"], {}, 10) == []
     assert as_metrics([]) == ({}, {})
-    write_slices(tmp_path / "slices.csv", [])
-    assert len((tmp_path / "slices.csv").read_text().splitlines()) == 1
+    write_slices(tmp_path / "slices.csv", OVERALL, [])
+    with (tmp_path / "slices.csv").open(encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["slice"], float(row["accuracy"]), int(row["records"])) == ("all", 0.9, 80)
 
 
 def test_names_are_those_that_mlflow_takes_and_none_is_lost(tmp_path: Path) -> None:
@@ -87,6 +91,6 @@ def test_names_are_those_that_mlflow_takes_and_none_is_lost(tmp_path: Path) -> N
     names = list(as_metrics(slices)[0]["slices"])
     assert len({*names}) == 4
     assert not any(letter in "".join(names) for letter in "/.()")
-    write_slices(tmp_path / "slices.csv", slices)
+    write_slices(tmp_path / "slices.csv", OVERALL, slices)
     with (tmp_path / "slices.csv").open(encoding="utf-8") as file:
-        assert [row["value"] for row in csv.DictReader(file)] == sorted(values)
+        assert [row["value"] for row in csv.DictReader(file)] == ["", *sorted(values)]

@@ -127,10 +127,13 @@ def tell_worst(slices: Sequence[Slice], overall: float) -> None:
         print(f"{TOO_SMALL}, with that many subjects: {', '.join(small[:10])}{more}.")
 
 
-def write_slices(path: Path, slices: Sequence[Slice]) -> None:
-    """A CSV with a row for each slice, for `dvc plots`; without slices it has none."""
+def write_slices(path: Path, overall: Mapping[str, float], slices: Sequence[Slice]) -> None:
+    """A CSV for `dvc plots`, with a row for all records, whose scores are `overall`, and one for each slice."""
     header = ["slice", "column", "value", "accuracy", "low", "high", "f1_macro", "loss", "records", "subjects", "note"]
-    rows = []
+    whole = [
+        overall.get(name, "") for name in ("accuracy_low", "accuracy_high", "f1_macro", "loss", "records", "subjects")
+    ]
+    rows = [["all", "", "", overall["accuracy"], *whole, ""]]
     for each in slices:
         scores, note = each.scores, TOO_SMALL if each.is_too_small else ""
         interval = ["" if bound is None else bound for bound in (each.low, each.high)]

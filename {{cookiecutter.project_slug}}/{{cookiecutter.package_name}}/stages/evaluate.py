@@ -57,7 +57,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     outputs["metrics/test.json"].write_text(json.dumps(everything, indent=2) + "\n", newline="\n")
     write_confusion(outputs["plots/confusion.csv"], predicted, truth, classes)
     write_class_scores(outputs["plots/classes.csv"], predicted, truth, classes)
-    write_slices(outputs["plots/slices.csv"], slices)
+    write_slices(outputs["plots/slices.csv"], scores, slices)
     tell_worst(slices, scores["accuracy"])
 
 
