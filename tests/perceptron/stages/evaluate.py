@@ -16,6 +16,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
 
     from ..evaluation import overall_scores, write_class_scores, write_confusion
     from ..model.perceptron import Examples, load
+    from ..intervals import interval_scores
     from ..slices import as_metrics, scores_by_slice, tell_worst, write_slices
 
     network, header = load(inputs["models/model.safetensors"])
@@ -25,9 +26,9 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     names, dataset, classes = settings.evaluate.slices, inputs["data/processed"], header["classes"]
     rows = write_predictions(outputs["data/predictions.parquet"], dataset, classes, said, names)
     predicted = probabilities.argmax(axis=1)
-    scores = overall_scores(probabilities, test.labels)
     columns = {name: rows[name].to_pylist() for name in names}
     people, least = rows["subject_id"].to_pylist(), settings.evaluate.min_subjects
+    scores = {**overall_scores(probabilities, test.labels), **interval_scores(predicted == test.labels, people, least)}
     slices = scores_by_slice(probabilities.astype("float64"), test.labels, people, columns, least)
     by_slice, logged = as_metrics(slices)
     report.metrics({f"test_{name}": value for name, value in {**scores, **logged}.items()})
