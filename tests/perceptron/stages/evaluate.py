@@ -15,8 +15,8 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     from lineage.records.predictions import write_predictions
 
     from ..evaluation import overall_scores, write_class_scores, write_confusion
-    from ..model.perceptron import Examples, load
     from ..intervals import interval_scores
+    from ..model.perceptron import Examples, load
     from ..slices import as_metrics, scores_by_slice, tell_worst, write_slices
 
     network, header = load(inputs["models/model.safetensors"])
