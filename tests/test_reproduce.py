@@ -26,7 +26,7 @@ def test_reproduce_says_bit_identical(default: Project, lineage: Lineage, tmp_pa
 def test_verify_makes_the_model_once_more_if_asked(project: Project, lineage: Lineage) -> None:
     proof = lineage.verify(project, CANDIDATE, "--reproduce", "--here")
     assert proof.not_passed == {}
-    assert proof.link("made once more")["looked_at"] == 11
+    assert proof.link("made once more")["looked_at"] == 13
 
 
 def test_reproduce_says_what_differs(project: Project, lineage: Lineage) -> None:

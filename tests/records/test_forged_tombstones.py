@@ -107,7 +107,7 @@ def test_the_word_of_a_tombstone_alone_is_no_proof(project: Project, lineage: Li
 def test_a_tombstone_excuses_no_more_raw_files_than_were_erased(project: Project, lineage: Lineage) -> None:
     """A source that writes a letter for each subject: whose is whose, only tombstones say."""
     source = next(project.root.glob("*/sources/digits.py"))
-    table = "        table.writerows(_subject(number) for number in range(1, settings.subjects + 1))\n"
+    table = "        table.writerows(row.values() for row in people.values())\n"
     letter = '(context.folder / f"letter-{number}.txt").write_text(f"Dear PAT-{number:05d}")'
     edit(source, table, f"        for number in range(1, settings.subjects + 1):\n            {letter}\n")()
     write_registry(project, everybody())
