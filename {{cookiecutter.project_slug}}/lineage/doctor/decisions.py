@@ -50,9 +50,11 @@ def _of_alias(line: Line, registry: FileRegistry | ServerRegistry | None, uri: s
     try:
         named = registry.named(line.model, line.alias)
         tags = registry.tags(line.model)
-        exists = line.now is None or registry.has_version(line.model, line.now.number)
+        decided = registry.version(line.model, line.now.number) if line.now else None
     except TrackerError as error:
         return Finding(CHECK, "unknown", f"which version has the alias {line.alias} is unknown: {error}")
-    at = standing(line, named.version if named else None, tags, exists=exists)
+    exists = line.now is None or decided is not None
+    is_same = (decided.identity if decided else None) == (line.now.identity if line.now else None)
+    at = standing(line, named.version if named else None, tags, exists=exists, is_same=is_same)
     states = {"as decided": "right", "not here": "unknown"}
     return Finding(CHECK, states.get(at.where, "wrong"), at.text, at.fix)  # type: ignore[arg-type]
