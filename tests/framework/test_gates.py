@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,14 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from lineage.audit.questions import AffectedAnswer
 from lineage.base.errors import DataError, LineageError, PromotionError
+from lineage.contract import Role
+from lineage.dvc.dvcfile import parse_pipeline
+from lineage.dvc.recorded import Recorded
 from lineage.judgement.accept import Accept, accepted_by, parse_accept
 from lineage.judgement.drift import compare
-from lineage.judgement.gates import comparison, drift, thresholds, verified
+from lineage.judgement.gates import comparison, consent, drift, thresholds, verified
 from lineage.judgement.gates.answer import Answer, worst
 from lineage.judgement.judge import GATES, ask
 from lineage.judgement.paired import LEAST_GROUPS
@@ -207,6 +213,35 @@ def test_who_was_erased_is_no_matter_of_a_reason(links: list[Any], state: str) -
     assert ("somebody was erased" in answer.text) == ("ERASED" in links and "FAIL" not in links)
 
 
+def test_nobody_that_was_looked_at_is_not_everybody() -> None:
+    for datasets, state in ((0, "INCONCLUSIVE"), (1, "PASS")):
+        answer = AffectedAnswer("", {"dataset versions": datasets}, (), (), ())
+        assert consent.judge(answer, "registry").state == state
+
+
+PIPELINE = {
+    "train": {
+        "cmd": "x",
+        "deps": ["data"],
+        "outs": ["model"],
+        "meta": {"lineage": {"dataset": "data", "model": "model"}},
+    },
+    "evaluate": {"cmd": "x", "deps": ["data", "model"], "outs": ["said"], "meta": {"lineage": {"predictions": "said"}}},
+}
+
+
+@pytest.mark.parametrize(("tested", "is_own"), [("a.dir", True), ("b.dir", False)])
+def test_a_model_is_tested_on_the_dataset_version_that_it_was_trained_on(tested: str, *, is_own: bool) -> None:
+    """Test records of another version may be among those that it has learnt from."""
+    lock = {
+        "train": {"deps": [{"path": "data", "md5": "a.dir"}], "outs": [{"path": "model", "md5": "m"}]},
+        "evaluate": {"deps": [{"path": "data", "md5": tested}, {"path": "model", "md5": "m"}]},
+    }
+    recorded = Recorded(lock, parse_pipeline({"stages": PIPELINE}, {}))
+    with nullcontext() if is_own else pytest.raises(LineageError, match="predictions are of dataset version b"):
+        thresholds.require_own_test(recorded, Role.PREDICTIONS)
+
+
 def test_among_many_slices_one_does_not_fail_by_chance() -> None:
     """Twenty slices, in one of which the version is worse as one of twenty is by chance at 95%."""
     site = [f"clinic-{number // 40:02d}" for number in range(800)]
@@ -259,6 +294,9 @@ def test_drift_is_what_its_setting_says_and_few_records_leave_it_open() -> None:
     assert "brightness (PSI" in answer.text
     assert answer.figures["histograms"]["brightness"]["drifted"]
     assert drift.judge(compare(before, brighter), refuse).state == "FAIL"
+    bins = replace(before, edges={**before.edges, "brightness": [1.0, *before.edges["brightness"][1:]]})
+    answer = drift.judge(compare(bins, alike), refuse)  # of what was counted otherwise nobody can say
+    assert (answer.state, "brightness, whose bins are others" in answer.text) == ("INCONCLUSIVE", True)
     for few in (profile(images[:3]), profile(images[:0])):
         answer = drift.judge(compare(few, brighter), refuse)
         assert answer.state == "INCONCLUSIVE"

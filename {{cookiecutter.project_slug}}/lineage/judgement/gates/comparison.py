@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...base.errors import LineageError
 from ...base.printable import printable, some
+from ...contract import Role
 from ...git.history import History
 from ...proof.case import ModelCase
 from ...proof.decision import State, Version
@@ -24,6 +25,7 @@ from ...settings.promotion import Comparison
 from ..paired import LEAST_GROUPS, PairedDifference, paired_difference
 from ..predictions import TEST, Common, Predictions, common, predictions_of
 from .answer import Answer, worst
+from .thresholds import require_own_test
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +52,7 @@ def comparison(case: ModelCase, champion: Version | None, asked: Comparison) -> 
         theirs = predictions_of(case.evidence, recorded_of(case.history, champion))
     except LineageError as error:
         raise LineageError(f"of the champion, version {champion.number}: {error}") from error
+    require_own_test(case.recorded, Role.PREDICTIONS)
     mine = predictions_of(case.evidence, case.recorded)
     answer = compare(common(theirs, mine), theirs, mine, asked)
     figures = {"champion": champion.number, "predictions": {"champion": theirs.md5, "version": mine.md5}}

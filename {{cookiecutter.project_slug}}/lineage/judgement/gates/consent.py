@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...audit.questions import affected
+from ...audit.questions import AffectedAnswer, affected
 from ...base.printable import some
 from ...contract import Role
 from ...proof.case import ModelCase
@@ -17,8 +17,12 @@ def consent(case: ModelCase, settings: Settings) -> Answer:
             return Answer("PASS", "this project asks nobody for consent (privacy.name is none)", {"registry": None})
         text = "it was made with a consent registry, and params.yaml names none today: who may be used is unknown"
         return Answer("INCONCLUSIVE", text, {"registry": None}, fix="lineage compose privacy=registry")
-    answer = affected(case.evidence, case.title)
-    figures = {"registry": settings.privacy.name, "looked_at": answer.looked_at}
+    return judge(affected(case.evidence, case.title), str(settings.privacy.name))
+
+
+def judge(answer: AffectedAnswer, registry: str) -> Answer:
+    """What the answer of the audit means here."""
+    figures = {"registry": registry, "looked_at": answer.looked_at}
     if answer.affected:
         subjects = len({subject for each in answer.affected for subject in each.subjects})
         records = sum(each.records for each in answer.affected)
@@ -30,4 +34,6 @@ def consent(case: ModelCase, settings: Settings) -> Answer:
         more = some(list(answer.unknown))
         return Answer("INCONCLUSIVE", text, figures | {"unknown": len(answer.unknown)}, more, "lineage audit affected")
     datasets = answer.looked_at["dataset versions"]
+    if not datasets:  # nobody was looked at
+        return Answer("INCONCLUSIVE", "it names no dataset version, so whose records are in it is unknown", figures)
     return Answer("PASS", f"all subjects of its data ({datasets} dataset versions) have active consent today", figures)
