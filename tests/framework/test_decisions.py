@@ -227,6 +227,14 @@ def test_what_was_never_committed_is_found_and_taken_away(place: Place) -> None:
     assert left_behind(history) == []
 
 
+def test_what_could_not_be_read_again_is_not_decided(place: Place) -> None:
+    gate = Gate(name="comparison", state="PASS", text="", figures={"slices": ["x" * 100] * 11_000})
+    head = place.git("rev-parse", "HEAD")
+    with pytest.raises(PromotionError, match="larger than 1048576 bytes"):
+        place.decide(1, gates=[gate])
+    assert (place.git("rev-parse", "HEAD"), place.git("status", "--porcelain")) == (head, "")
+
+
 def test_only_what_was_made_last_is_taken_back(place: Place) -> None:
     before = place.git("rev-parse", "HEAD")
     made = place.decide(1)

@@ -28,8 +28,10 @@ def check_decisions(root: Path) -> Finding:
         return Finding(CHECK, "wrong", text, f"lineage promote --as-decided --to {settings.promotion.aliases[0]}")
     decisions, model = Decisions(history), settings.tracking.model_name
     registry = registry_at(absolute_uri(settings.tracking.uri, main_root(root)))
-    aliases = decisions.aliases(model)
-    found = [_of_alias(decisions.line(model, alias), registry, settings.tracking.uri) for alias in aliases]
+    # of a model that has another name by now, too: what is live may load it by the old one
+    lines = [decisions.line(model, alias) for alias in decisions.aliases(model)]
+    lines += [line for (name, _), line in decisions.lines.items() if name != model]
+    found = [_of_alias(line, registry, settings.tracking.uri) for line in lines]
     order = ("right", "unknown", "wrong")
     return max(
         found, key=lambda finding: order.index(finding.state), default=Finding(CHECK, "right", "nothing is decided")
