@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from lineage.audit.questions import AffectedAnswer
@@ -16,6 +19,7 @@ from lineage.base.errors import DataError, LineageError, PromotionError
 from lineage.contract import Role
 from lineage.dvc.dvcfile import parse_pipeline
 from lineage.dvc.recorded import Recorded
+from lineage.git.history import History
 from lineage.judgement.accept import Accept, accepted_by, parse_accept
 from lineage.judgement.drift import compare
 from lineage.judgement.gates import comparison, consent, drift, thresholds, verified
@@ -219,7 +223,30 @@ def test_nobody_that_was_looked_at_is_not_everybody() -> None:
         assert consent.judge(answer, "registry").state == state
 
 
-PIPELINE = {
+def test_consent_that_was_asked_for_an_earlier_model_is_not_forgotten(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        name = ("-c", "user.name=Tester", "-c", "user.email=tester@example.org")
+        subprocess.run(["git", "-C", str(tmp_path), *name, *arguments], check=True)
+
+    git("init", "--quiet")
+    for data, more in (("a", [{"path": "consent.csv", "md5": "c"}]), ("b", [])):
+        deps = ["consent.csv"] if more else []
+        make = {"cmd": "x", "deps": deps, "outs": ["data"], "meta": {"lineage": {"consent": "consent.csv"}}}
+        dvc_yaml = {"stages": {"preprocess": make, "train": PIPELINE["train"]}}
+        lock = {
+            "preprocess": {"cmd": "x", "deps": more, "outs": [{"path": "data", "md5": f"{data * 32}.dir"}]},
+            "train": {"cmd": "x", "deps": [{"path": "data", "md5": f"{data * 32}.dir"}]},
+        }
+        for name, content in (("dvc.yaml", dvc_yaml), ("dvc.lock", {"schema": "2.0", "stages": lock})):
+            (tmp_path / name).write_text(yaml.safe_dump(content))
+        git("add", "--all")
+        git("commit", "--quiet", "-m", data)
+    history = History(tmp_path)
+    asked = {data: consent.were_asked(history, {f"{data * 32}.dir"}) for data in "abc"}
+    assert asked == {"a": True, "b": False, "c": False}
+
+
+PIPELINE: dict[str, Any] = {
     "train": {
         "cmd": "x",
         "deps": ["data"],
