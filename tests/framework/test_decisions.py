@@ -6,15 +6,18 @@ import json
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lineage.base.errors import DamageError, PromotionError
 from lineage.git.history import History
+from lineage.judgement.bench import not_committed
 from lineage.judgement.decide import commit, one_at_a_time, take_back, tidy
 from lineage.proof.decision import Accepted, Asked, Document, Gate, Version, parse, path_of, sha256_of
 from lineage.proof.decisions import Decisions, Line, left_behind, standing
+from lineage.proof.story import _since
 
 MODEL = "scans"
 PARAMS = "project_id: p1\npromotion:\n  aliases: [champion, shadow]\n"
@@ -149,6 +152,7 @@ def test_one_that_is_missing_or_does_not_follow_shows(place: Place) -> None:
     [
         ({"previous": "1" * 64}, "does not follow the decision before it"),
         ({"project_id": "p2"}, "is of another project (p2)"),
+        ({"gates": []}, "was made, and no gate was asked"),
         ({"gates": [Gate(name="drift", state="FAIL", text="", figures={})]}, "although drift did not pass"),
         ({"gates": [Gate(name="drift", state="INCONCLUSIVE", text="", figures={})]}, "although drift did not pass"),
         (
@@ -223,6 +227,14 @@ def test_what_was_never_committed_is_found_and_taken_away(place: Place) -> None:
     assert left_behind(history) == []
 
 
+def test_what_could_not_be_read_again_is_not_decided(place: Place) -> None:
+    gate = Gate(name="comparison", state="PASS", text="", figures={"slices": ["x" * 100] * 11_000})
+    head = place.git("rev-parse", "HEAD")
+    with pytest.raises(PromotionError, match="larger than 1048576 bytes"):
+        place.decide(1, gates=[gate])
+    assert (place.git("rev-parse", "HEAD"), place.git("status", "--porcelain")) == (head, "")
+
+
 def test_only_what_was_made_last_is_taken_back(place: Place) -> None:
     before = place.git("rev-parse", "HEAD")
     made = place.decide(1)
@@ -264,6 +276,45 @@ def test_where_the_alias_stands(place: Place, pointed: str | None, marked: int, 
     assert found.fix or where == "as decided"
 
 
+@pytest.mark.parametrize(("pointed", "marked"), [("1", True), ("1", False), (None, False)])
+def test_another_model_of_the_same_number_is_not_what_was_decided(
+    place: Place, pointed: str | None, marked: bool
+) -> None:
+    """A registry that was made anew counts from 1 again."""
+    made = place.decide(1)
+    tags = {"champion_decision_sha256": made.sha256} if marked else {}
+    if not marked:
+        assert standing(place.line(), pointed, tags).where == "unfinished"
+    found = standing(place.line(), pointed, tags, is_same=False)
+    assert (found.where, "is about another model than version 1" in found.text) == ("gone", True)
+
+
+def test_a_page_says_that_a_version_has_the_alias_no_more(place: Place) -> None:
+    def since(number: int) -> str:
+        evidence = SimpleNamespace(decisions=Decisions(History(place.root)))
+        version = SimpleNamespace(name=MODEL, version=str(number))
+        return _since(SimpleNamespace(evidence=evidence, version=version), "champion")  # type: ignore[arg-type]
+
+    place.decide(1)
+    assert since(1) == ""
+    place.decide(2)
+    assert (since(1), since(2)) == (
+        f"it does not have it any more: {path_of(MODEL, 'champion', 2)} gives it to version 2",
+        "",
+    )
+    place.decide(None, "demote", reason="wrong on images of site B")
+    assert since(2).endswith(" takes it away: wrong on images of site B")
+
+
+def test_settings_that_gates_answer_by_are_committed(place: Place) -> None:
+    history, params = History(place.root), place.root / "params.yaml"
+    assert not_committed(history, place.root) == []
+    params.write_text(f"{PARAMS}privacy: {{name: none}}\n")
+    assert not_committed(history, place.root) == ["privacy"]
+    params.write_text(PARAMS.replace("shadow", "live"))
+    assert not_committed(history, place.root) == ["promotion"]
+
+
 def test_an_alias_that_nobody_decided_on(place: Place) -> None:
     line = place.line()
     assert standing(line, None, {}).where == "as decided"
@@ -299,6 +350,11 @@ def test_a_file_that_is_no_decision_is_said(place: Place) -> None:
     path.write_text('{"schema": 1, "schema": 1}')
     place.save("nothing")
     assert "is no decision: the key 'schema' is there twice" in place.line().faults[0]
+    path = place.root / path_of("scans (v2)", "champion", 1)
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    place.save("nothing")
+    assert "is no decision" in Decisions(History(place.root)).line("scans (v2)", "champion").faults[0]
 
 
 def test_names_of_models_make_no_paths() -> None:

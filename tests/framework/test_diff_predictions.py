@@ -164,3 +164,9 @@ def test_a_record_twice_is_refused(objects: Kept) -> None:
     pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), file)
     with pytest.raises(LineageError, match="names a record twice"):
         read_predictions(objects, objects.put(file), "x.dir")
+
+
+def test_probabilities_that_are_no_numbers_are_no_prediction(objects: Kept) -> None:
+    """The largest of them would be the first class, which may be nearly everybody's."""
+    with pytest.raises(LineageError, match="probabilities that are no numbers"):
+        made(objects, [("r1", "s1", "test", "no", "a", float("nan")), *BEFORE[2:]])

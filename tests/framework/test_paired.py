@@ -80,6 +80,19 @@ def test_agreement_on_all_records_is_not_certainty() -> None:
     assert perfect.low == pytest.approx(0.025 ** (1 / 30))
 
 
+def test_what_no_subject_shows_may_be_there_all_the_same() -> None:
+    wrong = np.ones(30)
+    wrong[0] = 0
+    better, worse = paired_difference(wrong, np.ones(30)), paired_difference(np.ones(30), wrong)
+    limit = 1 - 0.025 ** (1 / 30)  # the exact one for none of 30
+    assert better.low == pytest.approx(1 / 30 - np.hypot(1 / 30, limit))
+    assert (worse.low, worse.high) == (pytest.approx(-better.high), pytest.approx(-better.low))  # type: ignore[operator]
+    assert not better.is_sure
+    many = np.ones(300)
+    many[:30] = 0
+    assert paired_difference(many, np.ones(300)).is_sure
+
+
 def test_where_nothing_is_known_of_the_scale_there_is_no_interval() -> None:
     loss = np.linspace(0.1, 4, 40)
     found = paired_difference(loss, loss)

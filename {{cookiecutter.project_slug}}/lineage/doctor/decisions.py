@@ -28,8 +28,10 @@ def check_decisions(root: Path) -> Finding:
         return Finding(CHECK, "wrong", text, f"lineage promote --as-decided --to {settings.promotion.aliases[0]}")
     decisions, model = Decisions(history), settings.tracking.model_name
     registry = registry_at(absolute_uri(settings.tracking.uri, main_root(root)))
-    aliases = decisions.aliases(model)
-    found = [_of_alias(decisions.line(model, alias), registry, settings.tracking.uri) for alias in aliases]
+    # of a model that has another name by now, too: what is live may load it by the old one
+    lines = [decisions.line(model, alias) for alias in decisions.aliases(model)]
+    lines += [line for (name, _), line in decisions.lines.items() if name != model]
+    found = [_of_alias(line, registry, settings.tracking.uri) for line in lines]
     order = ("right", "unknown", "wrong")
     return max(
         found, key=lambda finding: order.index(finding.state), default=Finding(CHECK, "right", "nothing is decided")
@@ -50,9 +52,11 @@ def _of_alias(line: Line, registry: FileRegistry | ServerRegistry | None, uri: s
     try:
         named = registry.named(line.model, line.alias)
         tags = registry.tags(line.model)
-        exists = line.now is None or registry.has_version(line.model, line.now.number)
+        decided = registry.version(line.model, line.now.number) if line.now else None
     except TrackerError as error:
         return Finding(CHECK, "unknown", f"which version has the alias {line.alias} is unknown: {error}")
-    at = standing(line, named.version if named else None, tags, exists=exists)
+    exists = line.now is None or decided is not None
+    is_same = (decided.identity if decided else None) == (line.now.identity if line.now else None)
+    at = standing(line, named.version if named else None, tags, exists=exists, is_same=is_same)
     states = {"as decided": "right", "not here": "unknown"}
     return Finding(CHECK, states.get(at.where, "wrong"), at.text, at.fix)  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ IDENTITIES = (
 
 @dataclass(frozen=True)
 class Named:
-    """The version that an alias names, and the model identity in its tags; None if it has none."""
+    """A version, and the model identity in its tags; None if it has none."""
 
     version: str
     identity: str | None
@@ -55,10 +55,13 @@ class FileRegistry:
         with closing(self._open()) as database:
             return {str(key): str(value) for key, value in database.execute(TAGS, (model,))}
 
-    def has_version(self, model: str, number: str) -> bool:
-        """Whether it holds a version."""
+    def version(self, model: str, number: str) -> Named | None:
+        """A version by its number; None if there is none."""
         with closing(self._open()) as database:
-            return database.execute(THERE, (model, int(number))).fetchone() is not None
+            if database.execute(THERE, (model, int(number))).fetchone() is None:
+                return None
+            identity = database.execute(IDENTITY, (model, int(number))).fetchone()
+        return Named(number, identity[0] if identity else None)
 
     def identities(self, _: str) -> set[str]:
         """The identities of the models that it has versions of."""
@@ -88,9 +91,10 @@ class ServerRegistry:
         found = (self._ask("registered-models/get", name=model) or {}).get("registered_model") or {}
         return {str(tag["key"]): str(tag["value"]) for tag in found.get("tags") or []}
 
-    def has_version(self, model: str, number: str) -> bool:
-        """Whether it holds a version."""
-        return self._ask("model-versions/get", name=model, version=number) is not None
+    def version(self, model: str, number: str) -> Named | None:
+        """A version by its number; None if there is none."""
+        found = self._ask("model-versions/get", name=model, version=number)
+        return Named(number, _identity(found["model_version"])) if found is not None else None
 
     def identities(self, project_id: str) -> set[str]:
         """The identities of the models that it has versions of with this project's tag."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 from ..base.errors import PromotionError
@@ -12,12 +13,20 @@ from ..dvc.hashes import hash_file, sha256_of_json
 from ..git.history import History
 from ..proof.case import Evidence
 from ..proof.decision import Accepted, Asked, Document, Version
-from ..proof.decisions import Decision, Decisions, Line, Standing, standing
+from ..proof.decisions import Decision, Decisions, Line, Standing, registered, standing
 from ..settings import load_settings, read_params
 from ..settings.params import Settings
 from ..tracking.candidate import why_not_branch
 from .decide import OvertakenError, carry_out, commit, require_quiet, tag_as_before, take_back, tidy
 from .gates.answer import Answer
+
+SECTIONS = ("promotion", "privacy")  # of params.yaml, by which gates answer: who is asked for consent is one of them
+
+
+def not_committed(history: History, root: Path) -> list[str]:
+    """The sections of params.yaml that gates answer by and that are not as HEAD has them."""
+    committed, here = history.at("HEAD").params(PARAMS_FILE), read_params(root / PARAMS_FILE)
+    return [name for name in SECTIONS if here.get(name) != committed.get(name)]
 
 
 class Bench:
@@ -41,16 +50,12 @@ class Bench:
             raise PromotionError(f"{why_not}: decisions are made where everybody sees them (promotion.branches).")
         if git.identity() is None:
             raise PromotionError("Git does not know who you are: `git config user.name` and `git config user.email`.")
-        if history.at("HEAD").params(PARAMS_FILE).get("promotion") != self._section:
+        if differing := not_committed(history, self.root):
             raise PromotionError(
-                "the gates in params.yaml are not those of the last commit. Commit them first, so that everybody sees "
-                "which gates were asked: `git add conf params.yaml && git commit`."
+                f"the gates in params.yaml are not those of the last commit ({', '.join(differing)}). Commit them "
+                "first, so that everybody sees which gates were asked: `git add conf params.yaml && git commit`."
             )
         history.require_complete()
-
-    @property
-    def _section(self) -> object:
-        return read_params(self.root / PARAMS_FILE).get("promotion")
 
     @property
     def asked(self) -> Asked:
@@ -65,14 +70,15 @@ class Bench:
     def standing(self, line: Line) -> tuple[Standing, str | None]:
         """Where the alias stands now, and which number it has."""
         pointers, tags = self.evidence.store.pointers(line.model)
-        exists = line.now is None or self.evidence.store.version(line.model, line.now.number) is not None
-        return standing(line, pointers.get(self.alias), tags, exists=exists), pointers.get(self.alias)
+        exists, is_same = registered(self.evidence.store, line)
+        found = standing(line, pointers.get(self.alias), tags, exists=exists, is_same=is_same)
+        return found, pointers.get(self.alias)
 
     def settle(self, line: Line, *, dry_run: bool, pointed_at: str | None = None) -> str | None:
         """Finishes what was interrupted. Returns which number has the alias.
 
-        `pointed_at`: the number that is judged now: where it has the alias and no decision, it may get one. Raises
-        PromotionError where the decisions, or the alias, are not as they should be.
+        `pointed_at`: the number that is judged now: where it has the alias and nobody decided yet, it may get one.
+        Raises PromotionError where the decisions, or the alias, are not as they should be.
         """
         if wrong := [*line.faults, *line.elsewhere]:
             raise PromotionError(f"{wrong[0]}. `lineage history {self.alias}` lists the decisions.")
@@ -85,7 +91,7 @@ class Bench:
             carry_out(self.evidence.store, line.last, expected={before.number if before else None, None})
             self.notes.append(f"finished what was interrupted: {line.last.path}.")
             return line.now.number if line.now else None
-        is_adopted = found.where == "moved" and line.now is None and pointed == pointed_at
+        is_adopted = found.where == "moved" and line.last is None and pointed == pointed_at
         if found.where in ("moved", "not here") and not is_adopted:
             raise PromotionError(found.text, fix=found.fix)
         return pointed

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..base.errors import PromotionError, TrackerError
+from ..base.errors import DamageError, PromotionError, TrackerError
 from ..base.pages import write_whole
 from ..git.anchor import main_root
 from ..git.history import History
 from ..git.repository import Repository
-from ..proof.decision import FOLDER, Document, sha256_of
+from ..proof.decision import FOLDER, Document, parse, sha256_of
 from ..proof.decisions import Decision, Line, decision_tags, left_behind
 from ..tracking.store import Store
 
@@ -82,6 +82,10 @@ def commit(root: Path, document: Document) -> Decision:
     before, file = git.head(), root / path
     if file.exists():
         raise PromotionError(f"{path} is there already.")
+    try:
+        parse(text.encode(), path)
+    except DamageError as error:  # or nobody could decide anything after it
+        raise PromotionError(f"{path} could not be read again: {error}. Nothing was decided.") from None
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         write_whole(file, text)

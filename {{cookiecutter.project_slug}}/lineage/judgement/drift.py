@@ -134,10 +134,11 @@ def _histograms(
     for name in names:
         one, two = (_total([each["histograms"].get(name) for each in side]) for side in (before, after))
         if one is None or two is None:
-            drift.not_compared.append(f"{name}, which was not measured on {'both sides' if one is two else 'one side'}")
+            text = f"{name}, which was not measured on {'both sides' if one is two else 'one side'}"
+            (drift.not_compared if one is two else drift.unknown).append(text)
             continue
         if reference.edges[name] != other.edges[name]:
-            drift.not_compared.append(f"{name}, whose bins are others")
+            drift.unknown.append(f"{name}, whose bins are others")
             continue
         pixels = name not in EDGES  # those of one image say as much as one record, at the least
         if pixels:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from ..base.errors import TrackerError
 from ..dvc.dvcfile import PARAMS_FILE
 from ..proof.case import Evidence
-from ..proof.decisions import Decisions, Line, standing
+from ..proof.decisions import Decisions, Line, registered, standing
 from ..settings import read_params
 
 
@@ -34,10 +34,10 @@ def _where(evidence: Evidence, line: Line) -> tuple[int, str, str]:
     """Exit status, where the alias stands in a sentence, and what to do now."""
     try:
         pointers, tags = evidence.store.pointers(line.model)
-        exists = line.now is None or evidence.store.version(line.model, line.now.number) is not None
+        exists, is_same = registered(evidence.store, line)
     except TrackerError as error:
         return (1 if line.faults else 2), f"where the alias is now is unknown: {error}", error.fix
-    found = standing(line, pointers.get(line.alias), tags, exists=exists)
+    found = standing(line, pointers.get(line.alias), tags, exists=exists, is_same=is_same)
     wrong = found.where in ("moved", "gone") or line.faults
     unknown = found.where in ("unfinished", "not here") or line.elsewhere
     return (1 if wrong else 2 if unknown else 0), found.text, found.fix

@@ -147,6 +147,9 @@ def read_predictions(objects: Objects, md5: str, dataset: str, manifest_md5: str
         fits = False
     if not fits or pc.count_distinct(table["record_id"]).as_py() != table.num_rows:
         raise LineageError(f"object {md5} is no file of predictions, or names a record twice.")
+    values = table[PROBABILITIES].combine_chunks()
+    if values.null_count or not pc.all(pc.is_finite(pc.fill_null(values.flatten(), float("nan"))), min_count=0).as_py():
+        raise LineageError(f"object {md5} holds probabilities that are no numbers: what the model said is unknown.")
     manifest = _read(objects, manifest_md5 or _manifest(objects, dataset), ["record_id", CONTENT])
     place = pc.index_in(table["record_id"], value_set=manifest["record_id"].combine_chunks())
     if place.null_count:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote
 
 from ..base.errors import DamageError
 from ..base.printable import printable
@@ -13,6 +14,9 @@ from ..dvc.dvcfile import PARAMS_FILE
 from ..git.history import CommitInfo, History
 from ..git.states import PERMANENT
 from .decision import FOLDER, NAME, Document, Version, folder_of, never_opened, parse, path_of, sha256_of
+
+if TYPE_CHECKING:
+    from ..tracking.store import Store
 
 # tags of a version and of its registered model, behind the name of the alias: which decision it is from
 DECISION, DECISION_SHA256 = "decision", "decision_sha256"
@@ -88,12 +92,14 @@ class Standing:
     fix: str = ""
 
 
-def standing(line: Line, pointed: str | None, tags: Mapping[str, str], *, exists: bool = True) -> Standing:
+def standing(
+    line: Line, pointed: str | None, tags: Mapping[str, str], *, exists: bool = True, is_same: bool = True
+) -> Standing:
     """Compares the decisions with the registry: the number that the alias names, and the tags of the registered model.
 
     A decision is carried out in this order: committed, tags of the version, alias, tags of the registered model. So
     where the alias is as before and the last tags are missing, it was interrupted. `exists`: whether the registry still
-    has the version that was decided on.
+    has a version of the number that was decided on. `is_same`: whether that is the very model that was decided on.
     """
     last, alias, decided = line.last, line.alias, line.now.number if line.now else None
     name, named = f"models:/{line.model}@{alias}", _named(pointed)
@@ -102,6 +108,11 @@ def standing(line: Line, pointed: str | None, tags: Mapping[str, str], *, exists
     if marked is not None and marked not in {each.sha256 for each in line.decisions}:
         text = f"{name} is {named} by {printable(at)}, which no branch or tag of this clone has."
         return Standing("not here", text, "git pull")
+    if exists and not is_same:
+        text = (
+            f"{last and last.path} is about another model than version {decided} in MLflow is now; {name} is {named}."
+        )
+        return Standing("gone", text, f"lineage demote {alias} --reason ...")
     if pointed == decided:
         if last is not None and marked != last.sha256:
             return Standing("unfinished", f"{last.path} is carried out but for its tags in MLflow.", as_decided)
@@ -119,6 +130,14 @@ def standing(line: Line, pointed: str | None, tags: Mapping[str, str], *, exists
         return Standing("moved", text, f"lineage promote models:/{line.model}/{pointed} --to {alias}")
     text = f"{name} is {named}, and {last.path} gives it to {_named(decided)}: it was moved behind its back."
     return Standing("moved", text, as_decided)
+
+
+def registered(store: Store, line: Line) -> tuple[bool, bool]:
+    """Whether the registry has a version of the number that has the alias by Git, and whether it is that very model."""
+    if line.now is None:
+        return True, True
+    version = store.version(line.model, line.now.number)
+    return version is not None, version is not None and version.tags.get("model_identity") == line.now.identity
 
 
 def _named(number: str | None) -> str:
@@ -171,7 +190,8 @@ class Decisions:
         try:
             document = parse(data, path)
         except DamageError as error:
-            model = next((name for name, _ in found if path.startswith(f"{folder_of(name)}/")), path.split("/")[1])
+            model = next((name for name, _ in found if path.startswith(f"{folder_of(name)}/")), None)
+            model = model or unquote(path.split("/")[1])
             found.setdefault((model, alias), Line(model, alias)).faults.append(f"{path} is no decision: {error}")
             return
         line = found.setdefault((document.model, alias), Line(document.model, alias))
@@ -240,6 +260,8 @@ def _chain(line: Line, project_id: str) -> None:
             line.faults.append(f"{decision.path} does not follow the decision before it: that was another one")
         if document.project_id != project_id:
             line.faults.append(f"{decision.path} is of another project ({printable(document.project_id)})")
+        if document.version is not None and not document.gates:
+            line.faults.append(f"{decision.path} was made, and no gate was asked")
         if stopped := never_opened(document.gates, document.accepted):
             line.faults.append(f"{decision.path} was made although {', '.join(stopped)} did not pass")
         previous, before = decision.sha256, document.version

@@ -139,7 +139,21 @@ def _decisions(case: ModelCase, tags: dict[str, str]) -> list[dict[str, Any]]:
         elif (about or {}).get("identity") != tags.get("model_identity"):
             fault = "the file in Git is about another model"
         found.append({"alias": tag.removesuffix(DECISION), "path": path, "fault": fault, **_shown(decision, fault)})
+        found[-1]["since"] = _since(case, found[-1]["alias"])
     return found
+
+
+def _since(case: ModelCase, alias: str) -> str:
+    """What became of an alias that a decision gave a version: empty while the version has it by the last decision."""
+    assert case.version is not None
+    line = case.evidence.decisions.line(case.version.name, alias)
+    if wrong := [*line.faults, *line.elsewhere]:
+        return f"who has it is in doubt: {wrong[0]}"
+    if line.last is None or (line.now and line.now.number == str(case.version.version)):
+        return ""
+    to = f"gives it to version {line.now.number}" if line.now else "takes it away"
+    reason = f": {line.last.document.reason}" if line.last.document.reason else ""
+    return f"it does not have it any more: {line.last.path} {to}{reason}"
 
 
 def _shown(decision: dict[str, Any], fault: str) -> dict[str, Any]:

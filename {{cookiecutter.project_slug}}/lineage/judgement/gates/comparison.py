@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...base.errors import LineageError
 from ...base.printable import printable, some
+from ...contract import Role
 from ...git.history import History
 from ...proof.case import ModelCase
 from ...proof.decision import State, Version
@@ -24,6 +25,7 @@ from ...settings.promotion import Comparison
 from ..paired import LEAST_GROUPS, PairedDifference, paired_difference
 from ..predictions import TEST, Common, Predictions, common, predictions_of
 from .answer import Answer, worst
+from .thresholds import require_own_test
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +44,7 @@ class Judged(NamedTuple):
 def comparison(case: ModelCase, champion: Version | None, asked: Comparison) -> Answer:
     """Raises LineageError where the predictions of either cannot be had: they were erased, for example."""
     if champion is None:
-        return Answer("PASS", "no version is there to be compared with: it would be the first", {"champion": None})
+        return Answer("PASS", "no version is there to be compared with: none has the alias", {"champion": None})
     if champion.identity == case.identity:
         text = "it is the very model that is there already: there is nothing to compare"
         return Answer("PASS", text, {"champion": champion.number})
@@ -50,8 +52,9 @@ def comparison(case: ModelCase, champion: Version | None, asked: Comparison) -> 
         theirs = predictions_of(case.evidence, recorded_of(case.history, champion))
     except LineageError as error:
         raise LineageError(f"of the champion, version {champion.number}: {error}") from error
+    require_own_test(case.recorded, Role.PREDICTIONS)
     mine = predictions_of(case.evidence, case.recorded)
-    answer = compare(common(theirs, mine), mine, asked)
+    answer = compare(common(theirs, mine), theirs, mine, asked)
     figures = {"champion": champion.number, "predictions": {"champion": theirs.md5, "version": mine.md5}}
     return Answer(answer.state, answer.text, figures | answer.figures, answer.more)
 
@@ -66,8 +69,8 @@ def recorded_of(history: History, version: Version) -> Any:
     return recorded
 
 
-def compare(both: Common, mine: Predictions, asked: Comparison) -> Answer:
-    """`both`: the champion's predictions (a) and the version's (b). `mine`: all of the version's."""
+def compare(both: Common, theirs: Predictions, mine: Predictions, asked: Comparison) -> Answer:
+    """`both`: what the champion (a) and the version (b) have in common. `theirs`, `mine`: all predictions of each."""
     subjects, found = len(set(both.b.subjects)), len(both.b.right)
     of_all = found + both.only_b + len(both.relabelled) + len(both.rewritten)
     figures: dict[str, Any] = {
@@ -81,7 +84,7 @@ def compare(both: Common, mine: Predictions, asked: Comparison) -> Answer:
         return Answer("INCONCLUSIVE", text, figures)
     before, after = both.a.right, both.b.right
     overall = _judge("all records", before, after, both.b.subjects, asked, asked.margin, 1)
-    slices = list(_slices(both, mine, asked))
+    slices = list(_slices(both, theirs.of_split(TEST), mine.of_split(TEST), asked))
     state = worst([each.state for each in (overall, *slices) if each.state is not None])
     figures["overall"] = overall.figures
     figures["slices"] = {each.name: each.figures for each in slices}
@@ -101,28 +104,40 @@ def _all_of_champion(both: Common) -> int:
     return len(both.a.right) + both.only_a + len(both.relabelled) + len(both.rewritten)
 
 
-def _slices(both: Common, mine: Predictions, asked: Comparison) -> Iterator[Judged]:
-    """Each value of each column, those too that only the version has test records of."""
-    tested = mine.of_split(TEST)
-    wanted = [(name, value) for name in tested.slices for value in sorted(set(map(str, tested.column(name))))]
-    for name, value in wanted:
+def _slices(both: Common, theirs: Predictions, mine: Predictions, asked: Comparison) -> Iterator[Judged]:
+    """Each value of each column that either has, those too that only one has test records of.
+
+    Else a slice would pass that was left out of evaluate.slices, or of the test split.
+    """
+    values: dict[tuple[str, str], None] = {}
+    for side in (mine, theirs):
+        for name in side.slices:
+            values |= dict.fromkeys((name, value) for value in sorted(set(map(str, side.column(name)))))
+    for name, value in values:
         shown, rows = f"{name}={printable(value)}", _rows(both.b, name, value)
+        if not rows.any():  # the version has no such column, or calls it otherwise
+            rows = _rows(both.a, name, value)
         subjects = both.b.subjects[rows]
-        held = _rows(tested, name, value)
-        if len(set(tested.subjects[held])) < asked.least_subjects:
+        held, before_held = (_rows(side, name, value) for side in (mine, theirs))
+        most = max(len(set(mine.subjects[held])), len(set(theirs.subjects[before_held])))
+        if most < asked.least_subjects:
             figures = {"state": "not judged", "records": int(rows.sum())}
             yield Judged(shown, None, "", figures)
         elif not rows.any():
             text = f"{shown}: the champion was tested on none of its {int(held.sum())} records"
+            if not held.any():
+                text = f"{shown}: it was tested on none of the champion's {int(before_held.sum())} records"
             yield Judged(shown, "INCONCLUSIVE", text, {"state": "INCONCLUSIVE", "records": 0})
         else:
             before, after = both.a.right[rows], both.b.right[rows]
-            yield _judge(shown, before, after, subjects, asked, asked.slice_margin, len(wanted))
+            yield _judge(shown, before, after, subjects, asked, asked.slice_margin, len(values))
 
 
 def _rows(predictions: Predictions, name: str, value: str) -> NDArray[np.bool_]:
     import numpy as np
 
+    if name not in predictions.slices:
+        return np.zeros(predictions.table.num_rows, dtype=bool)
     return np.array([str(each) == value for each in predictions.column(name)], dtype=bool)
 
 

@@ -11,6 +11,8 @@ from ...base.errors import LineageError
 from ...base.printable import some
 from ...base.strict_json import parse
 from ...contract import Role
+from ...dvc.dvcfile import locked_hash
+from ...dvc.recorded import Recorded
 from ...proof.case import ModelCase
 from ...settings import flatten
 from ...settings.promotion import Thresholds
@@ -26,11 +28,27 @@ def thresholds(case: ModelCase, asked: Thresholds) -> Answer:
         raise LineageError(f"dvc.lock of {case.commit[:12]} records no scores.")
     if recorded.evaluated != recorded.made(Role.MODEL):
         raise LineageError(f"the scores in dvc.lock of {case.commit[:12]} are of another model.")
+    require_own_test(recorded, Role.SCORES)
     try:
         scores = flatten(parse(case.evidence.objects.read(md5)))
     except (ValueError, AttributeError, json.JSONDecodeError) as error:
         raise LineageError(f"the scores (object {md5}) cannot be read: {error}") from error
     return compare(scores, asked)
+
+
+def require_own_test(recorded: Recorded, role: Role) -> None:
+    """Raises LineageError where a model was tested on another dataset version than the one that it was trained on.
+
+    Test records of that one may be among those that it has learnt from.
+    """
+    path, trained = recorded.pipeline.path(Role.DATASET), recorded.md5(Role.DATASET)
+    tested = locked_hash(recorded.entry(role), "deps", path) if path else None
+    if tested is not None and tested != trained:
+        raise LineageError(
+            f"its {role} are of dataset version {tested}, and it was trained on {trained}: it may have learnt from "
+            "the test records.",
+            fix="dvc repro",
+        )
 
 
 def compare(scores: Mapping[str, Any], asked: Thresholds) -> Answer:
