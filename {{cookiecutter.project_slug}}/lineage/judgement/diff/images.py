@@ -159,7 +159,8 @@ def read_images(objects: Objects, wanted: Iterable[Wanted], lacking: list[str]) 
 def export(found: Difference, target: Path) -> Exported:
     """Writes the images of the records that differ: KIND/…/RECORD_ID.png. Raises LineageError if `target` is taken."""
     done, sections = Exported(target), found.document["sections"]
-    for name in ("data", "flipped records"):  # without the answer, nobody knows which images these would be
+    unanswered = found.both is None or not found.both.a.table.num_rows
+    for name in ("data", *(["flipped records"] * unanswered)):  # nobody knows which images these would be
         done.lacking += [f"{name}: {what}" for what in sections[name]["unknown"]]
     with whole(target) as folder:
         for each, image in read_images(found.a.evidence.objects, differing(found), done.lacking):
