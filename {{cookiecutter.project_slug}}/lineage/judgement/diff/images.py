@@ -108,7 +108,7 @@ def differing(found: Difference, most: int | None = None) -> Iterator[Wanted]:
         for kind, rows in flipped(found.both).items():
             for row in rows[:most].tolist():
                 path = f"{kind}/{_safe(labels[row])}/{_safe(ids[row])}.png"
-                yield Wanted(ids[row], subjects[row], after, path, kind)
+                yield Wanted(ids[row], subjects[row], found.both.b.dataset, path, kind)
 
 
 def _of_row(kind: str, row: dict[str, Any], before: str, after: str) -> Iterator[Wanted]:
