@@ -143,7 +143,7 @@ def test_classes_are_compared_by_name(objects: Kept) -> None:
 
 
 def test_scores_are_by_class_and_by_slice(objects: Kept) -> None:
-    """A slice may be a column that only the model after was evaluated by."""
+    """A slice may be a column that only one of them was evaluated by."""
     rows = [(f"r{number:02d}", f"s{number:02d}", "test", "yes", str(number), 0.9) for number in range(60)]
     before = made(objects, rows)
     after = made(objects, [(*row[:5], 0.1 if number >= 50 else 0.9) for number, row in enumerate(rows)])
@@ -158,6 +158,7 @@ def test_scores_are_by_class_and_by_slice(objects: Kept) -> None:
     assert (north["records"], north["a"], north["b"], north["sure"]) == (25, 1.0, 1.0, False)
     assert (south["records"], south["b"], south["sure"]) == (34, pytest.approx(25 / 34), True)
     assert (none["records"], none["too_small"]) == (1, True)
+    assert _paired(common(after, before))["slices"]["site"].keys() == {"north", "south", "(none)"}
 
 
 def test_nothing_in_common_is_empty_and_not_an_error(objects: Kept) -> None:

@@ -145,7 +145,7 @@ def _compared(keys: int, both: Common | None) -> str:
 
 
 def _paired(both: Common) -> dict[str, Any]:
-    """Both on the same records: accuracy over all, by class, and by each value of each slice of B."""
+    """Both on the same records: accuracy over all, by class, and by each value of each slice, as B has it if it does."""
     import numpy as np
 
     a, b = both.a, both.b
@@ -171,8 +171,8 @@ def _paired(both: Common) -> dict[str, Any]:
     classes = sorted({*a.classes, *b.classes, *a.column("label")})
     found["overall"] = _scores(both, np.ones(found["records"], dtype=bool))
     found["classes"] = _by(both, b.column("label"), classes)
-    for name in b.slices:
-        values = b.column(name)
+    for name in dict.fromkeys([*b.slices, *a.slices]):
+        values = (b if name in b.slices else a).column(name)
         known = sorted({*values.tolist()}, key=lambda value: (value is None, str(value)))
         found["slices"][name] = _by(both, values, known[:VALUES])
         if len(known) > VALUES:
