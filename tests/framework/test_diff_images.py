@@ -19,11 +19,18 @@ from PIL import Image
 from lineage.base.errors import LineageError
 from lineage.dvc.objects import Objects
 from lineage.judgement.diff.difference import Difference
-from lineage.judgement.diff.images import Wanted, export, images_of, read_images, thumbnail
+from lineage.judgement.diff.images import Wanted, differing, export, images_of, read_images, thumbnail
 from lineage.judgement.diff.manifests import compare
 from lineage.judgement.diff.page import LIMIT, write_page
 from lineage.judgement.diff.section import section
+from lineage.judgement.predictions import Common, Predictions
 from lineage.records.dataset import MANIFEST_SCHEMA, SHARD_SCHEMA
+
+NO_CODE: dict[str, Any] = {
+    "commits": {f"{what}_{key}": [] for what in ("only", "more") for key in "ab"} | {"more_a": 0, "more_b": 0},
+    "framework": {"version": None, "files": 0},
+    "uncommitted": {"files": [], "outdated": [], "trained_with": {}},
+}
 
 
 class Kept(Objects):
@@ -138,6 +145,31 @@ def test_an_export_has_the_images_of_what_differs_and_no_others(tmp_path: Path) 
         export(difference(Kept(tmp_path), before, after), tmp_path / "out")
 
 
+def test_images_of_flipped_records_are_of_the_dataset_that_they_were_tested_on(tmp_path: Path) -> None:
+    tables = [write(tmp_path / name, [row(1)]) for name in "xy"]
+    said = pa.array([[0.9, 0.1], [0.1, 0.9]], pa.list_(pa.float32(), 2))
+    a, b = (
+        Predictions("m", "tested", ["0", "1"], tables[0].append_column("probabilities", said.slice(place, 1)))
+        for place in (0, 1)
+    )
+    found = difference(Kept(tmp_path), *tables)
+    found.both = Common(a, b, [], [], 0, 0)
+    assert [(each.record_id, each.dataset, each.kind) for each in differing(found)] == [
+        ("r1", "tested", "right_to_wrong")
+    ]
+
+
+def test_a_page_that_cannot_be_small_is_refused(tmp_path: Path) -> None:
+    table = write(tmp_path / "x", [row(1)])
+    long: dict[str, Any] = {"compared": "x" * 2_100_000, "unknown": [], "differs": True}
+    found = difference(Kept(tmp_path), table, table, parameters=section(**long, changed={}))
+    found.document["sections"].pop("data")
+    found.document["sections"]["code"] |= NO_CODE
+    with pytest.raises(LineageError, match="larger than 2 MB"):
+        write_page(found, tmp_path / "page.html", images=False)
+    assert not (tmp_path / "page.html").exists()
+
+
 def test_a_page_stays_small_whatever_it_is_about(tmp_path: Path) -> None:
     before = write(tmp_path / "x", [row(number, png(number, 400)) for number in range(60)])
     after = write(tmp_path / "y", [row(100 + number, png(100 + number, 400)) for number in range(60)])
@@ -187,12 +219,7 @@ def test_a_page_stays_small_whatever_it_is_about(tmp_path: Path) -> None:
     causes: dict[str, Any] = {"removed": {}, "added": {}, "other": []}
     data: dict[str, Any] = {"hashes": {}, "kinds": {"added": kinds, "removed": kinds}, "columns": {}, "causes": causes}
     found.document["sections"]["data"] = section(**common, **data)
-    found.document["sections"]["code"] |= {
-        "commits": {f"{what}_{key}": [] for what in ("only", "more") for key in "ab"} | {"more_a": 0, "more_b": 0},
-        "framework": {"version": None, "files": 0},
-        "uncommitted": {"files": [], "outdated": [], "trained_with": {}},
-        "patch": "<script>\n" * 200_000,
-    }
+    found.document["sections"]["code"] |= {**NO_CODE, "patch": "<script>\n" * 200_000}
     page = tmp_path / "page.html"
     assert write_page(found, page, images=True) == []
     text = page.read_text()

@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lineage.base.errors import DamageError, LineageError
+from lineage.dvc.dvcfile import parse_pipeline
 from lineage.dvc.objects import Objects
-from lineage.judgement.diff.scores import _paired
+from lineage.dvc.recorded import Recorded
+from lineage.judgement.diff.scores import _measured, _paired, flips
 from lineage.judgement.predictions import Predictions, common, read_predictions
 from lineage.records.dataset import MANIFEST_SCHEMA
 from lineage.records.predictions import CLASSES_KEY, write_predictions
@@ -103,6 +105,37 @@ def test_only_records_that_are_the_same_on_both_sides_are_compared(objects: Kept
     assert both.a.subjects.tolist() == ["s1", "s4"]
 
 
+def test_no_flip_among_some_records_says_nothing_of_the_others(objects: Kept) -> None:
+    before = made(objects, BEFORE)
+    assert flips(common(before, before))["state"] == "equal"
+    changed = [(*row[:4], "other" if row[0] == "r1" else row[4], row[5]) for row in BEFORE if row[0] != "r2"]
+    found = flips(common(before, made(objects, changed, name="y.dir")))
+    assert found["state"] == "unknown"
+    assert found["unknown"] == [
+        "1 record of both test splits, with another label or other bytes",
+        "1 record in the test split of one side alone",
+    ]
+
+
+def test_a_metric_in_git_is_read_only_if_it_is_what_the_stage_wrote() -> None:
+    written: dict[str, bytes] = {"scores.json": b'{"accuracy": 0.5}'}
+    md5 = hashlib.md5(written["scores.json"], usedforsecurity=False).hexdigest()
+    lock: Any = {"evaluate": {"outs": [{"path": "scores.json", "md5": md5}]}}
+    stages = {"stages": {"evaluate": {"cmd": "x", "metrics": [{"scores.json": {"cache": False}}]}}}
+    pipeline = parse_pipeline(stages, {})
+    side: Any = SimpleNamespace(
+        title="A", pipeline=pipeline, recorded=Recorded(lock, pipeline), read=lambda path: written.get(path)
+    )
+    unknown: list[str] = []
+    assert _measured(side, unknown, set()) == {"scores.json": {"accuracy": 0.5}}
+    assert unknown == []
+    for faulty, said in (({"scores.json": b'{"accuracy": 0.9}'}, "is not what the stage wrote"), ({}, "is not there")):
+        written, unknown, lost = faulty, [], set[str]()
+        assert _measured(side, unknown, lost) == {}
+        assert lost == {"scores.json"}
+        assert said in unknown[0]
+
+
 def test_classes_are_compared_by_name(objects: Kept) -> None:
     turned = [(*row[:5], 1 - row[5]) for row in BEFORE]
     both = common(made(objects, BEFORE), made(objects, turned, classes=["yes", "no"]))
@@ -110,7 +143,7 @@ def test_classes_are_compared_by_name(objects: Kept) -> None:
 
 
 def test_scores_are_by_class_and_by_slice(objects: Kept) -> None:
-    """A slice may be a column that only the model after was evaluated by."""
+    """A slice may be a column that only one of them was evaluated by."""
     rows = [(f"r{number:02d}", f"s{number:02d}", "test", "yes", str(number), 0.9) for number in range(60)]
     before = made(objects, rows)
     after = made(objects, [(*row[:5], 0.1 if number >= 50 else 0.9) for number, row in enumerate(rows)])
@@ -125,6 +158,7 @@ def test_scores_are_by_class_and_by_slice(objects: Kept) -> None:
     assert (north["records"], north["a"], north["b"], north["sure"]) == (25, 1.0, 1.0, False)
     assert (south["records"], south["b"], south["sure"]) == (34, pytest.approx(25 / 34), True)
     assert (none["records"], none["too_small"]) == (1, True)
+    assert _paired(common(after, before))["slices"]["site"].keys() == {"north", "south", "(none)"}
 
 
 def test_nothing_in_common_is_empty_and_not_an_error(objects: Kept) -> None:

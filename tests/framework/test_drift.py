@@ -120,6 +120,62 @@ def test_a_split_can_be_looked_at_alone(reference: Profile) -> None:
     assert compare(reference, reference, ["val"]).verdict == INCONCLUSIVE
 
 
+@pytest.mark.parametrize("fault", ["missing", "of some images", "other bins"])
+@pytest.mark.parametrize("name", ["brightness", "grey"])
+def test_a_histogram_that_cannot_be_compared_is_no_sign_of_likeness(fault: str, name: str, reference: Profile) -> None:
+    document = json.loads(reference.to_json())
+    histograms = document["splits"]["train"]["histograms"]
+    if fault == "missing":
+        del histograms[name]
+    elif fault == "other bins":
+        document["edges"][name][0] += 1
+    else:
+        histograms[name] = [count // 2 for count in histograms[name]]
+    for pair in ((reference, Profile(**document)), (Profile(**document), reference)):
+        found = compare(*pair)
+        assert found.verdict == INCONCLUSIVE
+        assert name in str(found)
+
+
+def with_kinds(reference: Profile, scanner: dict[str, int], classes: dict[str, int]) -> Profile:
+    document = json.loads(reference.to_json())
+    document["splits"]["train"] |= {"columns": {"scanner": scanner}, "classes": classes}
+    return Profile(**document)
+
+
+@pytest.mark.parametrize(
+    ("scanner", "classes", "said"),
+    [
+        ({}, {"cat": 200, "dog": 200}, "scanner, which has no value on one side, or more than 50"),
+        ({"A": 10}, {"cat": 200, "dog": 200}, "scanner, which only 10 records of the other side have"),
+        ({"A": 200, "B": 200}, {"cat": 1, "dog": 2}, "class, which only 3 records of the other side have"),
+    ],
+)
+def test_kinds_that_few_records_have_are_not_compared(
+    scanner: dict[str, int], classes: dict[str, int], said: str, reference: Profile
+) -> None:
+    found = compare(reference, with_kinds(reference, scanner, classes))
+    assert said in found.not_compared
+    assert len(found.features) == 8
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_records_without_a_class_are_named(reference: Profile) -> None:
+    found = compare(reference, with_kinds(reference, {"A": 200, "B": 200}, {"cat": 150, "dog": 150}))
+    assert found.not_compared == ["class of 100 records of the other side, which have none"]
+    assert len(found.features) == 9
+
+
+def test_many_rare_kinds_that_are_all_new_are_not_said_to_be_alike(reference: Profile) -> None:
+    one, other = (
+        with_kinds(reference, {f"{side}{number}": 8 for number in range(50)}, {"cat": 200, "dog": 200})
+        for side in ("A", "B")
+    )
+    found = compare(one, other)
+    assert found.not_compared == ["scanner, most of whose kinds have too few records (50 are new, 50 gone)"]
+    assert "scanner" not in {each.name for each in found.features}
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff"])
 def test_a_reference_that_is_no_profile_is_inconclusive(content: bytes, reference: Profile, tmp_path: Path) -> None:
     file = tmp_path / "profile.json"

@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from lineage.base.errors import ProjectError
+from lineage.contract import Role
 from lineage.dvc.dvcfile import Pipeline, locked_hash, parse_pipeline, read_lock, read_pipeline
+from lineage.dvc.recorded import Recorded
 
 from .conftest import filled
 
@@ -264,3 +266,38 @@ def test_dvc_reads_the_same_stages(examples: dict[str, Path], by_dvc: dict[str, 
         for stage in read_pipeline(examples[name]).stages.values()
     }
     assert ours == by_dvc[name]
+
+
+SUBSET = """
+stages:
+  preprocess:
+    cmd: preprocess
+    meta: {lineage: {dataset: data/all, profile: data/profile.json}}
+    outs: [data/all, data/profile.json]
+  choose:
+    cmd: choose
+    meta: {lineage: {dataset: data/chosen}}
+    deps: [data/all]
+    outs: [data/chosen]
+  train:
+    cmd: train
+    meta: {lineage: {model: model}}
+    deps: [data/chosen]
+    outs: [model]
+"""
+
+
+def test_a_profile_is_that_of_the_dataset_of_the_same_stage_and_of_no_other() -> None:
+    document = yaml.safe_load(SUBSET)
+    lock: Any = {
+        "preprocess": {"outs": [{"path": "data/all", "md5": "a"}, {"path": "data/profile.json", "md5": "p"}]},
+        "choose": {"outs": [{"path": "data/chosen", "md5": "c"}, {"path": "data/chosen.json", "md5": "q"}]},
+    }
+    recorded = Recorded(lock, parse_pipeline(document, {}))
+    assert recorded.made(Role.DATASET) == "c"
+    assert [recorded.profile_of(dataset) for dataset in "acx"] == ["p", None, None]
+    assert recorded.pipeline.profile_of("data/chosen") is None
+    document["stages"]["choose"]["meta"]["lineage"]["profile"] = "data/chosen.json"
+    document["stages"]["choose"]["outs"].append("data/chosen.json")
+    both = Recorded(lock, parse_pipeline(document, {}))
+    assert [both.profile_of(dataset) for dataset in "acx"] == ["p", "q", None]

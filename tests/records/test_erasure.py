@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from aws_standin.container import can_run
@@ -34,6 +35,12 @@ def files_with(subject_id: str, project: Project) -> set[str]:
     files = [path for folder in (*folders, project.remote) for path in folder.rglob("*") if path.is_file()]
     data = {str(path): path.read_bytes() for path in files}
     return {name for name, text in data.items() if subject_id.encode() in text and b'"consent_status"' not in text}
+
+
+def as_parquet(**columns: list[str]) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def affected(lineage: Lineage, project: Project) -> dict[str, int]:
@@ -356,10 +363,13 @@ def test_where_else_they_are_named(project: Project, lineage: Lineage) -> None:
         own / "exps" / "run" / "abc" / "abc.json": json.dumps({"said": f"first\n{OUT}"}).encode(),
         own / "kept" / "table.csv": f'a,"see {OUT}, twice"\n'.encode("utf-16"),
         own / "kept" / "notes.gz": gzip.compress(text.encode()),
+        own / "kept" / "preprocess" / "a-b.parquet": as_parquet(subject_id=[OUT]),
+        own / "kept" / "preprocess" / "a-b.json": b'{"train": {"grey": [1]}}',  # what was measured of its images
         project.root / ".dvc" / "cache" / "runs" / "ab" / "abcd": f"params: {OUT}".encode(),
         project.root / "mlartifacts" / failed / "artifacts" / "plots" / "worst.csv": f"{OUT},0.1\n".encode(),
     }
-    stays = {own / "kept" / "other.csv": f"{OUT}4\n".encode(), own / "kept" / "joined": f"{OUT}-B".encode()}
+    stays = {own / "kept" / "preprocess" / "c-d.json": b'{"train": {"grey": [2]}}'}
+    stays |= {own / "kept" / "other.csv": f"{OUT}4\n".encode(), own / "kept" / "joined": f"{OUT}-B".encode()}
     mine = {project.root / "mine.txt": text.encode(), project.root / f"{OUT}.txt": b""}
     for path, data in (gone | stays | mine).items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -50,6 +50,16 @@ def test_all_right_is_no_certainty() -> None:
     assert 0.5 < low < 0.8  # ten subjects, not 200 records
 
 
+@pytest.mark.parametrize("wrong", [1, 2, 5])
+def test_a_mistake_makes_nothing_surer(wrong: int) -> None:
+    """One wrong record of 200 says nothing of how much subjects differ, and less good is not more certain."""
+    subjects, right = np.repeat(np.arange(10), 20), np.ones(200)
+    perfect, none = accuracy_interval(right, subjects), accuracy_interval(1 - right, subjects)
+    right[:wrong] = 0
+    assert accuracy_interval(right, subjects)[0] <= perfect[0] < 0.7
+    assert accuracy_interval(1 - right, subjects)[1] >= none[1] > 0.3
+
+
 def test_the_worst_is_named_among_those_that_are_large_enough() -> None:
     values = ["A"] * 40 + ["B"] * 40 + ["C"] * 3
     slices = cut([1.0] * 40 + [0.0] * 10 + [1.0] * 30 + [0.0] * 3, values)

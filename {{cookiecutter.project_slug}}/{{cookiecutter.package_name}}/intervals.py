@@ -30,7 +30,8 @@ def accuracy_interval(right: NDArray[np.float64], subjects: NDArray[np.int64]) -
     Wilson's interval (1927), at the number of independent records that say as much as these (Korn and Graubard 1998):
     the variance between subjects is measured, and more than independent records can say is never claimed. Where all
     are right, or none, that variance is unknown, and each subject counts as one record. Unlike a bootstrap, it is not
-    empty there. `right`: 1.0 or 0.0 for each record; `subjects`: the number of its subject.
+    empty there. Nor is it known where few are wrong: then no more is claimed than if none were. `right`: 1.0 or 0.0 for
+    each record; `subjects`: the number of its subject.
     """
     from scipy.special import stdtrit  # scipy.stats takes a second to import
 
@@ -46,4 +47,5 @@ def accuracy_interval(right: NDArray[np.float64], subjects: NDArray[np.int64]) -
     z = float(stdtrit(people - 1, tail))  # wider than the normal quantile, as few subjects say little of their variance
     middle = (share + z * z / (2 * worth)) / (1 + z * z / worth)
     half = z / (1 + z * z / worth) * math.sqrt(share * (1 - share) / worth + z * z / (4 * worth * worth))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    all_right = people / (people + z * z)  # the lower end if all were right; 1 less it, the upper one if none were
+    return max(0.0, min(middle - half, all_right)), min(1.0, max(middle + half, 1 - all_right))

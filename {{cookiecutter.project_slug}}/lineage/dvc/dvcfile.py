@@ -95,6 +95,12 @@ class Pipeline:
             return (read or paths)[-1]
         return paths[0] if paths else None
 
+    def profile_of(self, dataset: str) -> str | None:
+        """Where the profile of the dataset at a path lies: the stage that makes the one makes the other, or nobody."""
+        maker = self.producer(dataset)
+        outs = maker.outs if maker else ()
+        return next((made.path for made in self.made if made.role is Role.PROFILE and made.path in outs), None)
+
     def of_model(self) -> list[Stage]:
         """The training and all stages upstream of it, nearest first; without one, those of the dataset."""
         last = self.maker(Role.MODEL) or self.maker(Role.DATASET)

@@ -72,6 +72,15 @@ class Recorded:
         """The MD5 by which the chain names what has the role: as it was read before training, as it was made after."""
         return self.read(role) if role in READ else self.made(role)
 
+    def profile_of(self, dataset: str) -> str | None:
+        """The MD5 of the profile of a dataset version; None if the stage that made this one wrote none."""
+        for made in self.pipeline.made:
+            maker = self.pipeline.producer(made.path) if made.role is Role.DATASET else None
+            entry = self.lock.get(maker.name) if maker else None
+            if locked_hash(entry, "outs", made.path) == dataset and (path := self.pipeline.profile_of(made.path)):
+                return locked_hash(entry, "outs", path)
+        return None
+
     def params(self, role: Role) -> dict[str, Any]:
         """The parameters of the stage that makes what has the role, by dotted key."""
         return locked_params(self.entry(role))

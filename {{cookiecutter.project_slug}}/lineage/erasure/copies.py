@@ -17,6 +17,7 @@ from ..dvc.remote import cache_folder, object_path
 from ..proof.case import Evidence
 from ..proof.erased import FOLDER
 from ..records.layout import MANIFEST
+from ..records.shard_cache import SUMS
 from ..tracking.address import local_path
 from .holders import OF_RECORDS, Holder, Holders
 from .search import CODE, NO_TEXT, Search, UnsearchableError
@@ -83,6 +84,9 @@ def find(evidence: Evidence, holders: Holders, search: Search) -> Found:
             try:
                 inside = "" if path == folder else str(path.relative_to(folder))
                 hit = max(search.in_text(inside), search.in_path(path))
+                measured = path.with_suffix(SUMS)  # of the images of a kept shard; first, as it is found by the shard
+                if hit is Hit.SURE and path.suffix == ".parquet" and measured.is_file():
+                    found.add(hit, Copy("file", str(measured), what))
                 found.add(hit, Copy("file", str(path), what))
             except UnsearchableError as error:
                 found.unknown.append(str(error))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records.profile import CHANNELS, EDGES, Profile
+from ..records.profile import CHANNELS, EDGES, MOST_VALUES, Profile
 
 LEVEL = 0.05
 PSI = 0.1  # from here on shares differ moderately, from 0.25 on much: the usual reading
@@ -26,6 +26,7 @@ LEAST_RECORDS = 50  # on either side: with fewer, only the grossest drift shows,
 GROUPS = 10  # of about equal size in the reference, into which the bins of a histogram are brought
 LEAST_EXPECTED = 5.0  # records of a kind, below which kinds are taken together (Cochran 1954)
 RARE = "(rare)"
+MOST_RARE = 0.5  # share of the records that may count together as such: of these, nobody sees which kinds they are
 NO_DRIFT, DRIFT, INCONCLUSIVE = "no drift", "drift", "INCONCLUSIVE"
 
 Counts = NDArray[np.float64]
@@ -133,14 +134,18 @@ def _histograms(
     names, found = [*EDGES, *CHANNELS[reference.image["channels"]]], []
     for name in names:
         one, two = (_total([each["histograms"].get(name) for each in side]) for side in (before, after))
+        # preprocess measures every image in all of these: what is not there may be what has drifted
         if one is None or two is None:
-            text = f"{name}, which was not measured on {'both sides' if one is two else 'one side'}"
-            (drift.not_compared if one is two else drift.unknown).append(text)
+            drift.unknown.append(f"{name} was not measured on {'both sides' if one is two else 'one side'}")
             continue
-        if reference.edges[name] != other.edges[name]:
-            drift.unknown.append(f"{name}, whose bins are others")
+        if reference.edges.get(name) != other.edges.get(name):
+            drift.unknown.append(f"{name} was counted in other bins")
             continue
         pixels = name not in EDGES  # those of one image say as much as one record, at the least
+        counted = [side.sum() / (reference.image["size"] ** 2 if pixels else 1) for side in (one, two)]
+        if counted != [drift.before["records"], drift.after["records"]]:
+            drift.unknown.append(f"{name} was not measured of all images")
+            continue
         if pixels:
             one, two = one * drift.before["records"] / one.sum(), two * drift.after["records"] / two.sum()
         ends = _groups(one, two)
@@ -158,13 +163,33 @@ def _kinds(before: list[dict[str, Any]], after: list[dict[str, Any]], drift: Dri
         if name not in columns[0] or name not in columns[1]:
             drift.not_compared.append(f"{name}, which only one side has")
             continue
-        sides = (_added([each["columns"].get(name, {}) for each in side]) for side in (before, after))
-        found.append(_feature_of_kinds(name, *sides))
+        one, two = (_added([each["columns"].get(name, {}) for each in side]) for side in (before, after))
+        if not one or not two:
+            drift.not_compared.append(f"{name}, which has no value on one side, or more than {MOST_VALUES}")
+            continue
+        found += _if_comparable(name, one, two, drift)
     one, two = (_added([each["classes"] for each in side]) for side in (before, after))
     if not one or not two:
         drift.not_compared.append("classes, which one side does not have")
         return found
-    return [_feature_of_kinds("class", one, two), *found]
+    return [*_if_comparable("class", one, two, drift), *found]
+
+
+def _if_comparable(name: str, before: Mapping[str, int], after: Mapping[str, int], drift: Drift) -> list[Feature]:
+    """The kinds of both sides; none where so little of them can be compared that they would look alike in any case."""
+    for of, kinds, size in (("the reference", before, drift.before), ("the other side", after, drift.after)):
+        if (valued := sum(kinds.values())) < size["records"]:
+            drift.not_compared.append(f"{name} of {size['records'] - valued} records of {of}, which have none")
+        if valued < LEAST_RECORDS:
+            drift.not_compared.append(f"{name}, which only {valued} records of {of} have")
+            return []
+    feature = _feature_of_kinds(name, before, after)
+    if feature.groups[-1] == RARE and max(feature.before[-1], feature.after[-1]) > MOST_RARE:
+        drift.not_compared.append(
+            f"{name}, most of whose kinds have too few records ({len(feature.new)} are new, {len(feature.gone)} gone)"
+        )
+        return []
+    return [feature]
 
 
 def _feature_of_kinds(name: str, before: Mapping[str, int], after: Mapping[str, int]) -> Feature:

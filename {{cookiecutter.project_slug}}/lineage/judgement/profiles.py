@@ -28,14 +28,18 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".
 AT_ONCE = 256  # images that one process measures at a time
 ALL = "data"  # the one split of data that nobody has divided
 SHOWN = 3
-NO_PROFILE = "has no profile: it was made by a preprocess that wrote none. Run `dvc repro` there, then ask again"
+NO_PROFILE = "has no profile: the stage that made it wrote none. Let it write one, run `dvc repro`, then ask again"
 
 
 def of_workspace(root: Path) -> tuple[str, Profile]:
     """What the last preprocess here has written."""
-    path = Recorded.here(root).pipeline.path(Role.PROFILE)
+    pipeline = Recorded.here(root).pipeline
+    path = pipeline.profile_of(pipeline.path(Role.DATASET) or "")
     if path is None:
-        raise LineageError("dvc.yaml gives no file the role profile, so there is nothing to compare with.")
+        raise LineageError(
+            "in dvc.yaml, the stage that makes the dataset of the training makes nothing with the role profile, so "
+            "there is nothing to compare with."
+        )
     if not (root / path).is_file():
         raise LineageError(f"{path} is missing. `dvc repro` makes it, `dvc pull` brings it from the remote.")
     return f"{path} here", _read((root / path).read_bytes(), path)
@@ -61,12 +65,9 @@ def of_target(evidence: Evidence, asked: str) -> tuple[str, Profile]:
     (dataset,) = datasets
     commits = [target.commit] if target.commit else []
     for commit in [*commits, *evidence.history.commits_holding(dataset)]:
-        recorded = evidence.history.at(commit).recorded
-        md5 = recorded.made(Role.PROFILE) if recorded.made(Role.DATASET) == dataset else None
-        if md5:
+        if md5 := evidence.history.at(commit).recorded.profile_of(dataset):
             return asked, _read(evidence.objects.read(md5), f"the profile of {asked}")
-    here = Recorded.here(evidence.root)
-    if here.made(Role.DATASET) == dataset and (md5 := here.made(Role.PROFILE)):  # not committed yet
+    if md5 := Recorded.here(evidence.root).profile_of(dataset):  # not committed yet
         return asked, _read(evidence.objects.read(md5), f"the profile of {asked}")
     raise LineageError(f"the dataset version {dataset} of {asked} {NO_PROFILE}.")
 

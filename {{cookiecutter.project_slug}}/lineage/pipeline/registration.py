@@ -63,7 +63,7 @@ def register(settings: Settings, inputs: Inputs, lineage_file: Path, report: Rep
     with FileLock(main / ".dvc" / "tmp" / "register.lock"), tempfile.TemporaryDirectory() as scratch:
         version = tracker.find_version(name, {"model_identity": chain.identity, "project_id": chain.project_id})
         if made := version is None:
-            profile = recorded.pipeline.path(Role.PROFILE)
+            profile = recorded.pipeline.profile_of(recorded.pipeline.path(Role.DATASET) or "")
             beside = [profile] if profile and profile in inputs else []
             model = _pack(inputs, chain, beside, name, serving, Path(scratch))
             version, artifact = _create_version(tracker, settings, model, chain, report.run.get("run_id"), main)

@@ -24,7 +24,7 @@ from .layout import Description
 SCHEMA = 1
 CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
 TONES = 32  # bins for the 256 values of a pixel
-MOST_VALUES = 50  # of a further column, by which records are counted: one with more is no group of people
+MOST_VALUES = 50  # of a further column, by which records are counted: one with more is no group of people, and empty
 PIXELS_AT_ONCE = 4 * 2**20  # values of pixels that are measured together
 _LENGTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
 _ASPECTS = (0.25, 0.33, 0.4, 0.5, 0.6, 0.67, 0.75, 0.9, 1.1, 1.33, 1.5, 1.67, 2.0, 2.5, 3.0, 4.0)
@@ -183,7 +183,7 @@ def profile_from(rows: pa.Table, sums: Sums, image: dict[str, Any], columns: Seq
             "records": table.num_rows,
             "subjects": pc.count_distinct(table["subject_id"]).as_py(),
             "classes": _shares(table["label"]),
-            "columns": {name: _shares(table[name]) for name in counted},
+            "columns": {name: _shares(table[name]) if name in counted else {} for name in columns},
             "histograms": {name: mine[name] for name in edges if name in mine},
             "means": {
                 name: round(total / FINE.get(name, 1) / count, 2)

@@ -92,7 +92,8 @@ def _judge(profile: Profile, reference: Path, judged: Judged) -> None:
 
     drift = against_file(reference, profile)
     if drift.verdict == "no drift" or judged.on_drift == "warn":
-        print(f"{'' if drift.verdict == 'no drift' else 'warning: '}data.drift: {drift}.")
+        left_out = f" Not compared: {'; '.join(drift.not_compared)}." if drift.not_compared else ""
+        print(f"{'' if drift.verdict == 'no drift' else 'warning: '}data.drift: {drift}.{left_out}")
         return
     raise DataError(
         f"{drift}. `lineage drift {judged.against} --data PLACE` shows it. If it is meant to be so, take other data as "

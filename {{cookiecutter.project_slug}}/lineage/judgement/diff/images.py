@@ -108,7 +108,7 @@ def differing(found: Difference, most: int | None = None) -> Iterator[Wanted]:
         for kind, rows in flipped(found.both).items():
             for row in rows[:most].tolist():
                 path = f"{kind}/{_safe(labels[row])}/{_safe(ids[row])}.png"
-                yield Wanted(ids[row], subjects[row], after, path, kind)
+                yield Wanted(ids[row], subjects[row], found.both.b.dataset, path, kind)
 
 
 def _of_row(kind: str, row: dict[str, Any], before: str, after: str) -> Iterator[Wanted]:
@@ -159,7 +159,8 @@ def read_images(objects: Objects, wanted: Iterable[Wanted], lacking: list[str]) 
 def export(found: Difference, target: Path) -> Exported:
     """Writes the images of the records that differ: KIND/…/RECORD_ID.png. Raises LineageError if `target` is taken."""
     done, sections = Exported(target), found.document["sections"]
-    for name in ("data", "flipped records"):  # without the answer, nobody knows which images these would be
+    unanswered = found.both is None or not found.both.a.table.num_rows
+    for name in ("data", *(["flipped records"] * unanswered)):  # nobody knows which images these would be
         done.lacking += [f"{name}: {what}" for what in sections[name]["unknown"]]
     with whole(target) as folder:
         for each, image in read_images(found.a.evidence.objects, differing(found), done.lacking):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from ...base.errors import LineageError
 from ...base.pages import render as render_page
 from ...base.pages import write_whole
 from .curves import drawn
@@ -23,11 +24,13 @@ ORDER = ("right_to_wrong", "wrong_to_right", "otherwise_wrong", *KINDS)
 
 
 def write_page(found: Difference, target: Path, *, images: bool) -> list[str]:
-    """Writes the page. Returns of what no image could be had."""
+    """Writes the page. Returns of what no image could be had. Raises LineageError if it cannot be made small enough."""
     lacking: list[str] = []
     shown = _thumbnails(found, lacking) if images else {}
     less = 1
     while len((text := _render(found, shown, lacking, less, images=images)).encode()) > LIMIT:
+        if less > ROWS:
+            raise LineageError(f"{target} would be larger than 2 MB with no lists at all. --json has all that differs.")
         less *= 2
     write_whole(target, text)
     return lacking

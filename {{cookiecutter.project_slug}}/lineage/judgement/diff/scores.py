@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...base.errors import LineageError
 from ...dvc.dvcfile import locked_hash
+from ...dvc.hashes import hash_bytes
 from ...settings import flatten
 from ..paired import paired_difference
 from ..predictions import Common, Predictions, common, predictions_of
@@ -53,6 +54,10 @@ def flips(both: Common | None) -> dict[str, Any]:
     kinds = {kind: _flipped(both, rows) for kind, rows in flipped(both).items()}
     records = counted(both.a.table.num_rows, "record")
     unknown = [] if both.a.table.num_rows else ["there are no records that both were tested on"]
+    if left_out := len(both.relabelled) + len(both.rewritten):
+        unknown.append(f"{counted(left_out, 'record')} of both test splits, with another label or other bytes")
+    if alone := both.only_a + both.only_b:
+        unknown.append(f"{counted(alone, 'record')} in the test split of one side alone")
     differs = any(each["records"] for each in kinds.values())
     return section(compared=f"{records} of the test splits of both", unknown=unknown, differs=differs, kinds=kinds)
 
@@ -103,12 +108,20 @@ def _measured(side: Side, unknown: list[str], lost: set[str]) -> dict[str, dict[
                 if md5 is None:
                     raise LineageError(f"dvc.lock records no {path}")
                 # Git keeps what DVC does not: then its file is at hand
-                data = side.read(path) if path in stage.uncached else side.evidence.objects.read(md5)
-                found[path] = flatten(json.loads(data or b"{}"))
+                data = _of_git(side, path, md5) if path in stage.uncached else side.evidence.objects.read(md5)
+                found[path] = flatten(json.loads(data))
             except (LineageError, ValueError) as error:
                 lost.add(path)
                 unknown.append(f"{side.title}: {path}: {error}")
     return found
+
+
+def _of_git(side: Side, path: str, md5: str) -> bytes:
+    data = side.read(path)
+    if data is None or hash_bytes(data, path).md5 != md5:
+        state = "is not there" if data is None else "is not what the stage wrote"
+        raise LineageError(f"it {state}, by its hash in dvc.lock")
+    return data
 
 
 def _both(a: Side, b: Side, unknown: list[str]) -> Common | None:
@@ -132,7 +145,7 @@ def _compared(keys: int, both: Common | None) -> str:
 
 
 def _paired(both: Common) -> dict[str, Any]:
-    """Both on the same records: accuracy over all, by class, and by each value of each slice of B."""
+    """Both on the same records: accuracy over all, by class, and by each value of each slice, as B has it if it does."""
     import numpy as np
 
     a, b = both.a, both.b
@@ -158,8 +171,8 @@ def _paired(both: Common) -> dict[str, Any]:
     classes = sorted({*a.classes, *b.classes, *a.column("label")})
     found["overall"] = _scores(both, np.ones(found["records"], dtype=bool))
     found["classes"] = _by(both, b.column("label"), classes)
-    for name in b.slices:
-        values = b.column(name)
+    for name in dict.fromkeys([*b.slices, *a.slices]):
+        values = (b if name in b.slices else a).column(name)
         known = sorted({*values.tolist()}, key=lambda value: (value is None, str(value)))
         found["slices"][name] = _by(both, values, known[:VALUES])
         if len(known) > VALUES:

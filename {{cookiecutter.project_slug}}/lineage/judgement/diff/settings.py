@@ -31,6 +31,10 @@ def environment(a: Side, b: Side) -> dict[str, Any]:
     packages, machine = _packages(before, after), changes(*(_facts(each) for each in machines))
     if not all(machines):
         machine = {}  # said to be unknown, and no difference
+    if before is not None and after is not None and not any(packages.values()):
+        # hashes of files, addresses, packages of other platforms
+        locks = [{f"{LOCK} beside the versions (MD5)": hash_bytes(side.read(LOCK) or b"", LOCK).md5} for side in (a, b)]
+        machine |= changes(*locks)
     return section(
         compared=f"{counted(len({*(before or {}), *(after or {})}), 'locked package')}, Python, device, threads",
         unknown=list(dict.fromkeys(unknown)),
