@@ -16,7 +16,7 @@ from configobj import ConfigObj
 
 INSIDE = "{{cookiecutter.project_slug}}/"
 WORKFLOWS = {"github": ".github/workflows/ci.yml", "gitlab": ".gitlab-ci.yml"}
-RAW = (".py", ".jinja", ".lock")  # copied as they are; their braces are their own
+RAW = (".py", ".jinja", ".lock", ".dvc/plots.html")  # copied as they are; their braces are their own
 READERS: dict[str, Callable[[str], Any]] = {
     ".yaml": yaml.safe_load,
     ".yml": yaml.safe_load,
