@@ -145,7 +145,7 @@ def _compared(keys: int, both: Common | None) -> str:
 
 
 def _paired(both: Common) -> dict[str, Any]:
-    """Both on the same records: accuracy over all, by class, and by each value of each slice, as B has it if it does."""
+    """Both on the same records: accuracy over all, by class, and by each value of each slice, as B has it if so."""
     import numpy as np
 
     a, b = both.a, both.b
