@@ -111,6 +111,14 @@ def test_what_has_nothing_in_common_differs_however_unequal_the_sizes(sizes: tup
         assert feature.p < 1e-6
 
 
+def test_what_lies_in_a_gap_of_the_reference_is_a_group_of_its_own() -> None:
+    """Black and white before, black and grey after."""
+    one, other = np.zeros(32), np.zeros(32)
+    one[[0, 31]] = other[[0, 15]] = 240, 160
+    ends = _groups(one, other)
+    assert _feature("x", [""] * len(ends), _grouped(one, ends), _grouped(other, ends)).psi > 1
+
+
 def test_a_new_kind_of_a_small_side_is_not_among_the_rare(reference: Profile) -> None:
     """Nearly half of 100 records are of a site that is new, where the reference has nearly half in many small ones."""
     many = {f"site {number}": 9 for number in range(100)} | {"main": 1100}

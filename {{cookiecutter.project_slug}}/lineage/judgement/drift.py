@@ -238,18 +238,16 @@ def _correct(features: list[Feature]) -> None:
 def _groups(before: Counts, after: Counts) -> list[int]:
     """Behind which bins groups end that have about equal shares of the reference, and enough records on both sides.
 
-    What lies outside of all that the reference has would vanish in its outermost group: it is a group of its own, if it
-    is of some size.
+    What lies where the reference has nothing, outside of it or in a gap, would vanish in the group beside it: it is a
+    group of its own, if it is of some size.
     """
     wanted = max(before.sum() / GROUPS, LEAST_EXPECTED)
     sizes = before.sum(), after.sum()
-    there = np.flatnonzero(before)
-    first, last = int(there[0]), int(there[-1]) + 1
+    edges = np.flatnonzero(np.diff(before > 0)) + 1
     ends, mine, theirs = list[int](), 0.0, 0.0
     for place in range(len(before)):
         mine, theirs = mine + before[place], theirs + after[place]
-        is_edge = place + 1 in (first, last)
-        if (mine >= wanted or is_edge) and _is_enough(mine, theirs, sizes):
+        if (mine >= wanted or place + 1 in edges) and _is_enough(mine, theirs, sizes):
             ends.append(place + 1)
             mine = theirs = 0.0
     if ends and ends[-1] < len(before):
