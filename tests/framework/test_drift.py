@@ -13,7 +13,17 @@ import pytest
 from PIL import Image
 
 from lineage.base.errors import DataError
-from lineage.judgement.drift import DRIFT, INCONCLUSIVE, LEAST_RECORDS, NO_DRIFT, against_file, compare
+from lineage.judgement.drift import (
+    DRIFT,
+    INCONCLUSIVE,
+    LEAST_RECORDS,
+    NO_DRIFT,
+    _feature,
+    _grouped,
+    _groups,
+    against_file,
+    compare,
+)
 from lineage.judgement.profiles import of_data
 from lineage.judgement.show_drift import show_drift
 from lineage.records.images import encode
@@ -84,6 +94,41 @@ def test_what_lies_outside_of_the_reference_is_a_group_of_its_own(reference: Pro
     )
     assert brightness.before[-1] == 0
     assert brightness.after[-1] > 0.3
+
+
+@pytest.mark.parametrize("sizes", [(53, 2272), (2272, 53), (60, 60)])
+@pytest.mark.parametrize("is_above", [True, False])
+def test_what_has_nothing_in_common_differs_however_unequal_the_sizes(sizes: tuple[int, int], is_above: bool) -> None:
+    random = np.random.default_rng(5)
+    for begin in range(1, 31):
+        one, other = np.zeros(32), np.zeros(32)
+        one[:begin] = random.multinomial(sizes[0], random.dirichlet(np.ones(begin)))
+        other[begin:] = random.multinomial(sizes[1], random.dirichlet(np.ones(32 - begin)))
+        pair = (one, other) if is_above else (one[::-1], other[::-1])
+        ends = _groups(*pair)
+        feature = _feature("x", [""] * len(ends), *(_grouped(each, ends) for each in pair))
+        assert feature.psi > 1
+        assert feature.p < 1e-6
+
+
+def test_what_lies_in_a_gap_of_the_reference_is_a_group_of_its_own() -> None:
+    """Black and white before, black and grey after."""
+    one, other = np.zeros(32), np.zeros(32)
+    one[[0, 31]] = other[[0, 15]] = 240, 160
+    ends = _groups(one, other)
+    assert _feature("x", [""] * len(ends), _grouped(one, ends), _grouped(other, ends)).psi > 1
+
+
+def test_a_new_kind_of_a_small_side_is_not_among_the_rare(reference: Profile) -> None:
+    """Nearly half of 100 records are of a site that is new, where the reference has nearly half in many small ones."""
+    many = {f"site {number}": 9 for number in range(100)} | {"main": 1100}
+    one, other = (with_kinds(reference, kinds, {"cat": 50, "dog": 50}) for kinds in (many, {"new": 45, "main": 55}))
+    for document, size in ((one, 2000), (other, 100)):
+        document.splits["train"]["records"] = size
+    found = compare(one, other)
+    (scanner,) = (each for each in found.features if each.name == "scanner")
+    assert "new" in scanner.groups
+    assert scanner.psi > 1
 
 
 def test_other_shares_of_classes_and_a_new_scanner_are_found(reference: Profile) -> None:

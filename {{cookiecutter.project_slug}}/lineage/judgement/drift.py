@@ -196,8 +196,7 @@ def _feature_of_kinds(name: str, before: Mapping[str, int], after: Mapping[str, 
     """Kinds of which few are expected on both sides count together."""
     kinds = sorted({*before, *after})
     one, two = (np.array([side.get(kind, 0) for kind in kinds], np.float64) for side in (before, after))
-    together = one + two
-    rare = together * min(one.sum(), two.sum()) / together.sum() < LEAST_EXPECTED
+    rare = ~_is_enough(one, two, (one.sum(), two.sum()))
     if rare.sum() > 1:
         groups = [kind for kind, is_rare in zip(kinds, rare, strict=True) if not is_rare]
         one, two = (np.append(side[~rare], side[rare].sum()) for side in (one, two))
@@ -239,25 +238,35 @@ def _correct(features: list[Feature]) -> None:
 def _groups(before: Counts, after: Counts) -> list[int]:
     """Behind which bins groups end that have about equal shares of the reference, and enough records on both sides.
 
-    What lies outside of all that the reference has would vanish in its outermost group: it is a group of its own, if it
-    is of some size.
+    What lies where the reference has nothing, outside of it or in a gap, would vanish in the group beside it: it is a
+    group of its own, if it is of some size.
     """
     wanted = max(before.sum() / GROUPS, LEAST_EXPECTED)
-    scale = min(before.sum(), after.sum()) / (before.sum() + after.sum())
-    there = np.flatnonzero(before)
-    first, last = int(there[0]), int(there[-1]) + 1
-    ends, mine, both = list[int](), 0.0, 0.0
+    sizes = before.sum(), after.sum()
+    edges = np.flatnonzero(np.diff(before > 0)) + 1
+    ends, mine, theirs = list[int](), 0.0, 0.0
     for place in range(len(before)):
-        mine, both = mine + before[place], both + before[place] + after[place]
-        is_edge = place + 1 in (first, last)
-        if (mine >= wanted or is_edge) and both * scale >= LEAST_EXPECTED:
+        mine, theirs = mine + before[place], theirs + after[place]
+        if (mine >= wanted or place + 1 in edges) and _is_enough(mine, theirs, sizes):
             ends.append(place + 1)
-            mine = both = 0.0
+            mine = theirs = 0.0
     if ends and ends[-1] < len(before):
-        if both * scale < LEAST_EXPECTED:
+        if not _is_enough(mine, theirs, sizes):
             ends.pop()
         ends.append(len(before))
     return ends or [len(before)]
+
+
+def _is_enough(before: Any, after: Any, sizes: tuple[float, float]) -> Any:
+    """Whether a group, or each of some, has enough records to be compared alone, of sides with so many in all.
+
+    Either enough are expected of the smaller side, if both sides are alike; or the share that one side has in it is so
+    large that they are not, and must not vanish in another group because the other side has many records elsewhere.
+    """
+    least = min(sizes)
+    expected = (before + after) * least / sum(sizes)
+    alone = np.maximum(before / sizes[0], after / sizes[1]) * least
+    return (expected >= LEAST_EXPECTED) | (alone >= 2 * LEAST_EXPECTED)
 
 
 def _grouped(counts: Counts, ends: Sequence[int]) -> Counts:
