@@ -297,7 +297,7 @@ def test_what_a_user_of_mlflow_sees_of_a_version(baseline: Project) -> None:
     }
     assert pictures == {
         "train": {"pictures/training.svg", "pictures/training-1.svg"},
-        "evaluate": {"pictures/confusion.svg", "pictures/classes.svg"},
+        "evaluate": {"pictures/confusion.svg", "pictures/classes.svg", "pictures/slices.svg"},
     }
 
 

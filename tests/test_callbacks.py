@@ -106,5 +106,4 @@ def test_one_that_cannot_be_made_is_told_in_a_sentence(listening: Project) -> No
     listening.compose("callbacks=more", "train=debug", "train.seed=3")
     output = listening.dvc("repro", "--single-item", "train", code=255)
     assert "callbacks.weary: _target_ traceable_digits.listeners.Nobody cannot be imported" in output
-    assert "Correct it in conf/callbacks/." in output
     assert "Traceback" not in output

@@ -11,6 +11,8 @@ from baked import Project
 from command import Lineage
 from spark_environment import NO_JAVA, QUICK, with_spark
 
+pytestmark = pytest.mark.usefixtures("new_processes")  # of another environment
+
 DATA = "data/processed"
 
 

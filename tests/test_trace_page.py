@@ -128,7 +128,7 @@ def test_a_page_that_nothing_was_proved_for_says_so(pages: dict[str, Path]) -> N
 def test_a_page_shows_what_was_checked(pages: dict[str, Path]) -> None:
     outline, text = Outline(pages["proved"].read_text()), text_of(pages["proved"])
     assert {*outline.badges} == {"PASS"}
-    assert len(outline.badges) == 19  # the verdict, and its links
+    assert len(outline.badges) == 20  # the verdict, and its links
     assert "properties and tags are those of lineage.json" in text
     assert "Not shown by this: that running this code on these data gives these weights" in text
 
@@ -141,7 +141,7 @@ def test_a_page_of_a_model_that_is_disproved(project: Project, lineage: Lineage,
     assert f"{FIRST}  FAIL" in output
     outline = Outline(page.read_text())
     assert outline.badges[0] == "FAIL"
-    assert '<details class="fold" open><summary>18 links' in page.read_text()
+    assert '<details class="fold" open><summary>19 links' in page.read_text()
     commit = project.git("rev-parse", "HEAD~1")
     status, _ = lineage.ask(project, "trace", commit, "--verify", "--html", str(page))
     assert status == 1

@@ -19,6 +19,8 @@ import pytest
 from baked import Project
 from command import Lineage
 
+pytestmark = pytest.mark.usefixtures("new_processes")  # of another environment
+
 KEY = "0123456789abcdef" * 2 + "fedcba98"  # looks like one of W&B's
 CONFIG = ("python", "-I", "scripts/stage.py", "traceable_digits.stages.config")
 TRAIN = ("python", "-I", "scripts/stage.py", "traceable_digits.stages.train")

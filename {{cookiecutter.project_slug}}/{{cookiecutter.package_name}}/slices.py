@@ -130,10 +130,10 @@ def tell_worst(slices: Sequence[Slice], overall: float) -> None:
 def write_slices(path: Path, overall: Mapping[str, float], slices: Sequence[Slice]) -> None:
     """A CSV for `dvc plots`, with a row for all records, whose scores are `overall`, and one for each slice."""
     header = ["slice", "column", "value", "accuracy", "low", "high", "f1_macro", "loss", "records", "subjects", "note"]
-    whole = [
+    whole: list[object] = [
         overall.get(name, "") for name in ("accuracy_low", "accuracy_high", "f1_macro", "loss", "records", "subjects")
     ]
-    rows = [["all", "", "", overall["accuracy"], *whole, ""]]
+    rows: list[list[object]] = [["all", "", "", overall["accuracy"], *whole, ""]]
     for each in slices:
         scores, note = each.scores, TOO_SMALL if each.is_too_small else ""
         interval = ["" if bound is None else bound for bound in (each.low, each.high)]

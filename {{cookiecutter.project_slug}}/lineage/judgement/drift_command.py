@@ -74,7 +74,9 @@ def _save(reference: str, target: Path) -> None:
 
 
 def _answer(reference: str, other: str | None, data: Path | None, splits: list[str]) -> tuple[tuple[str, str], Drift]:
+    from ..dvc.dvcfile import PARAMS_FILE
     from ..proof.case import Evidence
+    from ..settings import flatten, read_params
     from .drift import compare
     from .profiles import SHOWN, of_data, of_target, of_workspace
 
@@ -86,7 +88,8 @@ def _answer(reference: str, other: str | None, data: Path | None, splits: list[s
     if data is None:
         other_name, after = of_target(evidence, other) if other else of_workspace(root)
         return (name, other_name), compare(before, after, splits)
-    measured = of_data(data.expanduser(), before)
+    settings = flatten(read_params(root / PARAMS_FILE))
+    measured = of_data(data.expanduser(), before, settings.get("data.missing_value"))
     answer = compare(before, measured.profile)
     answer.not_compared += measured.said
     if wrong := measured.unreadable:

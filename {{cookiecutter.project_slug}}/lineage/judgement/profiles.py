@@ -95,12 +95,13 @@ class Measured:
     said: list[str] = field(default_factory=list)  # what was left out
 
 
-def of_data(place: Path, like: Profile) -> Measured:
+def of_data(place: Path, like: Profile, missing: str | None = None) -> Measured:
     """The profile of a folder of images, of a table (CSV or Parquet, with a column `path`), or of raw records.
 
     Images are brought to pixels as those of the profile `like`. In a folder, the first folder of an image is its class
-    where that is a class of `like`. A table may have label, subject_id, and the further columns of `like`. Raises
-    DataError if there are no images, or the table cannot be right.
+    where that is a class of `like`. A table may have label, subject_id, and the further columns of `like`; an empty value
+    in these is `missing` (data.missing_value), as in a dataset version. Raises DataError if there are no images, or the
+    table cannot be right.
     """
     columns = [*dict.fromkeys(name for each in like.splits.values() for name in each["columns"])]
     if place.is_dir() and (place / RECORDS).is_file():
@@ -116,6 +117,7 @@ def of_data(place: Path, like: Profile) -> Measured:
         raise DataError(
             f"{place} is no folder, no .csv and no .parquet file{'' if place.exists() else ': it is not there'}."
         )
+    rows = _filled(rows, columns, missing)
     sums, unreadable = Sums(), dict[str, str]()
     for more, wrong in work_through(partial(_measure, like.image), tasks, processors()):
         add(sums, more)
@@ -123,6 +125,14 @@ def of_data(place: Path, like: Profile) -> Measured:
     read = rows.filter(pa.array([name not in unreadable for name in rows["name"].to_pylist()], pa.bool_()))
     kept = [name for name in columns if name in rows.column_names]
     return Measured(profile_from(read, sums, like.image, kept), unreadable, said)
+
+
+def _filled(rows: pa.Table, columns: Sequence[str], missing: str | None) -> pa.Table:
+    for name in columns:
+        if missing is not None and name in rows.column_names:
+            filled = pa.array([text or missing for text in rows[name].to_pylist()], pa.string())
+            rows = rows.set_column(rows.column_names.index(name), name, filled)
+    return rows
 
 
 def _measure(image: Mapping[str, Any], task: Sequence[tuple[str, Any]]) -> tuple[Sums, dict[str, str]]:
