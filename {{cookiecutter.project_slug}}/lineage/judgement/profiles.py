@@ -99,9 +99,9 @@ def of_data(place: Path, like: Profile, missing: str | None = None) -> Measured:
     """The profile of a folder of images, of a table (CSV or Parquet, with a column `path`), or of raw records.
 
     Images are brought to pixels as those of the profile `like`. In a folder, the first folder of an image is its class
-    where that is a class of `like`. A table may have label, subject_id, and the further columns of `like`; an empty value
-    in these is `missing` (data.missing_value), as in a dataset version. Raises DataError if there are no images, or the
-    table cannot be right.
+    where that is a class of `like`. A table may have label, subject_id, and the further columns of `like`; an empty
+    value in these is `missing` (data.missing_value), as in a dataset version. Raises DataError if there are no images,
+    or the table cannot be right.
     """
     columns = [*dict.fromkeys(name for each in like.splits.values() for name in each["columns"])]
     if place.is_dir() and (place / RECORDS).is_file():

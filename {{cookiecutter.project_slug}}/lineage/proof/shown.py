@@ -95,9 +95,7 @@ def card(markdown: str, level: int) -> Markup:
     highest = min((int(token.tag[1]) for token in titles), default=1)
     for token in titles:
         token.tag = f"h{min(level + int(token.tag[1]) - highest, 6)}"
-    for token in (child for token in tokens for child in token.children or [] if child.type == "link_open"):
-        if str(token.attrs.get("href", "")).startswith("#"):  # a place in MLflow's own pages
-            token.attrs["href"] = ""
     html = reader.renderer.render(tokens, reader.options, {})
+    html = re.sub(r'<a href="#[^"]*">(.*?)</a>', r"\1", html, flags=re.DOTALL)  # a place in MLflow's own pages
     html = html.replace("<table>", '<div class="wide" tabindex="0"><table>').replace("</table>", "</table></div>")
     return Markup(html)  # noqa: S704  the reader escapes all text
