@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from demo_optout import say
-from project import NAME, TEMPLATE, anew, call, commit, identity, setup, shown
+from project import NAME, TEMPLATE, call, commit, fresh_folder, identity, setup, shown
 
 DEMO = TEMPLATE / "demo-judgement"
 SCANNERS = Path(__file__).with_name("two_scanners.py")
@@ -30,7 +30,7 @@ FOLDER = (
 
 
 def main() -> None:
-    project = anew(DEMO)
+    project = fresh_folder(DEMO)
     setup(project)
     if len(who := identity(project)) > 1:  # decisions are somebody's
         for setting in who[2::2]:

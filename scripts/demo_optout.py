@@ -9,14 +9,14 @@ import csv
 from datetime import UTC, datetime
 from pathlib import Path
 
-from project import NAME, TEMPLATE, anew, call, commit, setup, shown
+from project import NAME, TEMPLATE, call, commit, fresh_folder, setup, shown
 
 DEMO = TEMPLATE / "demo-optout"
 WHO = "PAT-00023"
 
 
 def main() -> None:
-    project = anew(DEMO)
+    project = fresh_folder(DEMO)
     setup(project)
 
     say("Version 1: everybody consents")

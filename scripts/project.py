@@ -24,7 +24,7 @@ def bake(folder: Path) -> Path:
     return project
 
 
-def anew(folder: Path) -> Path:
+def fresh_folder(folder: Path) -> Path:
     """A fresh project in `folder`, with the environment of the one before: to install it takes longest."""
     environment, kept = folder / NAME / ".venv", folder / ".venv"
     if environment.exists():

@@ -280,7 +280,7 @@ def test_where_the_alias_stands(place: Place, pointed: str | None, marked: int, 
 def test_another_model_of_the_same_number_is_not_what_was_decided(
     place: Place, pointed: str | None, marked: bool
 ) -> None:
-    """A registry that was made anew counts from 1 again."""
+    """A registry that was recreated counts from 1 again."""
     made = place.decide(1)
     tags = {"champion_decision_sha256": made.sha256} if marked else {}
     if not marked:

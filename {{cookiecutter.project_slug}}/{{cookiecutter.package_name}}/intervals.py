@@ -16,8 +16,8 @@ def interval_scores(right: NDArray[np.bool_], subjects: Sequence[str], min_subje
 
     `right` and `subjects` have an element for each record.
     """
-    _, owners = np.unique(np.array(subjects, dtype=object), return_inverse=True)
-    people = len(np.unique(owners))
+    known, owners = np.unique(np.array(subjects, dtype=object), return_inverse=True)
+    people = len(known)
     if people < max(2, min_subjects):
         return {"subjects": people}
     low, high = accuracy_interval(right.astype(np.float64), owners)

@@ -92,6 +92,6 @@ class Index:
         return sorted(path for path in self._folder.glob("*") if path.name != LOCK)
 
     def forget(self) -> None:
-        """Makes the next audit begin anew, unless another one has replaced what this one knows."""
+        """Makes the next audit start over, unless another one has replaced what this one knows."""
         if read_root(self._folder).signed == self.contents.signed:
             forget(self._folder)

@@ -68,7 +68,7 @@ class Builder:
                 self._save()
 
     def make_room(self, wanted: Iterable[str], never: Iterable[str]) -> None:
-        """Begins anew if it is full of dataset versions that nobody asks for, or holds one that it never may."""
+        """Starts over if it is full of dataset versions that nobody asks for, or holds one that it never may."""
         known = self._versions.keys() if self._is_open else set[str]()
         if known & set(never) or (known - set(wanted) and self._is_full):
             self._begin(Contents())
@@ -155,7 +155,7 @@ class Builder:
             write_root(self._folder, contents)
             self._begin(contents)
             tidy(self._folder, contents)
-        except DamagedIndexError:  # the next audit begins anew
+        except DamagedIndexError:  # the next audit starts over
             forget(self._folder)
             self._is_open = False
         except OSError:

@@ -150,7 +150,7 @@ def read_rows(folder: Path, contents: Contents, chunk: int) -> tuple[bytes, int]
 
 
 def forget(folder: Path) -> None:
-    """Makes the next audit begin anew."""
+    """Makes the next audit start over."""
     with suppress(OSError):
         (folder / ROOT).unlink(missing_ok=True)
 

@@ -10,6 +10,7 @@ distributional shift by using Population Stability Index", 2017. The p-values ar
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -287,8 +288,7 @@ def _total(histograms: Sequence[Sequence[int] | None]) -> Counts | None:
 
 
 def _added(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    found: dict[str, int] = {}
+    found = Counter[str]()
     for each in counts:
-        for kind, count in each.items():
-            found[kind] = found.get(kind, 0) + count
+        found.update(each)
     return found

@@ -1,4 +1,4 @@
-"""What the images of a dataset version look like, in numbers: so that other data can be told from them.
+"""What the images of a dataset version look like, in numbers: so that other data can be compared with them.
 
 Everything is counted in whole numbers of single images, which add up to the same in whatever order, by however many
 processes, and on every platform. The counts hold no id, and nothing of a single image is kept.

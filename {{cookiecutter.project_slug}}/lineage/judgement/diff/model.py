@@ -74,7 +74,7 @@ def _start(side: Side, unknown: list[str]) -> str | None:
 def _shapes(side: Side, md5: str, path: str, unknown: list[str]) -> dict[str, list[int]] | None:
     """Shape by name of the tensors; None if they are unknown."""
     if not path.endswith(ENDING):
-        unknown.append(f"{side.title}: shapes of {path}: only those of a {ENDING} file can be told.")
+        unknown.append(f"{side.title}: shapes of {path}: only those of a {ENDING} file can be read.")
         return None
     from safetensors import SafetensorError, safe_open
 
