@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from .intervals import LEVEL, accuracy_interval
 from .tables import write_csv
 
 NOT_IN_NAMES = re.compile(r"[^\w\- ]")  # MLflow takes no others in the name of a metric, and DVC splits at dots
-LONGEST = 100
+LONGEST = 200  # letters of a name: MLflow takes 250, with what is put before and behind it
 TOO_SMALL = "too small to say"
 
 
@@ -51,9 +52,9 @@ def scores_by_slice(
     owners = np.unique(np.array(subjects, dtype=object), return_inverse=True)[1] if columns else np.empty(0, np.int64)
     right = (probabilities.argmax(axis=1) == truth).astype(np.float64)
     for column, values in columns.items():
-        of_records = np.array(values, dtype=object)
-        for value in sorted({*values}):
-            here = of_records == value
+        known, places = np.unique(np.array(values, dtype=object), return_inverse=True)
+        rows = np.split(places.argsort(kind="stable"), np.bincount(places, minlength=len(known)).cumsum()[:-1])
+        for value, here in zip(known, rows, strict=True):
             people = len(np.unique(owners[here]))
             low, high = None, None
             if people >= min_subjects:
@@ -73,7 +74,7 @@ def as_metrics(slices: Sequence[Slice]) -> tuple[dict[str, Any], dict[str, float
     """What metrics/test.json says of slices, and the same numbers under the names of MLflow; both empty without any."""
     if not slices:
         return {}, {}
-    names, by_name = _names(slices), dict[str, dict[str, Any]]()
+    names, by_name = [name_of(each.column, each.value) for each in slices], dict[str, dict[str, Any]]()
     for name, each in zip(names, slices, strict=True):
         interval = {"low": each.low, "high": each.high} if not each.is_too_small else {"note": TOO_SMALL}
         by_name[name] = {**each.scores, "subjects": each.subjects, **interval}
@@ -94,21 +95,22 @@ def as_metrics(slices: Sequence[Slice]) -> tuple[dict[str, Any], dict[str, float
     )
 
 
-def _names(slices: Sequence[Slice]) -> list[str]:
-    """`scanner:A`, in letters that DVC and MLflow take, each once."""
-    found: list[str] = []
-    for each in slices:
-        plain = f"{each.column}:{NOT_IN_NAMES.sub('_', each.value)[:LONGEST]}"
-        found.append(next(name for name in _numbered(plain) if name not in found))
-    return found
+def name_of(column: str, value: str) -> str:
+    """`scanner:A`, in letters that DVC and MLflow take; `A.1` is `scanner:A:2E1`.
+
+    It is made of the value alone, and no two have the same: so a series in MLflow is about one value, whichever others
+    a dataset version has. What cannot stand in a name is written as in an address, with `:` in the place of `%`. One
+    that is too long ends in `::` and a hash, as no other does: elsewhere two digits follow each `:` of a value.
+    """
+    name = f"{column}:{NOT_IN_NAMES.sub(lambda found: _escape(found[0]), value)}"
+    if len(name) <= LONGEST:
+        return name
+    digest = f"::{sha256(name.encode()).hexdigest()[:16]}"
+    return name[: LONGEST - len(digest)] + digest
 
 
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    number = 2
-    while True:
-        yield f"{name} {number}"
-        number += 1
+def _escape(letter: str) -> str:
+    return "".join(f":{byte:02X}" for byte in letter.encode())
 
 
 def tell_worst(slices: Sequence[Slice], overall: float) -> None:
