@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lineage.base.errors import DataError
+from lineage.base.errors import DataError, LineageError
+from lineage.dvc.hashes import hash_bytes
 from lineage.judgement.drift import (
     DRIFT,
     INCONCLUSIVE,
@@ -24,7 +25,8 @@ from lineage.judgement.drift import (
     against_file,
     compare,
 )
-from lineage.judgement.profiles import of_data
+from lineage.judgement.drift_command import drift
+from lineage.judgement.profiles import of_data, of_workspace
 from lineage.judgement.show_drift import show_drift
 from lineage.records.images import encode
 from lineage.records.profile import Measurer, Profile, profile_from
@@ -249,11 +251,14 @@ def test_a_folder_and_a_table_are_profiled_as_preprocess_would(reference: Profil
     assert found.said == ["files that are no images, left out: 1"]
     assert found.profile.splits["data"]["records"] == 120
     assert found.profile.splits["data"]["classes"] == {"cat": 60, "dog": 60}
-    drift = compare(reference, found.profile)
-    assert "brightness" in {each.name for each in drift.drifted}
-    assert drift.not_compared == ["scanner, which only one side has"]
+    differing = compare(reference, found.profile)
+    assert "brightness" in {each.name for each in differing.drifted}
+    assert differing.not_compared == ["scanner, which only one side has"]
+
+    assert not found.names_subjects
 
     table = of_data(folder / "table.csv", reference)
+    assert not table.names_subjects
     assert table.profile.splits["data"]["columns"] == {"scanner": {"B": 120}}
     assert table.profile.splits["data"]["histograms"] == found.profile.splits["data"]["histograms"]
 
@@ -267,7 +272,60 @@ def test_raw_records_are_profiled_too(reference: Profile, folder: Path, tmp_path
     pq.write_table(pa.Table.from_pylist(rows, schema=RAW_SCHEMA), tmp_path / "records.parquet")
     expected = of_data(folder, reference).profile
     for place in (tmp_path, tmp_path / "records.parquet"):
-        assert of_data(place, reference).profile == expected
+        found = of_data(place, reference)
+        assert (found.profile, found.names_subjects) == (expected, True)
+
+
+@pytest.mark.parametrize(("second", "named"), [("PAT-2", True), ("", False)])
+def test_people_are_counted_where_every_row_names_one(
+    second: str, *, named: bool, reference: Profile, folder: Path, tmp_path: Path
+) -> None:
+    image = next(folder.rglob("*.png"))
+    (tmp_path / "new.csv").write_text(f"path,subject_id\n{image},PAT-1\n{image},{second}\n")
+    assert of_data(tmp_path / "new.csv", reference).names_subjects == named
+
+
+def test_of_a_folder_only_the_images_are_counted(
+    reference: Profile, folder: Path, copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copy / "profile.json").write_text(reference.to_json(), encoding="utf-8")
+    monkeypatch.chdir(copy)
+    for as_json in (False, True):
+        with pytest.raises(SystemExit) as ended:
+            drift("profile.json", data=folder, as_json=as_json)
+        assert ended.value.code == 1
+    shown, document = capsys.readouterr().out.split("\n{")
+    assert "profile.json: 400 records of 400 subjects\n" in shown
+    assert f"{folder}: 120 images, of how many subjects is unknown\n" in shown
+    assert json.loads(f"{{{document}")["after"] == {"records": 120}
+
+
+def test_a_profile_of_the_workspace_is_the_one_that_dvc_lock_records(reference: Profile, tmp_path: Path) -> None:
+    make = {
+        "cmd": "x",
+        "outs": ["data", "profile.json"],
+        "meta": {"lineage": {"dataset": "data", "profile": "profile.json"}},
+    }
+    train = {"cmd": "x", "deps": ["data"], "outs": ["model"], "meta": {"lineage": {"model": "model"}}}
+    (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"make": make, "train": train}}))
+
+    def lock(md5: str) -> None:
+        outs = [{"path": "data", "md5": f"{'d' * 32}.dir"}, {"path": "profile.json", "md5": md5}]
+        document = {"schema": "2.0", "stages": {"make": {"cmd": "x", "outs": outs}} if md5 else {}}
+        (tmp_path / "dvc.lock").write_text(json.dumps(document))
+
+    data, path = reference.to_json().encode(), tmp_path / "profile.json"
+    path.write_bytes(data)
+    lock(hash_bytes(data, "").md5)
+    assert of_workspace(tmp_path) == ("profile.json here", reference)
+    path.write_bytes(data.replace(b'"records": 400', b'"records": 401'))
+    with pytest.raises(
+        LineageError, match=r"is not the one that dvc.lock records .* `dvc checkout --force profile.json`"
+    ):
+        of_workspace(tmp_path)
+    lock("")  # killed before DVC wrote it down
+    with pytest.raises(LineageError, match=r"dvc.lock records no profile.json"):
+        of_workspace(tmp_path)
 
 
 def test_folders_that_are_no_classes_of_the_reference_are_not_compared(reference: Profile, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Drift:
     """The answer."""
 
     before: dict[str, int]  # records and subjects of the reference
-    after: dict[str, int]
+    after: dict[str, int]  # likewise; without subjects where nothing names them
     features: list[Feature]
     not_compared: list[str]
     unknown: list[str]  # why nobody can say

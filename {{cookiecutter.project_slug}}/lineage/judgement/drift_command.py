@@ -92,6 +92,8 @@ def _answer(reference: str, other: str | None, data: Path | None, splits: list[s
     measured = of_data(data.expanduser(), before, settings.get("data.missing_value"))
     answer = compare(before, measured.profile)
     answer.not_compared += measured.said
+    if not measured.names_subjects:
+        answer.after.pop("subjects")
     if wrong := measured.unreadable:
         shown = "; ".join(f"{each!r} ({why})" for each, why in sorted(wrong.items())[:SHOWN])
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""

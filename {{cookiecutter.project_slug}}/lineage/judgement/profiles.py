@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ import pyarrow.parquet as pq
 from ..base.errors import DataError, LineageError
 from ..base.workers import processors, work_through
 from ..contract import Role
+from ..dvc.dvcfile import locked_hash
+from ..dvc.hashes import hash_bytes
 from ..dvc.recorded import Recorded
 from ..proof.case import Evidence
 from ..proof.targets import resolve
@@ -32,9 +35,12 @@ NO_PROFILE = "has no profile: the stage that made it wrote none. Let it write on
 
 
 def of_workspace(root: Path) -> tuple[str, Profile]:
-    """What the last preprocess here has written."""
-    pipeline = Recorded.here(root).pipeline
-    path = pipeline.profile_of(pipeline.path(Role.DATASET) or "")
+    """What the last preprocess here has written.
+
+    Raises LineageError if there is nothing, or what lies here is not that, by its hash in dvc.lock.
+    """
+    recorded = Recorded.here(root)
+    path = recorded.pipeline.profile_of(recorded.pipeline.path(Role.DATASET) or "")
     if path is None:
         raise LineageError(
             "in dvc.yaml, the stage that makes the dataset of the training makes nothing with the role profile, so "
@@ -42,7 +48,15 @@ def of_workspace(root: Path) -> tuple[str, Profile]:
         )
     if not (root / path).is_file():
         raise LineageError(f"{path} is missing. `dvc repro` makes it, `dvc pull` brings it from the remote.")
-    return f"{path} here", _read((root / path).read_bytes(), path)
+    data, written = (root / path).read_bytes(), locked_hash(recorded.entry(Role.DATASET), "outs", path)
+    if written is None:
+        raise LineageError(f"dvc.lock records no {path}: what made it did not end. Run `dvc repro`.")
+    if written != hash_bytes(data, path).md5:
+        raise LineageError(
+            f"{path} is not the one that dvc.lock records ({written}): it was edited, or is of another commit. "
+            f"`dvc checkout --force {path}` brings that one back, `dvc repro` makes it."
+        )
+    return f"{path} here", _read(data, path)
 
 
 def of_target(evidence: Evidence, asked: str) -> tuple[str, Profile]:
@@ -51,8 +65,9 @@ def of_target(evidence: Evidence, asked: str) -> tuple[str, Profile]:
     Raises LineageError if there is none, or more than one is meant.
     """
     path = Path(asked)
-    if path.is_file() and path.suffix == ".json" and (found := _if_profile(path.read_bytes())):
-        return asked, found
+    if path.is_file() and path.suffix == ".json":
+        with suppress(LineageError):  # a file of another kind may have the name of a branch
+            return asked, _read(path.read_bytes(), asked)
     target = resolve(evidence, asked)
     datasets = {case.dataset for case in target.cases} - {""}
     if not datasets and target.commit:
@@ -72,13 +87,6 @@ def of_target(evidence: Evidence, asked: str) -> tuple[str, Profile]:
     raise LineageError(f"the dataset version {dataset} of {asked} {NO_PROFILE}.")
 
 
-def _if_profile(data: bytes) -> Profile | None:
-    try:
-        return Profile.from_json(data)
-    except ValueError:
-        return None
-
-
 def _read(data: bytes, name: str) -> Profile:
     try:
         return Profile.from_json(data)
@@ -91,6 +99,7 @@ class Measured:
     """Images that no pipeline has prepared, measured as preprocess measures them."""
 
     profile: Profile
+    names_subjects: bool  # else each image counts as one, and how many people they are of is unknown
     unreadable: dict[str, str] = field(default_factory=dict)  # why, by path or record_id
     said: list[str] = field(default_factory=list)  # what was left out
 
@@ -107,12 +116,14 @@ def of_data(place: Path, like: Profile, missing: str | None = None) -> Measured:
     if place.is_dir() and (place / RECORDS).is_file():
         place = place / RECORDS
     said: list[str] = []
+    names_subjects = not place.is_dir()
     if place.is_dir():
         rows, tasks = _of_folder(place, like, said)
     elif place.suffix.lower() == ".parquet" and "image" in _columns_of(place):
         rows, tasks = _of_records(place, columns)
     elif place.suffix.lower() in (".csv", ".parquet"):
         rows, tasks = _of_table(place, columns)
+        names_subjects = "subject_id" in _columns_of(place) and not rows["subject_id"].null_count
     else:
         raise DataError(
             f"{place} is no folder, no .csv and no .parquet file{'' if place.exists() else ': it is not there'}."
@@ -124,7 +135,7 @@ def of_data(place: Path, like: Profile, missing: str | None = None) -> Measured:
         unreadable |= wrong
     read = rows.filter(pa.array([name not in unreadable for name in rows["name"].to_pylist()], pa.bool_()))
     kept = [name for name in columns if name in rows.column_names]
-    return Measured(profile_from(read, sums, like.image, kept), unreadable, said)
+    return Measured(profile_from(read, sums, like.image, kept), names_subjects, unreadable, said)
 
 
 def _filled(rows: pa.Table, columns: Sequence[str], missing: str | None) -> pa.Table:

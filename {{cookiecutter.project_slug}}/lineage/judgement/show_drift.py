@@ -18,7 +18,9 @@ def show_drift(reference: str, other: str, drift: Drift) -> None:
     colour = MARKS.get(drift.verdict, "yellow")
     console.print(f"[bold {colour}]{escape(str(drift))}[/]")
     for name, size in ((reference, drift.before), (other, drift.after)):
-        console.print(f"  {escape(name)}: {size['records']} records of {size['subjects']} subjects")
+        known = "subjects" in size
+        of = f"records of {size['subjects']} subjects" if known else "images, of how many subjects is unknown"
+        console.print(f"  {escape(name)}: {size['records']} {of}")
     if drift.features:
         console.print(_overview(drift))
     for feature in drift.drifted:
