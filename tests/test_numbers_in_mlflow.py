@@ -162,6 +162,10 @@ def test_words_of_ones_own_around_the_card_are_kept_and_a_card_that_was_edited_i
         "the model card in the description is not that of lineage.json: '- training run, so"
         in (proof.not_passed["metrics in MLflow"])
     )
+    client.update_model_version(name, number, f"{card}\n\n## Model card: {name} {number}\n\nRight in all cases.")
+    proof = lineage.verify(project, SECOND)
+    assert "holds more than one model card" in proof.not_passed["metrics in MLflow"]
+    assert f"take the others out of the description of {SECOND}" in proof.output
 
 
 def test_times_that_contradict_the_commits_prove_nothing(project: Project, lineage: Lineage) -> None:

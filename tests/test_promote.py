@@ -124,6 +124,7 @@ def test_from_the_first_champion_to_the_next_and_back(project: Project, lineage:
     assert "no other version was champion before" in lineage(project, "demote", "champion", "--reason", "x", code=1)
     assert "no version" in lineage(project, "demote", "champion", "--reason", "switched off", "--nobody")
     assert champion(project) is None
+    _nobody_is_champion(project, lineage)
     told = json.loads(lineage(project, "history", "champion", "--json"))
     assert [(row["version"], row["kind"], row["reason"]) for row in told["decisions"]] == [
         (None, "demote", "switched off"),
@@ -136,15 +137,31 @@ def test_from_the_first_champion_to_the_next_and_back(project: Project, lineage:
     assert lineage.verify(project, "--all").state == "PASS"
 
 
+def _nobody_is_champion(project: Project, lineage: Lineage) -> None:
+    """The next one is held against the last that had the alias, and that one needs a reason to come back."""
+    taken = f"no version is champion since {FOLDER}/champion-0004.json, which took it from version 1"
+    status, answer = promote(lineage, project, SECOND, "--dry-run")
+    assert (status, states(answer)["comparison"], states(answer)["drift"]) == (0, "PASS", "PASS")
+    assert answer["gates"]["comparison"]["text"].startswith(f"{taken}. Against that one: ")
+    assert answer["gates"]["comparison"]["figures"]["former"] == "1"
+    assert answer["gates"]["drift"]["text"].startswith(f"{taken}. Against that one: ")
+    status, answer = promote(lineage, project, FIRST, "--dry-run")
+    assert (status, states(answer)["comparison"]) == (2, "INCONCLUSIVE")
+    assert answer["gates"]["comparison"]["text"].startswith(f"{taken}: that is this very model")
+
+
 def test_refused_inconclusive_and_accepted(project: Project, lineage: Lineage) -> None:
     for arguments, status, said in (
         ((FIRST, "--to", "canary"), 1, "canary is not among promotion.aliases (champion)"),
         ((f"models:/{MODEL}/9", *TO), 2, "INCONCLUSIVE"),
         ((FIRST, *TO, "--accept", "because"), 1, "where GATE is verified, consent"),
+        ((FIRST, *TO, "--accept", f"drift: {'x' * 2001}"), 1, "has 2001 characters, and a decision keeps 2000"),
+        (("--as-decided", *TO, "--model", "other"), 1, f"no decision is about a model other. There are {MODEL}."),
     ):
         assert said in lineage(project, "promote", *arguments, code=status)
     project.git("checkout", "--quiet", "-b", "feature/x")
-    assert "branch feature/x is not the default branch main" in lineage(project, "promote", FIRST, *TO, code=1)
+    for command in (("promote", FIRST), ("promote", FIRST, "--dry-run"), ("promote", "--as-decided")):
+        assert "branch feature/x is not the default branch main" in lineage(project, *command, *TO, code=1)
     project.git("checkout", "--quiet", "main")
 
     set_gates(project, "+promotion.thresholds.at_least.test.accuracy=1.01")
@@ -163,6 +180,8 @@ def test_refused_inconclusive_and_accepted(project: Project, lineage: Lineage) -
     assert decision(project, 1)["accepted"] == [{"gates": ["thresholds"], "reason": "the AUC is on paper"}]
     assert "accepted (thresholds): the AUC is on paper" in project.git("show", "--format=%B", "--no-patch", "HEAD")
     assert "accepted (thresholds): the AUC is on paper" in lineage(project, "history", "champion")
+    said = lineage(project, "history", "chmapion", code=2)
+    assert "no decision and no setting is about an alias chmapion. There are champion." in said
 
     # what a disproved version would be
     project.sql("UPDATE model_version_tags SET value = 'x' WHERE version = 2 AND key = 'dvc_data_md5'")
@@ -235,6 +254,19 @@ def test_a_kill_between_any_two_steps_is_found_and_mended(project: Project, line
     lineage(project, "promote", "--as-decided", *TO)
     assert (champion(project), doctor(project, lineage)["state"]) == ("1", "right")
     assert lineage.verify(project, FIRST).state == "PASS"
+
+    # what was decided under an earlier name of the model is told, and can be undone
+    set_gates(project, "tracking.model_name=renamed")
+    told = json.loads(lineage(project, "history", "--json"))
+    assert (told["model"], told["decisions"], [each["model"] for each in told["others"]]) == ("renamed", [], [MODEL])
+    point_to(project, "2")
+    now = f"lineage promote --as-decided --to champion --model {MODEL}"
+    assert now in lineage(project, "history", code=1)
+    assert doctor(project, lineage)["fix"] == now
+    lineage(project, *now.split()[1:])
+    assert champion(project) == "1"
+    lineage(project, "demote", "champion", "--model", MODEL, "--nobody", "--reason", "the name is given up")
+    assert champion(project) is None
 
 
 def test_two_at_once(project: Project, lineage: Lineage, tmp_path: Path) -> None:

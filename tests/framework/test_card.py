@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lineage.chain.card import card, to_markdown
-from lineage.tracking.described import LONGEST, find_card, place_card
+from lineage.tracking.described import LONGEST, Found, find_card, place_card
 
 COMMIT = "c" * 40
 
@@ -79,12 +79,12 @@ def test_it_fits_into_the_databases_of_mlflow() -> None:
     shown = text(dataset=many)
     assert len(shown) <= LONGEST
     assert "tells 1000 classes apart" in shown
-    assert find_card(shown) == (shown, True)
+    assert find_card(shown) == Found(shown, is_as_written=True, is_alone=True)
     limitless = {f"split {number}": 1 for number in range(1000)}
     shown = text(dataset={**many, "records": limitless})
     assert len(shown) <= LONGEST
     assert "The rest is in `lineage.json`." in shown
-    assert find_card(shown) == (shown, True)
+    assert find_card(shown) == Found(shown, is_as_written=True, is_alone=True)
 
 
 def test_what_people_write_around_it_is_kept() -> None:
@@ -92,8 +92,32 @@ def test_what_people_write_around_it_is_kept() -> None:
     assert place_card(None, before) == place_card(" \n", before) == before
     theirs = f"For the night shift.\n\n{before}\n\nAsk Alice."
     assert place_card(theirs, after) == f"For the night shift.\n\n{after}\n\nAsk Alice."
+    said = f"Model card of 2026, see below.\n\n{before}\n\nIt replaces the model card of 2025."
+    found = find_card(said)
+    assert found is not None
+    assert found.is_alone
 
 
 @pytest.mark.parametrize("edited", ["Our own words.", text().replace("20 records", "21 records"), text()[:-60]])
 def test_what_people_have_edited_is_theirs(edited: str) -> None:
     assert place_card(edited, text()) is None
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        text(metrics={"test": {"accuracy": 1.0}}),  # signed, as anybody can
+        "## Model card: scans 3\n\nIt is right in all cases.",
+        "# MODEL  CARD",
+        "> ### **Model card**: scans 3",
+        "Model card: scans 3\n===",
+        "<h2>Model card: scans 3</h2>",
+        "Scores\n\n*Card 0123456789abcdef: text above and below it is kept.*",
+    ],
+)
+def test_a_second_card_is_found_wherever_it_stands(second: str) -> None:
+    for description in (f"{text()}\n\n{second}", f"{second}\n\n{text()}", f"{text()}\n\nWords.\n\n{second}\n\nWords."):
+        found = find_card(description)
+        assert found is not None
+        assert not (found.is_as_written and found.is_alone and found.text == text())
+        assert place_card(description, text()) is None

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from lineage.base.errors import DamageError, PromotionError
+from lineage.base.errors import DamageError, LineageError, PromotionError
 from lineage.git.history import History
 from lineage.judgement.bench import not_committed
 from lineage.judgement.decide import commit, one_at_a_time, take_back, tidy
-from lineage.proof.decision import Accepted, Asked, Document, Gate, Version, parse, path_of, sha256_of
+from lineage.judgement.gates.answer import Answer
+from lineage.judgement.judge import ask, of_first, of_former
+from lineage.proof.decision import Accepted, Asked, Document, Gate, State, Version, parse, path_of, sha256_of
 from lineage.proof.decisions import Decisions, Line, left_behind, standing
 from lineage.proof.story import _since
 
@@ -315,6 +317,53 @@ def test_settings_that_gates_answer_by_are_committed(place: Place) -> None:
     assert not_committed(history, place.root) == ["promotion"]
 
 
+def answering(state: State, text: str = "100 of 100 records") -> Any:
+    return lambda: Answer(state, text, {"champion": "2"})
+
+
+def test_where_nobody_is_champion_any_more_the_last_one_is_compared_with(place: Place) -> None:
+    for number, kind in ((1, "promote"), (2, "promote"), (None, "demote")):
+        place.decide(number, kind, reason="x" if kind == "demote" else "")
+    line = place.line()
+    assert (line.now, line.former) == (None, version(2))
+    taken = "no version is champion since promotions/scans/champion-0003.json, which took it from version 2"
+    for state, said in (("PASS", "PASS"), ("INCONCLUSIVE", "INCONCLUSIVE"), ("FAIL", "INCONCLUSIVE")):
+        answer = of_former(line, answering(state), version(1).identity)
+        assert (answer.state, answer.text) == (said, f"{taken}. Against that one: 100 of 100 records")
+        assert answer.figures == {"champion": None, "former": "2"}
+    again = of_former(line, answering("PASS"), version(2).identity)  # it equals itself
+    assert (again.state, again.text.startswith(f"{taken}: that is this very model")) == ("INCONCLUSIVE", True)
+
+    def erased() -> Answer:
+        raise LineageError("of the champion, version 2: its predictions were erased.")
+
+    answer = ask({"comparison": lambda: of_former(line, erased)})["comparison"]
+    assert (answer.state, answer.text) == (
+        "INCONCLUSIVE",
+        f"{taken}: of the champion, version 2: its predictions were erased.",
+    )
+    place.decide(3)
+    assert place.line().former is None
+
+
+def test_the_first_under_another_name_of_the_model_is_said_to_be_compared_with_nobody(place: Place) -> None:
+    (place.root / "params.yaml").write_text(f"{PARAMS}tracking: {{model_name: new}}\n")
+    place.save("another name")
+    place.decide(1)
+    decisions = Decisions(History(place.root))
+    assert of_first(Answer("PASS", "none has it"), []).text == "none has it"
+    others = decisions.others("new", "champion")
+    assert of_first(Answer("PASS", "none has it"), others).text == (
+        "none has it; not compared with models:/scans@champion"
+    )
+    # and commands about the old name say so
+    assert standing(others[0], "7", {}).fix == "lineage promote --as-decided --to champion --model scans"
+    assert decisions.line("new", "champion").option == ""
+    assert (decisions.named(None, "new"), decisions.named(MODEL, "new")) == ("new", MODEL)
+    with pytest.raises(PromotionError, match=r"no decision is about a model scan. There are new, scans"):
+        decisions.named("scan", "new")
+
+
 def test_an_alias_that_nobody_decided_on(place: Place) -> None:
     line = place.line()
     assert standing(line, None, {}).where == "as decided"
@@ -332,6 +381,10 @@ def test_an_alias_that_nobody_decided_on(place: Place) -> None:
         lambda document: document.update(number=2),  # of another file
         lambda document: document.update(model="other"),
         lambda document: document.pop("asked"),
+        lambda document: document.update(reason="\x1b[2J"),
+        lambda document: document.update(by="Ada\nBob"),
+        lambda document: document["gates"][0].update(text="agreed \u202eton"),
+        lambda document: document.update(accepted=[{"gates": ["drift"], "reason": "x" * 2001}]),
     ],
 )
 def test_what_is_no_decision_is_refused(place: Place, change: Any) -> None:

@@ -161,6 +161,22 @@ def test_scores_are_by_class_and_by_slice(objects: Kept) -> None:
     assert _paired(common(after, before))["slices"]["site"].keys() == {"north", "south", "(none)"}
 
 
+def test_records_are_grouped_by_value_in_one_go(objects: Kept) -> None:
+    made_of = made(objects, BEFORE)
+    values = ["b", None, "a", "b", None]
+    found = Predictions(
+        "", "", CLASSES, made_of.table.append_column("site", pa.chunked_array([values[:2], values[2:]]))
+    )
+    assert {value: rows.tolist() for value, rows in found.rows_by("site").items()} == {
+        "b": [0, 3],
+        None: [1, 4],
+        "a": [2],
+    }
+    assert found.owners.tolist() == [2, 0, 0, 1, 3]  # in the order of their ids, by which draws are repeatable
+    assert found.filter(pa.array([False] * 5)).rows_by("site") == {}
+    assert found.filter(pa.array([False] * 5)).owners.tolist() == []
+
+
 def test_nothing_in_common_is_empty_and_not_an_error(objects: Kept) -> None:
     others = [(f"q{row[0]}", *row[1:]) for row in BEFORE]
     both = common(made(objects, BEFORE), made(objects, others))

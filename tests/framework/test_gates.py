@@ -20,7 +20,7 @@ from lineage.contract import Role
 from lineage.dvc.dvcfile import parse_pipeline
 from lineage.dvc.recorded import Recorded
 from lineage.git.history import History
-from lineage.judgement.accept import Accept, accepted_by, parse_accept
+from lineage.judgement.accept import Accept, accepted_by, parse_accept, require_reason
 from lineage.judgement.drift import compare
 from lineage.judgement.gates import comparison, consent, drift, thresholds, verified
 from lineage.judgement.gates.answer import Answer, worst
@@ -383,6 +383,32 @@ def test_a_reason_names_its_gate() -> None:
     for text in ("because", "speed: because", "drift:", "drift:  ", ": x"):
         with pytest.raises(PromotionError, match="where GATE is verified, consent"):
             parse_accept(text, GATES)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        (" \n", "a reason is needed: --reason"),
+        ("x" * 2001, "has 2001 characters, and a decision keeps 2000"),
+        ("agreed\nverified: PASS", r"has line breaks, .*: agreed\\x0averified: PASS"),
+        ("\x1b[2Jagreed", r"control characters .*\\x1b\[2Jagreed"),
+        ("agreed \u202eton", r"marks of direction, .*agreed \\u202eton"),
+    ],
+)
+def test_a_reason_that_no_decision_could_keep_is_refused_before_anything_is_asked(reason: str, said: str) -> None:
+    with pytest.raises(PromotionError, match=said):
+        require_reason(reason, "--reason")
+    assert require_reason(f" {'ü' * 2000}\n", "--reason") == "ü" * 2000
+    if reason.strip():
+        with pytest.raises(PromotionError):
+            parse_accept(f"drift: {reason}", GATES)
+
+
+def test_whatever_a_gate_says_can_be_kept() -> None:
+    kept = Answer("INCONCLUSIVE", "fatal: no\nsuch \x1b[31mthing " + "x" * 5000).of("verified")
+    assert kept.text.startswith("fatal: no such \\x1b[31mthing xxx")
+    assert kept.text.endswith("x ...")
+    assert len(kept.text) == 4000
 
 
 def test_the_worst_state_counts_and_nothing_is_no_pass() -> None:

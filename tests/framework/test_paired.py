@@ -1,11 +1,11 @@
-"""Intervals of scores, and of the difference between two models on the same records."""
+"""Intervals of the difference between two models on the same records."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from lineage.judgement.paired import LEAST_GROUPS, interval, paired_difference
+from lineage.judgement.paired import LEAST_GROUPS, PairedDifference, paired_difference
 
 RNG = np.random.default_rng(7)
 RIGHT = (RNG.random(400) < 0.8).astype(float)
@@ -43,9 +43,9 @@ def test_records_of_one_subject_are_not_independent() -> None:
 
 
 def test_a_subject_counts_by_its_records() -> None:
-    scores = np.array([1.0] * 50 + [0.0] * 30)
+    after = np.array([1.0] * 50 + [0.0] * 30)
     subjects = ["large"] * 50 + [f"P{number}" for number in range(30)]
-    found = interval(scores, subjects)
+    found = paired_difference(np.zeros(80), after, subjects)
     assert found.value == 50 / 80
     assert found.groups == 31
     assert _width(found) > 0.5  # all of the success is one subject's
@@ -55,10 +55,11 @@ def test_the_interval_has_the_level_that_it_claims() -> None:
     inside = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
-        found = interval((rng.random(100) < 0.7).astype(float), resamples=500)
+        before, after = (rng.random((2, 100)) < np.array([[0.5], [0.7]])).astype(float)
+        found = paired_difference(before, after, resamples=500)
         assert found.low is not None
         assert found.high is not None
-        inside += found.low <= 0.7 <= found.high
+        inside += found.low <= 0.2 <= found.high
     assert 180 <= inside <= 198
 
 
@@ -75,9 +76,9 @@ def test_agreement_on_all_records_is_not_certainty() -> None:
     assert same.value == 0
     assert same.high == pytest.approx(1 - 0.025 ** (1 / 30))  # the exact limit for none of 30
     assert same.low == pytest.approx(-(1 - 0.025 ** (1 / 30)))
-    perfect = interval(np.ones(30))
-    assert (perfect.value, perfect.high) == (1.0, 1.0)
-    assert perfect.low == pytest.approx(0.025 ** (1 / 30))
+    better = paired_difference(np.zeros(30), np.ones(30))
+    assert (better.value, better.high) == (1.0, 1.0)
+    assert better.low == pytest.approx(1 - 2 * (1 - 0.025 ** (1 / 30)))
 
 
 def test_what_no_subject_shows_may_be_there_all_the_same() -> None:
@@ -98,7 +99,7 @@ def test_where_nothing_is_known_of_the_scale_there_is_no_interval() -> None:
     found = paired_difference(loss, loss)
     assert (found.value, found.low, found.high) == (0.0, None, None)
     assert not found.is_too_small
-    alike = interval([0.0, 1.0] * 30, np.repeat(np.arange(30), 2))
+    alike = paired_difference(np.zeros(60), np.tile([0.0, 1.0], 30), np.repeat(np.arange(30), 2))
     assert (alike.value, alike.low, alike.high) == (0.5, None, None)
 
 
@@ -117,7 +118,7 @@ def test_what_cannot_be_compared_is_refused(before: object, after: object, group
         paired_difference(before, after, groups)  # type: ignore[arg-type]
 
 
-def _width(found: object) -> float:
-    low, high = found.low, found.high  # type: ignore[attr-defined]
-    assert low is not None
-    return float(high - low)
+def _width(found: PairedDifference) -> float:
+    assert found.low is not None
+    assert found.high is not None
+    return found.high - found.low

@@ -39,7 +39,7 @@ def check_decisions(root: Path) -> Finding:
 
 
 def _of_alias(line: Line, registry: FileRegistry | ServerRegistry | None, uri: str) -> Finding:
-    fix = f"lineage history {line.alias}"
+    fix = f"lineage history {line.alias}{line.option}"
     if line.faults:
         return Finding(CHECK, "wrong", f"{some(line.faults)}.", fix)
     if line.elsewhere:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..base.errors import PromotionError
-from ..proof.decision import Accepted
+from ..base.printable import printable
+from ..proof.decision import LONGEST_REASON, Accepted
 from .gates.answer import Answer
 
 ALL = "all"
@@ -25,9 +26,27 @@ def parse_accept(text: str, gates: Sequence[str]) -> Accept:
     gate, colon, reason = (part.strip() for part in text.partition(":"))
     if not colon or gate not in (*gates, ALL) or not reason:
         raise PromotionError(
-            f"--accept {text!r} is not of the form 'GATE: REASON', where GATE is {', '.join(gates)} or {ALL}."
+            f"--accept {text[:200]!r} is not of the form 'GATE: REASON', where GATE is {', '.join(gates)} or {ALL}."
         )
-    return Accept(gate, reason)
+    return Accept(gate, require_reason(reason, "--accept"))
+
+
+def require_reason(text: str, option: str) -> str:
+    """A reason as a decision keeps it, without blanks around it. Raises PromotionError if none could keep it."""
+    reason = text.strip()
+    if not reason:
+        raise PromotionError(f"a reason is needed: {option} 'wrong on images of site B'.")
+    if len(reason) > LONGEST_REASON:
+        raise PromotionError(
+            f"the reason of {option} has {len(reason)} characters, and a decision keeps {LONGEST_REASON}. Shorten it, "
+            "or say where more is written."
+        )
+    if printable(reason) != reason:
+        raise PromotionError(
+            f"the reason of {option} has line breaks, control characters or marks of direction, which others would not "
+            f"see as you do. Write it in one line, without them: {printable(reason)[:200]}"
+        )
+    return reason
 
 
 def accepted_by(accept: Sequence[Accept], answers: Mapping[str, Answer]) -> tuple[list[Accepted], list[str]]:

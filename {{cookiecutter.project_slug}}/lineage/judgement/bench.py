@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from ..base.errors import PromotionError
+from ..base.printable import printable
 from ..chain.composition import require_fresh_params
 from ..dvc.dvcfile import PARAMS_FILE
 from ..dvc.hashes import hash_file, sha256_of_json
 from ..git.history import History
 from ..proof.case import Evidence
-from ..proof.decision import Accepted, Asked, Document, Version
+from ..proof.decision import LONGEST_TEXT, Accepted, Asked, Document, Version
 from ..proof.decisions import Decision, Decisions, Line, Standing, registered, standing
 from ..settings import load_settings, read_params
 from ..settings.params import Settings
@@ -32,8 +33,11 @@ def not_committed(history: History, root: Path) -> list[str]:
 class Bench:
     """Where decisions about one alias are made: the settings, the decisions so far, and the registry."""
 
-    def __init__(self, evidence: Evidence, alias: str) -> None:
-        """Raises PromotionError if this checkout may decide nothing about the alias."""
+    def __init__(self, evidence: Evidence, alias: str, model: str | None = None) -> None:
+        """`model`: a registered model of another name than params.yaml has now.
+
+        Raises PromotionError if this checkout may decide nothing about the alias.
+        """
         self.evidence, self.alias, self.root = evidence, alias, evidence.root
         self.settings: Settings = load_settings(self.root / PARAMS_FILE)
         self.notes: list[str] = []
@@ -41,13 +45,19 @@ class Bench:
         if alias not in section.aliases:
             raise PromotionError(f"{alias} is not among promotion.aliases ({', '.join(section.aliases)}).")
         require_fresh_params(self.root)
+        self.model = evidence.decisions.named(model, self.settings.tracking.model_name)
+
+    def require_right_branch(self) -> None:
+        """Raises PromotionError where decisions may be others than those that everybody sees."""
+        require_quiet(self.evidence.history.git)
+        if why_not := why_not_branch(self.root, self.settings.promotion.branches, "promotion.branches"):
+            raise PromotionError(f"{why_not}: decisions are made where everybody sees them (promotion.branches).")
+        self.evidence.history.require_complete()
 
     def require_right_place(self) -> None:
         """Raises PromotionError where what is decided here would be seen by nobody, or by gates that nobody sees."""
         git, history = self.evidence.history.git, self.evidence.history
-        require_quiet(git)
-        if why_not := why_not_branch(self.root, self.settings.promotion.branches, "promotion.branches"):
-            raise PromotionError(f"{why_not}: decisions are made where everybody sees them (promotion.branches).")
+        self.require_right_branch()
         if git.identity() is None:
             raise PromotionError("Git does not know who you are: `git config user.name` and `git config user.email`.")
         if differing := not_committed(history, self.root):
@@ -55,7 +65,6 @@ class Bench:
                 f"the gates in params.yaml are not those of the last commit ({', '.join(differing)}). Commit them "
                 "first, so that everybody sees which gates were asked: `git add conf params.yaml && git commit`."
             )
-        history.require_complete()
 
     @property
     def asked(self) -> Asked:
@@ -133,7 +142,7 @@ class Bench:
             kind=kind,
             version=version,
             before=line.now,
-            by=str(self.evidence.history.git.identity()),
+            by=printable(str(self.evidence.history.git.identity()))[:LONGEST_TEXT],
             at=datetime.now(UTC).replace(microsecond=0),
             reason=reason,
             gates=[answer.of(name) for name, answer in answers.items()],

@@ -21,6 +21,9 @@ Accepts = Annotated[
     typer.Option("--accept", metavar="'GATE: REASON'", help="Lets a gate pass that is INCONCLUSIVE; GATE may be all."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Ask every gate, and decide nothing.")]
+Model = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="Decisions about this name; else tracking.model_name.")
+]
 Json = Annotated[bool, typer.Option("--json", help="The answer as JSON.")]
 
 
@@ -33,12 +36,17 @@ def promote(
     as_decided: Annotated[
         bool, typer.Option("--as-decided", help="Without X: bring the alias to where the last decision puts it.")
     ] = False,
+    model: Model = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Give a version an alias if its gates let it. Exit status: 0 promoted, 1 refused, 2 inconclusive."""
     if as_decided == (what is not None):
         raise typer.BadParameter("name a version, or give --as-decided")
+    if as_decided and accept:
+        raise typer.BadParameter("--as-decided asks no gate, so there is nothing to accept")
+    if model and not as_decided:
+        raise typer.BadParameter("--model is for --as-decided: a version that is named has its model's name")
 
     def decide() -> Outcome:
         from ..proof.case import Evidence
@@ -48,7 +56,7 @@ def promote(
 
         evidence = Evidence(project_root())
         if what is None:
-            return deciding.as_decided(evidence, to, dry_run=dry_run)
+            return deciding.as_decided(evidence, to, model=model, dry_run=dry_run)
         reasons = [parse_accept(text, GATES) for text in accept or []]
         return deciding.promote(evidence, what, to, reasons, dry_run=dry_run)
 
@@ -60,6 +68,7 @@ def demote(
     reason: Annotated[str, typer.Option("--reason", help="Why; Git keeps it.")],
     nobody: Annotated[bool, typer.Option("--nobody", help="Take the alias away; no version has it then.")] = False,
     accept: Accepts = None,
+    model: Model = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -73,19 +82,25 @@ def demote(
 
         reasons = [parse_accept(text, GATES) for text in accept or []]
         evidence = Evidence(project_root())
-        return deciding.demote(evidence, alias, reason, reasons, nobody=nobody, dry_run=dry_run)
+        return deciding.demote(evidence, alias, reason, reasons, model=model, nobody=nobody, dry_run=dry_run)
 
     _answer(decide, as_json=as_json)
 
 
 def history(
     alias: Annotated[str, typer.Argument(metavar="ALIAS", help="champion, for example.")] = "champion",
+    model: Model = None,
     as_json: Json = False,
 ) -> None:
     """Who had an alias when, and who decided so. Exit status: 0 as decided, 1 not as decided, 2 unknown."""
     from .history import history as told
 
-    sys.exit(told(project_root(), alias, as_json=as_json))
+    try:
+        status = told(project_root(), alias, model, as_json=as_json)
+    except ProjectError as error:  # status 1 would say that it is not as decided
+        print(f"lineage: INCONCLUSIVE: {block(str(error))}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(status)
 
 
 def _answer(decide: Callable[[], Outcome], *, as_json: bool) -> None:

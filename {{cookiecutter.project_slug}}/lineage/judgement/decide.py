@@ -12,6 +12,7 @@ another clone, the commit is taken back. One lock keeps the commands of one clon
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -156,7 +157,7 @@ def carry_out(store: Store, decision: Decision, *, expected: set[str | None]) ->
     except TrackerError as error:
         raise TrackerError(
             f"{error} {decision.path} is committed and not carried out.",
-            fix=f"lineage promote --as-decided --to {alias}",
+            fix=f"lineage promote --as-decided --to {alias} --model {shlex.quote(name)}",
         ) from error
 
 

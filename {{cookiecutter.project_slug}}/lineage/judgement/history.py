@@ -3,31 +3,65 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
-from ..base.errors import TrackerError
+from ..base.errors import LineageError, TrackerError
 from ..dvc.dvcfile import PARAMS_FILE
 from ..proof.case import Evidence
 from ..proof.decisions import Decisions, Line, registered, standing
 from ..settings import read_params
 
 
-def history(root: Path, alias: str, *, as_json: bool) -> int:
-    """Prints it. Returns 0 if all is as decided, 1 if something is not, 2 if that is unknown."""
+def history(root: Path, alias: str, model: str | None = None, *, as_json: bool) -> int:
+    """Prints it, of the registered model of params.yaml and of others that had the name before; or of `model` alone.
+
+    Returns 0 if all is as decided, 1 if something is not, 2 if that is unknown. Raises LineageError for an alias that
+    no decision and no setting names, PromotionError for such a model.
+    """
     evidence = Evidence(root, shared=True)
-    model = str(read_params(root / PARAMS_FILE)["tracking"]["model_name"])
-    line = evidence.decisions.line(model, alias)
-    status, where, fix = _where(evidence, line)
-    rows = _rows(line, evidence.decisions)
+    params, decisions = read_params(root / PARAMS_FILE), evidence.decisions
+    named = decisions.named(model, str(params["tracking"]["model_name"]))
+    known = dict.fromkeys([*params["promotion"]["aliases"], *(each for _, each in decisions.lines)])
+    if alias not in known:
+        raise LineageError(f"no decision and no setting is about an alias {alias}. There are {', '.join(known)}.")
+    told = [_told(evidence, line) for line in (decisions.line(named, alias), *_others(decisions, named, alias, model))]
     if as_json:
-        document = {"model": model, "alias": alias, "state": where, "decisions": rows, "faults": line.faults}
-        print(json.dumps(document | {"elsewhere": line.elsewhere}, indent=2, ensure_ascii=False))
-        return status
-    _print(line, rows, where, fix)
-    return status
+        first, *rest = [each.document for each in told]
+        print(json.dumps(first | {"others": rest}, indent=2, ensure_ascii=False))
+    else:
+        for each in told:
+            _print(each)
+    return max((each.status for each in told), key=(0, 2, 1).index)
+
+
+def _others(decisions: Decisions, named: str, alias: str, model: str | None) -> list[Line]:
+    return [] if model else decisions.others(named, alias)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What there is to say of one line."""
+
+    line: Line
+    rows: list[dict[str, Any]]
+    status: int
+    where: str
+    fix: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        line = self.line
+        found = {"model": line.model, "alias": line.alias, "state": self.where, "decisions": self.rows}
+        return {**found, "faults": line.faults, "elsewhere": line.elsewhere}
+
+
+def _told(evidence: Evidence, line: Line) -> _Told:
+    return _Told(line, _rows(line, evidence.decisions), *_where(evidence, line))
 
 
 def _where(evidence: Evidence, line: Line) -> tuple[int, str, str]:
@@ -72,12 +106,12 @@ def _rows(line: Line, decisions: Decisions) -> list[dict[str, Any]]:
     return rows
 
 
-def _print(line: Line, rows: list[dict[str, Any]], where: str, fix: str) -> None:
+def _print(told: _Told) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{escape(where)}[/]")
-    for row in rows:
+    console, line, fix = Console(highlight=False, soft_wrap=True), told.line, told.fix
+    console.print(f"[bold]{escape(told.where)}[/]")
+    for row in told.rows:
         version = f"version {row['version']}" if row["version"] else "no version"
         verb = "" if row["kind"] == "promote" else "went back" if row["version"] else "taken away"
         console.print(
@@ -86,7 +120,7 @@ def _print(line: Line, rows: list[dict[str, Any]], where: str, fix: str) -> None
         )
         for text in _reasons(row):
             console.print(f"  {'':<12}  {escape(text)}")
-    if not rows:
+    if not told.rows:
         console.print("  nobody has decided anything about it.")
     for text in line.faults:
         console.print(f"  [red]wrong[/]  {escape(text)}")

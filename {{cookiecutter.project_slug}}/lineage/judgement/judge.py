@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from ..base.errors import LineageError, ProjectError
+from ..base.printable import some
 from ..proof.case import Evidence, ModelCase
 from ..proof.decision import Version
 from ..proof.decisions import Line
@@ -25,15 +27,55 @@ Gates = dict[str, Callable[[], Answer]]
 
 def all_gates(settings: Settings, case: ModelCase, line: Line) -> Gates:
     """What is asked of a version, in this order, against the one that has the alias by the decisions."""
-    section, champion = settings.promotion, line.now
+    section, champion = settings.promotion, line.now or line.former
     return {
         "verified": partial(verified, case),
         "consent": partial(consent, case, settings),
         "weights": partial(weights, case),
         "thresholds": partial(thresholds, case, section.thresholds),
-        "comparison": partial(comparison, case, champion, section.comparison),
-        "drift": partial(drift, case, champion, section.drift),
+        "comparison": partial(
+            _against, case, line, partial(comparison, case, champion, section.comparison), case.identity
+        ),
+        "drift": partial(_against, case, line, partial(drift, case, champion, section.drift)),
     }
+
+
+def _against(case: ModelCase, line: Line, gate: Callable[[], Answer], identity: str | None = None) -> Answer:
+    """What a gate answers that compares with a champion, also where no version has the alias."""
+    if line.now is not None:
+        return gate()
+    if line.former is not None:
+        return of_former(line, gate, identity)
+    return of_first(gate(), case.evidence.decisions.others(line.model, line.alias))
+
+
+def of_former(line: Line, gate: Callable[[], Answer], identity: str | None = None) -> Answer:
+    """The answer about the last version that had the alias. It was taken from that one for a reason.
+
+    So a FAIL is for a person to judge; and where `identity` is that very model, that it equals itself says nothing.
+    """
+    former, last = line.former, line.last
+    assert former is not None
+    assert last is not None
+    taken = f"no version is {line.alias} since {last.path}, which took it from version {former.number}"
+    if former.identity == identity:
+        text = f"{taken}: that is this very model, and nothing says that it is better now"
+        return Answer("INCONCLUSIVE", text, {"champion": None, "former": former.number})
+    try:
+        answer = gate()
+    except LineageError as error:
+        raise LineageError(f"{taken}: {error}", fix=error.fix) from error
+    state = "INCONCLUSIVE" if answer.state == "FAIL" else answer.state
+    figures = {**answer.figures, "champion": None, "former": former.number}
+    return replace(answer, state=state, text=f"{taken}. Against that one: {answer.text}", figures=figures)
+
+
+def of_first(answer: Answer, others: Sequence[Line]) -> Answer:
+    """The answer where no version ever had the alias; `others`: decisions about it under other names of the model."""
+    if not others:
+        return answer
+    names = some([f"models:/{line.model}@{line.alias}" for line in others])
+    return replace(answer, text=f"{answer.text}; not compared with {names}")
 
 
 def ask(gates: Gates) -> dict[str, Answer]:

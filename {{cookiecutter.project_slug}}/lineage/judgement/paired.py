@@ -1,4 +1,4 @@
-"""How sure a score, or the difference between two models on the same records, is: an interval by the bootstrap.
+"""How sure the difference between two models on the same records is: an interval by the bootstrap.
 
 The records of one subject are not independent of each other, so subjects are drawn, each with all of its records
 ("cluster bootstrap": Field and Welsh, https://doi.org/10.1111/j.1467-9868.2007.00593.x). Two models are compared record
@@ -23,8 +23,8 @@ AT_ONCE = 2**22  # subjects that are drawn at the same time, of all resamples to
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean over records, and between which values it lies with the level that was asked for.
+class PairedDifference:
+    """The mean of `after - before` over the same records, and between which values it lies with the level asked for.
 
     `low` and `high` are None where there are too few subjects, or nothing in the data says how much it could vary.
     """
@@ -37,17 +37,13 @@ class Interval:
 
     @property
     def is_sure(self) -> bool:
-        """Whether there is an interval, and 0 is not in it: of a difference, that there is one."""
+        """Whether there is an interval, and 0 is not in it."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
     @property
     def is_too_small(self) -> bool:
         """Whether there are too few subjects to say anything."""
         return self.groups < LEAST_GROUPS
-
-
-class PairedDifference(Interval):
-    """The mean of `after - before` over the same records."""
 
 
 def paired_difference(
@@ -68,40 +64,33 @@ def paired_difference(
     first, second = _scores(before), _scores(after)
     if first.shape != second.shape:
         raise ValueError(f"{len(first)} scores before and {len(second)} after are not of the same records")
-    both = _are_right_or_wrong(first) and _are_right_or_wrong(second)
-    return PairedDifference(*_estimate(second - first, groups, seed, resamples, level, -1.0 if both else None))
-
-
-def interval(
-    scores: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    level: float = 0.95,
-) -> Interval:
-    """The mean of one score a record, with an interval. Arguments and errors as those of `paired_difference`."""
-    values = _scores(scores)
-    return Interval(*_estimate(values, groups, seed, resamples, level, 0.0 if _are_right_or_wrong(values) else None))
-
-
-def _estimate(
-    values: NDArray[np.float64], groups: ArrayLike | None, seed: int, resamples: int, level: float, least: float | None
-) -> tuple[float, float | None, float | None, int, int]:
-    """The fields of an Interval. `least`: the smallest possible value, where the largest is 1; None if unknown."""
-    import numpy as np
-
+    values, is_bounded = second - first, _are_right_or_wrong(first) and _are_right_or_wrong(second)
     sums, counts = _by_group(values, groups)
     mean, size = float(values.mean()), len(sums)
+    low, high = _interval(values, sums, counts, (seed, resamples, level), is_bounded=is_bounded)
+    return PairedDifference(mean, low, high, len(values), size)
+
+
+def _interval(
+    values: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    how: tuple[int, int, float],  # seed, resamples, level
+    *,
+    is_bounded: bool,  # no value is below -1 or above 1
+) -> tuple[float | None, float | None]:
+    import numpy as np
+
+    mean, size, level = float(values.mean()), len(sums), how[2]
     if size < LEAST_GROUPS:
-        return mean, None, None, len(values), size
+        return None, None
     if np.ptp(values) == 0:
-        return mean, *_without_variation(mean, size, level, least), len(values), size
-    low, high = _drawn(sums, counts, seed, resamples, level)
-    if least is not None and least < 0:  # a difference
+        return _without_variation(mean, size, level) if is_bounded else (None, None)
+    low, high = _drawn(sums, counts, *how)
+    if is_bounded:
         low, high = _with_unseen(sums, mean, low, high, level)
-    known = low < high  # or all subjects have the same mean, as a whole, of records that differ
-    return mean, low if known else None, high if known else None, len(values), size
+    # or all subjects have the same mean, as a whole, of records that differ
+    return (low, high) if low < high else (None, None)
 
 
 def _drawn(
@@ -127,7 +116,7 @@ def _drawn(
     return float(found.low), float(found.high)
 
 
-def _without_variation(mean: float, size: int, level: float, least: float | None) -> tuple[float | None, float | None]:
+def _without_variation(mean: float, size: int, level: float) -> tuple[float, float]:
     """Where all records have one value: no draw would show another, and yet the next subject may.
 
     Of so many subjects that all agree, the share of those that do not is below the exact limit for none seen (Clopper
@@ -135,10 +124,8 @@ def _without_variation(mean: float, size: int, level: float, least: float | None
     """
     from scipy.stats import binomtest
 
-    if least is None:
-        return None, None
     others = float(binomtest(0, size).proportion_ci(level, method="exact").high)
-    return mean - others * (mean - least), mean + others * (1.0 - mean)
+    return mean - others * (mean + 1.0), mean + others * (1.0 - mean)
 
 
 def _with_unseen(sums: NDArray[np.float64], mean: float, low: float, high: float, level: float) -> tuple[float, float]:

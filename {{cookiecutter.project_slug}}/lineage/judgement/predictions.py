@@ -62,6 +62,15 @@ class Predictions:
         """The subject of each record."""
         return self.column("subject_id")
 
+    @cached_property
+    def owners(self) -> NDArray[np.int64]:
+        """The number of each record's subject, in the order of their ids."""
+        import numpy as np
+
+        encoded = self.table["subject_id"].combine_chunks().dictionary_encode()
+        _, number = np.unique(np.array(encoded.dictionary.to_pylist(), dtype=object), return_inverse=True)
+        return number[encoded.indices.to_numpy()]  # type: ignore[no-any-return]
+
     @property
     def slices(self) -> list[str]:
         """The columns by which scores are told apart, beside the label."""
@@ -72,6 +81,16 @@ class Predictions:
     def column(self, name: str) -> NDArray[np.object_]:
         """A column of texts."""
         return self.table[name].to_numpy()  # type: ignore[no-any-return]
+
+    def rows_by(self, name: str) -> dict[str | None, NDArray[np.int64]]:
+        """The places of the records with each value of a column; found in one go, whatever the number of values."""
+        import numpy as np
+        import pyarrow.compute as pc
+
+        encoded = pc.dictionary_encode(self.table[name].combine_chunks(), null_encoding="encode")
+        values, of_records = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+        ends = np.bincount(of_records, minlength=len(values)).cumsum()
+        return dict(zip(values, np.split(of_records.argsort(kind="stable"), ends[:-1]), strict=False))
 
     def of_split(self, split: str) -> Predictions:
         """Those of one split."""

@@ -10,9 +10,9 @@ from ..base.errors import PromotionError
 from ..proof.case import Evidence, ModelCase
 from ..proof.decision import Accepted, State
 from ..proof.decisions import Decision, Line
-from .accept import Accept, accepted_by
+from .accept import Accept, accepted_by, require_reason
 from .bench import Bench
-from .decide import carry_out, one_at_a_time, require_quiet
+from .decide import carry_out, one_at_a_time
 from .gates.answer import Answer, worst
 from .judge import GATES, all_gates, ask, version_named, version_of
 
@@ -70,22 +70,25 @@ def demote(
     reason: str,
     accept: Sequence[Accept] = (),
     *,
+    model: str | None = None,
     nobody: bool,
     dry_run: bool,
 ) -> Outcome:
-    """Gives the alias back to the version that had it before, or with `nobody` to none."""
-    if not reason.strip():
-        raise PromotionError("a reason is needed: --reason 'wrong on images of site B'.")
-    bench = Bench(evidence, alias)
+    """Gives the alias back to the version that had it before, or with `nobody` to none.
+
+    `model`: a registered model of another name than params.yaml has now.
+    """
+    reason = require_reason(reason, "--reason")
+    bench = Bench(evidence, alias, model)
     bench.require_right_place()
     with one_at_a_time(evidence.root):
         bench.tidy(dry_run=dry_run)
-        line = bench.line(bench.settings.tracking.model_name)
+        line = bench.line(bench.model)
         pointed = bench.settle(line, dry_run=dry_run)
         if line.now is None:
             raise PromotionError(f"no version of {line.model} has the alias {alias}.")
         if nobody:
-            document = bench.document(line, "demote", None, {}, [], reason.strip())
+            document = bench.document(line, "demote", None, {}, [], reason)
             title = f"models:/{line.model}@{alias}"
             if dry_run:
                 return Outcome(title, alias, "would be demoted", "no version would have the alias.", notes=bench.notes)
@@ -100,17 +103,20 @@ def demote(
             raise PromotionError(f"{case.title} is another model than the one that was {alias}.")
         some_gates = {name: gate for name, gate in all_gates(bench.settings, case, line).items() if name in GATES[:2]}
         answers = ask(some_gates)
-        return _conclude(bench, case, line, pointed, answers, accept, "demote", reason.strip(), dry_run=dry_run)
+        return _conclude(bench, case, line, pointed, answers, accept, "demote", reason, dry_run=dry_run)
 
 
-def as_decided(evidence: Evidence, alias: str, *, dry_run: bool) -> Outcome:
-    """Brings the alias to where the last decision in Git puts it, whoever moved it since."""
-    bench = Bench(evidence, alias)
+def as_decided(evidence: Evidence, alias: str, *, model: str | None = None, dry_run: bool) -> Outcome:
+    """Brings the alias to where the last decision in Git puts it, whoever moved it since.
+
+    On a branch where decisions are made: another one may hold older ones, or some that nobody has merged. `model`: a
+    registered model of another name than params.yaml has now.
+    """
+    bench = Bench(evidence, alias, model)
+    bench.require_right_branch()
     with one_at_a_time(evidence.root):
-        require_quiet(evidence.history.git)
-        evidence.history.require_complete()
         bench.tidy(dry_run=dry_run)
-        line = bench.line(bench.settings.tracking.model_name)
+        line = bench.line(bench.model)
         if wrong := [*line.faults, *line.elsewhere]:
             raise PromotionError(f"{wrong[0]}. `lineage history {alias}` lists the decisions.")
         found, pointed = bench.standing(line)

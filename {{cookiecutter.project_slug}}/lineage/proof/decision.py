@@ -14,18 +14,30 @@ from hashlib import sha256
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ..base import strict_json
 from ..base.errors import DamageError
+from ..base.printable import printable
+from ..settings.promotion import ALIAS
 
 FOLDER = "promotions"
 LIMIT = 2**20  # bytes: thousands of slices
+LONGEST_TEXT, LONGEST_REASON = 4000, 2000  # characters
 NAME = re.compile(rf"{FOLDER}/(?P<model>[^/]+)/(?P<alias>[^/]+)-(?P<number>\d{{4,}})\.json")
 
 State = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Text = Annotated[str, Field(max_length=4000)]
+
+
+def _in_one_line(text: str) -> str:
+    if printable(text) != text:
+        raise ValueError("it holds line breaks, control characters or marks of direction")
+    return text
+
+
+OneLine = Annotated[str, AfterValidator(_in_one_line)]  # it is shown in terminals, pages and messages of commits
+Text = Annotated[OneLine, Field(max_length=LONGEST_TEXT)]
 
 
 class _Strict(BaseModel):
@@ -54,8 +66,8 @@ class Gate(_Strict):
 class Accepted(_Strict):
     """Why gates that were INCONCLUSIVE did not stop it."""
 
-    gates: Annotated[list[str], Field(min_length=1)]
-    reason: Annotated[str, Field(min_length=1, max_length=2000)]
+    gates: Annotated[list[OneLine], Field(min_length=1)]
+    reason: Annotated[OneLine, Field(min_length=1, max_length=LONGEST_REASON)]
 
 
 class Asked(_Strict):
@@ -69,9 +81,9 @@ class Document(_Strict):
     """A whole decision. Without a `version`, nobody has the alias from then on."""
 
     schema_: Annotated[Literal[1], Field(alias="schema")] = 1
-    project_id: str
-    model: str
-    alias: str
+    project_id: OneLine
+    model: OneLine
+    alias: Annotated[str, Field(pattern=rf"^{ALIAS}$")]
     number: Annotated[int, Field(ge=1)]
     previous: Hash | None  # SHA-256 of the file of the decision before
     kind: Literal["promote", "demote"]
@@ -79,11 +91,11 @@ class Document(_Strict):
     before: Version | None  # who had it, by the decision before
     by: Text  # as Git knows the person
     at: Annotated[AwareDatetime, Field(strict=False)]
-    reason: Annotated[str, Field(max_length=2000)]  # of a demotion
+    reason: Annotated[OneLine, Field(max_length=LONGEST_REASON)]  # of a demotion
     gates: list[Gate]
     accepted: list[Accepted]
     asked: Asked
-    framework: str  # version of the framework that judged
+    framework: OneLine  # version of the framework that judged
 
     @property
     def path(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
-from ..base.errors import DamageError
+from ..base.errors import DamageError, PromotionError
 from ..base.printable import printable
 from ..dvc.dvcfile import PARAMS_FILE
 from ..git.history import CommitInfo, History
@@ -54,6 +55,7 @@ class Line:
     decisions: list[Decision] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)  # what cannot be right about them
     elsewhere: list[str] = field(default_factory=list)  # what other branches have otherwise
+    option: str = ""  # of commands about it, where params.yaml names another model: ` --model NAME`
 
     @property
     def last(self) -> Decision | None:
@@ -63,6 +65,11 @@ class Line:
     def now(self) -> Version | None:
         """Who has the alias by the last decision."""
         return self.last.version if self.last else None
+
+    @property
+    def former(self) -> Version | None:
+        """Where no version has the alias any more: the last that had it."""
+        return self.last.document.before if self.last and self.now is None else None
 
     @property
     def before(self) -> list[Version]:
@@ -104,7 +111,8 @@ def standing(
     last, alias, decided = line.last, line.alias, line.now.number if line.now else None
     name, named = f"models:/{line.model}@{alias}", _named(pointed)
     marked, at = tags.get(f"{alias}_{DECISION_SHA256}"), tags.get(f"{alias}_{DECISION}", "")
-    as_decided = f"lineage promote --as-decided --to {alias}"
+    as_decided = f"lineage promote --as-decided --to {alias}{line.option}"
+    again = f"lineage demote {alias}{line.option} --reason ..."
     if marked is not None and marked not in {each.sha256 for each in line.decisions}:
         text = f"{name} is {named} by {printable(at)}, which no branch or tag of this clone has."
         return Standing("not here", text, "git pull")
@@ -112,14 +120,14 @@ def standing(
         text = (
             f"{last and last.path} is about another model than version {decided} in MLflow is now; {name} is {named}."
         )
-        return Standing("gone", text, f"lineage demote {alias} --reason ...")
+        return Standing("gone", text, again)
     if pointed == decided:
         if last is not None and marked != last.sha256:
             return Standing("unfinished", f"{last.path} is carried out but for its tags in MLflow.", as_decided)
         return Standing("as decided", f"{name} is {named}" + (f" by {last.path}" if last else ", and nobody decided"))
     if pointed is None and not exists:
         text = f"{last and last.path} gives {name} to version {decided}, which is not in MLflow any more."
-        return Standing("gone", text, f"lineage demote {alias} --reason ...")
+        return Standing("gone", text, again)
     if last is not None and marked != last.sha256:
         was = last.document.before.number if last.document.before else None
         if pointed == was or pointed is None:
@@ -152,7 +160,26 @@ class Decisions:
 
     def line(self, model: str, alias: str) -> Line:
         """Those about one alias of one registered model."""
-        return self.lines.get((model, alias)) or Line(model, alias)
+        return self.lines.get((model, alias)) or self._empty(model, alias)
+
+    def others(self, model: str, alias: str) -> list[Line]:
+        """Those about the same alias of registered models of other names, which params.yaml had before, perhaps."""
+        return [line for (name, each), line in self.lines.items() if each == alias and name != model]
+
+    def named(self, asked: str | None, current: str) -> str:
+        """The registered model that is meant: `asked`, or the one of params.yaml, which is `current`.
+
+        Raises PromotionError for one that is neither that nor one of a decision.
+        """
+        names = dict.fromkeys([current, *(name for name, _ in self.lines)] if asked else [current])
+        if asked and asked not in names:
+            raise PromotionError(f"no decision is about a model {printable(asked)}. There are {', '.join(names)}.")
+        return asked or current
+
+    def _empty(self, model: str, alias: str) -> Line:
+        tracking = self._history.at("HEAD").params(PARAMS_FILE).get("tracking")
+        current = tracking.get("model_name") if isinstance(tracking, dict) else None
+        return Line(model, alias, option="" if current in (None, model) else f" --model {shlex.quote(model)}")
 
     def aliases(self, model: str) -> list[str]:
         """The aliases of a registered model that were ever decided on, or are to be by params.yaml of HEAD."""
@@ -192,9 +219,9 @@ class Decisions:
         except DamageError as error:
             model = next((name for name, _ in found if path.startswith(f"{folder_of(name)}/")), None)
             model = model or unquote(path.split("/")[1])
-            found.setdefault((model, alias), Line(model, alias)).faults.append(f"{path} is no decision: {error}")
+            found.setdefault((model, alias), self._empty(model, alias)).faults.append(f"{path} is no decision: {error}")
             return
-        line = found.setdefault((document.model, alias), Line(document.model, alias))
+        line = found.setdefault((document.model, alias), self._empty(document.model, alias))
         behind = [each for each in contents if self._is_behind(each)]
         others = [each for each, content in contents.items() if content != data and each not in behind]
         if changed := self._changed.get(path):

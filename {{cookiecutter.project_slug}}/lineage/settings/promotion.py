@@ -9,6 +9,8 @@ from pydantic import Field, field_validator
 
 from .section import Section
 
+ALIAS = r"[a-z][a-z0-9_-]{0,50}"  # what can be decided on
+
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -53,7 +55,7 @@ class Promotion(Section):
     @classmethod
     def _can_be_given(cls, aliases: list[str]) -> list[str]:
         for alias in aliases:
-            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,50}", alias) or re.fullmatch(r"v\d+|latest", alias):
+            if not re.fullmatch(ALIAS, alias) or re.fullmatch(r"v\d+|latest", alias):
                 raise ValueError(
                     f"{alias} is no alias: small letters, digits, - and _, and neither latest nor v1, which mean "
                     "something else to MLflow"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import LineageError
@@ -169,29 +170,26 @@ def _paired(both: Common) -> dict[str, Any]:
     if not found["records"]:
         return found
     classes = sorted({*a.classes, *b.classes, *a.column("label")})
-    found["overall"] = _scores(both, np.ones(found["records"], dtype=bool))
-    found["classes"] = _by(both, b.column("label"), classes)
+    found["overall"] = _scores(both, np.arange(found["records"]))
+    found["classes"] = _by(both, b.rows_by("label"), classes)
     for name in dict.fromkeys([*b.slices, *a.slices]):
-        values = (b if name in b.slices else a).column(name)
-        known = sorted({*values.tolist()}, key=lambda value: (value is None, str(value)))
-        found["slices"][name] = _by(both, values, known[:VALUES])
+        rows = (b if name in b.slices else a).rows_by(name)
+        known = sorted(rows, key=lambda value: (value is None, str(value)))
+        found["slices"][name] = _by(both, rows, known[:VALUES])
         if len(known) > VALUES:
             found["slices"][name]["..."] = {"values_left_out": len(known) - VALUES}
     found["confusion"] = {"classes": classes, "a": confusion(a, classes), "b": confusion(b, classes)}
     return found
 
 
-def _by(both: Common, column: NDArray[np.object_], values: list[Any]) -> dict[str, Any]:
-    found = {"(none)" if value is None else str(value): _scores(both, column == value) for value in values}
-    return {value: scores for value, scores in found.items() if scores is not None}
+def _by(both: Common, rows: Mapping[str | None, NDArray[np.int64]], values: Sequence[str | None]) -> dict[str, Any]:
+    return {"(none)" if value is None else value: _scores(both, rows[value]) for value in values if value in rows}
 
 
-def _scores(both: Common, rows: NDArray[np.bool_]) -> dict[str, Any] | None:
-    """Accuracy of both over some records, and the difference; None for none."""
-    if not rows.any():
-        return None
-    before, after, subjects = both.a.right[rows], both.b.right[rows], both.b.subjects[rows]
-    change = paired_difference(before, after, subjects, level=LEVEL)
+def _scores(both: Common, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """Accuracy of both over some records, and the difference."""
+    before, after = both.a.right[rows], both.b.right[rows]
+    change = paired_difference(before, after, both.b.owners[rows], level=LEVEL)
     return {
         "records": change.records,
         "subjects": change.groups,

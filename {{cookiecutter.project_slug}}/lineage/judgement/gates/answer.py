@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...proof.decision import Gate, State
+from ...base.printable import printable
+from ...proof.decision import LONGEST_TEXT, Gate, State
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,9 @@ class Answer:
 
     def of(self, gate: str) -> Gate:
         """As the decision keeps it."""
-        return Gate(name=gate, state=self.state, text=self.text, figures=self.figures)
+        text = printable(" ".join(self.text.split()))
+        kept = text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 4]} ..."
+        return Gate(name=gate, state=self.state, text=kept, figures=self.figures)
 
 
 def worst(states: list[State]) -> State:

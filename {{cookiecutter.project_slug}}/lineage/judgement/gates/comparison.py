@@ -71,7 +71,7 @@ def recorded_of(history: History, version: Version) -> Any:
 
 def compare(both: Common, theirs: Predictions, mine: Predictions, asked: Comparison) -> Answer:
     """`both`: what the champion (a) and the version (b) have in common. `theirs`, `mine`: all predictions of each."""
-    subjects, found = len(set(both.b.subjects)), len(both.b.right)
+    subjects, found = len(set(both.b.owners.tolist())), len(both.b.right)
     of_all = found + both.only_b + len(both.relabelled) + len(both.rewritten)
     figures: dict[str, Any] = {
         "records": {"in both": found, "of the version": of_all, "of the champion": _all_of_champion(both)},
@@ -83,7 +83,7 @@ def compare(both: Common, theirs: Predictions, mine: Predictions, asked: Compari
         text = f"the champion was tested on none of its {of_all} test records"
         return Answer("INCONCLUSIVE", text, figures)
     before, after = both.a.right, both.b.right
-    overall = _judge("all records", before, after, both.b.subjects, asked, asked.margin, 1)
+    overall = _judge("all records", before, after, both.b.owners, asked, asked.margin, 1)
     slices = list(_slices(both, theirs.of_split(TEST), mine.of_split(TEST), asked))
     state = worst([each.state for each in (overall, *slices) if each.state is not None])
     figures["overall"] = overall.figures
@@ -109,49 +109,46 @@ def _slices(both: Common, theirs: Predictions, mine: Predictions, asked: Compari
 
     Else a slice would pass that was left out of evaluate.slices, or of the test split.
     """
-    values: dict[tuple[str, str], None] = {}
-    for side in (mine, theirs):
-        for name in side.slices:
-            values |= dict.fromkeys((name, value) for value in sorted(set(map(str, side.column(name)))))
+    import numpy as np
+
+    none = np.empty(0, dtype=np.int64)
+    # a record that is in both is where the version has it; where that has no such value, where the champion has it
+    in_both = _by_value(both.a) | _by_value(both.b)
+    mine_by, theirs_by = _by_value(mine), _by_value(theirs)
+    values = dict.fromkeys([*mine_by, *theirs_by])
     for name, value in values:
-        shown, rows = f"{name}={printable(value)}", _rows(both.b, name, value)
-        if not rows.any():  # the version has no such column, or calls it otherwise
-            rows = _rows(both.a, name, value)
-        subjects = both.b.subjects[rows]
-        held, before_held = (_rows(side, name, value) for side in (mine, theirs))
-        most = max(len(set(mine.subjects[held])), len(set(theirs.subjects[before_held])))
+        shown, rows = f"{name}={printable(str(value))}", in_both.get((name, value), none)
+        held, before_held = mine_by.get((name, value), none), theirs_by.get((name, value), none)
+        most = max(len(np.unique(mine.owners[held])), len(np.unique(theirs.owners[before_held])))
         if most < asked.least_subjects:
-            figures = {"state": "not judged", "records": int(rows.sum())}
+            figures = {"state": "not judged", "records": len(rows)}
             yield Judged(shown, None, "", figures)
-        elif not rows.any():
-            text = f"{shown}: the champion was tested on none of its {int(held.sum())} records"
-            if not held.any():
-                text = f"{shown}: it was tested on none of the champion's {int(before_held.sum())} records"
+        elif not len(rows):
+            text = f"{shown}: the champion was tested on none of its {len(held)} records"
+            if not len(held):
+                text = f"{shown}: it was tested on none of the champion's {len(before_held)} records"
             yield Judged(shown, "INCONCLUSIVE", text, {"state": "INCONCLUSIVE", "records": 0})
         else:
             before, after = both.a.right[rows], both.b.right[rows]
-            yield _judge(shown, before, after, subjects, asked, asked.slice_margin, len(values))
+            yield _judge(shown, before, after, both.b.owners[rows], asked, asked.slice_margin, len(values))
 
 
-def _rows(predictions: Predictions, name: str, value: str) -> NDArray[np.bool_]:
-    import numpy as np
-
-    if name not in predictions.slices:
-        return np.zeros(predictions.table.num_rows, dtype=bool)
-    return np.array([str(each) == value for each in predictions.column(name)], dtype=bool)
+def _by_value(predictions: Predictions) -> dict[tuple[str, str | None], NDArray[np.int64]]:
+    """The places of the records with each value of each column, sorted by value."""
+    found = {name: predictions.rows_by(name) for name in predictions.slices}
+    return {(name, value): rows[value] for name, rows in found.items() for value in sorted(rows, key=str)}
 
 
 def _judge(
     name: str,
     before: NDArray[np.float64],
     after: NDArray[np.float64],
-    subjects: NDArray[np.object_],
+    groups: NDArray[np.int64],
     asked: Comparison,
     margin: float,
     count: int,
 ) -> Judged:
-    """One comparison of `count`."""
-    groups = subjects.astype(str)
+    """One comparison of `count`. `groups`: the number of each record's subject."""
     difference = paired_difference(before, after, groups, level=asked.level)
     state = verdict(difference, margin)
     if state == "FAIL" and count > 1:

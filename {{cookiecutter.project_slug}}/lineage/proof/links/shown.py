@@ -96,13 +96,16 @@ def _compare_card(case: ModelCase, result: CheckResult) -> None:
     if found is None:
         result.note += "; its description holds no model card"
         return
-    if any(found[0] in _cards(case, document) for document in _results(case)):
+    if not found.is_alone:
+        result.fault("the description of the version holds more than one model card, or words that look like one")
+        result.fix = result.fix or f"take the others out of the description of {case.title} in MLflow"
+    if any(found.text in _cards(case, document) for document in _results(case)):
         result.looked_at += 1
-    elif (here := _here(case)) and found[0] in _cards(case, here):
+    elif (here := _here(case)) and found.text in _cards(case, here):
         result.unknown.append(f"the model card is {AGAIN}")
     else:
         right = to_markdown(card(case.document, str(case.version.version), case.tagged_commit)).splitlines()
-        wrong = [line for line in found[0].splitlines() if line not in right and not line.startswith("*Card ")]
+        wrong = [line for line in found.text.splitlines() if line not in right and not line.startswith("*Card ")]
         lines = f": {wrong[0].strip()!r}" if wrong else ""
         result.fault(f"the model card in the description is not that of {LINEAGE}{lines}")
         result.fix = result.fix or (
