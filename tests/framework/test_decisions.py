@@ -120,6 +120,14 @@ def test_going_back_leads_past_those_that_were_demoted(place: Place) -> None:
     assert before() == []
 
 
+def test_the_same_model_is_gone_back_to_whichever_commit_holds_it_by_now(place: Place) -> None:
+    for number in (1, 2, 3):
+        place.decide(number)
+    found_since = version(2).model_copy(update={"commit": "f" * 40})
+    place.decide(2, "demote", version=found_since, reason="x")
+    assert [each.number for each in place.line().before] == ["1"]
+
+
 @pytest.mark.parametrize("how", ["edited", "removed", "removed and squashed away"])
 def test_what_was_decided_is_not_changed_unnoticed(place: Place, how: str) -> None:
     place.decide(1)

@@ -73,16 +73,19 @@ class Line:
 
     @property
     def before(self) -> list[Version]:
-        """Whom a demotion leads back to, the nearest last: earlier versions that were not demoted themselves."""
+        """Whom a demotion leads back to, the nearest last: earlier versions that were not demoted themselves.
+
+        The same model is meant by its identity: another commit may be found to hold its result by now.
+        """
         stack: list[Version] = []
         for decision in self.decisions:
             version = decision.version
             if decision.document.kind == "promote" and version is not None:
                 stack.append(version)
                 continue
-            while stack and stack[-1] != version:
+            while stack and (version is None or stack[-1].identity != version.identity):
                 stack.pop()
-        return [version for version in stack if version != self.now]
+        return [version for version in stack if self.now is None or version.identity != self.now.identity]
 
     def of(self, number: str) -> list[Decision]:
         """The decisions that gave a version the alias, or took it from it."""
