@@ -17,7 +17,7 @@ from lineage.judgement.bench import not_committed
 from lineage.judgement.decide import commit, one_at_a_time, take_back, tidy
 from lineage.judgement.gates.answer import Answer
 from lineage.judgement.judge import ask, of_first, of_former
-from lineage.proof.decision import Accepted, Asked, Document, Gate, State, Version, parse, path_of, sha256_of
+from lineage.proof.decision import GATES, Accepted, Asked, Document, Gate, State, Version, parse, path_of, sha256_of
 from lineage.proof.decisions import Decisions, Line, left_behind, standing
 from lineage.proof.story import _since
 
@@ -30,6 +30,11 @@ def version(number: int) -> Version:
     return Version(
         number=str(number), identity=name * 64, weights=name * 64, dataset=f"{name * 32}.dir", commit=name * 40
     )
+
+
+def answers(**states: Any) -> list[Gate]:
+    """What all gates answered: PASS, unless said otherwise."""
+    return [Gate(name=name, state=states.get(name, "PASS"), text="", figures={}) for name in GATES]
 
 
 def decision(line: Line, to: int | None, kind: Any = "promote", **changes: Any) -> Document:
@@ -45,7 +50,7 @@ def decision(line: Line, to: int | None, kind: Any = "promote", **changes: Any) 
         "by": "Tester <tester@example.org>",
         "at": datetime(2026, 1, 31, tzinfo=UTC),
         "reason": "",
-        "gates": [Gate(name="verified", state="PASS", text="", figures={})],
+        "gates": answers(),
         "accepted": [],
         "asked": Asked(sha256="0" * 64, settings={}),
         "framework": "1",
@@ -162,12 +167,14 @@ def test_one_that_is_missing_or_does_not_follow_shows(place: Place) -> None:
     [
         ({"previous": "1" * 64}, "does not follow the decision before it"),
         ({"project_id": "p2"}, "is of another project (p2)"),
-        ({"gates": []}, "was made, and no gate was asked"),
-        ({"gates": [Gate(name="drift", state="FAIL", text="", figures={})]}, "although drift did not pass"),
-        ({"gates": [Gate(name="drift", state="INCONCLUSIVE", text="", figures={})]}, "although drift did not pass"),
+        ({"gates": []}, "was made without asking verified, consent, weights, thresholds, comparison, drift"),
+        ({"gates": answers()[:-2]}, "was made without asking comparison, drift"),
+        ({"kind": "demote", "gates": answers()[:1]}, "was made without asking consent"),
+        ({"gates": answers(drift="FAIL")}, "although drift did not pass"),
+        ({"gates": answers(drift="INCONCLUSIVE")}, "although drift did not pass"),
         (
             {
-                "gates": [Gate(name="drift", state="FAIL", text="", figures={})],
+                "gates": answers(drift="FAIL"),
                 "accepted": [Accepted(gates=["drift"], reason="x")],
             },
             "although drift did not pass",

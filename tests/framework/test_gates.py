@@ -24,9 +24,10 @@ from lineage.judgement.accept import Accept, accepted_by, parse_accept, require_
 from lineage.judgement.drift import compare
 from lineage.judgement.gates import comparison, consent, drift, thresholds, verified
 from lineage.judgement.gates.answer import Answer, worst
-from lineage.judgement.judge import GATES, ask
+from lineage.judgement.judge import ask
 from lineage.judgement.paired import LEAST_GROUPS
 from lineage.judgement.predictions import Predictions, common
+from lineage.proof.decision import GATES
 from lineage.proof.verify import Link, Verdict
 from lineage.records.profile import Measurer, Profile, profile_from
 from lineage.settings.promotion import Comparison, Drift, Promotion, Thresholds

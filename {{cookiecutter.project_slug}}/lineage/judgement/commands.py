@@ -50,9 +50,9 @@ def promote(
 
     def decide() -> Outcome:
         from ..proof.case import Evidence
+        from ..proof.decision import GATES
         from . import promote as deciding
         from .accept import parse_accept
-        from .judge import GATES
 
         evidence = Evidence(project_root())
         if what is None:
@@ -76,9 +76,9 @@ def demote(
 
     def decide() -> Outcome:
         from ..proof.case import Evidence
+        from ..proof.decision import GATES
         from . import promote as deciding
         from .accept import parse_accept
-        from .judge import GATES
 
         reasons = [parse_accept(text, GATES) for text in accept or []]
         evidence = Evidence(project_root())

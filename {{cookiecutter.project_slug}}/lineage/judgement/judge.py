@@ -21,7 +21,6 @@ from .gates.thresholds import thresholds
 from .gates.verified import verified
 from .gates.weights import weights
 
-GATES = ("verified", "consent", "weights", "thresholds", "comparison", "drift")
 Gates = dict[str, Callable[[], Answer]]
 
 

@@ -8,13 +8,13 @@ from typing import Literal
 
 from ..base.errors import PromotionError
 from ..proof.case import Evidence, ModelCase
-from ..proof.decision import Accepted, State
+from ..proof.decision import GATES_TO_GO_BACK, Accepted, State
 from ..proof.decisions import Decision, Line
 from .accept import Accept, accepted_by, require_reason
 from .bench import Bench
 from .decide import carry_out, one_at_a_time
 from .gates.answer import Answer, worst
-from .judge import GATES, all_gates, ask, version_named, version_of
+from .judge import all_gates, ask, version_named, version_of
 
 
 @dataclass
@@ -101,8 +101,8 @@ def demote(
         case = version_named(evidence, f"models:/{line.model}/{back.number}")
         if case.identity != back.identity:
             raise PromotionError(f"{case.title} is another model than the one that was {alias}.")
-        some_gates = {name: gate for name, gate in all_gates(bench.settings, case, line).items() if name in GATES[:2]}
-        answers = ask(some_gates)
+        gates = all_gates(bench.settings, case, line)
+        answers = ask({name: gates[name] for name in GATES_TO_GO_BACK})
         return _conclude(bench, case, line, pointed, answers, accept, "demote", reason, dry_run=dry_run)
 
 

@@ -26,6 +26,10 @@ LIMIT = 2**20  # bytes: thousands of slices
 LONGEST_TEXT, LONGEST_REASON = 4000, 2000  # characters
 NAME = re.compile(rf"{FOLDER}/(?P<model>[^/]+)/(?P<alias>[^/]+)-(?P<number>\d{{4,}})\.json")
 
+# what is asked before a version gets an alias; before it gets it back, the first two
+GATES = ("verified", "consent", "weights", "thresholds", "comparison", "drift")
+GATES_TO_GO_BACK = GATES[:2]
+
 State = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -137,6 +141,14 @@ def parse(data: bytes, path: str) -> Document:
     if document.path != path:
         raise DamageError(f"it calls itself {document.path}")
     return document
+
+
+def never_asked(document: Document) -> list[str]:
+    """The gates that should have been asked before a decision, and were not."""
+    if document.version is None:
+        return []
+    answered = {gate.name for gate in document.gates}
+    return [name for name in (GATES if document.kind == "promote" else GATES_TO_GO_BACK) if name not in answered]
 
 
 def never_opened(gates: Iterable[Gate], accepted: Iterable[Accepted]) -> list[str]:

@@ -14,7 +14,7 @@ from ..base.printable import printable
 from ..dvc.dvcfile import PARAMS_FILE
 from ..git.history import CommitInfo, History
 from ..git.states import PERMANENT
-from .decision import FOLDER, NAME, Document, Version, folder_of, never_opened, parse, path_of, sha256_of
+from .decision import FOLDER, NAME, Document, Version, folder_of, never_asked, never_opened, parse, path_of, sha256_of
 
 if TYPE_CHECKING:
     from ..tracking.store import Store
@@ -290,8 +290,8 @@ def _chain(line: Line, project_id: str) -> None:
             line.faults.append(f"{decision.path} does not follow the decision before it: that was another one")
         if document.project_id != project_id:
             line.faults.append(f"{decision.path} is of another project ({printable(document.project_id)})")
-        if document.version is not None and not document.gates:
-            line.faults.append(f"{decision.path} was made, and no gate was asked")
+        if unasked := never_asked(document):
+            line.faults.append(f"{decision.path} was made without asking {', '.join(unasked)}")
         if stopped := never_opened(document.gates, document.accepted):
             line.faults.append(f"{decision.path} was made although {', '.join(stopped)} did not pass")
         previous, before = decision.sha256, document.version
