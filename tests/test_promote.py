@@ -139,7 +139,7 @@ def test_from_the_first_champion_to_the_next_and_back(project: Project, lineage:
 
 def _nobody_is_champion(project: Project, lineage: Lineage) -> None:
     """The next one is held against the last that had the alias, and that one needs a reason to come back."""
-    taken = f"no version is champion since {FOLDER}/champion-0004.json, which took it from version 1"
+    taken = f"no version is champion by {FOLDER}/champion-0004.json; the last that was is version 1"
     status, answer = promote(lineage, project, SECOND, "--dry-run")
     assert (status, states(answer)["comparison"], states(answer)["drift"]) == (0, "PASS", "PASS")
     assert answer["gates"]["comparison"]["text"].startswith(f"{taken}. Against that one: ")
@@ -147,7 +147,7 @@ def _nobody_is_champion(project: Project, lineage: Lineage) -> None:
     assert answer["gates"]["drift"]["text"].startswith(f"{taken}. Against that one: ")
     status, answer = promote(lineage, project, FIRST, "--dry-run")
     assert (status, states(answer)["comparison"]) == (2, "INCONCLUSIVE")
-    assert answer["gates"]["comparison"]["text"].startswith(f"{taken}: that is this very model")
+    assert answer["gates"]["comparison"]["text"].startswith(f"{taken}: this very model")
 
 
 def test_refused_inconclusive_and_accepted(project: Project, lineage: Lineage) -> None:

@@ -341,13 +341,13 @@ def test_where_nobody_is_champion_any_more_the_last_one_is_compared_with(place: 
         place.decide(number, kind, reason="x" if kind == "demote" else "")
     line = place.line()
     assert (line.now, line.former) == (None, version(2))
-    taken = "no version is champion since promotions/scans/champion-0003.json, which took it from version 2"
+    taken = "no version is champion by promotions/scans/champion-0003.json; the last that was is version 2"
     for state, said in (("PASS", "PASS"), ("INCONCLUSIVE", "INCONCLUSIVE"), ("FAIL", "INCONCLUSIVE")):
         answer = of_former(line, answering(state), version(1).identity)
         assert (answer.state, answer.text) == (said, f"{taken}. Against that one: 100 of 100 records")
         assert answer.figures == {"champion": None, "former": "2"}
     again = of_former(line, answering("PASS"), version(2).identity)  # it equals itself
-    assert (again.state, again.text.startswith(f"{taken}: that is this very model")) == ("INCONCLUSIVE", True)
+    assert (again.state, again.text.startswith(f"{taken}: this very model")) == ("INCONCLUSIVE", True)
 
     def erased() -> Answer:
         raise LineageError("of the champion, version 2: its predictions were erased.")
@@ -357,6 +357,8 @@ def test_where_nobody_is_champion_any_more_the_last_one_is_compared_with(place: 
         "INCONCLUSIVE",
         f"{taken}: of the champion, version 2: its predictions were erased.",
     )
+    place.decide(None, "demote", reason="by hand")
+    assert place.line().former == version(2)
     place.decide(3)
     assert place.line().former is None
 

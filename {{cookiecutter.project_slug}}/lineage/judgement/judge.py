@@ -51,14 +51,14 @@ def _against(case: ModelCase, line: Line, gate: Callable[[], Answer], identity: 
 def of_former(line: Line, gate: Callable[[], Answer], identity: str | None = None) -> Answer:
     """The answer about the last version that had the alias. It was taken from that one for a reason.
 
-    So a FAIL is for a person to judge; and where `identity` is that very model, that it equals itself says nothing.
+    So a FAIL is for a person to judge; and where `identity` is of that very model, that it equals itself says nothing.
     """
     former, last = line.former, line.last
     assert former is not None
     assert last is not None
-    taken = f"no version is {line.alias} since {last.path}, which took it from version {former.number}"
+    taken = f"no version is {line.alias} by {last.path}; the last that was is version {former.number}"
     if former.identity == identity:
-        text = f"{taken}: that is this very model, and nothing says that it is better now"
+        text = f"{taken}: this very model, from which it was taken for a reason"
         return Answer("INCONCLUSIVE", text, {"champion": None, "former": former.number})
     try:
         answer = gate()

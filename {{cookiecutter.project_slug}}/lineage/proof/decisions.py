@@ -69,7 +69,8 @@ class Line:
     @property
     def former(self) -> Version | None:
         """Where no version has the alias any more: the last that had it."""
-        return self.last.document.before if self.last and self.now is None else None
+        held = [each.version for each in self.decisions if each.version is not None]
+        return held[-1] if held and self.now is None else None
 
     @property
     def before(self) -> list[Version]:
