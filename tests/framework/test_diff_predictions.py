@@ -16,6 +16,7 @@ from lineage.base.errors import DamageError, LineageError
 from lineage.dvc.dvcfile import parse_pipeline
 from lineage.dvc.objects import Objects
 from lineage.dvc.recorded import Recorded
+from lineage.judgement.diff.data import data
 from lineage.judgement.diff.scores import _measured, _paired, flips
 from lineage.judgement.predictions import Predictions, common, read_predictions
 from lineage.records.dataset import MANIFEST_SCHEMA
@@ -136,6 +137,17 @@ def test_a_metric_in_git_is_read_only_if_it_is_what_the_stage_wrote() -> None:
         assert said in unknown[0]
 
 
+def test_metrics_that_have_no_names_are_unknown() -> None:
+    md5 = hashlib.md5(b"0.5", usedforsecurity=False).hexdigest()
+    lock: Any = {"evaluate": {"outs": [{"path": "scores.json", "md5": md5}]}}
+    pipeline = parse_pipeline(
+        {"stages": {"evaluate": {"cmd": "x", "metrics": [{"scores.json": {"cache": False}}]}}}, {}
+    )
+    side: Any = SimpleNamespace(title="A", pipeline=pipeline, recorded=Recorded(lock, pipeline), read=lambda _: b"0.5")
+    unknown, lost = list[str](), set[str]()
+    assert (_measured(side, unknown, lost), lost, len(unknown)) == ({}, {"scores.json"}, 1)
+
+
 def test_classes_are_compared_by_name(objects: Kept) -> None:
     turned = [(*row[:5], 1 - row[5]) for row in BEFORE]
     both = common(made(objects, BEFORE), made(objects, turned, classes=["yes", "no"]))
@@ -205,6 +217,28 @@ def test_a_record_that_the_dataset_does_not_have_is_damage(objects: Kept) -> Non
     made(objects, BEFORE[:-1], name="less.dir")
     with pytest.raises(DamageError, match="name 1 records"):
         read_predictions(objects, whole.md5, "less.dir")
+
+
+def test_a_manifest_that_names_a_record_twice_leaves_the_records_unknown(objects: Kept) -> None:
+    made(objects, BEFORE)
+    file = objects.folder / "twice.parquet"
+    manifest = pq.read_table(objects.folder / objects.listings["x.dir"]["manifest.parquet"])
+    pq.write_table(pa.concat_tables([manifest, manifest.slice(0, 1)]), file)
+    objects.listings["y.dir"] = {"manifest.parquet": objects.put(file)}
+
+    def side(dataset: str) -> Any:
+        recorded = SimpleNamespace(read=lambda _: dataset, md5=lambda _: "raw")
+        erasures = SimpleNamespace(of_dataset=lambda _: None)
+        return SimpleNamespace(
+            title=dataset, recorded=recorded, evidence=SimpleNamespace(objects=objects, erasures=erasures)
+        )
+
+    found, compared = data(side("x.dir"), side("y.dir"))
+    assert (found["state"], found["unknown"], compared) == (
+        "different",
+        ["the records: a manifest names a record twice"],
+        None,
+    )
 
 
 def test_a_record_twice_is_refused(objects: Kept) -> None:

@@ -34,7 +34,7 @@ def data(a: Side, b: Side) -> tuple[dict[str, Any], Compared | None]:
         return section(compared=same, unknown=unknown, differs=raw[0] != raw[1], hashes=hashes), None
     try:
         compared = compare(*(_manifest(side, str(md5), unknown) for side, md5 in zip((a, b), datasets, strict=True)))
-    except ProjectError as error:
+    except (ProjectError, ValueError) as error:  # such as a manifest that names a record twice
         unknown.append(f"the records: {error}")
         return section(compared="the hashes alone", unknown=unknown, differs=True, hashes=hashes), None
     why = causes(a, b, compared.kinds["removed"], compared.kinds["added"], unknown)

@@ -111,7 +111,7 @@ def _measured(side: Side, unknown: list[str], lost: set[str]) -> dict[str, dict[
                 # Git keeps what DVC does not: then its file is at hand
                 data = _of_git(side, path, md5) if path in stage.uncached else side.evidence.objects.read(md5)
                 found[path] = flatten(json.loads(data))
-            except (LineageError, ValueError) as error:
+            except (LineageError, ValueError, AttributeError) as error:  # JSON that is no mapping
                 lost.add(path)
                 unknown.append(f"{side.title}: {path}: {error}")
     return found
