@@ -16,6 +16,7 @@ from lineage.git.history import History
 from lineage.judgement.bench import not_committed
 from lineage.judgement.decide import commit, one_at_a_time, take_back, tidy
 from lineage.judgement.gates.answer import Answer
+from lineage.judgement.history import history
 from lineage.judgement.judge import ask, of_first, of_former
 from lineage.proof.decision import GATES, Accepted, Asked, Document, Gate, State, Version, parse, path_of, sha256_of
 from lineage.proof.decisions import Decisions, Line, left_behind, standing
@@ -364,7 +365,7 @@ def test_where_nobody_is_champion_any_more_the_last_one_is_compared_with(place: 
 
 
 def test_the_first_under_another_name_of_the_model_is_said_to_be_compared_with_nobody(place: Place) -> None:
-    (place.root / "params.yaml").write_text(f"{PARAMS}tracking: {{model_name: new}}\n")
+    (place.root / "params.yaml").write_text(f"{PARAMS}tracking: {{model_name: new, uri: sqlite:///mlflow.db}}\n")
     place.save("another name")
     place.decide(1)
     decisions = Decisions(History(place.root))
@@ -378,7 +379,9 @@ def test_the_first_under_another_name_of_the_model_is_said_to_be_compared_with_n
     assert decisions.line("new", "champion").option == ""
     assert (decisions.named(None, "new"), decisions.named(MODEL, "new")) == ("new", MODEL)
     with pytest.raises(PromotionError, match=r"no decision is about a model scan. There are new, scans"):
-        decisions.named("scan", "new")
+        history(place.root, "champion", "scan", as_json=False)
+    with pytest.raises(LineageError, match=r"is about an alias chmapion. There are champion, shadow"):
+        history(place.root, "chmapion", as_json=False)
 
 
 def test_an_alias_that_nobody_decided_on(place: Place) -> None:

@@ -318,7 +318,7 @@ def test_a_profile_of_the_workspace_is_the_one_that_dvc_lock_records(reference: 
     path.write_bytes(data)
     lock(hash_bytes(data, "").md5)
     assert of_workspace(tmp_path) == ("profile.json here", reference)
-    path.write_bytes(data.replace(b'"records": 400', b'"records": 401'))
+    path.write_bytes(data.replace(b'"records": ', b'"records": 1'))
     with pytest.raises(
         LineageError, match=r"is not the one that dvc.lock records .* `dvc checkout --force profile.json`"
     ):

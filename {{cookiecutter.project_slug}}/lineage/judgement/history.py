@@ -70,7 +70,11 @@ def _where(evidence: Evidence, line: Line) -> tuple[int, str, str]:
         pointers, tags = evidence.store.pointers(line.model)
         exists, is_same = registered(evidence.store, line)
     except TrackerError as error:
-        return (1 if line.faults else 2), f"where the alias is now is unknown: {error}", error.fix
+        return (
+            (1 if line.faults else 2),
+            f"where models:/{line.model}@{line.alias} is now is unknown: {error}",
+            error.fix,
+        )
     found = standing(line, pointers.get(line.alias), tags, exists=exists, is_same=is_same)
     wrong = found.where in ("moved", "gone") or line.faults
     unknown = found.where in ("unfinished", "not here") or line.elsewhere
