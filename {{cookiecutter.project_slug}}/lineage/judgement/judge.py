@@ -9,7 +9,7 @@ from functools import partial
 from ..base.errors import LineageError, ProjectError
 from ..base.printable import some
 from ..proof.case import Evidence, ModelCase
-from ..proof.decision import Version
+from ..proof.decision import State, Version
 from ..proof.decisions import Line
 from ..proof.targets import resolve
 from ..settings.params import Settings
@@ -64,7 +64,7 @@ def of_former(line: Line, gate: Callable[[], Answer], identity: str | None = Non
         answer = gate()
     except LineageError as error:
         raise LineageError(f"{taken}: {error}", fix=error.fix) from error
-    state = "INCONCLUSIVE" if answer.state == "FAIL" else answer.state
+    state: State = "INCONCLUSIVE" if answer.state == "FAIL" else answer.state
     figures = {**answer.figures, "champion": None, "former": former.number}
     return replace(answer, state=state, text=f"{taken}. Against that one: {answer.text}", figures=figures)
 
