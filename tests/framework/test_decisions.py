@@ -343,7 +343,8 @@ def test_where_nobody_is_champion_any_more_the_last_one_is_compared_with(place: 
     line = place.line()
     assert (line.now, line.former) == (None, version(2))
     taken = "no version is champion by promotions/scans/champion-0003.json; the last that was is version 2"
-    for state, said in (("PASS", "PASS"), ("INCONCLUSIVE", "INCONCLUSIVE"), ("FAIL", "INCONCLUSIVE")):
+    expected: dict[State, State] = {"PASS": "PASS", "INCONCLUSIVE": "INCONCLUSIVE", "FAIL": "INCONCLUSIVE"}
+    for state, said in expected.items():
         answer = of_former(line, answering(state), version(1).identity)
         assert (answer.state, answer.text) == (said, f"{taken}. Against that one: 100 of 100 records")
         assert answer.figures == {"champion": None, "former": "2"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,7 @@ def test_people_are_counted_where_every_row_names_one(
 def test_of_a_folder_only_the_images_are_counted(
     reference: Profile, folder: Path, copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    subprocess.run(["git", "init", "--quiet", str(copy)], check=True)
     (copy / "profile.json").write_text(reference.to_json(), encoding="utf-8")
     monkeypatch.chdir(copy)
     for as_json in (False, True):
