@@ -5,6 +5,7 @@ gets the output, folder, variables and parent that a new process would have. It 
 nothing, so that nothing of the command that starts it is in it. Linux only: elsewhere there are new processes.
 """
 
+import _imp
 import ctypes
 import gc
 import itertools
@@ -20,6 +21,8 @@ import threading
 import time
 import traceback
 import types
+from importlib._bootstrap_external import SourceLoader
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 SET_CHILD_SUBREAPER = 36  # of prctl(2): orphans below this process become its children
@@ -31,6 +34,8 @@ OF_PROJECTS = ("lineage", "traceable_digits", "hydra_plugins")  # each project h
 ISOLATED = [folder for folder in sys.path if folder != str(Path(__file__).parent)]  # the path of `python -I`
 INHERIT = -1  # of subprocess: no redirection
 _new_process, _become_program = subprocess._fork_exec, os.execve
+_compile = SourceLoader.source_to_code
+_compiled = {}  # the code of each source of a project: all projects have the same ones, each in another folder
 _learned = None  # the number of the file that takes down what was imported
 
 
@@ -38,6 +43,22 @@ def take_down(learned):
     """The open file with the number `learned` gets the names of what forks import."""
     global _learned
     _learned = learned
+
+
+def compile_ahead():
+    """Sees to it that forks compile no source again that the project with this environment has as well."""
+    root = Path(sys.prefix).parent
+    for file in itertools.chain.from_iterable((root / package).rglob("*.py") for package in OF_PROJECTS):
+        _compiled[file.read_bytes()] = SourceFileLoader(file.stem, str(file)).get_code(file.stem)
+    SourceLoader.source_to_code = compiled_or_not
+
+
+def compiled_or_not(loader, data, path, **options):
+    code = _compiled.get(data)
+    if code is None:
+        return _compile(loader, data, path, **options)
+    _imp._fix_co_filename(code, path)
+    return code
 
 
 def prepare():

@@ -32,6 +32,7 @@ OF_PROJECTS = ("traceable_digits", "hydra_plugins")  # each has its own
 
 def main():
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as scripts/stage.py does, before torch is imported
+    forks.compile_ahead()
     learn(PRELOADED)
     print("ready", flush=True)
     for line in sys.stdin:

@@ -57,6 +57,7 @@ def main() -> None:
     import forks
 
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    forks.compile_ahead()
     learn(PRELOADED)
     with socket.socket(socket.AF_UNIX) as listener, tempfile.TemporaryFile("a+b") as learned:
         forks.take_down(learned.fileno())

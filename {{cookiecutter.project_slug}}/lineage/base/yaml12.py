@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import re
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -44,8 +46,14 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 def parse_yaml(text: str | bytes) -> Any:
     """The content of a YAML document as plain data. Raises yaml.YAMLError if it is none."""
+    return pickle.loads(_parsed(text))  # noqa: S301  pickled below
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str | bytes) -> bytes:
+    """Pickled, so that each caller has its own: a stage asks for the same few files a dozen times."""
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506  a safe loader
+        return pickle.dumps(yaml.load(text, Loader=_Loader))  # noqa: S506  a safe loader
     except (ValueError, RecursionError) as error:  # `-_` looks like a number; brackets within brackets without end
         raise yaml.YAMLError(str(error)) from None
 

@@ -34,8 +34,7 @@ def takes_part(path: str) -> bool:
 
 def is_below(path: str, declared: Iterable[str]) -> bool:
     """Whether a path is one of those `declared` or lies in one of them."""
-    parents = {path, *(parent.as_posix() for parent in PurePosixPath(path).parents)}
-    return not parents.isdisjoint(declared)
+    return any(path == place or path.startswith(f"{place}/") or place == "." for place in declared)
 
 
 def loaded_code(root: Path, declared: Iterable[str], elsewhere: Iterable[str] = ()) -> dict[str, str]:
@@ -45,10 +44,25 @@ def loaded_code(root: Path, declared: Iterable[str], elsewhere: Iterable[str] = 
     """
     here, environment, declared = root.resolve(), Path(sys.prefix).resolve(), tuple(declared)
     of_modules = (file for module in list(sys.modules.values()) if (file := _file(module)))
-    files = {Path(os.path.realpath(file)) for file in (*of_modules, *elsewhere)}
-    own = (file for file in files if file.is_relative_to(here) and not file.is_relative_to(environment))
-    paths = sorted(file.relative_to(here).as_posix() for file in own if file.is_file())
+    own = (Path(file) for file in _resolved({*of_modules, *elsewhere}, str(here)))
+    inside = (file for file in own if not file.is_relative_to(environment))
+    paths = sorted(file.relative_to(here).as_posix() for file in inside if file.is_file())
     return {path: hash_file(here / path, path).sha256 for path in paths if not is_below(path, declared)}
+
+
+def _resolved(files: Iterable[str], root: str) -> set[str]:
+    """Where files really lie, of those that lie below `root`. Each folder is resolved once: there are thousands."""
+    folders: dict[str, str] = {}
+    found = set()
+    for file in files:
+        folder, name = os.path.split(file)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        real = os.path.join(folders[folder], name)  # noqa: PTH118
+        real = os.path.realpath(real) if os.path.islink(real) else real  # noqa: PTH114
+        if real.startswith(f"{root}{os.sep}"):
+            found.add(real)
+    return found
 
 
 def changed_code(root: Path, changed: Iterable[str], declared: Iterable[str]) -> str:
