@@ -158,7 +158,8 @@ def preprocess(project, package, folder, processed, size):
     settings = import_module(f"{package}.settings").Settings.model_validate(document)
     engine = import_module("lineage.records.sharding").in_processes
     report = SimpleNamespace(cache_dir=folder / "kept", metrics=lambda *_: None, engine=engine)
-    inputs, outputs = {"data/raw": folder / "raw"}, {"data/processed": processed}
+    inputs = {"data/raw": folder / "raw"}
+    outputs = {"data/processed": processed, "data/profile.json": folder / "profile.json"}
     stage = import_module(f"{package}.stages.preprocess")
     return lambda: stage.work(settings, inputs, outputs, report)
 

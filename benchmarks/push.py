@@ -106,7 +106,8 @@ class Shards:
         engine = import_module("lineage.records.sharding").in_processes
         report = SimpleNamespace(cache_dir=self.folder / "kept", metrics=lambda *_: None, engine=engine)
         stage = import_module(f"{self.package}.stages.preprocess")
-        stage.work(self.settings, inputs, {"data/processed": processed}, report)
+        outputs = {"data/processed": processed, "data/profile.json": self.folder / "profile.json"}
+        stage.work(self.settings, inputs, outputs, report)
         files = [path for path in processed.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files)
         print(f"{len(statuses):,} subjects, {len(files) - 2} shards, {size / 1e9:.2f} GB", flush=True)
