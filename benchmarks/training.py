@@ -1,12 +1,14 @@
 """The training loop against its limit, and against the usual way, in the same run.
 
-    python benchmarks/training.py PROJECT [--sizes 32 64 128 224] [--times 5] [--epochs 10]
+    python benchmarks/training.py PROJECT [--sizes 32 64 128 224] [--times 3] [--epochs 10]
 
 `PROJECT` is a freshly baked project after `make setup`; nothing in it is changed. Run with the project's own Python.
 The limit is the network's forward, backward and step on one batch that stays where it is. Ours is what the stage
 `train` does: it reads and decodes the shards once, shuffles, shifts, counts, shows its progress, and saves the weights.
-The usual way is a folder of PNG files, transforms image by image, and a DataLoader, which decode in each epoch. The
-three take turns; figures are medians of CPU seconds for 1,000 images that are learned from, on one thread.
+The usual way is a folder of PNG files, transforms image by image, and a DataLoader, which decode in each epoch. After
+each epoch of ours comes one of the limit and one of the usual way, of as many images: what else the machine does
+meanwhile falls on all three. Figures are CPU seconds on one thread; ratios are those of three epochs that belong
+together, their median and quartiles. Loading and saving are shared out over the epochs.
 """
 
 import argparse
@@ -28,7 +30,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("project", type=Path)
     parser.add_argument("--sizes", type=int, nargs="*", default=[32, 64, 128, 224])
-    parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
     options = parser.parse_args()
     project = options.project.resolve()
@@ -46,24 +48,25 @@ def main():
 
 
 def size_of(bench, times):
-    ways = {"limit": bench.limit, "here": bench.here, "usual": bench.usual}
-    seconds = {name: [] for name in (*ways, "loading")}
-    for number in range(times + 1):
-        for name, way in ways.items():
-            begun = cpu()
-            way()
-            if number:  # the first time, much is allocated and imported
-                seconds[name].append((cpu() - begun) * 1000 / bench.learned)
-        if number:
-            seconds["loading"].append(bench.loading * 1000 / bench.learned)
-    used = {name: statistics.median(values) for name, values in seconds.items()}
+    took = {name: [] for name in ("here", "limit", "usual", "beside")}
+    for _ in range(times):
+        for name, seconds in bench.train().items():
+            took[name] += seconds
+    beside = statistics.median(took["beside"])  # of an epoch
+    here = [seconds + beside for seconds in took["here"]]
+    limit, usual = (statistics.median(took[name]) for name in ("limit", "usual"))
     print(
-        f"{bench.size:>4} pixels, {bench.count} images, {bench.epochs} epochs: {used['limit']:.3f} s at the limit, "
-        f"{used['here']:.3f} s here ({used['here'] / used['limit']:.3f} times, of which loading "
-        f"{used['loading'] / used['limit']:.3f}), {used['usual']:.3f} s in the usual way "
-        f"({used['usual'] / used['here']:.2f} times ours)",
+        f"{bench.size:>4} pixels, {bench.count} images, {len(here)} epochs; CPU seconds for 1,000 images: "
+        f"limit {limit * 1000 / bench.count:.3f}, usual way {usual * 1000 / bench.count:.3f}. "
+        f"Ours: {ratio(here, took['limit'])} times the limit, {beside / limit:.3f} of it loading and saving; "
+        f"the usual way: {ratio(took['usual'], here)} times ours",
         flush=True,
     )
+
+
+def ratio(some, others):
+    low, middle, high = statistics.quantiles([one / other for one, other in zip(some, others, strict=True)], n=4)
+    return f"{middle:.3f} ({low:.3f} to {high:.3f})"
 
 
 class Bench:
@@ -83,7 +86,7 @@ class Bench:
         write_raw(folder / "raw" / "records.parquet", max(500, PIXELS // size**2), size)
         preprocess(project, package, folder, folder / "processed", size)()
         train = self.load("train")
-        self.count, self.learned = len(train), epochs * len(train)
+        self.count = len(train)
         self.val = self.load("val")
         self.val = self.model["inference"].Examples(self.val.images[:1], self.val.labels[:1])
         # the layout that the loop's batches of grey images have, and the quicker one: else this would be no limit
@@ -116,23 +119,47 @@ class Bench:
 
         return torch.optim.AdamW(network.parameters(), lr=self.settings.lr, weight_decay=self.settings.weight_decay)
 
+    def train(self):
+        """CPU seconds of each epoch but the first, in which much is allocated and imported."""
+        took = {name: [] for name in ("here", "limit", "usual")}
+        limit, usual = self.limit(), self.usual()
+
+        def others(_):
+            took["here"].append(cpu() - self.begun)
+            for name, epoch in (("limit", limit), ("usual", usual)):
+                begun = cpu(resource.RUSAGE_THREAD)  # the progress that is shown has a thread of its own: it is ours
+                epoch()
+                took[name].append(cpu(resource.RUSAGE_THREAD) - begun)
+            self.begun = cpu()
+
+        begun = cpu()
+        train = self.load("train")
+        beside = cpu() - begun
+        network = self.network()
+        self.begun = cpu()
+        self.model["training"].fit(network, train, self.val, self.settings, others)
+        begun = cpu()
+        self.model["checkpoint"].save(self.folder / "model.safetensors", network, {})
+        beside += cpu() - begun
+        return {name: seconds[1:] for name, seconds in took.items()} | {"beside": [beside / self.epochs]}
+
     def limit(self):
+        """An epoch on one batch."""
         from torch.nn import functional
 
         network = self.network()
         optimiser = self.optimiser(network)
-        for _ in range(self.learned // BATCH):
-            self.learn(network, optimiser, functional, *self.first)
 
-    def here(self):
-        begun = cpu()
-        train = self.load("train")
-        self.loading = cpu() - begun
-        network = self.network()
-        self.model["training"].fit(network, train, self.val, self.settings, lambda _: None)
-        self.model["checkpoint"].save(self.folder / "model.safetensors", network, {})
+        def epoch():
+            for _ in range(self.count // BATCH):
+                self.learn(network, optimiser, functional, *self.first)
+            if rest := self.count % BATCH:
+                self.learn(network, optimiser, functional, *(part[:rest] for part in self.first))
+
+        return epoch
 
     def usual(self):
+        """An epoch of PNG files."""
         from torch.nn import functional
         from torch.utils.data import DataLoader
         from torchvision import transforms
@@ -149,9 +176,12 @@ class Bench:
         loader = DataLoader(ImageFolder(str(self.folder / "files"), steps), BATCH, shuffle=True)
         network = self.network()
         optimiser = self.optimiser(network)
-        for _ in range(self.epochs):
+
+        def epoch():
             for images, labels in loader:
                 self.learn(network, optimiser, functional, images, labels)
+
+        return epoch
 
     @staticmethod
     def learn(network, optimiser, functional, images, labels):
@@ -161,8 +191,8 @@ class Bench:
         optimiser.step()
 
 
-def cpu():
-    times = resource.getrusage(resource.RUSAGE_SELF)
+def cpu(who=resource.RUSAGE_SELF):
+    times = resource.getrusage(who)
     return times.ru_utime + times.ru_stime
 
 
