@@ -20,7 +20,7 @@ from lineage.judgement.diff.words import change, lines, score, sentence
     [
         (False, [], "equal", "Equal: all was compared (3 files)"),
         (False, ["x"], "unknown", "Unknown: no difference was found in what could be compared (3 files)"),
-        (True, ["x"], "different", "Different (3 files)"),
+        (True, ["x"], "different", "Different; compared: 3 files"),
     ],
 )
 def test_a_section_is_equal_only_if_all_was_compared(differs: bool, unknown: list[str], state: str, said: str) -> None:

@@ -32,7 +32,7 @@ def first_line(found: dict[str, Any]) -> str:
         return f"equal: all was compared ({found['compared']})"
     if found["state"] == "unknown":
         return f"unknown: no difference was found in what could be compared ({found['compared']})"
-    return f"different ({found['compared']})"
+    return f"different; compared: {found['compared']}"
 
 
 def sentence(found: dict[str, Any]) -> str:
