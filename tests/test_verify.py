@@ -133,7 +133,11 @@ def test_a_cached_training_registered_in_a_new_store(
         assert (proof.status, proof.not_passed) == (0, {})
         assert proof.link("training run")["looked_at"] > 10  # it is in the first store
         alone = ("python", "-m", "lineage.cli", "verify")  # which has not imported MLflow, and shares a process for it
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        project.environment["TMPDIR"] = str(scratch)
         assert "1 of 1 models proved" in project.run(*alone, "models:/traceable-digits/1")
+        assert list(scratch.glob("tmp*")) == []  # what was downloaded may say who is in it
         page = tmp_path / "trace.html"
         lineage(project, "trace", CANDIDATE, "--html", str(page))
     status, output = lineage.ask(project, "verify", CANDIDATE)

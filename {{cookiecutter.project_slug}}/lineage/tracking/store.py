@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,14 +186,20 @@ class Store(OneStore):
     @cache  # noqa: B019
     def artifact(self, run_id: str, path: str) -> bytes:
         """The content of an artifact of a run. Raises TrackerError if it cannot be had."""
-        with self.asked(f"read {path} of run {run_id}"):
-            return Path(self.client.download_artifacts(run_id, path)).read_bytes()
+        with self._downloaded(run_id, path) as file:
+            return file.read_bytes()
 
     @cache  # noqa: B019
     def artifact_hashes(self, run_id: str, path: str) -> Hashed:
         """The hashes of an artifact of a run, however large it is. Raises TrackerError if it cannot be had."""
-        with self.asked(f"read {path} of run {run_id}"):
-            return hash_file(Path(self.client.download_artifacts(run_id, path)), path)
+        with self._downloaded(run_id, path) as file:
+            return hash_file(file, path)
+
+    @contextmanager
+    def _downloaded(self, run_id: str, path: str) -> Iterator[Path]:
+        """An artifact of a run in a folder that goes with the block: MLflow would leave it, with the ids in it."""
+        with self.asked(f"read {path} of run {run_id}"), tempfile.TemporaryDirectory() as scratch:
+            yield Path(self.client.download_artifacts(run_id, path, scratch))
 
     def places(self, version: ModelVersion) -> tuple[str, str]:
         """Where the registry hands a version out from, and where the model that the version points to is kept."""
