@@ -6,8 +6,7 @@ import contextlib
 import queue
 import threading
 import time
-
-from .place import Place
+from typing import Any
 
 FLUSH = 0.2  # seconds between two deliveries of log lines
 
@@ -15,8 +14,8 @@ FLUSH = 0.2  # seconds between two deliveries of log lines
 class Log:
     """Delivers lines to CloudWatch Logs while they come."""
 
-    def __init__(self, place: Place, group: str, stream: str) -> None:
-        self._client = place.client("logs")
+    def __init__(self, client: Any, group: str, stream: str) -> None:
+        self._client = client
         self._group, self._stream = group, stream
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._thread = threading.Thread(target=self._deliver, daemon=True)

@@ -1,0 +1,13 @@
+"""Tags of what is in SageMaker, for policies that ask for them."""
+
+from __future__ import annotations
+
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.sagemaker.models import sagemaker_backends
+
+
+def tags_of(arn: str, region: str) -> dict[str, str]:
+    """The tags of a resource; none if there is none. The service has small letters in ARNs, moto has not."""
+    wanted = arn.partition("/execution/")[0].lower()  # an execution has those of its pipeline
+    found = sagemaker_backends[DEFAULT_ACCOUNT_ID][region].iter_tagged_resources()
+    return next((dict(resource.tags) for resource in found if resource.arn.lower() == wanted), {})
