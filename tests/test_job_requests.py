@@ -42,7 +42,7 @@ class Account:
     @property
     def whose(self) -> dict[str, str]:
         """The tag that all of the project's jobs have."""
-        return {"lineage-project": self.project.params["project_id"]}
+        return {"lineage:project_id": self.project.params["project_id"]}
 
     def tags(self, arn: str) -> dict[str, str]:
         """The tags of a job."""

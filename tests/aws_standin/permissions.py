@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.access_control import PermissionResult
@@ -44,15 +45,15 @@ class Permissions:
 
     def refusal(self, environ: dict[str, Any], body: bytes) -> str | None:
         """Why a request is refused, in AWS's words; None if it is allowed."""
-        scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition(",")[0].split("/")
-        if len(scope) != 5 or scope[0] == ADMINISTRATOR:
-            return None if len(scope) == 5 else "the request is not signed"
-        session = sts_backends[DEFAULT_ACCOUNT_ID]["aws"].get_assumed_role_from_access_key(scope[0])
+        key, service = signed_by(environ)
+        if key == ADMINISTRATOR:
+            return None
+        session = sts_backends[DEFAULT_ACCOUNT_ID]["aws"].get_assumed_role_from_access_key(key)
         if session is None:
-            return f"nobody has the key {scope[0]}"
+            return f"nobody has the key {key!r}"
         name = session.role_arn.split("/")[-1]
         policies = policies_of(name)
-        for need in self._needs.of(scope[3], environ, body):
+        for need in self._needs.of(service, environ, body):
             allowed = is_allowed(need, policies, bucket_policies(need))
             self._note(name, need, allowed=allowed)
             if not allowed:
@@ -87,6 +88,16 @@ class Permissions:
                 self._seen.add(line)
                 with (self._state / LOG).open("a", encoding="utf-8") as log:
                     log.write(line + "\n")
+
+
+def signed_by(environ: dict[str, Any]) -> tuple[str, str]:
+    """The access key that a request is signed with, and the service that it is for; empty if it is not signed."""
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    signed = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition(",")[0]
+    scope = (signed or query.get("X-Amz-Credential", [""])[0]).split("/")
+    if len(scope) == 5:
+        return scope[0], scope[3]
+    return query.get("AWSAccessKeyId", [""])[0], "s3"  # an address of S3 that was signed in the older way
 
 
 def policies_of(role_name: str) -> list[dict[str, Any]]:

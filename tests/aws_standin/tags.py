@@ -10,4 +10,5 @@ def tags_of(arn: str, region: str) -> dict[str, str]:
     """The tags of a resource; none if there is none. The service has small letters in ARNs, moto has not."""
     wanted = arn.partition("/execution/")[0].lower()  # an execution has those of its pipeline
     found = sagemaker_backends[DEFAULT_ACCOUNT_ID][region].iter_tagged_resources()
-    return next((dict(resource.tags) for resource in found if resource.arn.lower() == wanted), {})
+    # of a pipeline's execution moto has made a tuple
+    return next((dict(one.tags) for one in found if isinstance(one.arn, str) and one.arn.lower() == wanted), {})

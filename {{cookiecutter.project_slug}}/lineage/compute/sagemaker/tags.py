@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-PROJECT_TAG = "lineage-project"  # its value is the project_id of conf/project.yaml
+PROJECT_TAG = "lineage:project_id"  # its value is the project_id of conf/project.yaml
 
 
 def own_tags(project_id: str, more: Mapping[str, str]) -> dict[str, str]:
