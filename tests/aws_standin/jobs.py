@@ -137,7 +137,7 @@ class Job(ABC):
         """One instance to its end. Where it fails, the service ends the others."""
         container = self.containers[name]
         group, stream = f"/aws/sagemaker/{self.kind}Jobs", f"{self.name}/{name}-{int(self.started or 0)}"
-        with Log(self.client("logs"), group, stream) as log:
+        with Log(self.place, group, stream, self.client("logs")) as log:
             if self._stopping or self.failed:
                 return
             for line in container.run(self.command(), self._environment(name)):

@@ -8,14 +8,17 @@ import threading
 import time
 from typing import Any
 
+from .place import Place
+
 FLUSH = 0.2  # seconds between two deliveries of log lines
 
 
 class Log:
     """Delivers lines to CloudWatch Logs while they come."""
 
-    def __init__(self, client: Any, group: str, stream: str) -> None:
-        self._client = client
+    def __init__(self, place: Place, group: str, stream: str, client: Any = None) -> None:
+        """With `client`, that of the role that writes it."""
+        self._client = client or place.client("logs")
         self._group, self._stream = group, stream
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._thread = threading.Thread(target=self._deliver, daemon=True)
