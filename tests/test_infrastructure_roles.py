@@ -247,6 +247,16 @@ def test_where_mlflow_is_silent_what_may_serve_stays(littered: Governed) -> None
     assert left["model served"]["kept"]
 
 
+def test_what_cannot_be_seen_stays_with_all_that_it_may_use(littered: Governed) -> None:
+    littered.put("steward", without="LookAtWhatIsOurs")
+    try:
+        said = json.loads(steward(littered).run("lineage", "aws", "cleanup", "--plan", "--json", *NOW))
+    finally:
+        littered.put("steward")
+    assert {"endpoint serves", "endpoint served", "model serves", "pipeline served"} <= set(said["unseen"])
+    assert {item["kind"] for item in said["left"] if not item["kept"]} <= {"model-package", "model-package-group"}
+
+
 def test_what_goes_is_gone_and_the_rest_is_as_it_was(littered: Governed, lineage: Lineage) -> None:
     before = everything(littered)
     left = plan(littered, *NOW)

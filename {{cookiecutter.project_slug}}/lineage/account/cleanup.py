@@ -34,6 +34,7 @@ class Plan:
     region: str
     project_id: str
     left: list[Left]
+    unseen: list[str]  # what is named by its tag, and cannot be looked at: gone a moment ago, or not allowed
 
     @property
     def going(self) -> list[Left]:
@@ -65,7 +66,8 @@ def plan(evidence: Evidence, days: float) -> tuple[Aws, Plan]:
         *pipelines(found),
         *of_jobs(found, protected, days),
     ]
-    return aws, Plan(aws.account or "unknown", aws.region, evidence.project_id, left)
+    unseen = [f"{kind} {name}" for kind, names in found.unseen.items() for name in dict.fromkeys(names)]
+    return aws, Plan(aws.account or "unknown", aws.region, evidence.project_id, left, unseen)
 
 
 def execute(aws: Aws, wanted: Plan) -> Iterator[tuple[Left, str]]:
@@ -77,12 +79,6 @@ def execute(aws: Aws, wanted: Plan) -> Iterator[tuple[Left, str]]:
             yield item, ""
         except DispatchError as error:
             yield item, str(error)
-
-
-def _endpoint(aws: Aws, item: Left) -> None:
-    client = aws.client("sagemaker")
-    client.delete_endpoint(EndpointName=item.name)
-    client.get_waiter("endpoint_deleted").wait(EndpointName=item.name)
 
 
 def _objects(aws: Aws, item: Left) -> None:
@@ -102,7 +98,7 @@ def _log(aws: Aws, item: Left) -> None:
 
 
 DELETE: dict[str, Callable[[Aws, Left], Any]] = {
-    "endpoint": _endpoint,
+    "endpoint": lambda aws, item: aws.client("sagemaker").delete_endpoint(EndpointName=item.name),
     "endpoint-config": lambda aws, item: aws.client("sagemaker").delete_endpoint_config(EndpointConfigName=item.name),
     "model": lambda aws, item: aws.client("sagemaker").delete_model(ModelName=item.name),
     "model-package": lambda aws, item: aws.client("sagemaker").delete_model_package(ModelPackageName=item.arn),

@@ -15,7 +15,12 @@ from ..base.project import project_root
 if TYPE_CHECKING:
     from .cleanup import Plan
 
-app = typer.Typer(help="What this project has in its AWS account.", no_args_is_help=True)
+app = typer.Typer(
+    help="What this project has in AWS.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 @app.callback()
@@ -23,7 +28,6 @@ def _commands() -> None:
     """Makes typer keep sub-commands, however few there are."""
 
 
-@app.command()
 def cleanup(
     plan_only: Annotated[
         bool, typer.Option("--plan", help="List it, with its cost, and what stays and why. Nothing is changed.")
@@ -57,6 +61,9 @@ def cleanup(
     sys.exit(2 if failed else 0)
 
 
+app.command()(cleanup)
+
+
 def _show(wanted: Plan) -> None:
     stay = [item for item in wanted.left if not item.goes]
     print(f"account {wanted.account}, {wanted.region}: {len(wanted.left)} things have the tag of {wanted.project_id}.")
@@ -66,6 +73,10 @@ def _show(wanted: Plan) -> None:
         for item in items:
             why = f"; {item.kept}" if item.kept else ""
             print(f"  {item.kind} {printable(item.name)}: {printable(f'{item.cost}{why}')}")
+    if wanted.unseen:
+        print("cannot be looked at, gone or not allowed (nothing that they may use is deleted):")
+        for name in wanted.unseen:
+            print(f"  {printable(name)}")
     print(
         "Not looked at: other regions, what has no such tag, what endpoints captured, answers of batch transforms, "
         "logs of endpoints, old versions in buckets, the infrastructure itself (its stacks), and the DVC remote, "

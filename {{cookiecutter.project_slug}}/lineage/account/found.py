@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from ..base.denied import CODES
 from ..base.errors import DispatchError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
@@ -22,6 +23,7 @@ class Found:
         self.names: dict[str, list[str]] = defaultdict(list)  # as ARNs have them, by type
         self.stacks: dict[str, str] = {}  # the stack of CloudFormation that a resource belongs to, by ARN
         self.arns: dict[tuple[str, str], str] = {}
+        self.unseen: dict[str, list[str]] = defaultdict(list)  # by kind: what AWS shows by its tag, and not itself
         wanted = [{"Key": PROJECT_TAG, "Values": [project_id]}]
         with translate_errors(DispatchError, "could not find what bears the tag of this project"):
             pages = aws.client("resourcegroupstaggingapi").get_paginator("get_resources")
@@ -40,7 +42,11 @@ class Found:
             self.stacks[arn] = tags[OF_STACKS]
 
     def described(self, kind: str, operation: str, **key: str) -> dict[str, Any] | None:
-        """What AWS says of a resource; None if it is gone: lists of tags are late."""
+        """What AWS says of a resource; None if it is gone, or cannot be seen.
+
+        Lists of tags are late: they name what was deleted minutes ago, and to roles that may see what bears the tag
+        alone, AWS does not say that it is gone.
+        """
         from botocore.exceptions import ClientError
 
         with translate_errors(DispatchError, f"could not look at the {kind} {next(iter(key.values()))}"):
@@ -48,6 +54,9 @@ class Found:
                 return dict(getattr(self.aws.client("sagemaker"), operation)(**key))
             except ClientError as error:
                 code, text = error.response["Error"]["Code"], error.response["Error"].get("Message", "").lower()
+                if code in CODES:
+                    self.unseen[kind].append(next(iter(key.values())))
+                    return None
                 if code == "ResourceNotFound" or (code.startswith("Validation") and "not find" in text):
                     return None
                 raise

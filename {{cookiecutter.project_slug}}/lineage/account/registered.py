@@ -38,7 +38,7 @@ def _listed(found: Found, group: str) -> list[dict[str, Any]]:
 
 def _package(found: Found, needed: Needed, summary: dict[str, Any]) -> Left:
     arn = str(summary["ModelPackageArn"])
-    said = found.described("package", "describe_model_package", ModelPackageName=arn) or {}
+    said = found.described("model-package", "describe_model_package", ModelPackageName=arn) or {}
     if said.get("ModelApprovalStatus") == "Approved":
         kept = "it is approved"
     else:

@@ -25,11 +25,11 @@ def serving(found: Found, needed: Needed) -> list[Left]:
         called = str(said["EndpointName"])
         left.append(Left("endpoint", called, _hours(found, said, config), kept, str(said["EndpointArn"])))
     for name in found.names["endpoint-config"]:
-        said = found.described("endpoint configuration", "describe_endpoint_config", EndpointConfigName=name)
+        said = found.described("endpoint-config", "describe_endpoint_config", EndpointConfigName=name)
         if said is None:
             continue
-        kept = found.kept_by_stack("endpoint-config", name) or (
-            "an endpoint that stays uses it" if name in configs else ""
+        kept = found.kept_by_stack("endpoint-config", name) or _used(
+            name in configs, "an endpoint that stays uses it", found.unseen["endpoint"]
         )
         if kept:
             models |= {str(variant["ModelName"]).lower() for variant in said.get("ProductionVariants") or []}
@@ -46,9 +46,15 @@ def _why(said: dict[str, Any], needed: Needed) -> str:
     return needed.endpoint(name)
 
 
+def _used(is_used: bool, why: str, unseen: list[str]) -> str:
+    """Why something stays; also where nobody could see whether it is used."""
+    return why if is_used else f"{unseen[0]}, which cannot be looked at, may use it" if unseen else ""
+
+
 def _hours(found: Found, said: dict[str, Any], config: str) -> str:
     """What an endpoint has run for, in hours of instances: they are billed while it is there, asked or not."""
-    wanted = found.described("endpoint configuration", "describe_endpoint_config", EndpointConfigName=config) or {}
+    seen = found.described("endpoint-config", "describe_endpoint_config", EndpointConfigName=config) if config else None
+    wanted = seen or {}
     kinds = {str(one["VariantName"]): str(one.get("InstanceType")) for one in wanted.get("ProductionVariants") or []}
     hours = age(said.get("CreationTime")) / 3600
     parts = []
@@ -64,7 +70,7 @@ def _of_transforms(found: Found) -> set[str]:
     """The models of batch transforms that go on."""
     names = set[str]()
     for name in found.names["transform-job"]:
-        said = found.described("batch transform", "describe_transform_job", TransformJobName=name)
+        said = found.described("transform-job", "describe_transform_job", TransformJobName=name)
         if said is not None and said["TransformJobStatus"] in ("InProgress", "Stopping"):
             names.add(str(said["ModelName"]).lower())
     return names
@@ -76,8 +82,9 @@ def _models(found: Found, used: set[str]) -> list[Left]:
         said = found.described("model", "describe_model", ModelName=name)
         if said is None:
             continue
-        kept = found.kept_by_stack("model", name) or (
-            "a configuration or a job that stays uses it" if name in used else ""
+        unseen = [*found.unseen["endpoint"], *found.unseen["endpoint-config"], *found.unseen["transform-job"]]
+        kept = found.kept_by_stack("model", name) or _used(
+            name in used, "a configuration or a job that stays uses it", unseen
         )
         left.append(Left("model", str(said["ModelName"]), "nothing", kept, str(said["ModelArn"])))
         address = str((said.get("PrimaryContainer") or {}).get("ModelDataUrl") or "")
