@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -249,14 +250,21 @@ def test_the_budget_counts_what_has_the_tag(whole: Infrastructure) -> None:
 
 
 def test_names_are_taken_from_the_slug(tmp_path: Path) -> None:
-    root = bake(tmp_path, infra="yes", project_slug="Scans__of-a-very_Long-Name-x")
+    root = bake(tmp_path, infra="yes", project_slug=SLUG)
     made = Infrastructure(root, ProjectId="p1", NotifyEmail="ops@example.org")
     assert made.stacks["storage"].parameters["Name"] == "scans-of-a-very-long-nam"
-    sys.path.insert(0, str(TEMPLATE / "{{cookiecutter.project_slug}}"))
-    from lineage.compute.sagemaker.jobs import base_name
+    script = f"from lineage.compute.sagemaker.jobs import base_name; print(base_name({SLUG!r}, 'train'))"
+    # nothing compiled is left in the template
+    inside = {
+        **os.environ,
+        "PYTHONPATH": str(TEMPLATE / "{{cookiecutter.project_slug}}"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    base = subprocess.run([sys.executable, "-c", script], env=inside, capture_output=True, text=True, check=True).stdout
+    assert base.lower().startswith(f"{made.stacks['operations'].parameters['Jobs']}-train-")
 
-    base = base_name("Scans__of-a-very_Long-Name-x", "train").lower()
-    assert base.startswith(f"{made.stacks['operations'].parameters['Jobs']}-train-")
+
+SLUG = "Scans__of-a-very_Long-Name-x"
 
 
 def test_every_statement_of_infra_is_on_the_page_and_no_other(whole: Infrastructure) -> None:

@@ -86,8 +86,15 @@ def test_ci_reads_what_verify_reads_and_writes_nothing(account: Governed, lineag
     project = account.act_as("arn:aws:iam::123456789012:role/traceable-digits-ci", account.project)
     proof = lineage.verify(project, "models:/traceable-digits@candidate", "--rehash")
     assert (proof.status, proof.not_passed) == (0, {})
+    bucket = account.infrastructure.stacks["storage"].ref("DataBucket")
+    md5 = project.out("train", "models/model.safetensors")
+    lost = {"Bucket": bucket, "Key": f"dvc/files/md5/{md5[:2]}/{md5[2:]}"}
+    marker = account.client("s3").delete_object(**lost)["VersionId"]
+    proof = lineage.verify(project, "models:/traceable-digits@candidate")
+    account.client("s3").delete_object(**lost, VersionId=marker)
+    assert proof.status == 1
+    assert "not in" in proof.not_passed["DVC remote"]
     with pytest.raises(ClientError, match="not authorized to perform: s3:PutObject"):
-        bucket = account.infrastructure.stacks["storage"].ref("DataBucket")
         client_of(account, "ci", "s3").put_object(Bucket=bucket, Key="dvc/x", Body=b"x")
 
 

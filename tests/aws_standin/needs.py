@@ -118,11 +118,11 @@ class Needs:
         if "ResourceArn" in request or "PipelineExecutionArn" in request:
             yield str(request.get("ResourceArn") or request["PipelineExecutionArn"])
             return
-        if action.startswith(("List", "Search", "Query")):
+        if action in ("StartPipelineExecution", "ListPipelineExecutions"):
+            noun = "Pipeline"
+        elif action.startswith(("List", "Search", "Query")):
             yield "*"
             return
-        if action == "StartPipelineExecution":
-            noun = "Pipeline"
         name = str(request.get(f"{noun}Name") or f"{request['ModelPackageGroupName']}/*")
         # SageMaker writes names in ARNs in small letters
         yield name if name.startswith("arn:") else self._arn("sagemaker", f"{TYPES[noun]}/{name.lower()}")
