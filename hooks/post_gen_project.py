@@ -15,6 +15,7 @@ PROJECT = Path.cwd()
 # as JSON in a raw string: there is nothing in an answer that could end it, or be run
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 WORKFLOWS = {"github": ".github", "gitlab": ".gitlab-ci.yml"}
+INFRA = ("infra", "docs/infrastructure.md")
 # what packages of the locks are imported as, where it is not their name; a test compares it with what is installed
 IMPORTED_AS = """
 adbc_driver_duckdb antlr4 attr cuda databricks dateutil dotenv fb303 flufl functorch git google graphql hive_metastore
@@ -28,6 +29,8 @@ ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.starts
 def main():
     refuse_taken_names()
     remove_other_workflows()
+    if ANSWERS["infra"] == "no":
+        remove(*INFRA)
     fill_project_id()
     fill_conf_digest()
     remote = anchor_local_remote()
@@ -57,10 +60,12 @@ def importable(name):
 
 def remove_other_workflows():
     """Leaves the CI that was asked for. Here, and not by names with conditions in them: cruft runs this as well."""
-    for name, path in WORKFLOWS.items():
-        if name != ANSWERS["ci"]:
-            target = PROJECT / path
-            shutil.rmtree(target) if target.is_dir() else target.unlink()
+    remove(*[path for name, path in WORKFLOWS.items() if name != ANSWERS["ci"]])
+
+
+def remove(*paths):
+    for target in (PROJECT / path for path in paths):
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
 
 
 def fill_project_id():

@@ -39,6 +39,11 @@ class Account:
             return dict(self.client("sagemaker").describe_training_job(TrainingJobName=name))
         return dict(self.client("sagemaker").describe_processing_job(ProcessingJobName=name))
 
+    @property
+    def whose(self) -> dict[str, str]:
+        """The tag that all of the project's jobs have."""
+        return {"lineage:project_id": self.project.params["project_id"]}
+
     def tags(self, arn: str) -> dict[str, str]:
         """The tags of a job."""
         return {tag["Key"]: tag["Value"] for tag in self.client("sagemaker").list_tags(ResourceArn=arn)["Tags"]}
@@ -95,7 +100,7 @@ def test_a_training_job(account: Account) -> None:
     assert job["EnableInterContainerTrafficEncryption"] is True
     assert job["OutputDataConfig"]["KmsKeyId"] == KEY
     assert job["OutputDataConfig"]["S3OutputPath"].startswith("s3://the-jobs/traceable-digits/")
-    assert account.tags(job["TrainingJobArn"]) == TAGS
+    assert account.tags(job["TrainingJobArn"]) == TAGS | account.whose
     assert not job.get("HyperParameters")
 
 
@@ -125,7 +130,7 @@ def test_a_processing_job(account: Account) -> None:
     network = job["NetworkConfig"]
     assert network["VpcConfig"] == {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1", "subnet-2"]}
     assert network["EnableInterContainerTrafficEncryption"] is True
-    assert account.tags(job["ProcessingJobArn"]) == TAGS
+    assert account.tags(job["ProcessingJobArn"]) == TAGS | account.whose
 
 
 SPARK = ["compute.engine.preprocess=spark", "compute.sagemaker.install=image"]
@@ -148,7 +153,7 @@ def test_a_job_of_spark(account: Account) -> None:
     }
     assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 2640}
     assert job["NetworkConfig"]["EnableInterContainerTrafficEncryption"] is True
-    assert account.tags(job["ProcessingJobArn"]) == TAGS
+    assert account.tags(job["ProcessingJobArn"]) == TAGS | account.whose
     given = {item["InputName"]: item["S3Input"]["S3Uri"] for item in job["ProcessingInputs"]}
     spec = json.loads(account.read(f"{given['project']}/job_spec.json"))
     assert spec["spark"]["master"] == "yarn"

@@ -13,9 +13,11 @@ from typing import Any
 import yaml
 from baked import TEMPLATE
 from configobj import ConfigObj
+from infrastructure import read_template
 
 INSIDE = "{{cookiecutter.project_slug}}/"
 WORKFLOWS = {"github": ".github/workflows/ci.yml", "gitlab": ".gitlab-ci.yml"}
+INFRA = ("infra/", "docs/infrastructure.md")
 RAW = (".py", ".jinja", ".lock", ".dvc/plots.html")  # copied as they are; their braces are their own
 READERS: dict[str, Callable[[str], Any]] = {
     ".yaml": yaml.safe_load,
@@ -28,7 +30,7 @@ READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def expected(package: str, ci: str) -> set[str]:
+def expected(package: str, ci: str, infra: str) -> set[str]:
     """The files that answers make: those of the template, with the package's name and the one workflow."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", INSIDE]
     listed = subprocess.run(command, cwd=TEMPLATE, capture_output=True, text=True, check=True).stdout.split("\0")
@@ -37,7 +39,8 @@ def expected(package: str, ci: str) -> set[str]:
         for name in listed
         if (TEMPLATE / name).is_file()
     }
-    return names - {path for choice, path in WORKFLOWS.items() if choice != ci}
+    names -= {path for choice, path in WORKFLOWS.items() if choice != ci}
+    return {name for name in names if infra == "yes" or not name.startswith(INFRA)}
 
 
 def found(root: Path) -> set[str]:
@@ -62,6 +65,8 @@ def parsed(root: Path) -> dict[str, Any]:
     documents = {}
     for name in sorted(found(root)):
         reader = READERS.get(name) or READERS.get(PurePosixPath(name).suffix)
+        if name.startswith("infra/"):
+            reader = read_template
         if reader is not None:
             documents[name] = reader((root / name).read_text(encoding="utf-8"))
     return documents

@@ -37,6 +37,9 @@ class Job(ABC):
         self.containers = {name: Container(place.state / self.name / name / "ml", place.grace, names) for name in names}
         self.failed = ""  # the first instance that failed
         self._stopping = ""
+        self._credentials: dict[str, str] = {}
+        self._clients: dict[str, Any] = {}
+        self._making = threading.Lock()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def start(self) -> None:
@@ -106,6 +109,7 @@ class Job(ABC):
         if self.image not in self.place.images:
             self.failure, self.status = f"ClientError: Cannot pull the image {self.image}.", "Failed"
             return
+        self._credentials = self.place.credentials(self.request["RoleArn"])
         for name, container in self.containers.items():
             container.root.mkdir(parents=True)
             self.fill(name, container)
@@ -132,7 +136,8 @@ class Job(ABC):
     def _run_instance(self, name: str) -> None:
         """One instance to its end. Where it fails, the service ends the others."""
         container = self.containers[name]
-        with Log(self.place, f"/aws/sagemaker/{self.kind}Jobs", f"{self.name}/{name}-{int(self.started or 0)}") as log:
+        group, stream = f"/aws/sagemaker/{self.kind}Jobs", f"{self.name}/{name}-{int(self.started or 0)}"
+        with Log(self.place, group, stream, self.client("logs")) as log:
             if self._stopping or self.failed:
                 return
             for line in container.run(self.command(), self._environment(name)):
@@ -153,16 +158,22 @@ class Job(ABC):
             "AWS_REGION": self.place.region,
             "AWS_DEFAULT_REGION": self.place.region,
             "AWS_ENDPOINT_URL": self.place.endpoint,
-            "AWS_ACCESS_KEY_ID": "ROLEOFJOB",
-            "AWS_SECRET_ACCESS_KEY": "of-the-job",
+            **self._credentials,
             **self.place.environment,
             **self.names,
             **(self.request.get("Environment") or {}),
         }
 
+    def client(self, service: str) -> Any:
+        """A client with the role of the job, as the service itself has for its inputs, outputs and logs."""
+        with self._making:
+            if service not in self._clients:
+                self._clients[service] = self.place.client_with(service, self._credentials)
+            return self._clients[service]
+
     def download(self, uri: str, target: Path) -> None:
         """Every object below an S3 prefix, or the one object of that name."""
-        client, parts = self.place.client("s3"), urlsplit(uri)
+        client, parts = self.client("s3"), urlsplit(uri)
         prefix = parts.path.lstrip("/")
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=parts.netloc, Prefix=prefix)
         for item in (item for page in pages for item in page.get("Contents", [])):
@@ -174,7 +185,7 @@ class Job(ABC):
     def upload(self, path: Path, uri: str) -> None:
         """A file to S3."""
         parts = urlsplit(uri)
-        self.place.client("s3").upload_file(str(path), parts.netloc, parts.path.lstrip("/"))
+        self.client("s3").upload_file(str(path), parts.netloc, parts.path.lstrip("/"))
 
     def seconds(self) -> int:
         """What is billed."""

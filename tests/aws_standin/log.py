@@ -6,6 +6,7 @@ import contextlib
 import queue
 import threading
 import time
+from typing import Any
 
 from .place import Place
 
@@ -15,8 +16,9 @@ FLUSH = 0.2  # seconds between two deliveries of log lines
 class Log:
     """Delivers lines to CloudWatch Logs while they come."""
 
-    def __init__(self, place: Place, group: str, stream: str) -> None:
-        self._client = place.client("logs")
+    def __init__(self, place: Place, group: str, stream: str, client: Any = None) -> None:
+        """With `client`, that of the role that writes it."""
+        self._client = client or place.client("logs")
         self._group, self._stream = group, stream
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._thread = threading.Thread(target=self._deliver, daemon=True)

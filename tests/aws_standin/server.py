@@ -6,14 +6,17 @@ import io
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
+from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from . import registry
 from .faults import take
 from .jobs import Job, ProcessingJob, TrainingJob
 from .parts import Parts, keep_in_files, parts_of, range_of
-from .place import Place
+from .permissions import Permissions
+from .place import ANYBODY, Place
 
 KINDS: dict[str, type[Job]] = {"TrainingJob": TrainingJob, "ProcessingJob": ProcessingJob}
 # moto answers these with an error of its own (500), which clients try again ten times
@@ -31,12 +34,21 @@ class StandIn:
         keep_in_files()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._moto.debug = True  # type: ignore[attr-defined]
+        self._permissions = Permissions(place.state, place.region)
+        place.credentials = self._credentials
+
+    def _credentials(self, role_arn: str) -> dict[str, str]:
+        return self._permissions.credentials(role_arn) if self._permissions.are_enforced else ANYBODY
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         fault = take(self.place.state, f"{environ['REQUEST_METHOD']} {target or environ['PATH_INFO']}")
         if fault is not None:
             return _answer(start, fault["status"], fault["body"].encode(), "application/octet-stream")
+        if self._permissions.are_enforced:
+            refused = self._permissions.refusal(environ, _body(environ) if _is_small(environ) else b"")
+            if refused is not None:
+                return _refuse(refused, target, environ, start)
         if target.startswith("SageMaker."):
             return self._sagemaker(target.removeprefix("SageMaker."), environ, start)
         if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
@@ -66,6 +78,9 @@ class StandIn:
         kind = next((kind for kind in KINDS if action.endswith(kind)), None)
         if action in ("StopTrainingJob", "StopProcessingJob"):
             return self._stop(str(request[f"{kind}Name"]), start)
+        if action in registry.CALLS:
+            status, answer = registry.answer(action, request, self.place.region)
+            return _answer(start, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
         status, answer = self._ask_moto(environ, body)
         if status.startswith("200") and kind and action == f"Create{kind}":
             job = KINDS[kind](self.place, request, answer[f"{kind}Arn"])
@@ -109,6 +124,23 @@ def _without_empty(value: Any) -> Any:
         kept = {key: _without_empty(item) for key, item in value.items()}
         return {key: item for key, item in kept.items() if item != {}}
     return [_without_empty(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_small(environ: dict[str, Any]) -> bool:
+    """Whether the body of a request says what is asked for: that of an object does not."""
+    return environ["REQUEST_METHOD"] == "POST"
+
+
+def _refuse(text: str, target: str, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+    """An answer as the services give it: S3 in XML and without words to HEAD, others in JSON."""
+    if target:
+        answer = {"__type": "AccessDeniedException", "message": text}
+        return _answer(start, "400 Bad Request", json.dumps(answer).encode(), "application/x-amz-json-1.1")
+    xml = f"<Error><Code>AccessDenied</Code><Message>{escape(text)}</Message></Error>"
+    if "Action=" in (_body(environ) if _is_small(environ) else b"").decode(errors="replace"):
+        xml = f"<ErrorResponse>{xml}</ErrorResponse>"
+    data = b"" if environ["REQUEST_METHOD"] == "HEAD" else xml.encode()
+    return _answer(start, "403 Forbidden", data, "text/xml")
 
 
 def _body(environ: dict[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from .account.commands import app as aws
 from .audit.commands import app as audit
 from .base.collector import collect_rarely
 from .base.errors import ProjectError
@@ -46,6 +47,7 @@ app = typer.Typer(
 
 app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")
+app.add_typer(aws, name="aws")
 
 
 @app.callback()

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ...base.errors import DispatchError
 from ...base.translated import translate_errors
 from .settings import SageMakerSettings
+from .tags import own_tags
 
 # the SDK reports each call, with the account's number and the text of failures, unless a file says no
 NO_TELEMETRY = Path(__file__).with_name("no_telemetry.yaml")
@@ -29,10 +30,18 @@ class Aws:
     where nobody answers: for questions by the way.
     """
 
-    def __init__(self, settings: SageMakerSettings | None = None, *, region: str = "", is_hasty: bool = False) -> None:
+    def __init__(
+        self,
+        settings: SageMakerSettings | None = None,
+        *,
+        project_id: str = "",
+        region: str = "",
+        is_hasty: bool = False,
+    ) -> None:
         import boto3
 
         self._settings = settings
+        self._project_id = project_id
         self._is_hasty = is_hasty
         with translate_errors(DispatchError, "could not find the AWS region and credentials"):
             # boto3 itself does not look at AWS_REGION, which AWS's other tools and containers set
@@ -74,6 +83,12 @@ class Aws:
         """What is set of SageMaker."""
         assert self._settings is not None
         return self._settings
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of everything that is made here for the project."""
+        assert self._project_id
+        return own_tags(self._project_id, self.settings.tags)
 
     @property
     def is_local(self) -> bool:

@@ -168,7 +168,7 @@ class TrainingJob(Job):
                 stopping_condition=StoppingCondition(**seconds),
                 output_data_config=OutputDataConfig(s3_output_path=aws.address("output"), **output),
                 networking=networking,
-                tags=[Tag(key=key, value=value) for key, value in settings.tags.items()],
+                tags=[Tag(key=key, value=value) for key, value in aws.tags.items()],
             )
             trainer.train(wait=False, logs=False)
         # private, and the only way to learn the name: the SDK's version is pinned

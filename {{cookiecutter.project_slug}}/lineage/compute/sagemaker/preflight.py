@@ -25,7 +25,7 @@ def check(wanted: SageMakerSettings, root: Path, stage: Stage, settings: Setting
     _require_settings(wanted)
     _require_remote(root)
     _require_work_for_all(instances, stage, settings)
-    aws = Aws(wanted)
+    aws = Aws(wanted, project_id=settings.project_id)
     _require_tracking(settings, aws)
     _require_cached_outputs(stage)
     aws.require_bucket()

@@ -95,7 +95,7 @@ def processor_options(aws: Aws, wanted: ProcessingInstances | SparkInstances, ba
         )
         if network.subnets
         else None,
-        "tags": [Tag(key=key, value=value) for key, value in settings.tags.items()] or None,
+        "tags": [Tag(key=key, value=value) for key, value in aws.tags.items()],
     }
 
 

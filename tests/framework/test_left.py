@@ -1,0 +1,42 @@
+"""What counts as a project's own in a bucket: an address and what lies below it, and nothing that only begins so."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lineage.account.left import Left, age, below, parted
+
+
+@pytest.mark.parametrize(
+    ("key", "is_below"),
+    [
+        ("s3://b/p", True),
+        ("s3://b/p/", True),
+        ("s3://b/p/x/y", True),
+        ("s3://b/p2", False),
+        ("s3://b/p2/x", False),
+        ("s3://b2/p/x", False),
+        ("s3://b", False),
+        ("", False),
+    ],
+)
+@pytest.mark.parametrize("address", ["s3://b/p", "s3://b/p/"])
+def test_below(address: str, key: str, is_below: bool) -> None:
+    assert below([address], key) == is_below
+    assert not below([], key)
+
+
+def test_an_address_has_a_bucket_and_a_key() -> None:
+    assert parted("s3://bucket/a/b c") == ("bucket", "a/b c")
+
+
+def test_what_has_a_reason_stays() -> None:
+    assert Left("model", "x", "nothing").goes
+    assert not Left("model", "x", "nothing", "it is used").goes
+
+
+def test_the_age_of_what_has_no_moment_is_nothing() -> None:
+    assert age(None) == 0
+    assert 59 < age(datetime.now(UTC) - timedelta(minutes=1)) < 70

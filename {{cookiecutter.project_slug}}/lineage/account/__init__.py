@@ -1,0 +1,1 @@
+"""What this project has left in its AWS account: `lineage aws`."""

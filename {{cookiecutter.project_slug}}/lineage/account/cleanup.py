@@ -1,0 +1,111 @@
+"""`lineage aws cleanup`: what this project left in the account, and deleting what nobody needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..base.errors import DispatchError
+from ..base.translated import translate_errors
+from ..compute.sagemaker.aws import Aws
+from ..compute.sagemaker.settings import SageMakerSettings
+from ..dvc.dvcfile import PARAMS_FILE
+from ..dvc.remote import read_config
+from ..proof.case import Evidence
+from ..settings import load_settings
+from ..settings.compute import TARGET
+from ..settings.params import Settings
+from .evidence import Needed
+from .found import Found
+from .jobs import of_jobs
+from .left import Left, parted
+from .registered import apps, packages, pipelines
+from .serving import serving
+
+MANY = 1000  # objects that S3 deletes in one call
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is left, by the account and region that were asked."""
+
+    account: str
+    region: str
+    project_id: str
+    left: list[Left]
+    unseen: list[str]  # what is named by its tag, and cannot be looked at: gone a moment ago, or not allowed
+
+    @property
+    def going(self) -> list[Left]:
+        """What nobody needs, in the order in which it can be deleted."""
+        return [item for item in self.left if item.goes]
+
+
+def aws_of(settings: Settings) -> Aws:
+    """The account of compute.sagemaker, wherever stages run. Raises DispatchError if the settings name no bucket."""
+    section = settings.compute.backends.get("sagemaker") or {}
+    wanted = {key: value for key, value in section.items() if key != TARGET}
+    if not wanted.get("bucket"):
+        raise DispatchError("compute.sagemaker.bucket is not set, so no job of this project has left anything there.")
+    return Aws(SageMakerSettings.model_validate(wanted), project_id=settings.project_id)
+
+
+def plan(evidence: Evidence, days: float) -> tuple[Aws, Plan]:
+    """What is left. What jobs of the last `days` days have left stays. Raises DispatchError where AWS cannot say."""
+    settings = load_settings(evidence.root / PARAMS_FILE)
+    aws = aws_of(settings)
+    found, needed = Found(aws, evidence.project_id), Needed(evidence)
+    # the remotes and what MLflow keeps are no litter, wherever they lie
+    remotes = [str(section["url"]) for section in read_config(evidence.root)["remote"].values() if section.get("url")]
+    protected = tuple(url for url in remotes if url.startswith("s3://"))
+    left = [
+        *serving(found, needed),
+        *packages(found, needed),
+        *apps(found),
+        *pipelines(found),
+        *of_jobs(found, protected, days),
+    ]
+    unseen = [f"{kind} {name}" for kind, names in found.unseen.items() for name in dict.fromkeys(names)]
+    return aws, Plan(aws.account or "unknown", aws.region, evidence.project_id, left, unseen)
+
+
+def execute(aws: Aws, wanted: Plan) -> Iterator[tuple[Left, str]]:
+    """Deletes what goes, one after the other. Yields each with why it could not be deleted; empty if it is gone."""
+    for item in wanted.going:
+        try:
+            with translate_errors(DispatchError, f"could not delete {item.kind} {item.name}"):
+                DELETE[item.kind](aws, item)
+            yield item, ""
+        except DispatchError as error:
+            yield item, str(error)
+
+
+def _objects(aws: Aws, item: Left) -> None:
+    bucket = parted(item.addresses[0])[0] if item.addresses else ""
+    keys = [{"Key": parted(address)[1]} for address in item.addresses]
+    for start in range(0, len(keys), MANY):
+        wanted = {"Objects": keys[start : start + MANY], "Quiet": True}
+        errors = aws.client("s3").delete_objects(Bucket=bucket, Delete=wanted).get("Errors") or []
+        if errors:
+            raise DispatchError(f"S3 kept {len(errors)} objects, {errors[0]['Key']} first: {errors[0].get('Message')}")
+
+
+def _log(aws: Aws, item: Left) -> None:
+    for name in item.addresses:
+        group, _, stream = name.partition(":")
+        aws.client("logs").delete_log_stream(logGroupName=group, logStreamName=stream)
+
+
+DELETE: dict[str, Callable[[Aws, Left], Any]] = {
+    "endpoint": lambda aws, item: aws.client("sagemaker").delete_endpoint(EndpointName=item.name),
+    "endpoint-config": lambda aws, item: aws.client("sagemaker").delete_endpoint_config(EndpointConfigName=item.name),
+    "model": lambda aws, item: aws.client("sagemaker").delete_model(ModelName=item.name),
+    "model-package": lambda aws, item: aws.client("sagemaker").delete_model_package(ModelPackageName=item.arn),
+    "model-package-group": lambda aws, item: aws.client("sagemaker").delete_model_package_group(
+        ModelPackageGroupName=item.name
+    ),
+    "pipeline": lambda aws, item: aws.client("sagemaker").delete_pipeline(PipelineName=item.name),
+    "log": _log,
+    "objects": _objects,
+}

@@ -1,0 +1,84 @@
+"""The commands `lineage aws ...`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..base.printable import printable
+from ..base.project import project_root
+
+if TYPE_CHECKING:
+    from .cleanup import Plan
+
+app = typer.Typer(
+    help="What this project has in AWS.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _commands() -> None:
+    """Makes typer keep sub-commands, however few there are."""
+
+
+def cleanup(
+    plan_only: Annotated[
+        bool, typer.Option("--plan", help="List it, with its cost, and what stays and why. Nothing is changed.")
+    ] = False,
+    do_it: Annotated[bool, typer.Option("--execute", help="Delete what nobody needs.")] = False,
+    days: Annotated[
+        float, typer.Option("--older-than", metavar="DAYS", help="What jobs of the last days have left stays.")
+    ] = 1.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
+) -> None:
+    """List, or delete, what this project left in AWS. Exit status: 0, or 2 if something could not be deleted."""
+    from ..proof.case import Evidence
+    from .cleanup import execute, plan
+
+    if plan_only == do_it:
+        raise typer.BadParameter("give either --plan or --execute")
+    aws, wanted = plan(Evidence(project_root()), days)
+    if as_json:
+        print(json.dumps(asdict(wanted), indent=2))
+    else:
+        _show(wanted)
+    if plan_only or not wanted.going:
+        return
+    if not yes and not typer.confirm(f"Delete these {len(wanted.going)} for good?", err=True):
+        sys.exit("nothing was deleted.")
+    failed = 0
+    for item, error in execute(aws, wanted):
+        print(f"deleted: {item.kind} {printable(item.name)}" if not error else f"left: {printable(error)}")
+        failed += bool(error)
+    sys.exit(2 if failed else 0)
+
+
+app.command()(cleanup)
+
+
+def _show(wanted: Plan) -> None:
+    stay = [item for item in wanted.left if not item.goes]
+    print(f"account {wanted.account}, {wanted.region}: {len(wanted.left)} things have the tag of {wanted.project_id}.")
+    for title, items in (("nobody needs", wanted.going), ("stay", stay)):
+        if items:
+            print(f"{title}:")
+        for item in items:
+            why = f"; {item.kept}" if item.kept else ""
+            print(f"  {item.kind} {printable(item.name)}: {printable(f'{item.cost}{why}')}")
+    if wanted.unseen:
+        print("cannot be looked at, gone or not allowed (nothing that they may use is deleted):")
+        for name in wanted.unseen:
+            print(f"  {printable(name)}")
+    print(
+        "Not looked at: other regions, what has no such tag, what endpoints captured, answers of batch transforms, "
+        "logs of endpoints, old versions in buckets, the infrastructure itself (its stacks), and the DVC remote, "
+        "which `lineage erase` clears. What it did cost: Cost Explorer, by the tag lineage:project_id."
+    )

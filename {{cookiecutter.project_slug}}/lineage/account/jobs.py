@@ -1,0 +1,135 @@
+"""What jobs have left: their logs, and what went to them and came from them by S3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..base.errors import DispatchError
+from ..base.translated import translate_errors
+from ..compute.job_spec import FILE
+from ..compute.sagemaker.jobs import ENDED
+from .found import Found
+from .left import DAY, Left, age, below, parted
+
+KINDS = {"training-job": "Training", "processing-job": "Processing"}
+OF_PIPELINES = "pipelines-"  # how SageMaker begins the names of the jobs of executions
+MOST_SPEC = 2**20  # bytes
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as AWS says it is."""
+
+    kind: str  # Training or Processing
+    said: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.said[f"{self.kind}JobName"])
+
+    @property
+    def status(self) -> str:
+        return str(self.said[f"{self.kind}JobStatus"])
+
+    def kept(self, days: float) -> str:
+        """Why everything of it stays; empty if it may go."""
+        if self.status not in ENDED:
+            return f"the job is {self.status}"
+        ended = age(self.said.get(f"{self.kind}EndTime") or self.said.get("LastModifiedTime"))
+        if ended < days * DAY:
+            return f"the job ended less than {days:g} days ago"
+        return ""
+
+    def places(self) -> Iterator[str]:
+        """The S3 addresses of its own that its request names: code and outputs, not the data."""
+        for channel in self.said.get("InputDataConfig") or []:
+            yield str((channel["DataSource"].get("S3DataSource") or {}).get("S3Uri") or "")
+        for given in self.said.get("ProcessingInputs") or []:
+            yield str((given.get("S3Input") or {}).get("S3Uri") or "")
+        if path := (self.said.get("OutputDataConfig") or {}).get("S3OutputPath"):
+            yield f"{str(path).rstrip('/')}/{self.name}"
+
+
+def of_jobs(found: Found, protected: tuple[str, ...], days: float) -> list[Left]:
+    """The logs and objects of the jobs of this project. What lies below `protected` addresses is left out."""
+    jobs = list(_jobs(found))
+    left = [log for job in jobs if (log := _log(found, job, days)) is not None]
+    stay = {place for job in jobs if _objects_kept(job, days) for place in job.places()}
+    for job in jobs:
+        objects = list(_objects(found, job, protected))
+        if objects:
+            kept = _objects_kept(job, days)
+            addresses = tuple(address for address, _ in objects if kept or not below(stay, address))
+            size = sum(count for _, count in objects)
+            cost = f"storage of {len(objects)} objects, {size / 2**20:.2f} MiB"
+            left.append(Left("objects", f"job {job.name}", cost, kept, addresses=addresses))
+    return left
+
+
+def _jobs(found: Found) -> Iterator[Job]:
+    for type_, kind in KINDS.items():
+        for name in found.names[type_]:
+            operation = f"describe_{kind.lower()}_job"
+            said = found.described("job", operation, **{f"{kind}JobName": name})
+            if said is not None:
+                yield Job(kind, said)
+
+
+def _objects_kept(job: Job, days: float) -> str:
+    if job.name.startswith(OF_PIPELINES) and job.status == "Completed":
+        return "part of a pipeline's execution, whose reports `lineage pipeline collect` reads"
+    return job.kept(days)
+
+
+def _log(found: Found, job: Job, days: float) -> Left | None:
+    """The log of a job. That of one which ended well says how a model was made, and stays."""
+    group = f"/aws/sagemaker/{job.kind}Jobs"
+    client = found.aws.client("logs")
+    with translate_errors(DispatchError, f"could not look for the log of job {job.name}"):
+        try:
+            pages = client.get_paginator("describe_log_streams")
+            asked = {"logGroupName": group, "logStreamNamePrefix": f"{job.name}/"}
+            streams = [stream for page in pages.paginate(**asked) for stream in page["logStreams"]]
+        except client.exceptions.ResourceNotFoundException:
+            return None
+    if not streams:
+        return None
+    kept = job.kept(days) or (
+        "the job ended well: its log says how a model was made" if job.status == "Completed" else ""
+    )
+    names = tuple(f"{group}:{stream['logStreamName']}" for stream in streams)
+    return Left("log", f"job {job.name}", "storage; AWS does not say of how much", kept, addresses=names)
+
+
+def _objects(found: Found, job: Job, protected: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+    """Address and size of each object of a job below the address of the settings, its report included."""
+    ours = found.aws.address()
+    for place in job.places():
+        if not below([ours], place) or place.rstrip("/") == ours:
+            continue
+        for address, size in _listed(found, place):
+            if below(protected, address):
+                continue
+            yield address, size
+            if address.endswith(f"/{FILE}") and size < MOST_SPEC:
+                yield from _report(found, address, protected)
+
+
+def _report(found: Found, spec: str, protected: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+    said = json.loads(found.aws.read(spec, MOST_SPEC) or b"{}")
+    address = str(said.get("report") or "")
+    if below([found.aws.address()], address) and not below(protected, address):
+        yield from _listed(found, address)
+
+
+def _listed(found: Found, place: str) -> Iterator[tuple[str, int]]:
+    bucket, key = parted(place)
+    with translate_errors(DispatchError, f"could not list {place}"):
+        pages = found.aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
+        for item in (item for page in pages for item in page.get("Contents", [])):
+            address = f"s3://{bucket}/{item['Key']}"
+            if below([place], address):
+                yield address, int(item["Size"])

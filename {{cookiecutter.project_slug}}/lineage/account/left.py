@@ -1,0 +1,45 @@
+"""What is left in an account: each thing with what it costs, and why it stays if it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Left:
+    """One thing in the account. It may be deleted if `kept` is empty."""
+
+    kind: (
+        str  # endpoint, endpoint-config, model, model-package, model-package-group, pipeline, mlflow-app, log, objects
+    )
+    name: str
+    cost: str  # in words
+    kept: str = ""  # why it stays
+    arn: str = ""
+    addresses: tuple[str, ...] = ()  # of objects in S3; of log streams, as GROUP/STREAM
+
+    @property
+    def goes(self) -> bool:
+        return not self.kept
+
+
+def age(moment: Any) -> float:
+    """Seconds since a moment that AWS names; 0 if it names none."""
+    return max(0.0, (datetime.now(UTC) - moment).total_seconds()) if moment else 0.0
+
+
+def below(addresses: Iterable[str], key: str) -> bool:
+    """Whether an address is one of others, or lies below it as in a folder."""
+    return any(key == address.rstrip("/") or key.startswith(f"{address.rstrip('/')}/") for address in addresses)
+
+
+def parted(address: str) -> tuple[str, str]:
+    """Bucket and key of an S3 address."""
+    parts = urlsplit(address)
+    return parts.netloc, parts.path.lstrip("/")

@@ -1,0 +1,76 @@
+"""Packages of the Model Registry, MLflow apps, pipelines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..base.errors import DispatchError
+from ..base.translated import translate_errors
+from .evidence import Needed
+from .found import Found
+from .left import Left
+
+IDENTITY = "model_identity"
+OF_APPS = "it holds runs and versions, which evidence needs"
+BILLED = "billed while it is there: see the prices of SageMaker"
+
+
+def packages(found: Found, needed: Needed) -> list[Left]:
+    """The packages in the groups of this project, and the groups."""
+    left = []
+    for group in found.names["model-package-group"]:
+        own = [_package(found, needed, summary) for summary in _listed(found, group)]
+        stays = sum(not package.goes for package in own)
+        kept = found.kept_by_stack("model-package-group", group) or (f"{stays} of its packages stay" if stays else "")
+        left += [*own, Left("model-package-group", group, "nothing", kept, found.arns["model-package-group", group])]
+    return left
+
+
+def _listed(found: Found, group: str) -> list[dict[str, Any]]:
+    with translate_errors(DispatchError, f"could not list the packages of {group}"):
+        pages = found.aws.client("sagemaker").get_paginator("list_model_packages")
+        return [
+            summary
+            for page in pages.paginate(ModelPackageGroupName=group)
+            for summary in page["ModelPackageSummaryList"]
+        ]
+
+
+def _package(found: Found, needed: Needed, summary: dict[str, Any]) -> Left:
+    arn = str(summary["ModelPackageArn"])
+    said = found.described("model-package", "describe_model_package", ModelPackageName=arn) or {}
+    if said.get("ModelApprovalStatus") == "Approved":
+        kept = "it is approved"
+    else:
+        kept = needed.package((said.get("CustomerMetadataProperties") or {}).get(IDENTITY))
+    return Left("model-package", arn.partition("/")[2], "nothing", kept, arn)
+
+
+def apps(found: Found) -> list[Left]:
+    """MLflow on SageMaker."""
+    return [
+        Left(kind, name, BILLED, found.kept_by_stack(kind, name) or OF_APPS, found.arns[kind, name])
+        for kind in ("mlflow-app", "mlflow-tracking-server")
+        for name in found.names[kind]
+    ]
+
+
+def pipelines(found: Found) -> list[Left]:
+    """Pipelines. With one goes the history of its executions, which says how models were made."""
+    left = []
+    for name in found.names["pipeline"]:
+        said = found.described("pipeline", "describe_pipeline", PipelineName=name)
+        if said is not None:
+            kept = found.kept_by_stack("pipeline", name) or _history(found, name)
+            left.append(Left("pipeline", str(said["PipelineName"]), "nothing", kept, str(said["PipelineArn"])))
+    return left
+
+
+def _history(found: Found, name: str) -> str:
+    with translate_errors(DispatchError, f"could not list the executions of {name}"):
+        pages = found.aws.client("sagemaker").get_paginator("list_pipeline_executions").paginate(PipelineName=name)
+        states = [str(one["PipelineExecutionStatus"]) for page in pages for one in page["PipelineExecutionSummaries"]]
+    if going_on := sum(state in ("Executing", "Stopping") for state in states):
+        return f"executions that go on: {going_on}"
+    ended_well = states.count("Succeeded")
+    return f"executions that ended well, and may have made a model: {ended_well}" if ended_well else ""

@@ -1,0 +1,99 @@
+"""Endpoints, their configurations and models: what serves, and what is left of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .evidence import Needed
+from .found import Found
+from .left import Left, age, parted
+
+STEADY = ("InService", "Failed", "OutOfService")
+
+
+def serving(found: Found, needed: Needed) -> list[Left]:
+    """What there is of endpoints. A configuration stays with the endpoint that uses it, a model with that."""
+    left, configs, models = [], set[str](), set[str]()
+    for name in found.names["endpoint"]:
+        said = found.described("endpoint", "describe_endpoint", EndpointName=name)
+        if said is None:
+            continue
+        kept = found.kept_by_stack("endpoint", name) or _why(said, needed)
+        config = str(said.get("EndpointConfigName") or "")
+        if kept:
+            configs.add(config.lower())
+        called = str(said["EndpointName"])
+        left.append(Left("endpoint", called, _hours(found, said, config), kept, str(said["EndpointArn"])))
+    for name in found.names["endpoint-config"]:
+        said = found.described("endpoint-config", "describe_endpoint_config", EndpointConfigName=name)
+        if said is None:
+            continue
+        kept = found.kept_by_stack("endpoint-config", name) or _used(
+            name in configs, "an endpoint that stays uses it", found.unseen["endpoint"]
+        )
+        if kept:
+            models |= {str(variant["ModelName"]).lower() for variant in said.get("ProductionVariants") or []}
+        left.append(
+            Left("endpoint-config", str(said["EndpointConfigName"]), "nothing", kept, str(said["EndpointConfigArn"]))
+        )
+    return left + _models(found, models | _of_transforms(found))
+
+
+def _why(said: dict[str, Any], needed: Needed) -> str:
+    name, status = str(said["EndpointName"]), str(said["EndpointStatus"])
+    if status not in STEADY:
+        return f"it is {status}"
+    return needed.endpoint(name)
+
+
+def _used(is_used: bool, why: str, unseen: list[str]) -> str:
+    """Why something stays; also where nobody could see whether it is used."""
+    return why if is_used else f"{unseen[0]}, which cannot be looked at, may use it" if unseen else ""
+
+
+def _hours(found: Found, said: dict[str, Any], config: str) -> str:
+    """What an endpoint has run for, in hours of instances: they are billed while it is there, asked or not."""
+    seen = found.described("endpoint-config", "describe_endpoint_config", EndpointConfigName=config) if config else None
+    wanted = seen or {}
+    kinds = {str(one["VariantName"]): str(one.get("InstanceType")) for one in wanted.get("ProductionVariants") or []}
+    hours = age(said.get("CreationTime")) / 3600
+    parts = []
+    for variant in said.get("ProductionVariants") or []:
+        count = int(variant.get("CurrentInstanceCount") or variant.get("DesiredInstanceCount") or 1)
+        parts.append(
+            f"{count} x {kinds.get(str(variant['VariantName']), 'instance')}, {count * hours:.1f} instance hours by now"
+        )
+    return "; ".join(parts) or "billed by the hour"
+
+
+def _of_transforms(found: Found) -> set[str]:
+    """The models of batch transforms that go on."""
+    names = set[str]()
+    for name in found.names["transform-job"]:
+        said = found.described("transform-job", "describe_transform_job", TransformJobName=name)
+        if said is not None and said["TransformJobStatus"] in ("InProgress", "Stopping"):
+            names.add(str(said["ModelName"]).lower())
+    return names
+
+
+def _models(found: Found, used: set[str]) -> list[Left]:
+    left, archives = [], dict[str, bool]()
+    for name in found.names["model"]:
+        said = found.described("model", "describe_model", ModelName=name)
+        if said is None:
+            continue
+        unseen = [*found.unseen["endpoint"], *found.unseen["endpoint-config"], *found.unseen["transform-job"]]
+        kept = found.kept_by_stack("model", name) or _used(
+            name in used, "a configuration or a job that stays uses it", unseen
+        )
+        left.append(Left("model", str(said["ModelName"]), "nothing", kept, str(said["ModelArn"])))
+        address = str((said.get("PrimaryContainer") or {}).get("ModelDataUrl") or "")
+        if address.startswith("s3://"):
+            archives[address] = archives.get(address, False) or bool(kept)
+    ours = parted(found.aws.address())
+    for address, is_used in archives.items():
+        bucket, key = parted(address)
+        if bucket == ours[0] and key.startswith(f"{ours[1]}/"):
+            kept = "a model that stays reads it" if is_used else ""
+            left.append(Left("objects", f"archive {address}", "storage", kept, addresses=(address,)))
+    return left

@@ -1,0 +1,16 @@
+"""Tags by which everything that this project makes in AWS is found again: in bills, in policies and by cleanup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PROJECT_TAG = "lineage:project_id"  # its value is the project_id of conf/project.yaml
+
+
+def own_tags(project_id: str, more: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a resource of the project: `more`, which the settings ask for, and whose it is.
+
+    Everything that is made in AWS for the project carries them, whoever makes it: what has no such tag is taken for
+    somebody else's.
+    """
+    return {**more, PROJECT_TAG: project_id}
