@@ -20,6 +20,7 @@ class Place:
     region: str
     grace: float  # seconds that a job has to stop
     environment: dict[str, str] = field(default_factory=dict)
+    mlflow: Path | None = None  # folder of the executables that MLflow apps run
 
     def client(self, service: str) -> Any:
         return client_of(service, self.endpoint, self.region)

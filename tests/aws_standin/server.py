@@ -11,11 +11,13 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from .faults import take
-from .jobs import Job, ProcessingJob, TrainingJob
+from .jobs import Job, ProcessingJob
+from .managed import ManagedTrainingJob
+from .mlflow_apps import HEADER, Apps, RefusedError
 from .parts import Parts, keep_in_files, parts_of, range_of
 from .place import Place
 
-KINDS: dict[str, type[Job]] = {"TrainingJob": TrainingJob, "ProcessingJob": ProcessingJob}
+KINDS: dict[str, type[Job]] = {"TrainingJob": ManagedTrainingJob, "ProcessingJob": ProcessingJob}
 # moto answers these with an error of its own (500), which clients try again ten times
 MISSING = (b"Action=SimulatePrincipalPolicy",)
 
@@ -28,11 +30,14 @@ class StandIn:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.jobs: dict[str, Job] = {}
+        self.apps = Apps(place, place.mlflow)
         keep_in_files()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._moto.debug = True  # type: ignore[attr-defined]
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        if HEADER in environ:
+            return self.apps.forward(environ[HEADER], environ, start)
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         fault = take(self.place.state, f"{environ['REQUEST_METHOD']} {target or environ['PATH_INFO']}")
         if fault is not None:
@@ -66,9 +71,15 @@ class StandIn:
         kind = next((kind for kind in KINDS if action.endswith(kind)), None)
         if action in ("StopTrainingJob", "StopProcessingJob"):
             return self._stop(str(request[f"{kind}Name"]), start)
+        if self.apps.knows(action, request):
+            return self._of_apps(action, request, start)
+        if action == "UpdateTrainingJob":
+            return self._update(request, start)
         status, answer = self._ask_moto(environ, body)
         if status.startswith("200") and kind and action == f"Create{kind}":
             job = KINDS[kind](self.place, request, answer[f"{kind}Arn"])
+            if isinstance(job, ManagedTrainingJob):
+                job.take_over([one for one in self.jobs.values() if isinstance(one, ManagedTrainingJob)])
             self.jobs[job.name] = job
             job.start()
         elif status.startswith("200") and kind and action == f"Describe{kind}":
@@ -81,10 +92,25 @@ class StandIn:
 
     def _stop(self, name: str, start: Start) -> Iterable[bytes]:
         if name not in self.jobs:
-            missing = {"__type": "ResourceNotFound", "message": f"no job {name}"}
-            return _answer(start, "400 Bad Request", json.dumps(missing).encode(), "application/x-amz-json-1.1")
+            return _no_job(name, start)
         self.jobs[name].stop()
         return _answer(start, "200 OK", b"{}", "application/x-amz-json-1.1")
+
+    def _of_apps(self, action: str, request: dict[str, Any], start: Start) -> Iterable[bytes]:
+        try:
+            status, answer = "200 OK", self.apps.answer(action, request)
+        except RefusedError as error:
+            status, answer = "400 Bad Request", dict(zip(("__type", "message"), error.args, strict=True))
+        return _answer(start, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
+
+    def _update(self, request: dict[str, Any], start: Start) -> Iterable[bytes]:
+        """Of what the service lets one change: how long instances are kept."""
+        job = self.jobs.get(str(request["TrainingJobName"]))
+        if not isinstance(job, ManagedTrainingJob):
+            return _no_job(request["TrainingJobName"], start)
+        job.keep(request["ResourceConfig"]["KeepAlivePeriodInSeconds"])
+        answer = json.dumps({"TrainingJobArn": job.arn}).encode()
+        return _answer(start, "200 OK", answer, "application/x-amz-json-1.1")
 
     def _ask_moto(self, environ: dict[str, Any], body: bytes) -> tuple[str, dict[str, Any]]:
         said: list[str] = []
@@ -109,6 +135,11 @@ def _without_empty(value: Any) -> Any:
         kept = {key: _without_empty(item) for key, item in value.items()}
         return {key: item for key, item in kept.items() if item != {}}
     return [_without_empty(item) for item in value] if isinstance(value, list) else value
+
+
+def _no_job(name: str, start: Start) -> Iterable[bytes]:
+    missing = {"__type": "ResourceNotFound", "message": f"no job {name}"}
+    return _answer(start, "400 Bad Request", json.dumps(missing).encode(), "application/x-amz-json-1.1")
 
 
 def _body(environ: dict[str, Any]) -> bytes:

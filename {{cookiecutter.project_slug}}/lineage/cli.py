@@ -16,6 +16,7 @@ from .base.errors import ProjectError
 from .base.project import project_root
 from .base.terminal import block, guard_output
 from .compute.commands import jobs
+from .compute.sagemaker.commands import app as aws
 from .erasure.commands import erase
 from .judgement.commands import demote, history, promote
 from .judgement.diff.command import diff
@@ -46,6 +47,7 @@ app = typer.Typer(
 
 app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")
+app.add_typer(aws, name="aws")
 
 
 @app.callback()
