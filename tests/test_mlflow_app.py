@@ -85,7 +85,7 @@ def test_from_its_making_to_its_end(sky: Cloud, lineage: Lineage) -> None:
     project.run("lineage", "link")
     proof = lineage.verify(project, "models:/traceable-digits@candidate", "--rehash")
     assert (proof.status, proof.not_passed) == (0, {})
-    assert arn in lineage(project, "trace", "models:/traceable-digits/1")
+    assert project.lineage["model"]["tracking_uri"] == project.lineage["training_run"]["tracking_uri"] == arn
     assert any(key.startswith("traceable-digits/mlflow/") for key in sky.objects("the-jobs"))
     (state,) = states(sky)
     assert state["in_use"]

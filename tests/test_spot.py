@@ -21,6 +21,7 @@ MADE = ("models/model.safetensors", "metrics/train.json", "plots/training.csv")
 CHECKPOINTS = "traceable-digits/checkpoints/"
 # the other stages run here: they have no part in it
 HERE = ("compute.preprocess=local", "compute.evaluate=local", f"train.epochs={EPOCHS}")
+TRAIN = ("repro", "--force", "--single-item", "--no-run-cache", "train")
 SPOT = "compute.sagemaker.training.spot=true"
 
 
@@ -45,7 +46,7 @@ def made(project: Project) -> dict[str, str]:
 def undisturbed(sky: Cloud, *more: str) -> dict[str, str]:
     """What comes out of the same training on this machine. It leaves nothing that a job could go on from."""
     compose(sky, *more, "compute.train=local", "callbacks=none")
-    sky.project.dvc("repro", "--force", "--single-item", "--no-run-cache", "train")
+    sky.project.dvc(*TRAIN)
     return made(sky.project)
 
 
@@ -66,7 +67,8 @@ def test_interrupted_at_random_moments(sky: Cloud, lineage: Lineage) -> None:
     ]
     order(sky.state, *orders)
     compose(sky, SPOT)
-    output = sky.project.dvc("repro")
+    output = sky.project.dvc(*TRAIN)
+    sky.project.dvc("repro")
     assert left(sky.state) == 0
     assert made(sky.project) == expected
 
@@ -103,14 +105,14 @@ def test_the_next_job_goes_on_where_one_was_stopped(sky: Cloud) -> None:
     expected = undisturbed(sky, "train.seed=3")
     compose(sky, "train.seed=3")
     known = len(sky.job_names())
-    process = sky.project.start("dvc", "repro", "--single-item", "train")
+    process = sky.project.start("dvc", *TRAIN)
     while not any(key.endswith("/checkpoint") for key in checkpoints(sky)):
         assert process.poll() is None
         time.sleep(0.1)  # between two looks at the condition
     name = sky.job_names()[known]
     sky.client("sagemaker").stop_training_job(TrainingJobName=name)
     assert "it was stopped" in process.communicate(timeout=300)[0]
-    output = sky.project.dvc("repro", "--single-item", "train")
+    output = sky.project.dvc(*TRAIN)
     assert "going on after epoch" in output
     assert made(sky.project) == expected
     (one,) = json.loads((sky.project.root / "models" / "run.json").read_text())["interruptions"]
@@ -123,16 +125,16 @@ def test_the_next_job_goes_on_where_one_was_stopped(sky: Cloud) -> None:
 
 def test_without_resume_nothing_is_kept(sky: Cloud) -> None:
     compose(sky, "train=debug", "train.resume=false", "callbacks=none")
-    sky.project.dvc("repro", "--force", "--single-item", "train")
+    sky.project.dvc(*TRAIN)
     assert "CheckpointConfig" not in sky.jobs()[-1]
 
 
 def test_warm_instances_are_shown_and_given_back(sky: Cloud) -> None:
     compose(sky, "train=debug", "compute.sagemaker.training.warm_pool_minutes=5", "callbacks=none")
-    output = sky.project.dvc("repro", "--force", "--single-item", "train")
+    output = sky.project.dvc(*TRAIN)
     first = sky.job_names()[-1]
     assert f"{first}  1 x ml.g5.xlarge wait for the next job until 20" in output
-    output = sky.project.dvc("repro", "--force", "--single-item", "train")
+    output = sky.project.dvc(*TRAIN)
     second = sky.job_names()[-1]
     assert sky.job(first)["WarmPoolStatus"] | {"ResourceRetainedBillableTimeInSeconds": 0} == {
         "Status": "Reused",

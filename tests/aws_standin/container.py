@@ -88,8 +88,14 @@ class Container:
         return self._process.returncode
 
     def stop(self, grace: float | None = None) -> None:
-        """SIGTERM to the first process of the container, as Docker does; SIGKILL to all after the time of grace."""
+        """SIGTERM to the first process of the container, as Docker does; SIGKILL to all after the time of grace.
+
+        Without any time of grace, that at once.
+        """
         if self._process is None or self._process.poll() is not None:
+            return
+        if grace == 0:
+            self._process.kill()
             return
         with contextlib.suppress(psutil.NoSuchProcess):
             for first in psutil.Process(self._process.pid).children():

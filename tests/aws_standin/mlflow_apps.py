@@ -44,9 +44,8 @@ class App:
         if executables is not None:
             folder = self._place.state / self.arn.rpartition("/")[2]
             folder.mkdir()
-            self.version = subprocess.run(
-                [executables / "mlflow", "--version"], capture_output=True, text=True, check=True
-            ).stdout.split()[-1]
+            (wheel,) = executables.parent.glob("lib/python*/site-packages/mlflow-*.dist-info")
+            self.version = wheel.name.removeprefix("mlflow-").removesuffix(".dist-info")
             options = ("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1", "--no-serve-artifacts")
             kept = ("--backend-store-uri", f"sqlite:///{folder}/store.db")
             artifacts = ("--default-artifact-root", self.request["ArtifactStoreUri"])

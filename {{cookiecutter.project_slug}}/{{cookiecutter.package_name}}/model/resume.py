@@ -29,7 +29,7 @@ def decides(machine: Mapping[str, Any]) -> dict[str, Any]:
 class Progress:
     """The epochs that are done, and the weights of the best: from a checkpoint, where there is one.
 
-    `parts` are what learns: the network, the optimiser, the schedule, the generator of the shuffling. They are put
+    `parts` are what learns: the `network`, the optimiser, the schedule, the generator of the shuffling. They are put
     into the state of the checkpoint, and so is the state of all random numbers. Of several `ranks` the first has the
     checkpoints.
     """
@@ -46,17 +46,19 @@ class Progress:
 
     def _take_up(self, saved: dict[str, Any]) -> None:
         self.epochs = [Epoch(**epoch) for epoch in saved["epochs"]]
-        self.best, self.best_weights = Epoch(**saved["best"]), saved["best_weights"]
+        self.best = Epoch(**saved["best"])
         for name, part in self._parts.items():
             put = part.set_state if isinstance(part, torch.Generator) else part.load_state_dict
             put(saved["parts"][name])
+        # what is twice in it is saved once
+        self.best_weights = saved["best_weights"] or copy.deepcopy(self._parts["network"].state_dict())
         _set_random_state(saved["random"][self._ranks.number], self._device)
 
-    def add(self, epoch: Epoch, weights: Mapping[str, Tensor]) -> None:
-        """Keeps an epoch, and copies of `weights` if it is the best. Saves all of it."""
+    def add(self, epoch: Epoch) -> None:
+        """Keeps an epoch, and a copy of the weights if it is the best. Saves all of it."""
         self.epochs.append(epoch)
         if self.best is None or (epoch.val_accuracy, -epoch.val_loss) > (self.best.val_accuracy, -self.best.val_loss):
-            self.best, self.best_weights = epoch, copy.deepcopy(dict(weights))
+            self.best, self.best_weights = epoch, copy.deepcopy(self._parts["network"].state_dict())
         if self._checkpoints is None:
             return
         everybody = self._ranks.of_all(_random_state(self._device))
@@ -66,14 +68,16 @@ class Progress:
             name: part.get_state() if isinstance(part, torch.Generator) else part.state_dict()
             for name, part in self._parts.items()
         }
-        saved, file = {"epochs": [asdict(epoch) for epoch in self.epochs], "best": asdict(self.best)}, BytesIO()
-        torch.save({**saved, "best_weights": self.best_weights, "parts": parts, "random": everybody}, file)
+        told = {"epochs": [asdict(epoch) for epoch in self.epochs], "best": asdict(self.best)}
+        file, earlier = BytesIO(), None if self.best is epoch else self.best_weights
+        torch.save({**told, "best_weights": earlier, "parts": parts, "random": everybody}, file)
         self._checkpoints.save(file.getbuffer(), epoch.number)
 
 
 def _random_state(device: torch.device) -> dict[str, Any]:
     """That of every generator that code of a network may use without naming one."""
-    kind, keys, *rest = np.random.get_state()
+    of_numpy: Any = np.random.get_state()
+    kind, keys, *rest = of_numpy
     state = {"python": random.getstate(), "numpy": (kind, keys.tolist(), *rest), "torch": torch.get_rng_state()}
     if device.type == "cuda":
         state["device"] = torch.cuda.get_rng_state(device)

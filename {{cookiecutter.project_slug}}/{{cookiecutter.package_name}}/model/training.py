@@ -44,7 +44,6 @@ def fit(
     optimiser = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     steps = settings.epochs * -(-len(train) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=settings.lr, total_steps=steps)
-    model = ranks.join(network)
     if not ranks.is_first:
         torch.manual_seed(settings.seed + ranks.number)  # so that dropout is not the same in all shares of a batch
     learns = {"network": network, "optimiser": optimiser, "schedule": schedule, "shuffle": shuffle}
@@ -56,7 +55,8 @@ def fit(
         done, all_of_it = len(progress.epochs), settings.epochs * len(train)
         task = bar.add_task("training", total=all_of_it, completed=done * len(train))
         for number in range(done + 1, settings.epochs + 1):
-            network.train()
+            # anew: the order in which processes add their gradients must not depend on the epochs before
+            model = ranks.join(network.train())
             losses, sizes = [], []
             for batch in torch.split(torch.randperm(len(train), generator=shuffle), settings.batch_size):
                 bar.advance(task, len(batch))
@@ -80,7 +80,7 @@ def fit(
             total = sum(loss * size for loss, size in zip(told, sizes, strict=True))
             val_loss, val_accuracy = ranks.score(network, val, settings.batch_size)
             epoch = Epoch(number, ranks.mean(total, sum(sizes)), val_loss, val_accuracy)
-            progress.add(epoch, network.state_dict())
+            progress.add(epoch)
             on_epoch(epoch)
 
     assert progress.best is not None and progress.best_weights is not None  # settings.epochs is at least 1
