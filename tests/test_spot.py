@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -101,18 +103,21 @@ def test_interrupted_at_random_moments(sky: Cloud, lineage: Lineage) -> None:
     assert (proof.status, proof.not_passed) == (0, {})
 
 
-def test_the_next_job_goes_on_where_one_was_stopped(sky: Cloud) -> None:
+def test_the_next_job_goes_on_where_one_was_that_nobody_waited_for(sky: Cloud) -> None:
     expected = undisturbed(sky, "train.seed=3")
     compose(sky, "train.seed=3")
     known = len(sky.job_names())
-    process = sky.project.start("dvc", *TRAIN)
+    process = sky.project.start("dvc", *TRAIN, start_new_session=True)
     while not any(key.endswith("/checkpoint") for key in checkpoints(sky)):
         assert process.poll() is None
         time.sleep(0.1)  # between two looks at the condition
     name = sky.job_names()[known]
-    sky.client("sagemaker").stop_training_job(TrainingJobName=name)
-    assert "it was stopped" in process.communicate(timeout=300)[0]
-    output = sky.project.dvc(*TRAIN)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=300)
+    sky.project.mend_dvc()
+    output = sky.project.dvc(*TRAIN)  # stops that job, and waits until it has saved what it has
+    assert f"job {name} of an earlier train, which nobody waits for, is asked to stop" in output
+    assert sky.job(name)["TrainingJobStatus"] == "Stopped"
     assert "going on after epoch" in output
     assert made(sky.project) == expected
     (one,) = json.loads((sky.project.root / "models" / "run.json").read_text())["interruptions"]
@@ -123,16 +128,12 @@ def test_the_next_job_goes_on_where_one_was_stopped(sky: Cloud) -> None:
     assert checkpoints(sky) == {}
 
 
-def test_without_resume_nothing_is_kept(sky: Cloud) -> None:
-    compose(sky, "train=debug", "train.resume=false", "callbacks=none")
-    sky.project.dvc(*TRAIN)
-    assert "CheckpointConfig" not in sky.jobs()[-1]
-
-
 def test_warm_instances_are_shown_and_given_back(sky: Cloud) -> None:
-    compose(sky, "train=debug", "compute.sagemaker.training.warm_pool_minutes=5", "callbacks=none")
+    pool = "compute.sagemaker.training.warm_pool_minutes=5"
+    compose(sky, "train=debug", "train.resume=false", pool, "callbacks=none")
     output = sky.project.dvc(*TRAIN)
     first = sky.job_names()[-1]
+    assert "CheckpointConfig" not in sky.job(first)  # without train.resume nothing is kept
     assert f"{first}  1 x ml.g5.xlarge wait for the next job until 20" in output
     output = sky.project.dvc(*TRAIN)
     second = sky.job_names()[-1]
@@ -141,9 +142,9 @@ def test_warm_instances_are_shown_and_given_back(sky: Cloud) -> None:
         "ReusedByJob": second,
         "ResourceRetainedBillableTimeInSeconds": 0,
     }
-    (pool,) = json.loads(sky.project.run("lineage", "aws", "warm-pools", "--json"))
-    assert (pool["job"], pool["status"], pool["minutes"]) == (second, "Available", 5)
-    assert 0 <= pool["billed"] < 300
+    (kept,) = json.loads(sky.project.run("lineage", "aws", "warm-pools", "--json"))
+    assert (kept["job"], kept["status"], kept["minutes"]) == (second, "Available", 5)
+    assert 0 <= kept["billed"] < 300
     shown = sky.project.run("lineage", "aws", "warm-pools", "--end")
     assert "seconds of an instance so far" in shown
     assert f"{second}: its instances are given back." in shown

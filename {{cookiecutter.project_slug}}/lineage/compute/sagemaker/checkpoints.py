@@ -7,27 +7,38 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
 from ...base.errors import DispatchError
+from ...base.printable import printable
 from ...base.translated import translate_errors
 from ...run.checkpoints import NOTES, key_of
 from ...run.given import Given
 from .aws import Aws
-from .jobs import ENDED
+from .jobs import ENDED, POLL
 
 MOST = 2**20  # bytes of notes that are read
+PATIENCE = 300  # seconds that a job has to stop; the service gives it two minutes
 
 
 def address_for(aws: Aws, given: Given) -> str:
     """Where a job with these inputs keeps its checkpoints, and finds those of an earlier one that came to no end.
 
-    Another place while such a job goes on: two would write over each other's.
+    One that is being stopped is waited for. While one goes on, it is another place: two would write over each other's.
     """
     address = aws.address("checkpoints", key_of(given.entry())[:32])
     name = _last_job(aws.read(f"{address}/{NOTES}", MOST))
-    return f"{address}-{secrets.token_hex(4)}" if name and _goes_on(aws, name) else address
+    if name is None:
+        return address
+    until, told = time.monotonic() + PATIENCE, False
+    while (status := _status(aws, name)) == "Stopping" and time.monotonic() < until:
+        if not told:
+            print(f"job {printable(name)} had the same inputs and is being stopped: it is waited for.", flush=True)
+        told = True
+        time.sleep(POLL)  # between two looks
+    return address if status in (None, *ENDED) else f"{address}-{secrets.token_hex(4)}"
 
 
 def _last_job(notes: bytes | None) -> str | None:
@@ -39,16 +50,17 @@ def _last_job(notes: bytes | None) -> str | None:
         return None
 
 
-def _goes_on(aws: Aws, name: str) -> bool:
+def _status(aws: Aws, name: str) -> str | None:
+    """That of a Training job; None if there is none of this name."""
     client = aws.client("sagemaker")
     with translate_errors(DispatchError, f"could not look at job {name}"):
         try:
             seen: dict[str, Any] = client.describe_training_job(TrainingJobName=name)
         except client.exceptions.ClientError as error:
             if error.response["Error"]["Code"] in ("ResourceNotFound", "ValidationException"):
-                return False
+                return None
             raise
-    return seen["TrainingJobStatus"] not in ENDED
+    return str(seen["TrainingJobStatus"])
 
 
 def remove(aws: Aws, address: str) -> None:
