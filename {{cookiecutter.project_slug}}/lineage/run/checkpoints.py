@@ -213,7 +213,8 @@ def _remove_old(folder: Path) -> None:
             continue
         lock = FileLock(place.with_name(f"{place.name}.lock"))
         with suppress(Timeout), lock.acquire(timeout=0):
-            shutil.rmtree(place)
+            shutil.rmtree(place, ignore_errors=True)
+            Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _read_notes(folder: Path) -> list[dict[str, Any]]:
