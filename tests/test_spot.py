@@ -104,8 +104,9 @@ def test_interrupted_at_random_moments(sky: Cloud, lineage: Lineage) -> None:
 
 
 def test_the_next_job_goes_on_where_one_was_that_nobody_waited_for(sky: Cloud) -> None:
-    expected = undisturbed(sky, "train.seed=3")
-    compose(sky, "train.seed=3")
+    longer = ("train.seed=3", "train.epochs=300")  # than it takes to kill the launcher, and to look at the job
+    expected = undisturbed(sky, *longer)
+    compose(sky, *longer)
     known = len(sky.job_names())
     process = sky.project.start("dvc", *TRAIN, start_new_session=True)
     while not any(key.endswith("/checkpoint") for key in checkpoints(sky)):
@@ -124,7 +125,7 @@ def test_the_next_job_goes_on_where_one_was_that_nobody_waited_for(sky: Cloud) -
     assert one["sagemaker_job_name"] == name
     first, second = sky.project.store(sky.tracking).runs("train")[-2:]
     assert one["run_id"] == first.info.run_id != second.info.run_id
-    assert steps(sky, second) == list(range(1, EPOCHS + 1))  # its curve is whole
+    assert steps(sky, second) == list(range(1, 301))  # its curve is whole
     assert checkpoints(sky) == {}
 
 
