@@ -88,8 +88,6 @@ def test_from_its_making_to_its_end(sky: Cloud, lineage: Lineage) -> None:
     assert project.lineage["model"]["tracking_uri"] == project.lineage["training_run"]["tracking_uri"] == arn
     status, said, errors = lineage.run(project, "promote", "models:/traceable-digits/1", "--to", "champion")
     assert status == 0, said + errors
-    audited = json.loads(lineage(project, "audit", "subject", "nobody", "--json", code=None).split("lineage:")[0])
-    assert audited["looked_at"]["versions"] == 1
     assert any(key.startswith("traceable-digits/mlflow/") for key in sky.objects("the-jobs"))
     (state,) = states(sky)
     assert state["in_use"]
