@@ -96,8 +96,8 @@ class Cloud:
 
 
 @contextlib.contextmanager
-def cloud(folder: Path, installed: Project) -> Iterator[Cloud]:
-    """Starts everything in `folder`; jobs find the packages of `installed`."""
+def cloud(folder: Path, installed: Project, mlflow: Path | None = None) -> Iterator[Cloud]:
+    """Starts everything in `folder`; jobs find the packages of `installed`, and MLflow apps run those of `mlflow`."""
     guard = {"PYTHONPATH": str(GUARD), "LOOPBACK_ONLY": str(folder / "left.log")}
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true"}
     # everything is installed; what is not cannot be had
@@ -105,7 +105,9 @@ def cloud(folder: Path, installed: Project) -> Iterator[Cloud]:
     old = old_image(folder / "old", installed.venv / "bin")
     with (
         warm_image(folder, installed) as executables,
-        aws_standin(folder, {IMAGE: executables, OLD_IMAGE: old}, **guard, **quiet, **offline) as endpoint,
+        aws_standin(
+            folder, {IMAGE: executables, OLD_IMAGE: old}, mlflow=mlflow, **guard, **quiet, **offline
+        ) as endpoint,
     ):
         keys = {"AWS_ACCESS_KEY_ID": "launcher", "AWS_SECRET_ACCESS_KEY": SECRET}
         where = {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}

@@ -197,10 +197,16 @@ def make_certificates(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def aws_standin(state: Path, images: dict[str, Path], **environment: str) -> Iterator[str]:
-    """The address of a stand-in for AWS; `environment` is that of every container."""
+def aws_standin(
+    state: Path, images: dict[str, Path], *, mlflow: Path | None = None, **environment: str
+) -> Iterator[str]:
+    """The address of a stand-in for AWS; `environment` is that of every container.
+
+    `mlflow`: executables that MLflow apps run.
+    """
     options = [f"--image={uri}={folder}" for uri, folder in images.items()]
     options += [f"--environment={name}={value}" for name, value in environment.items()]
+    options += [f"--mlflow={mlflow}"] if mlflow else []
     command = [sys.executable, "-m", "aws_standin", "--state", str(state), "--grace", "5", *options]
     with (state / "standin.log").open("w") as log:
         process = subprocess.Popen(

@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import pytest
 from aws_standin.container import can_run
+from aws_standin.interruptions import Order, left, order
 from servers import aws_standin
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
@@ -21,9 +22,14 @@ IMAGE = "registry.example/image:1"
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("aws")
+
+
+@pytest.fixture(scope="module")
+def aws(state: Path) -> Iterator[Any]:
     """Makes clients of a running stand-in."""
-    with aws_standin(tmp_path_factory.mktemp("aws"), {IMAGE: Path(sys.executable).parent}) as endpoint:
+    with aws_standin(state, {IMAGE: Path(sys.executable).parent}) as endpoint:
         keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": "eu-central-1"}
 
         def client(service: str) -> Any:
@@ -135,6 +141,42 @@ def lines_so_far(aws: Any) -> list[str]:
 def test_a_job_that_takes_too_long_is_stopped(aws: Any) -> None:
     train(aws, "slow", "exec sleep 600", StoppingCondition={"MaxRuntimeInSeconds": 1})
     assert ended(aws, "slow")["TrainingJobStatus"] == "Stopped"
+
+
+# counts in its folder of checkpoints, and says from where
+COUNTS = """
+cd /opt/ml/checkpoints; n=$(cat n 2>/dev/null || echo 0); echo "from $n"; touch /opt/ml/model/$n
+trap 'echo asked to stop; exit 1' TERM
+while [ $n -lt 40 ]; do n=$((n + 1)); echo $n > n.partial; mv n.partial n; sleep 0.05; done
+"""
+
+
+def test_a_spot_job_goes_on_elsewhere_with_its_checkpoints_alone(aws: Any, state: Path) -> None:
+    order(state, Order("spot", saves=3), Order("spot", saves=2, delay=0.1, grace=0))
+    limits = {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 90}
+    checkpoints = {"S3Uri": "s3://bucket/kept"}
+    more = {"StoppingCondition": limits, "EnableManagedSpotTraining": True, "CheckpointConfig": checkpoints}
+    train(aws, "spot", COUNTS, **more)
+    job = ended(aws, "spot")
+    assert (job["TrainingJobStatus"], left(state)) == ("Completed", 0)
+    passed = [one["Status"] for one in job["SecondaryStatusTransitions"]]
+    assert passed == [*["Starting", "Downloading", "Training", "Interrupted"] * 2, *passed[8:]]
+    assert passed[8:] == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    said = lines(aws, "/aws/sagemaker/TrainingJobs", "spot")
+    begun = [int(line.removeprefix("from ")) for line in said if line.startswith("from ")]
+    assert 0 == begun[0] < begun[1] < begun[2] < 40
+    assert said.count("asked to stop") == 1  # the other had no time of grace
+    assert aws("s3").get_object(Bucket="bucket", Key="kept/n")["Body"].read() == b"40\n"
+    archive = aws("s3").get_object(Bucket="bucket", Key="out/spot/output/model.tar.gz")["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        assert sorted(tar.getnames()) == [".", f"./{begun[2]}"]  # nothing else is left of earlier instances
+
+
+def test_a_spot_job_waits_no_longer_than_it_may(aws: Any, state: Path) -> None:
+    limits = {"MaxRuntimeInSeconds": 2, "MaxWaitTimeInSeconds": 2}  # it works for less than that on each
+    order(state, *[Order("waits", delay=0.2, grace=0)] * 9)
+    train(aws, "waits", "exec sleep 600", StoppingCondition=limits, EnableManagedSpotTraining=True)
+    assert ended(aws, "waits")["TrainingJobStatus"] == "Stopped"
 
 
 def test_an_image_that_nobody_has(aws: Any) -> None:

@@ -17,6 +17,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from aws_standin.container import can_run
+from aws_standin.interruptions import Order, left, order
 from baked import Project
 from cloud import BUCKETS, IMAGE, OLD_IMAGE, SECRET, Cloud, cloud, settings
 from command import Lineage
@@ -138,16 +139,20 @@ def test_the_same_hashes_here_and_there_and_no_stage_runs_again(sky: Cloud, tmp_
 def test_torch_gives_the_same_weights_here_and_there(
     instances: int, sky: Cloud, default: Project, tmp_path: Path
 ) -> None:
-    """Two processes on two instances, and on this machine."""
+    """Two processes on two instances, which are taken away once, and on this machine."""
     project = with_torch(sky, default, tmp_path)
     count = f"compute.sagemaker.training.instance_count={instances}"
     # an instance has its cores for fewer processes, and threads are part of the result
-    project.compose(*quick(sky.tracking, SALTED, f"train.processes={instances}", "train.threads=1", count))
+    spot = ["train.epochs=6", "compute.sagemaker.training.spot=true"] if instances == 2 else []
+    project.compose(*quick(sky.tracking, SALTED, f"train.processes={instances}", "train.threads=1", count, *spot))
+    order(sky.state, *[Order("traceable-digits-train-.*", saves=3, grace=0)] * len(spot[1:]))
     known = sky.job_names(), len(store_runs(sky, "train"))
     output = project.dvc("repro", "--single-item", "train")
     there, record = project.out("train", WEIGHTS), json.loads((project.root / "models" / "run.json").read_text())
     [job] = (sky.job(name) for name in sky.job_names() if name not in known[0])
     assert job["ResourceConfig"]["InstanceCount"] == instances
+    assert [one["epochs"] > 0 for one in record.get("interruptions", [])] == [True] * len(spot[1:])
+    assert left(sky.state) == 0
     assert "[algo-2] stage train is done here" in output or instances == 1
     assert "torch" in record["machine"]
     assert record["machine"]["processes"] == instances

@@ -22,11 +22,12 @@ def main() -> None:
     parser.add_argument("--grace", type=float, default=120, help="seconds that a job has to stop (the service's: 120)")
     parser.add_argument("--image", action="append", default=[], metavar="URI=FOLDER")
     parser.add_argument("--environment", action="append", default=[], metavar="NAME=VALUE", help="of every container")
+    parser.add_argument("--mlflow", type=Path, metavar="FOLDER", help="executables of MLflow apps")
     options = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     images = {uri: Path(folder) for uri, _, folder in (image.rpartition("=") for image in options.image)}
     environment = {name: value for name, _, value in (item.partition("=") for item in options.environment)}
-    place = Place(options.state, images, "", options.region, options.grace, environment)
+    place = Place(options.state, images, "", options.region, options.grace, environment, options.mlflow)
     server = serve(place)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(place.endpoint, flush=True)
@@ -34,6 +35,7 @@ def main() -> None:
     assert isinstance(server.app, StandIn)
     for job in server.app.jobs.values():
         job.end()
+    server.app.apps.end()
     server.shutdown()
 
 

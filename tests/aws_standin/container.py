@@ -76,21 +76,32 @@ class Container:
         self._process.wait()
 
     @property
+    def is_running(self) -> bool:
+        """Whether its process has begun and not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def code(self) -> int:
         """Exit status of the process that has ended."""
         assert self._process is not None
         assert self._process.returncode is not None
         return self._process.returncode
 
-    def stop(self) -> None:
-        """SIGTERM to the first process of the container, as Docker does; SIGKILL to all after the time of grace."""
+    def stop(self, grace: float | None = None) -> None:
+        """SIGTERM to the first process of the container, as Docker does; SIGKILL to all after the time of grace.
+
+        Without any time of grace, that at once.
+        """
         if self._process is None or self._process.poll() is not None:
+            return
+        if grace == 0:
+            self._process.kill()
             return
         with contextlib.suppress(psutil.NoSuchProcess):
             for first in psutil.Process(self._process.pid).children():
                 first.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(self._grace)
+            self._process.wait(self._grace if grace is None else grace)
         except subprocess.TimeoutExpired:
             self._process.kill()  # and with it, all that it holds
 

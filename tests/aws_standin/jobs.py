@@ -148,7 +148,7 @@ class Job(ABC):
 
     def _environment(self, name: str) -> dict[str, str]:
         executables = f"{self.place.images[self.image]}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        home = self.place.state / self.name / name / "home"
+        home = self.containers[name].root.with_name("home")
         home.mkdir()
         return {
             "PATH": executables,
@@ -233,9 +233,6 @@ class TrainingJob(Job):
         container.write("/opt/ml/input/config/resourceconfig.json", instances(self.cluster, name))
         for folder in ("/opt/ml/model", "/opt/ml/output/data"):
             container.path(folder).mkdir(parents=True)
-        checkpoints = self.request.get("CheckpointConfig") or {}
-        if checkpoints.get("S3Uri"):
-            self.download(checkpoints["S3Uri"], container.path(checkpoints.get("LocalPath") or "/opt/ml/checkpoints"))
 
     def empty(self) -> None:
         output = f"{self.request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output"
@@ -243,11 +240,6 @@ class TrainingJob(Job):
             archive = self.place.state / self.name / name
             if self.container.pack(folder, archive):
                 self.upload(archive, f"{output}/{name}")
-        checkpoints = self.request.get("CheckpointConfig") or {}
-        if checkpoints.get("S3Uri"):
-            folder = self.container.path(checkpoints.get("LocalPath") or "/opt/ml/checkpoints")
-            for path in (path for path in folder.rglob("*") if path.is_file()):
-                self.upload(path, f"{checkpoints['S3Uri'].rstrip('/')}/{path.relative_to(folder).as_posix()}")
 
     def last_words(self, container: Container) -> str:
         words = container.message("/opt/ml/output/failure")

@@ -28,6 +28,7 @@ TYPES = {
     "ModelPackageGroup": "model-package-group",
     "ModelPackage": "model-package",
     "Pipeline": "pipeline",
+    "MlflowApp": "mlflow-app",
 }
 VERB = re.compile(r"^(Create|Describe|Update|Delete|Stop|Start|Retry|List|Add|Search|Query|Get|Put)")
 GIVEN_ROLES = ("RoleArn", "ExecutionRoleArn")
@@ -115,13 +116,17 @@ class Needs:
 
     def _resources(self, action: str, request: Request) -> Iterator[str]:
         noun = VERB.sub("", action)
-        if "ResourceArn" in request or "PipelineExecutionArn" in request:
-            yield str(request.get("ResourceArn") or request["PipelineExecutionArn"])
+        own = next((request[key] for key in ("ResourceArn", "PipelineExecutionArn", "Arn") if key in request), None)
+        if own is not None:
+            yield str(own)
             return
         if action in ("StartPipelineExecution", "ListPipelineExecutions"):
             noun = "Pipeline"
         elif action.startswith(("List", "Search", "Query")):
             yield "*"
+            return
+        if noun == "MlflowApp":  # its ARN is made by the service
+            yield self._arn("sagemaker", "mlflow-app/*")
             return
         name = str(request.get(f"{noun}Name") or f"{request['ModelPackageGroupName']}/*")
         # SageMaker writes names in ARNs in small letters

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -30,10 +30,12 @@ SWITCH, LOG = "enforce", "requests.jsonl"
 class Permissions:
     """Whom the stand-in allows what."""
 
-    def __init__(self, state: Path, region: str) -> None:
+    def __init__(self, state: Path, region: str, more_tags: Callable[[str], dict[str, str]]) -> None:
         self._state = state
         self._region = region
-        self._needs = Needs(DEFAULT_ACCOUNT_ID, region, key_of_bucket, has_object, lambda arn: tags_of(arn, region))
+        self._needs = Needs(
+            DEFAULT_ACCOUNT_ID, region, key_of_bucket, has_object, lambda arn: more_tags(arn) or tags_of(arn, region)
+        )
         self._seen: set[str] = set()
         # moto takes a denial with a condition (TLS only) for one without
         FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL

@@ -27,6 +27,7 @@ class Place:
     environment: dict[str, str] = field(default_factory=dict)
     # of a session in a role, by its ARN
     credentials: Callable[[str], dict[str, str]] = field(default=lambda _: ANYBODY)
+    mlflow: Path | None = None  # folder of the executables that MLflow apps run
 
     def client(self, service: str) -> Any:
         return client_of(service, self.endpoint, self.region)

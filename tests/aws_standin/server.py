@@ -13,12 +13,14 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from . import registry
 from .faults import take
-from .jobs import Job, ProcessingJob, TrainingJob
+from .jobs import Job, ProcessingJob
+from .managed import ManagedTrainingJob
+from .mlflow_apps import HEADER, Apps, RefusedError
 from .parts import Parts, keep_in_files, parts_of, range_of
 from .permissions import Permissions
 from .place import ANYBODY, Place
 
-KINDS: dict[str, type[Job]] = {"TrainingJob": TrainingJob, "ProcessingJob": ProcessingJob}
+KINDS: dict[str, type[Job]] = {"TrainingJob": ManagedTrainingJob, "ProcessingJob": ProcessingJob}
 # moto answers these with an error of its own (500), which clients try again ten times
 MISSING = (b"Action=SimulatePrincipalPolicy",)
 
@@ -31,16 +33,19 @@ class StandIn:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.jobs: dict[str, Job] = {}
+        self.apps = Apps(place, place.mlflow)
         keep_in_files()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._moto.debug = True  # type: ignore[attr-defined]
-        self._permissions = Permissions(place.state, place.region)
+        self._permissions = Permissions(place.state, place.region, self.apps.tags_of)
         place.credentials = self._credentials
 
     def _credentials(self, role_arn: str) -> dict[str, str]:
         return self._permissions.credentials(role_arn) if self._permissions.are_enforced else ANYBODY
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        if HEADER in environ:
+            return self.apps.forward(environ[HEADER], environ, start)
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         fault = take(self.place.state, f"{environ['REQUEST_METHOD']} {target or environ['PATH_INFO']}")
         if fault is not None:
@@ -81,9 +86,15 @@ class StandIn:
         if action in registry.CALLS:
             status, answer = registry.answer(action, request, self.place.region)
             return _answer(start, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
+        if self.apps.knows(action, request):
+            return self._of_apps(action, request, start)
+        if action == "UpdateTrainingJob":
+            return self._update(request, start)
         status, answer = self._ask_moto(environ, body)
         if status.startswith("200") and kind and action == f"Create{kind}":
             job = KINDS[kind](self.place, request, answer[f"{kind}Arn"])
+            if isinstance(job, ManagedTrainingJob):
+                job.take_over([one for one in self.jobs.values() if isinstance(one, ManagedTrainingJob)])
             self.jobs[job.name] = job
             job.start()
         elif status.startswith("200") and kind and action == f"Describe{kind}":
@@ -96,10 +107,25 @@ class StandIn:
 
     def _stop(self, name: str, start: Start) -> Iterable[bytes]:
         if name not in self.jobs:
-            missing = {"__type": "ResourceNotFound", "message": f"no job {name}"}
-            return _answer(start, "400 Bad Request", json.dumps(missing).encode(), "application/x-amz-json-1.1")
+            return _no_job(name, start)
         self.jobs[name].stop()
         return _answer(start, "200 OK", b"{}", "application/x-amz-json-1.1")
+
+    def _of_apps(self, action: str, request: dict[str, Any], start: Start) -> Iterable[bytes]:
+        try:
+            status, answer = "200 OK", self.apps.answer(action, request)
+        except RefusedError as error:
+            status, answer = "400 Bad Request", dict(zip(("__type", "message"), error.args, strict=True))
+        return _answer(start, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
+
+    def _update(self, request: dict[str, Any], start: Start) -> Iterable[bytes]:
+        """Of what the service lets one change: how long instances are kept."""
+        job = self.jobs.get(str(request["TrainingJobName"]))
+        if not isinstance(job, ManagedTrainingJob):
+            return _no_job(request["TrainingJobName"], start)
+        job.keep(request["ResourceConfig"]["KeepAlivePeriodInSeconds"])
+        answer = json.dumps({"TrainingJobArn": job.arn}).encode()
+        return _answer(start, "200 OK", answer, "application/x-amz-json-1.1")
 
     def _ask_moto(self, environ: dict[str, Any], body: bytes) -> tuple[str, dict[str, Any]]:
         said: list[str] = []
@@ -141,6 +167,11 @@ def _refuse(text: str, target: str, environ: dict[str, Any], start: Start) -> It
         xml = f"<ErrorResponse>{xml}</ErrorResponse>"
     data = b"" if environ["REQUEST_METHOD"] == "HEAD" else xml.encode()
     return _answer(start, "403 Forbidden", data, "text/xml")
+
+
+def _no_job(name: str, start: Start) -> Iterable[bytes]:
+    missing = {"__type": "ResourceNotFound", "message": f"no job {name}"}
+    return _answer(start, "400 Bad Request", json.dumps(missing).encode(), "application/x-amz-json-1.1")
 
 
 def _body(environ: dict[str, Any]) -> bytes:

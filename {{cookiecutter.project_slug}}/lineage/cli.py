@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from .account.commands import app as aws
+from .account.commands import cleanup
 from .audit.commands import app as audit
 from .base.collector import collect_rarely
 from .base.errors import ProjectError
 from .base.project import project_root
 from .base.terminal import block, guard_output
 from .compute.commands import jobs
+from .compute.sagemaker.commands import app as aws
 from .erasure.commands import erase
 from .judgement.commands import demote, history, promote
 from .judgement.diff.command import diff
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")
 app.add_typer(aws, name="aws")
+aws.command()(cleanup)
 
 
 @app.callback()

@@ -148,6 +148,7 @@ class Train(Section):
     precision: Literal["float32", "bfloat16"]
     channels_last: bool
     memory_mb: Positive
+    resume: bool
 
     @model_validator(mode="after")
     def _batches_can_be_shared(self) -> Train:

@@ -27,7 +27,8 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     )
     train, val = Examples.read(dataset, data, "train"), Examples.read(dataset, data, "val")
     history = History(report.metrics)
-    best = fit(network, train, val, options, history.add)
+    checkpoints = report.open_checkpoints() if options.resume else None
+    best = fit(network, train, val, options, history.add, checkpoints)
     header = {
         "architecture": settings.model.model_dump(),
         "classes": data.classes,

@@ -1,4 +1,4 @@
-"""The commands `lineage aws ...`."""
+"""The command `lineage aws cleanup`."""
 
 from __future__ import annotations
 
@@ -14,18 +14,6 @@ from ..base.project import project_root
 
 if TYPE_CHECKING:
     from .cleanup import Plan
-
-app = typer.Typer(
-    help="What this project has in AWS.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback()
-def _commands() -> None:
-    """Makes typer keep sub-commands, however few there are."""
 
 
 def cleanup(
@@ -59,9 +47,6 @@ def cleanup(
         print(f"deleted: {item.kind} {printable(item.name)}" if not error else f"left: {printable(error)}")
         failed += bool(error)
     sys.exit(2 if failed else 0)
-
-
-app.command()(cleanup)
 
 
 def _show(wanted: Plan) -> None:

@@ -6,6 +6,7 @@ import configparser
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from ..dvc.hashes import hash_path
 from ..dvc.objects import Objects
 from ..dvc.places import Places
 from ..dvc.upload import upload_path
+from ..run.interrupts import uninterrupted
 from .job_spec import JobSpec
 from .report import kept_numbers
 
@@ -86,16 +88,29 @@ def _run(what: str, command: list[str]) -> None:
     first, last = "", deque[str](maxlen=LAST_LINES)
     path = os.pathsep.join([_this_python(), os.environ.get("PATH", "")])
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    options["start_new_session"] = True  # a group that a signal can be handed on to
     with subprocess.Popen(command, env={**os.environ, "PATH": path}, **options) as process:  # type: ignore[call-overload]
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            text = line.strip()
-            if text and not line.startswith(("Running stage", ">")) and "━" not in line:
-                last.append(text)
-                first = first or (text[:LONGEST] if ERROR.search(text) else "")
+        try:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                text = line.strip()
+                if text and not line.startswith(("Running stage", ">")) and "━" not in line:
+                    last.append(text)
+                    first = first or (text[:LONGEST] if ERROR.search(text) else "")
+        except KeyboardInterrupt:
+            _hand_on(process)
+            raise
     if process.returncode != 0:
         shown = [first] if first and first not in last else []
         raise DispatchError(f"could not {what}: {' / '.join([*shown, *last])}")
+
+
+def _hand_on(process: subprocess.Popen[str]) -> None:
+    """Ends a command and what it has started, which may have to note where it is; shows what they say."""
+    with uninterrupted():
+        os.killpg(process.pid, signal.SIGTERM)
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
 
 
 def _this_python() -> str:

@@ -27,6 +27,7 @@ class JobSpec:
     remote: dict[str, str]  # name, url, and where S3 is if not at AWS
     has_git: bool  # whether the project lies in a Git repository there
     callbacks: dict[str, dict[str, Any]]  # what each callback keeps of this execution, by its name
+    checkpoints: str | None = None  # a folder there that outlives the machine, and is for these inputs alone
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")

@@ -26,6 +26,7 @@ from ..git.anchor import main_root
 from ..git.code import loaded_code
 from ..run import disk
 from ..run.callbacks import Callbacks, Execution
+from ..run.checkpoints import Checkpoints, facts_of, interruptions_before, open_checkpoints
 from ..run.given import Given
 from ..run.imports import check_imports, check_loaded
 from ..run.interrupts import raise_on_signals, require_uninterrupted, uninterrupted
@@ -63,6 +64,7 @@ class Report:
             **execution.parts.get(tracker, {}),
             **({"callbacks": others} if others else {}),
             **({"job": execution.job} if execution.job else {}),
+            **({"interruptions": before} if (before := interruptions_before(execution)) else {}),
             "code": loaded_code(execution.root, execution.stage.deps, loaded_sources() or ()),
         }
 
@@ -91,6 +93,16 @@ class Report:
     def cache_dir(self) -> Path:
         """A folder that this stage may keep things in from one execution to the next. It may be deleted at any time."""
         return cache_dir_of(self.root, self._execution.stage.module)
+
+    def open_checkpoints(self) -> Checkpoints | None:
+        """Where the work may save how far it is, and where an execution with the same inputs has that came to no end.
+
+        None where it has to do all of it: where a model is made again to be compared, and while another process works
+        with the same inputs.
+        """
+        if Reproduction.of(self._execution.root):
+            return None
+        return open_checkpoints(self._execution, self.cache_dir / "checkpoints", self.worked_with)
 
     @property
     def engine(self) -> Engine:
@@ -203,11 +215,13 @@ def _execute(execution: Execution, inputs: Inputs, work: Work, attempt: Attempt,
         caller.check()
 
     def here(outputs: Outputs) -> None:
-        before = set(loaded_sources() or ())
+        known = set(loaded_sources() or ())
         work(settings.declared(stage.params), inputs, outputs, Report(execution, callbacks, check))
         listeners = [*settings.callbacks.values(), *settings.compute.backends.values()]
-        loaded = [Path(path) for path in (loaded_sources() or {}).keys() - before]
+        loaded = [Path(path) for path in (loaded_sources() or {}).keys() - known]
         check_loaded(ROOT, ROOT / package_name(), stage, loaded, [str(each[TARGET]) for each in listeners])
+        if before := interruptions_before(execution):
+            callbacks.on_resumed(execution, facts_of(before))
         if isinstance(execution.engine, SparkEngine) and (facts := execution.engine.facts):
             callbacks.on_engine(execution, facts)
 
@@ -228,8 +242,12 @@ def _execute(execution: Execution, inputs: Inputs, work: Work, attempt: Attempt,
         _check_again(execution, outputs)  # telling everybody may have taken seconds
     except BaseException as error:
         with uninterrupted():
+            if execution.shelf is not None:
+                execution.shelf.note_end(error)
             callbacks.on_error(execution, error)
         raise
+    if execution.shelf is not None and not is_in_job:  # what a job has made can still be lost on its way
+        execution.shelf.clear()
 
 
 def _check_again(execution: Execution, outputs: Outputs) -> None:
@@ -248,6 +266,7 @@ def _prepared(execution: Execution, inputs: Inputs) -> Iterator[Attempt]:
         execution.parts.update(spec.callbacks)
         execution.job = load(spec.backend).describe_job(execution.root)
         execution.hosts = load(spec.backend).hosts()
+        execution.checkpoints_at = Path(spec.checkpoints) if spec.checkpoints else None
     try:
         require_engine(execution.settings.compute, execution.pipeline)
         backend = backend_for(execution.settings.compute, execution.pipeline, execution.stage)

@@ -142,6 +142,9 @@ def _tree(model: dict[str, Any]) -> Tree:
         node.add(escape(f"ran on the code of commit {run['started_from'][:12]}{changed}"))
     if job := run["job"]:
         node.add("job  " + escape(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in job.items())))
+    for one in run["interruptions"]:
+        moment = f"({one.get('ended')}), resumed {one.get('resumed')}"
+        node.add(escape(f"interrupted after epoch {one.get('epochs')} {moment}"))
     if started := model["pretrained"]:
         node.add(f"started from  {_value(started['url'])}, SHA-256 {_value(started['sha256'])}")
     metrics = flatten(model["metrics"] or {})

@@ -159,6 +159,7 @@ def _training_run(
         "parameters": flatten(recorded.params(Role.MODEL)) if recorded else {},
         "data_parameters": flatten(recorded.params(Role.DATASET)) if recorded else {},
         "job": _job(record, run.data.tags if run else {}),
+        "interruptions": [one for one in record.get("interruptions") or [] if isinstance(one, dict)],
         "machine": {key: machine.get(key) for key in MACHINE if key in machine},
     }
 

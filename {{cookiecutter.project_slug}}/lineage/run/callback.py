@@ -47,6 +47,7 @@ class MLflowCallback(Callback):
         self._tracker: Runs | None = None
         self._run_id = ""
         self._pending: list[tuple[dict[str, float], int | None, int]] = []  # values, step, milliseconds since 1970
+        self._told_before: set[tuple[str, int]] = set()  # metrics by name and step, of this run before this process
         self._not_before = 0.0  # when metrics are tried again
 
     def on_start(self, execution: Execution) -> None:
@@ -78,6 +79,7 @@ class MLflowCallback(Callback):
             return
         tracker = Tracker(execution.settings.tracking, main_root(execution.root))
         self._tracker, self._run_id = tracker, str(part["run_id"])
+        self._told_before = tracker.points(self._run_id)
         if LOCK in execution.stage.deps:
             environment = environment_facts(execution.root, execution.job.get("image_packages"))
             tracker.tags(self._run_id, environment)
@@ -95,10 +97,19 @@ class MLflowCallback(Callback):
             self._tracker.wait()
             self._tracker.tags(self._run_id, facts)
 
+    def on_resumed(self, execution: Execution, facts: dict[str, str]) -> None:
+        if self._tracker is not None:
+            self._tracker.wait()
+            self._tracker.tags(self._run_id, facts)
+
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
         if self._tracker is None:
             return
-        self._add(values, step)
+        # a job that was interrupted goes on in the same run, and tells again of all epochs
+        new = {key: value for key, value in values.items() if (key, step or 0) not in self._told_before}
+        if not new:
+            return
+        self._add(new, step)
         if time.monotonic() >= self._not_before:
             self._flush()
 

@@ -20,6 +20,7 @@ from .given import Given
 
 if TYPE_CHECKING:
     from ..records.sharding import Engine
+    from .checkpoints import Shelf
     from .unfinished import Unfinished
 
 Numbers = list[tuple[dict[str, float], int | None]]  # values by name, and the step: the epoch, or None for final ones
@@ -39,6 +40,8 @@ class Execution:
     job: dict[str, Any] = field(default_factory=dict)  # what identifies the job that this process is; empty outside
     is_dispatched: bool = False  # the work is done by a job elsewhere, in another environment
     hosts: Hosts = field(default_factory=Hosts)  # the machines of this job
+    checkpoints_at: Path | None = None  # in a job: the folder that outlives its machine, for the inputs of this one
+    shelf: Shelf | None = None  # of checkpoints, where the work has asked for them
     engine: Engine | None = None  # what divides the work, where that is not the processes of this machine
     known: dict[str, Any] = field(default_factory=dict)  # facts that callbacks have asked for: see facts.py
     reported: Numbers = field(default_factory=list)  # what the work has reported, here or in its job
@@ -102,6 +105,9 @@ class Callback:
 
     def on_engine(self, execution: Execution, facts: dict[str, str]) -> None:
         """What is known of the engine that has divided the work, when it is done; in a job as well."""
+
+    def on_resumed(self, execution: Execution, facts: dict[str, str]) -> None:
+        """What is known of interruptions before this execution, when the work is done; in a job as well."""
 
     def on_leave_job(self, execution: Execution, error: BaseException | None) -> None:
         """After the work in a job, well or with an error: whoever has sent the job reports that."""
@@ -183,6 +189,9 @@ class Callbacks:
 
     def on_engine(self, execution: Execution, facts: dict[str, str]) -> None:
         self._call("on_engine", execution, lambda member: member.on_engine(execution, facts))
+
+    def on_resumed(self, execution: Execution, facts: dict[str, str]) -> None:
+        self._call("on_resumed", execution, lambda member: member.on_resumed(execution, facts))
 
     def on_end(self, execution: Execution) -> None:
         if self._is_in_job:

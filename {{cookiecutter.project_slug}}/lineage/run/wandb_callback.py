@@ -73,6 +73,9 @@ class WandbCallback(Callback):
     def on_engine(self, execution: Execution, facts: dict[str, str]) -> None:
         self._add_to_config(execution, facts)
 
+    def on_resumed(self, execution: Execution, facts: dict[str, str]) -> None:
+        self._add_to_config(execution, facts)
+
     def on_metrics(self, execution: Execution, values: dict[str, float], step: int | None) -> None:
         if self._run is not None:
             with self._closed_if_it_fails(execution):

@@ -147,6 +147,13 @@ class Tracker(Registry):
         with self.asked("log metrics"):
             self.client.log_batch(run_id, metrics=metrics)
 
+    def points(self, run_id: str) -> set[tuple[str, int]]:
+        """Name and step of every metric that the run has."""
+        with self.asked("look up metrics"):
+            names = self.client.get_run(run_id).data.metrics
+            histories = [self.client.get_metric_history(run_id, name) for name in names]
+        return {(point.key, point.step) for history in histories for point in history}
+
     def artifact(self, run_id: str, path: Path, folder: str | None = None) -> None:
         with self.asked(f"store {path.name}"):
             self.client.log_artifact(run_id, str(path), folder)

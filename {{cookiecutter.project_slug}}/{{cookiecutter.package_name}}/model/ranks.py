@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +72,14 @@ class Alone:
         """Mean cross-entropy and accuracy on `examples`, the same in all processes."""
         return score(network, examples, batch_size)
 
+    def of_first(self, found: Any) -> Any:
+        """What the first process has found."""
+        return found
+
+    def of_all(self, state: dict[str, Any]) -> list[dict[str, Any]]:
+        """What each process has, by its number."""
+        return [state]
+
 
 ALONE = Alone()
 
@@ -123,6 +132,16 @@ class Several(Alone):
         # whole numbers of right answers: epochs are compared by them
         all_loss, all_right, all_count = self._sum(loss * count, round(accuracy * count), count)
         return all_loss / all_count, all_right / all_count
+
+    def of_first(self, found: Any) -> Any:
+        told = [found]
+        torch.distributed.broadcast_object_list(told, 0, device=self._device)
+        return told[0]
+
+    def of_all(self, state: dict[str, Any]) -> list[dict[str, Any]]:
+        told: list[dict[str, Any]] = [{}] * self.of
+        torch.distributed.all_gather_object(told, state)
+        return told
 
     def _sum(self, *numbers: float) -> list[float]:
         """The sums of numbers over all processes."""

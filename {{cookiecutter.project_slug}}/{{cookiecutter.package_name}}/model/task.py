@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
 from lineage.records.layout import Description
+from lineage.run.checkpoints import Checkpoints
 from lineage.run.ranks import Rank
 
 from ..settings import Train
@@ -19,6 +20,7 @@ from .history import Epoch
 from .inference import Examples
 from .pretrained import start_from
 from .ranks import ALONE, Alone, Several
+from .resume import decides
 from .training import fit
 from .trial import build_and_try
 
@@ -41,6 +43,7 @@ class Task:
     splits: Splits
     pretrained: Path | None  # the weights that it starts from, if it does
     target: Path  # where the weights of the best epoch go
+    checkpoints: Checkpoints | None  # where it is saved after each epoch
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ def _train(task: Task, device: torch.device, ranks: Alone, threads: int, on_epoc
     examples, val = (task.splits.load(split, device) for split in ("train", "val"))
     started = start_from(network, task.pretrained) if task.pretrained else None
     network.to(device)
-    best = fit(network, examples, val, task.settings, on_epoch, ranks)
+    machine = {**describe_machine(device, threads), "processes": ranks.of}
+    kept = replace(task.checkpoints, made_on=decides(machine)) if task.checkpoints else None
+    best = fit(network, examples, val, task.settings, on_epoch, ranks, kept)
 
     if ranks.is_first:
         header = {
@@ -93,4 +98,4 @@ def _train(task: Task, device: torch.device, ranks: Alone, threads: int, on_epoc
             "further_pages": data.further_pages,
         }
         checkpoint.save(task.target, network, header)
-    return Trained(best, {**describe_machine(device, threads), "processes": ranks.of}, started)
+    return Trained(best, machine, started)

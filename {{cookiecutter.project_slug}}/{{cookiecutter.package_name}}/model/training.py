@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import torch
+from rich import progress as shown
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from torch import nn
 from torch.nn import functional
+
+from lineage.run.checkpoints import Checkpoints
 
 from ..settings import Train
 from .augment import augment
@@ -18,6 +19,7 @@ from .history import Epoch
 from .inference import Examples
 from .networks import normalise
 from .ranks import ALONE, Alone
+from .resume import Progress
 
 
 def fit(
@@ -27,11 +29,13 @@ def fit(
     settings: Train,
     on_epoch: Callable[[Epoch], None],
     ranks: Alone = ALONE,
+    checkpoints: Checkpoints | None = None,
 ) -> Epoch:
     """Trains `network` in place, leaves the weights of the best epoch in it, and returns that epoch.
 
     Best is the highest accuracy on `val`, then the lowest loss on it. `on_epoch` hears of every epoch. Each of several
-    `ranks` calls it with the same network and the same examples, and works on its share of each batch.
+    `ranks` calls it with the same network and the same examples, and works on its share of each batch. With
+    `checkpoints` a training that was interrupted goes on, and gives the same bits as one that was not.
     """
     device = train.labels.device
     layout = torch.channels_last if settings.channels_last else torch.contiguous_format
@@ -40,18 +44,22 @@ def fit(
     optimiser = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     steps = settings.epochs * -(-len(train) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=settings.lr, total_steps=steps)
-    model = ranks.join(network)
     if not ranks.is_first:
         torch.manual_seed(settings.seed + ranks.number)  # so that dropout is not the same in all shares of a batch
-    best, best_weights = None, None
+    learns = {"network": network, "optimiser": optimiser, "schedule": schedule, "shuffle": shuffle}
+    progress = Progress(checkpoints, ranks, device, **learns)
+    for epoch in progress.epochs:
+        on_epoch(epoch)
 
-    with Progress(*COLUMNS, console=Console(stderr=True), disable=not ranks.is_first) as progress:
-        task = progress.add_task("training", total=settings.epochs * len(train))
-        for number in range(1, settings.epochs + 1):
-            network.train()
+    with shown.Progress(*COLUMNS, console=Console(stderr=True), disable=not ranks.is_first) as bar:
+        done, all_of_it = len(progress.epochs), settings.epochs * len(train)
+        task = bar.add_task("training", total=all_of_it, completed=done * len(train))
+        for number in range(done + 1, settings.epochs + 1):
+            # anew: the order in which processes add their gradients must not depend on the epochs before
+            model = ranks.join(network.train())
             losses, sizes = [], []
             for batch in torch.split(torch.randperm(len(train), generator=shuffle), settings.batch_size):
-                progress.advance(task, len(batch))
+                bar.advance(task, len(batch))
                 if len(batch) == 1:
                     schedule.step()
                     continue  # a left-over image: batch norm cannot learn from one
@@ -72,26 +80,25 @@ def fit(
             total = sum(loss * size for loss, size in zip(told, sizes, strict=True))
             val_loss, val_accuracy = ranks.score(network, val, settings.batch_size)
             epoch = Epoch(number, ranks.mean(total, sum(sizes)), val_loss, val_accuracy)
+            progress.add(epoch)
             on_epoch(epoch)
-            if best is None or (epoch.val_accuracy, -epoch.val_loss) > (best.val_accuracy, -best.val_loss):
-                best, best_weights = epoch, copy.deepcopy(network.state_dict())
 
-    assert best is not None and best_weights is not None  # settings.epochs is at least 1
-    network.load_state_dict(best_weights)
-    return best
+    assert progress.best is not None and progress.best_weights is not None  # settings.epochs is at least 1
+    network.load_state_dict(progress.best_weights)
+    return progress.best
 
 
-class Rate(ProgressColumn):
+class Rate(shown.ProgressColumn):
     """Images a second."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: shown.Task) -> Text:
         return Text(f"{task.finished_speed or task.speed or 0:,.0f} images/s")
 
 
 COLUMNS = (
-    TextColumn("{task.description}"),
-    BarColumn(),
-    TextColumn("{task.percentage:>3.0f}%"),
+    shown.TextColumn("{task.description}"),
+    shown.BarColumn(),
+    shown.TextColumn("{task.percentage:>3.0f}%"),
     Rate(),
-    TimeRemainingColumn(),
+    shown.TimeRemainingColumn(),
 )

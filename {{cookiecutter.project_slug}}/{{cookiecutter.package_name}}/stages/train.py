@@ -30,7 +30,8 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     architecture = settings.model.model_dump()
     pretrained = inputs["models/pretrained.pth"] if architecture.get("pretrained") else None
     weights = outputs["models/model.safetensors"]
-    task = Task(options, threads, architecture, data, splits, pretrained, target=weights)
+    checkpoints = report.open_checkpoints() if options.resume else None
+    task = Task(options, threads, architecture, data, splits, pretrained, target=weights, checkpoints=checkpoints)
     history = History(report.metrics)
     if processes == 1:
         trained = train(task, on_epoch=history.add)

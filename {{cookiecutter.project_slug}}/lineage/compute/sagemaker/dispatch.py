@@ -27,7 +27,7 @@ from ..snapshot import Snapshot, require_inside
 from ..spark import LOCK as SPARK_LOCK
 from ..spark import uses_spark
 from ..transfer import Transfer
-from . import jobs, kinds, launch, preflight
+from . import checkpoints, jobs, kinds, launch, preflight
 from .aws import Aws
 from .settings import SageMakerSettings
 from .spec import SageMakerSpec
@@ -55,6 +55,10 @@ class Dispatch:
             require_inside(execution.root, name)
         self._transfer = Transfer(execution, inputs)
         self._pulled = self._transfer.push()
+        resumes = execution.trains and getattr(
+            getattr(execution.settings, execution.stage.module, None), "resume", False
+        )
+        self._checkpoints = checkpoints.address_for(self.aws, execution.given) if resumes else None
 
     @property
     def _backend(self) -> str:
@@ -98,7 +102,7 @@ class Dispatch:
             unfinished.begin("job", noted)
             job: jobs.Job | None = None
             try:
-                job = kinds.KINDS[kind].start(self.aws, base, Path(scratch))
+                job = self._start(base, Path(scratch))
                 unfinished.begin("job", {**noted, "name": job.name})
                 where = f"{job.name} on {job.instance_type} in {self.aws.region}"
                 print(f"{name} runs as SageMaker job {printable(where)}.", flush=True)
@@ -112,6 +116,8 @@ class Dispatch:
                 raise
         unfinished.end("job")
         tell(job.facts)
+        if job.aftermath:
+            print(printable(job.aftermath), flush=True)
         if job.status != "Completed":
             reason = printable(job.failure) or f"it was {job.status.lower()}, by its time limit or by somebody"
             raise DispatchError(f"job {job.name} did not end well: {reason}\nIts last lines:\n" + "\n".join(last))
@@ -120,6 +126,20 @@ class Dispatch:
             raise DispatchError(f"job {job.name} left no report at {report}.")
         self._transfer.bring(read_report(said, job.name), job.name, outputs)
         self.execution.reported = read_numbers(said, job.name)
+        if self._checkpoints:
+            self._forget(self._checkpoints)
+
+    def _start(self, base: str, folder: Path) -> jobs.Job:
+        if self._kind == "training":
+            return jobs.TrainingJob.start(self.aws, base, folder, self._checkpoints)
+        return kinds.KINDS[self._kind].start(self.aws, base, folder)
+
+    def _forget(self, address: str) -> None:
+        """Removes the checkpoints: there is a result. Where that is forbidden, the result stands all the same."""
+        try:
+            checkpoints.remove(self.aws, address)
+        except DispatchError as error:
+            print(f"warning: {error} They are of no use any more.", file=sys.stderr, flush=True)
 
     def _pack(self, folder: Path, spec: SageMakerSpec) -> None:
         if self._snapshot is not None:
@@ -160,6 +180,7 @@ class Dispatch:
             secret=self.settings.secret,
             spark=self._spark() if self._uses_spark else None,
             callbacks=self.execution.parts,
+            checkpoints=jobs.FOLDER if self._checkpoints else None,
         )
 
     def _spark(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ...base.env import PIPELINE_IMAGE_PACKAGES, PIPELINE_JOB_SPEC, PIPELINE_SPA
 from ...base.errors import DispatchError
 from ...base.hosts import Hosts
 from ...chain.packages import LOCK, differences, locked
+from ...run.interrupts import raise_on_signals
 from ..inside import join_stage, run_stage
 from ..spark import LOCK as SPARK_LOCK
 from .aws import Aws
@@ -26,11 +27,14 @@ PORTS = range(20_000, 30_000)  # below those that systems give away
 def main() -> None:
     """Exits non-zero, and leaves the reason where SageMaker looks for it, if anything is not as it must be."""
     collect_rarely()
+    raise_on_signals()  # the service sends SIGTERM before it ends a job or takes an instance away
     try:
         path = os.environ.get(PIPELINE_JOB_SPEC)
         if not path:
             raise DispatchError("this is no job: launch.py starts it inside of one.")
         run(Path.cwd(), SageMakerSpec.read(Path(path)))
+    except KeyboardInterrupt as error:
+        fail(f"interrupted: {error}")
     except Exception as error:
         fail(str(error) or type(error).__name__)
 

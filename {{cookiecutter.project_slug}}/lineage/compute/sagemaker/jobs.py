@@ -8,12 +8,17 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...base.errors import DispatchError
 from ...base.translated import translate_errors
 from .aws import Aws
+from .warm_pools import pool_of
 
+if TYPE_CHECKING:
+    from sagemaker.core.utils.logs import MultiLogStreamHandler
+
+FOLDER = "/opt/ml/checkpoints"  # of a job, which SageMaker keeps in S3
 POLL = 2.0  # seconds between two looks at a job
 ENDED = ("Completed", "Failed", "Stopped")
 
@@ -68,6 +73,7 @@ class Job(ABC):
     def facts(self) -> dict[str, str]:
         """What is known of the job, under the names that the stage run gets as tags."""
         facts = {
+            **self.more_facts(),
             "sagemaker_job_name": self.name,
             "sagemaker_job_arn": str(self.seen[f"{self.kind}JobArn"]),
             "sagemaker_image": self.image,
@@ -75,6 +81,20 @@ class Job(ABC):
         }
         billed = self.billable_seconds()
         return facts if billed is None else {**facts, "sagemaker_billable_seconds": str(billed)}
+
+    def more_facts(self) -> dict[str, str]:
+        """What is known of a job of this kind beside that."""
+        return {}
+
+    @property
+    def aftermath(self) -> str:
+        """What goes on costing something after it has ended, in a sentence; empty if nothing does."""
+        return ""
+
+    @property
+    def interruptions(self) -> int:
+        """How often its instances were taken away."""
+        return 0
 
     @abstractmethod
     def billable_seconds(self) -> int | None:
@@ -85,12 +105,17 @@ class Job(ABC):
         from sagemaker.core.utils.logs import MultiLogStreamHandler
 
         group = f"/aws/sagemaker/{self.kind}Jobs"
-        stream = MultiLogStreamHandler(group, self.name, self.instances)
+        stream, told = MultiLogStreamHandler(group, self.name, self.instances), 0
         while True:
             check()
             self.refresh()
             ended = self.status in ENDED  # asked before the lines, so that the last ones are not missed
+            if self.interruptions > told:
+                told = self.interruptions
+                yield f"its instances were taken away ({told}): it goes on after its last checkpoint, on new ones"
             with translate_errors(DispatchError, f"could not read the log of job {self.name}"):
+                if told:
+                    _add_new(stream, self.instances * (1 + told))
                 if ended:
                     stream.expected_stream_count = 1  # of an instance that never wrote there is no log
                 events = list(stream.get_latest_log_events())
@@ -125,11 +150,14 @@ class TrainingJob(Job):
         return [str(summary["TrainingJobName"]) for summary in found]
 
     @classmethod
-    def start(cls, aws: Aws, base: str, folder: Path) -> TrainingJob:
-        """Starts launch.py, which lies in `folder` with all that it needs, in a Training job."""
+    def start(cls, aws: Aws, base: str, folder: Path, checkpoints: str | None = None) -> TrainingJob:
+        """Starts launch.py, which lies in `folder` with all that it needs, in a Training job.
+
+        Its checkpoints are kept at the S3 address `checkpoints`.
+        """
         from sagemaker.core.shapes import OutputDataConfig, StoppingCondition, Tag
         from sagemaker.train import ModelTrainer
-        from sagemaker.train.configs import Compute, Networking, SourceCode
+        from sagemaker.train.configs import CheckpointConfig, Compute, Networking, SourceCode
 
         settings, wanted = aws.settings, aws.settings.training
         image = aws.image(wanted.instance_type)
@@ -163,11 +191,13 @@ class TrainingJob(Job):
                 role=settings.role,
                 base_job_name=base,
                 training_image=image,
-                source_code=SourceCode(source_dir=str(folder), command="python3 launch.py ."),
+                # exec: else SIGTERM, before an instance is taken away, reaches the shell alone
+                source_code=SourceCode(source_dir=str(folder), command="exec python3 launch.py ."),
                 compute=Compute(**compute),
                 stopping_condition=StoppingCondition(**seconds),
                 output_data_config=OutputDataConfig(s3_output_path=aws.address("output"), **output),
                 networking=networking,
+                checkpoint_config=CheckpointConfig(s3_uri=checkpoints, local_path=FOLDER) if checkpoints else None,
                 tags=[Tag(key=key, value=value) for key, value in aws.tags.items()],
             )
             trainer.train(wait=False, logs=False)
@@ -181,11 +211,49 @@ class TrainingJob(Job):
     def billable_seconds(self) -> int | None:
         return self.seen.get("BillableTimeInSeconds")
 
+    @property
+    def interruptions(self) -> int:
+        passed = self.seen.get("SecondaryStatusTransitions") or []
+        return sum(state.get("Status") == "Interrupted" for state in passed)
+
+    def more_facts(self) -> dict[str, str]:
+        facts: dict[str, str] = {}
+        if pool := pool_of(self.seen):
+            facts = {"sagemaker_warm_pool": pool.status, "sagemaker_warm_pool_minutes": str(pool.minutes)}
+        if self.seen.get("EnableManagedSpotTraining"):
+            facts |= {"sagemaker_spot": "true", "sagemaker_interruptions": str(self.interruptions)}
+            worked = self.seen.get("TrainingTimeInSeconds")
+            facts |= {} if worked is None else {"sagemaker_training_seconds": str(worked)}
+        return facts
+
+    @property
+    def aftermath(self) -> str:
+        pool = pool_of(self.seen)
+        if pool is None or pool.status in ("Terminated", "Reused"):
+            return ""
+        return f"{pool.text}. `lineage aws warm-pools --end` gives them back."
+
+
+def _add_new(stream: MultiLogStreamHandler, expected: int) -> None:
+    """Lets `stream` read the logs of new instances too, once there are `expected` of them; the SDK looks once."""
+    from sagemaker.core.utils.logs import MultiLogStreamHandler
+
+    if len(stream.streams) >= expected:
+        return
+    now = MultiLogStreamHandler(stream.log_group_name, stream.log_stream_name_prefix, expected)
+    if now.ready():
+        known = {one.log_stream_name: one for one in stream.streams}  # each knows up to where it was read
+        stream.streams = [known.get(one.log_stream_name, one) for one in now.streams]
+
 
 def base_name(prefix: str, stage: str) -> str:
     """The beginning of a job's name. The SDK adds the time in seconds, and two jobs may start in one."""
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", prefix)[:20].strip("-") or "job"
-    return f"{readable}-{stage}-{secrets.token_hex(3)}"
+    return f"{readable(prefix)}-{stage}-{secrets.token_hex(3)}"
+
+
+def readable(prefix: str) -> str:
+    """What the names of all jobs of a project begin with."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", prefix)[:20].strip("-") or "job"
 
 
 def was_refused(error: BaseException) -> bool:
