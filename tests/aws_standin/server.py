@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -47,7 +48,17 @@ class StandIn:
             parts = parts_of(environ["PATH_INFO"].encode("latin-1").decode())
             if parts is not None and not environ.get("QUERY_STRING"):
                 return self._in_parts(parts, environ, start)
-        return self._moto(environ, start)
+        return self._ask_or_refuse(environ, start)
+
+    def _ask_or_refuse(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        """moto's answer, or a 400 for what moto lacks: an error of the server would be asked for again for a minute."""
+        try:
+            return self._moto(environ, start)
+        except NotImplementedError as error:
+            what, is_json = str(error) or "this call", environ.get("HTTP_X_AMZ_TARGET")
+            refusal = json.dumps(_missing(what)) if is_json else f"<Error><Message>no {what} here</Message></Error>"
+            kind = "application/x-amz-json-1.1" if is_json else "text/xml"
+            return _answer(start, "400 Bad Request", refusal.encode(), kind)
 
     def _in_parts(self, parts: Parts, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         """An object, or the range of it that moto finds in the request, without moto's reading it."""
@@ -73,11 +84,10 @@ class StandIn:
             job.start()
         elif status.startswith("200") and kind and action == f"Describe{kind}":
             job = self.jobs[request[f"{kind}Name"]]
-            # also what moto forgets of the request
-            answer = _without_empty({**answer, **job.request, **job.describe()})
+            answer = {**answer, **job.request, **job.describe()}  # also what moto forgets of the request
         elif status.startswith("5"):
-            status, answer = "400 Bad Request", {"__type": "ValidationException", "message": f"no {action} here"}
-        return _answer(start, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
+            status, answer = "400 Bad Request", _missing(action)
+        return _answer(start, status, json.dumps(_without_empty(answer)).encode(), "application/x-amz-json-1.1")
 
     def _stop(self, name: str, start: Start) -> Iterable[bytes]:
         if name not in self.jobs:
@@ -89,10 +99,14 @@ class StandIn:
     def _ask_moto(self, environ: dict[str, Any], body: bytes) -> tuple[str, dict[str, Any]]:
         said: list[str] = []
         environ["wsgi.input"] = io.BytesIO(body)
-        data = b"".join(self._moto(environ, lambda status, *_: said.append(status)))
         try:
+            data = b"".join(self._moto(environ, lambda status, *_: said.append(status)))
             return said[0], json.loads(data or b"{}")
+        except NotImplementedError:
+            return "501 Not Implemented", {}
         except ValueError:
+            if said[0].startswith("403"):  # moto says so in XML, whatever was asked
+                return "400 Bad Request", {"__type": "AccessDeniedException", "message": _message(data)}
             return "500 Internal Server Error", {}
 
 
@@ -101,6 +115,17 @@ def serve(place: Place) -> BaseWSGIServer:
     server = make_server("127.0.0.1", 0, StandIn(place), threaded=True, request_handler=MotoRequestHandler)
     place.endpoint = f"http://127.0.0.1:{server.server_port}"
     return server
+
+
+def _missing(what: str) -> dict[str, str]:
+    return {"__type": "ValidationException", "message": f"no {what} here"}
+
+
+def _message(data: bytes) -> str:
+    """What an answer in XML says."""
+    text = data.decode(errors="replace")
+    found = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
+    return found[1] if found else text[:300]
 
 
 def _without_empty(value: Any) -> Any:
