@@ -8,9 +8,14 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.sagemaker.models import sagemaker_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from .entities import Entities
+from .executions import Execution
+from .expressions import RefusedError
 from .faults import take
 from .jobs import Job, ProcessingJob, TrainingJob
 from .parts import Parts, keep_in_files, parts_of, range_of
@@ -29,9 +34,18 @@ class StandIn:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.jobs: dict[str, Job] = {}
+        self.executions: dict[str, Execution] = {}
+        self.entities = Entities(place.region)
         keep_in_files()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._moto.debug = True  # type: ignore[attr-defined]
+
+    def end(self) -> None:
+        """Ends what runs."""
+        for execution in self.executions.values():
+            execution.stop()
+        for job in self.jobs.values():
+            job.end()
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
@@ -77,17 +91,51 @@ class StandIn:
         kind = next((kind for kind in KINDS if action.endswith(kind)), None)
         if action in ("StopTrainingJob", "StopProcessingJob"):
             return self._stop(str(request[f"{kind}Name"]), start)
+        try:
+            own = self._of_pipelines(action, request) or self.entities.answer(action, request)
+        except RefusedError as error:
+            return _json(start, {"__type": "ValidationException", "message": str(error)}, "400 Bad Request")
+        if own is not None:
+            return _json(start, own)
         status, answer = self._ask_moto(environ, body)
         if status.startswith("200") and kind and action == f"Create{kind}":
             job = KINDS[kind](self.place, request, answer[f"{kind}Arn"])
             self.jobs[job.name] = job
             job.start()
+        elif status.startswith("200") and action == "StartPipelineExecution":
+            try:
+                self._execute(answer["PipelineExecutionArn"])
+            except RefusedError as error:
+                status, answer = "400 Bad Request", {"__type": "ValidationException", "message": str(error)}
         elif status.startswith("200") and kind and action == f"Describe{kind}":
             job = self.jobs[request[f"{kind}Name"]]
             answer = {**answer, **job.request, **job.describe()}  # also what moto forgets of the request
         elif status.startswith("5"):
             status, answer = "400 Bad Request", _missing(action)
-        return _answer(start, status, json.dumps(_without_empty(answer)).encode(), "application/x-amz-json-1.1")
+        return _json(start, _without_empty(answer), status)
+
+    def _execute(self, arn: str) -> None:
+        """Starts an execution that moto has noted. Raises RefusedError, and forgets it, if that cannot be."""
+        pipelines = sagemaker_backends[DEFAULT_ACCOUNT_ID][self.place.region].pipelines.values()
+        noted = next(each.pipeline_executions for each in pipelines if arn in each.pipeline_executions)
+        try:
+            self.executions[arn] = Execution(self.place, self.entities, noted[arn])
+        except RefusedError:
+            del noted[arn]
+            raise
+
+    def _of_pipelines(self, action: str, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer to a call about an execution that moto lacks; None for all others. Raises RefusedError."""
+        if action not in ("ListPipelineExecutionSteps", "StopPipelineExecution", "RetryPipelineExecution"):
+            return None
+        arn = request["PipelineExecutionArn"]
+        if arn not in self.executions:
+            raise RefusedError(f"no execution {arn}")
+        execution = self.executions[arn]
+        if action == "ListPipelineExecutionSteps":
+            return {"PipelineExecutionSteps": list(execution.steps.values())[::-1]}
+        execution.stop() if action.startswith("Stop") else execution.retry()
+        return {"PipelineExecutionArn": arn}
 
     def _stop(self, name: str, start: Start) -> Iterable[bytes]:
         if name not in self.jobs:
@@ -134,6 +182,10 @@ def _without_empty(value: Any) -> Any:
         kept = {key: _without_empty(item) for key, item in value.items()}
         return {key: item for key, item in kept.items() if item != {}}
     return [_without_empty(item) for item in value] if isinstance(value, list) else value
+
+
+def _json(start: Start, answer: dict[str, Any], status: str = "200 OK") -> Iterable[bytes]:
+    return _answer(start, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
 
 
 def _body(environ: dict[str, Any]) -> bytes:

@@ -84,7 +84,7 @@ def _run(what: str, command: list[str]) -> None:
     cut after a thousand characters, and what follows a first error is often its consequence.
     """
     first, last = "", deque[str](maxlen=LAST_LINES)
-    path = os.pathsep.join([_this_python(), os.environ.get("PATH", "")])
+    path = os.pathsep.join([this_python(), os.environ.get("PATH", "")])
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
     with subprocess.Popen(command, env={**os.environ, "PATH": path}, **options) as process:  # type: ignore[call-overload]
         for line in process.stdout:
@@ -98,7 +98,7 @@ def _run(what: str, command: list[str]) -> None:
         raise DispatchError(f"could not {what}: {' / '.join([*shown, *last])}")
 
 
-def _this_python() -> str:
+def this_python() -> str:
     """A folder where `python` is this Python: stages are run as `python -I ...`. Some images have another one there."""
     beside = Path(sys.executable).with_name("python")
     if beside.exists() and beside.resolve() == Path(sys.executable).resolve():

@@ -27,6 +27,8 @@ class JobSpec:
     remote: dict[str, str]  # name, url, and where S3 is if not at AWS
     has_git: bool  # whether the project lies in a Git repository there
     callbacks: dict[str, dict[str, Any]]  # what each callback keeps of this execution, by its name
+    # where the execution starts, as git_facts has it, if nobody has sent it who could report it: a step of a pipeline
+    started_from: dict[str, str] | None = None
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
