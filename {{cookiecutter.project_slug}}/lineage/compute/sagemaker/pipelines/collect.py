@@ -90,7 +90,7 @@ def _reports(plan: Plan, aws: Aws, execution: Started) -> dict[str, bytes]:
         said = aws.read(report_address(executions_address(plan, aws), execution.identity, name), MOST_BYTES)
         if said is None:
             raise DispatchError(f"step {name} of {where} has left no report.")
-        entries[name], found[name] = read_report(said, f"of step {name}"), said
+        entries[name], found[name] = read_report(said, f"{name} in {where}"), said
         for dep in step.stage.deps:
             maker = plan.pipeline.producer(dep)
             if maker is None or maker.name not in step.earlier:
@@ -139,7 +139,7 @@ def _compare(root: Path, reports: dict[str, bytes]) -> None:
     """dvc has hashed what was brought and what is here once more: that must be what the steps report."""
     lock = read_lock(root)
     for name, data in reports.items():
-        entry, there = lock.get(name) or {}, read_report(data, f"of step {name}")
+        entry, there = lock.get(name) or {}, read_report(data, name)
         for kind in ("deps", "outs"):
             here = {item["path"]: item.get("md5") for item in entry.get(kind) or []}
             if wrong := next((item["path"] for item in there[kind] if here.get(item["path"]) != item["md5"]), None):

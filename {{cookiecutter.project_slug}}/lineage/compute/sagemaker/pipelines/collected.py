@@ -23,7 +23,7 @@ class Collected:
         path = folder / f"{name}.json"
         if not path.is_file():
             raise DispatchError(f"{name} is no step of the execution that is collected, and would have to run.")
-        self._job = f"of step {name}"
+        self._job = f"{name} in execution {folder.name}"
         self._entry = read_report(path.read_bytes(), self._job)
         self._transfer = Transfer(execution, inputs)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ....base.errors import DispatchError
+from ....base.errors import DispatchError, ProjectError
 from ....base.printable import printable
 from ....base.project import project_root
 from ....contract import Role
@@ -85,7 +85,7 @@ def status(
 ) -> None:
     """Say how an execution is; without one, list those of the pipeline. Exit status: 1 if it failed or was stopped."""
     from . import executions
-    from .left_open import close_runs
+    from .runs import close_runs
 
     plan, _ = _planned(any_state=True)
     aws = _aws(plan)
@@ -115,11 +115,16 @@ def collect(execution: Annotated[str, EXECUTION]) -> None:
     """Bring what an execution made into dvc.lock, with its objects, the registered version and lineage.json."""
     from . import executions
     from .collect import collect as bring
+    from .runs import tag_runs
 
     plan, parameters = _planned()
     aws = _aws(plan)
     found = executions.look(aws, executions.arn_of(aws, plan.name, execution))
     done = bring(plan, parameters, aws, found)
+    try:
+        tag_runs(plan, aws, found)
+    except ProjectError as error:  # no proof rests on it
+        print(f"warning: the runs do not say what their jobs cost: {error}", file=sys.stderr)
     for key, value in done.settings.items():
         print(f"{key} is {value} in params.yaml, as the execution had it.")
     ran = f"; ran here: {', '.join(done.after)}" if done.after else ""

@@ -24,15 +24,14 @@ from ..aws import Aws
 from ..jobs import Order, TrainingJob
 from ..processing_jobs import ProcessingJob
 from ..spec import SageMakerSpec
-from . import lineage_step
-from .inside import SCORES, step_name
+from . import gate, lineage_step
+from .inside import SCORES
 from .parameters import Parameters
 from .plan import Plan, PlannedStep
 from .validation import validate
 
 LONGEST_NAME = 63  # of a job; the SDK cuts what it adds, which is the time
-GATE, TOO_BAD, RECORD = "QualityGate", "BelowThreshold", "RecordLineage"
-PROPERTIES = "Scores"
+RECORD = "RecordLineage"
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ class _Definition:
     def _outputs(self, step: PlannedStep) -> list[Any] | None:
         """The scores, where a condition reads them: what goes through the DVC remote is named by its hash."""
         scores = self._plan.pipeline.path(Role.SCORES)
-        if scores not in step.stage.outs or not self._is_gated:
+        if scores not in step.stage.outs or not self._given.is_gated:
             return None
         from sagemaker.core.shapes import ProcessingOutput, ProcessingS3Output
         from sagemaker.core.workflow.functions import Join
@@ -190,54 +189,18 @@ class _Definition:
 
         if step.parcel.kind == "training":
             raise DispatchError(f"{step.stage.name} trains and makes the scores: a gate needs a stage of their own.")
-        self._files = [PropertyFile(name=PROPERTIES, output_name="scores", path=Path(str(scores)).name)]
+        self._files = [PropertyFile(name=gate.PROPERTIES, output_name="scores", path=Path(str(scores)).name)]
         place = Join(on="/", values=[executions_address(self._plan, self._aws), self._id, "scores"])
         target = ProcessingS3Output(s3_uri=place, local_path=str(SCORES), s3_upload_mode="EndOfJob")
         return [ProcessingOutput(output_name="scores", s3_output=target)]
 
-    @property
-    def _is_gated(self) -> bool:
-        return bool(self._given.at_least or self._given.at_most)
-
     def _last(self, steps: list[Any]) -> list[Any]:
         """The gate, if promotion.thresholds says what is good enough; and behind it, what SageMaker keeps of it all."""
-        from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo, ConditionLessThanOrEqualTo
-        from sagemaker.core.workflow.functions import JsonGet
-        from sagemaker.mlops.workflow.condition_step import ConditionStep
-        from sagemaker.mlops.workflow.fail_step import FailStep
-
         record = lineage_step.step(RECORD, self._plan, self._session, executions_address(self._plan, self._aws))
-        maker = self._plan.pipeline.maker(Role.SCORES)
-        if not self._is_gated:
+        if not self._given.is_gated:
             record.add_depends_on(steps)
             return [record]
-        if maker is None or step_name(maker.name) not in {step.name for step in steps}:
-            raise DispatchError(
-                "promotion.thresholds asks for scores, and the stage that makes them is no step. Send it to SageMaker "
-                "as well, or take the thresholds away."
-            )
-        conditions = [
-            kind(
-                left=JsonGet(step_name=step_name(maker.name), property_file=PROPERTIES, json_path=_path(each.of)),
-                right=self._parameters[each.name],
-            )
-            for kind, limits in (
-                (ConditionGreaterThanOrEqualTo, self._given.at_least),
-                (ConditionLessThanOrEqualTo, self._given.at_most),
-            )
-            for each in limits
-        ]
-        fail = FailStep(name=TOO_BAD, error_message=self._refusal())
-        gate = ConditionStep(name=GATE, conditions=conditions, if_steps=[record], else_steps=[fail], depends_on=steps)
-        return [gate]
-
-    def _refusal(self) -> Any:
-        from sagemaker.core.workflow.functions import Join
-
-        limits = [(each, "at least") for each in self._given.at_least]
-        limits += [(each, "at most") for each in self._given.at_most]
-        parts = [part for each, word in limits for part in (f"{each.of} must be {word}", self._parameters[each.name])]
-        return Join(on=" ", values=["the scores do not pass the gate:", *parts])
+        return [gate.step(self._plan, self._given, self._parameters, steps, record)]
 
 
 def _boolean(name: str, default: bool) -> Any:
@@ -250,10 +213,3 @@ def _base_name(pipeline: str, stage: str, sha256: str) -> str:
     """So long that nothing of the time is left in the addresses that the SDK makes of it."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", f"{pipeline[:15]}-{stage}")[:35]
     return f"{readable}-{sha256}"[:LONGEST_NAME]
-
-
-def _path(score: str) -> str:
-    """A dotted name as a JsonPath of SageMaker's."""
-    parts = score.split(".")
-    plain = all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part) for part in parts)
-    return score if plain else "".join(f"['{part}']" for part in parts)

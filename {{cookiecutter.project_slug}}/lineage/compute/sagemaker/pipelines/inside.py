@@ -54,7 +54,7 @@ def complete(root: Path, spec: SageMakerSpec, aws: Aws) -> SageMakerSpec:
         said = aws.read(address, MOST_BYTES)
         if said is None:
             raise DispatchError(f"{stage} of execution {execution} left no report at {address}.")
-        entries[stage] = read_report(said, f"of step {stage} in execution {execution}")
+        entries[stage] = read_report(said, f"{stage} in execution {execution}")
     made = {path: locked_hash(entries[stage], "outs", path) for path, stage in given["made"].items()}
     if missing := next((path for path, md5 in made.items() if md5 is None), None):
         raise DispatchError(f"{given['made'][missing]} of execution {execution} does not report {missing}.")

@@ -42,6 +42,11 @@ class Parameters:
         """In the order of the definition."""
         return (*self.settings, *self.instances, *self.at_least, *self.at_most)
 
+    @property
+    def is_gated(self) -> bool:
+        """Whether there is anything that the scores must be."""
+        return bool(self.at_least or self.at_most)
+
     def instance_type(self, kind: str) -> Parameter:
         """The one that says on what a kind of job runs."""
         return next(parameter for parameter in self.instances if parameter.of == kind)
