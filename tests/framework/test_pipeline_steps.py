@@ -8,7 +8,7 @@ import pytest
 
 from lineage.base.errors import DispatchError
 from lineage.compute.sagemaker.pipelines.gate import json_path
-from lineage.compute.sagemaker.pipelines.inside import given_settings, step_name
+from lineage.compute.sagemaker.pipelines.inside import given_settings, step_name, with_value
 from lineage.compute.sagemaker.pipelines.parameters import camel
 from lineage.compute.sagemaker.pipelines.validation import validate
 
@@ -69,3 +69,11 @@ def test_only_what_may_be_set_is() -> None:
     for allowed in ([], ["data.fraction", "train.seed"]):
         with pytest.raises(DispatchError, match="is not among the settings"):
             given_settings(environment, allowed)
+
+
+def test_a_setting_is_written_and_nothing_else() -> None:
+    text = "seed: 1\ntrain:\n  seed: 2 # two\n  more:\n    seed: null\n  names:\n  - seed\ndata:\n  seed: a\n"
+    assert with_value(text, "train.seed", 3) == text.replace("  seed: 2 # two", "  seed: 3")
+    assert with_value(text, "train.more.seed", 0.5) == text.replace("null", "0.5")
+    assert with_value(text, "data.seed", "x: y") == text.replace("seed: a", 'seed: "x: y"')
+    assert with_value(text, "nothing", True) == text

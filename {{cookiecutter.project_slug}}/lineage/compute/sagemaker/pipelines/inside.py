@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 from ....base.env import PIPELINE_EXECUTION, PIPELINE_JOB_SPEC, PIPELINE_SETTING
 from ....base.errors import DispatchError
 from ....dvc.dvcfile import DVC_LOCK, PARAMS_FILE, locked_hash, read_lock
-from ....settings import check_settings, read_params, select
+from ....settings import check_settings, flatten, read_params, select
 from ...report import MOST_BYTES, read_report
 from ..aws import Aws
 from ..spec import SageMakerSpec
@@ -99,14 +100,30 @@ def set_params(root: Path, texts: dict[str, str]) -> dict[str, Any]:
     changed = {key: value for key, value in _typed(params, texts) if value != select(params, key)}
     if not changed:
         return {}
-    from dvc.utils.serialize import modify_yaml
-
-    with modify_yaml(str(root / PARAMS_FILE)) as document:
-        for key, value in changed.items():
-            above, _, last = key.rpartition(".")
-            (select(document, above) if above else document)[last] = value
+    text = (root / PARAMS_FILE).read_text(encoding="utf-8")
+    for key, value in changed.items():
+        text = with_value(text, key, value)
+    (root / PARAMS_FILE).write_text(text, encoding="utf-8", newline="\n")
+    now = flatten(read_params(root / PARAMS_FILE))
+    if now != {**flatten(params), **changed}:
+        raise DispatchError(
+            f"{', '.join(changed)} cannot be set in {PARAMS_FILE}: compose it, so that it is block YAML."
+        )
     check_settings(read_params(root / PARAMS_FILE), PARAMS_FILE)
     return changed
+
+
+def with_value(text: str, key: str, value: Any) -> str:
+    """The text of a params.yaml with another value at a dotted key, and each other line as it is."""
+    lines, above = text.splitlines(keepends=True), list[tuple[int, str]]()
+    for number, line in enumerate(lines):
+        found = re.match(r"( *)([^\s:#-][^:]*):", line)
+        if found is None:
+            continue
+        above = [*((indent, name) for indent, name in above if indent < len(found[1])), (len(found[1]), found[2])]
+        if ".".join(name for _, name in above) == key:
+            lines[number] = f"{found[0]} {json.dumps(value)}\n"
+    return "".join(lines)
 
 
 def _typed(params: dict[str, Any], texts: dict[str, str]) -> Iterator[tuple[str, Any]]:
