@@ -30,8 +30,9 @@ def compile_(
 ) -> None:
     """Write the definition of the pipeline of this commit. Asks nobody; the same commit gives the same bytes."""
     from .definition import define
-    from .offline import OfflineAws
+    from .offline import OfflineAws, ask_nobody
 
+    ask_nobody()
     plan, parameters = _planned()
     text = define(plan, parameters, OfflineAws(plan.backend))
     if output is None:

@@ -12,6 +12,16 @@ from ..settings import SageMakerSettings
 ACCEPTED = ("s3.PutObject", "s3.CreateMultipartUpload", "s3.UploadPart", "s3.CompleteMultipartUpload", "s3.HeadBucket")
 
 
+def ask_nobody() -> None:
+    """Sees to it that nothing in this process asks AWS, nor a machine of AWS's or a profile for credentials.
+
+    The SDK makes sessions of its own beside the one that it is given. For a process that does nothing else.
+    """
+    os.environ.pop("AWS_SESSION_TOKEN", None)
+    os.environ |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "nobody")
+    os.environ |= {"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+
+
 class OfflineAws(Aws):
     """Needs no credentials and no network. What is written to S3 goes nowhere."""
 

@@ -88,11 +88,11 @@ def _of_setting(plan: Plan, key: str) -> Parameter:
         )
     steps = {step.stage.name for step in plan.steps}
     using = [stage for stage in plan.pipeline.stages.values() if any(_holds(param, key) for param in stage.params)]
-    if not any(stage.name in steps for stage in using):
-        raise DispatchError(f"{where}, which no step depends on: dvc.yaml says so.")
     before = [each for step in plan.steps for each in plan.pipeline.upstream(step.stage) if each.name not in steps]
     if outside := next((stage for stage in using if stage in before), None):
         raise DispatchError(f"{where}, which {outside.name} depends on, and that runs here, before the pipeline.")
+    if not any(stage.name in steps for stage in using):
+        raise DispatchError(f"{where}, which no step depends on: dvc.yaml says so.")
     return Parameter(camel(key), value, key)
 
 
