@@ -18,8 +18,8 @@ def ask_nobody() -> None:
     The SDK makes sessions of its own beside the one that it is given. For a process that does nothing else.
     """
     os.environ.pop("AWS_SESSION_TOKEN", None)
-    os.environ |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "nobody")
-    os.environ |= {"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    os.environ.update(dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "nobody"))
+    os.environ.update({"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
 
 
 class OfflineAws(Aws):
