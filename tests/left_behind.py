@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from governed import Governed
 
 ROLE = "arn:aws:iam::123456789012:role/traceable-digits-endpoint"
@@ -24,14 +26,18 @@ def leave(running: Governed) -> None:
         client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants, Tags=tags)
         client.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags)
         pipeline = {
-            "PipelineDefinition": "{}",
+            "PipelineDefinition": '{"Version": "2020-12-01", "Steps": []}',
             "RoleArn": ROLE,
             "PipelineDisplayName": name,
             "ClientRequestToken": "t" * 32,
         }
         client.create_pipeline(PipelineName=name, Tags=tags, **pipeline)
         client.create_model_package_group(ModelPackageGroupName=GROUP + name, Tags=tags)
-    client.start_pipeline_execution(PipelineName="serves", ClientRequestToken="t" * 32)
+    began = client.start_pipeline_execution(PipelineName="serves", ClientRequestToken="t" * 32)
+    arn, deadline = began["PipelineExecutionArn"], time.monotonic() + 30
+    while client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] != "Succeeded":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # between two looks at the condition
     identity = running.project.lineage["model"]["identity"]
     for group, known, status in (
         ("serves", identity, "PendingManualApproval"),

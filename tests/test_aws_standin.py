@@ -6,11 +6,13 @@ import io
 import sys
 import tarfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.exceptions
 import pytest
 from aws_standin.container import can_run
 from aws_standin.interruptions import Order, left, order
@@ -230,3 +232,37 @@ def test_a_processing_job_brings_its_outputs(aws: Any) -> None:
 def test_a_job_that_is_not_there(aws: Any) -> None:
     with pytest.raises(aws("sagemaker").exceptions.ClientError, match="nothing"):
         aws("sagemaker").stop_training_job(TrainingJobName="nothing")
+
+
+def test_what_there_is_not_is_refused_at_once(aws: Any) -> None:
+    """As an error of the client: one of the server would be asked for again for half a minute."""
+    begun = time.monotonic()
+    for service, call, arguments in (
+        ("sagemaker", "list_workteams", {}),
+        ("sagemaker", "list_code_repositories", {}),
+        ("secretsmanager", "validate_resource_policy", {"ResourcePolicy": "{}"}),
+    ):
+        with pytest.raises(aws(service).exceptions.ClientError, match=r"no .* here"):
+            getattr(aws(service), call)(**arguments)
+    assert time.monotonic() - begun < 10
+
+
+def test_no_answer_holds_an_empty_field(aws: Any) -> None:
+    client = aws("sagemaker")
+    client.create_model(ModelName="empty", PrimaryContainer={"Image": IMAGE}, ExecutionRoleArn=ROLE)
+    assert {} not in client.describe_model(ModelName="empty").values()
+
+
+def test_who_may_not_is_told_so(tmp_path: Path) -> None:
+    """moto enforces IAM when it is asked to; its refusal has another form than SageMaker's."""
+    with aws_standin(tmp_path, {}) as endpoint:
+        where = {"endpoint_url": endpoint, "region_name": "eu-central-1"}
+        iam = boto3.client("iam", **where, aws_access_key_id="x", aws_secret_access_key="y")
+        iam.create_user(UserName="nobody")
+        key = iam.create_access_key(UserName="nobody")["AccessKey"]
+        request = urllib.request.Request(f"{endpoint}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})
+        urllib.request.urlopen(request).close()
+        keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+        with pytest.raises(botocore.exceptions.ClientError, match="is not authorized") as refused:
+            boto3.client("sagemaker", **where, **keys).list_training_jobs()
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"

@@ -28,6 +28,7 @@ STARTERS = (("dvc", "repro"), ("dvc", "exp"), ("python", "-I"))  # the others st
 PRELOADED = (*PROGRAMS.values(), "dvc.cli.parser", "dvc.repo", "mlflow", "mlflow.store.tracking.sqlalchemy_store")
 SERVER = ("uvicorn", "uvicorn.loops.auto", "uvicorn.protocols.http.auto", "mlflow.server.fastapi_app", "boto3")
 OF_PROJECTS = ("traceable_digits", "hydra_plugins")  # each has its own
+NOT_ALONE = ("sagemaker.mlops", "sagemaker.core.remote_function")  # import each other, in an order of their own
 
 
 def main():
@@ -56,7 +57,7 @@ def main():
 def learn(names):
     """Imports modules, and sees to it that no child looks through them for garbage, and copies them."""
     for name in names:
-        if name.partition(".")[0] not in OF_PROJECTS:
+        if name.partition(".")[0] not in OF_PROJECTS and not name.startswith(NOT_ALONE):
             with suppress(Exception):
                 importlib.import_module(name)
     gc.collect()

@@ -33,9 +33,7 @@ def main() -> None:
     print(place.endpoint, flush=True)
     sys.stdin.read()
     assert isinstance(server.app, StandIn)
-    for job in server.app.jobs.values():
-        job.end()
-    server.app.apps.end()
+    server.app.end()
     server.shutdown()
 
 

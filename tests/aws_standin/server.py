@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 from xml.sax.saxutils import escape
 
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.sagemaker.models import sagemaker_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from . import registry
+from .entities import Entities
+from .executions import Execution
+from .expressions import RefusedError
 from .faults import take
 from .jobs import Job, ProcessingJob
 from .managed import ManagedTrainingJob
-from .mlflow_apps import HEADER, Apps, RefusedError
+from .mlflow_apps import HEADER, Apps
+from .mlflow_apps import RefusedError as AppsRefuse
 from .parts import Parts, keep_in_files, parts_of, range_of
 from .permissions import Permissions
 from .place import ANYBODY, Place
@@ -34,6 +41,8 @@ class StandIn:
         self.place = place
         self.jobs: dict[str, Job] = {}
         self.apps = Apps(place, place.mlflow)
+        self.executions: dict[str, Execution] = {}
+        self.entities = Entities(place.region)
         keep_in_files()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._moto.debug = True  # type: ignore[attr-defined]
@@ -42,6 +51,14 @@ class StandIn:
 
     def _credentials(self, role_arn: str) -> dict[str, str]:
         return self._permissions.credentials(role_arn) if self._permissions.are_enforced else ANYBODY
+
+    def end(self) -> None:
+        """Ends what runs."""
+        for execution in self.executions.values():
+            execution.stop()
+        for job in self.jobs.values():
+            job.end()
+        self.apps.end()
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         if HEADER in environ:
@@ -64,7 +81,17 @@ class StandIn:
             parts = parts_of(environ["PATH_INFO"].encode("latin-1").decode())
             if parts is not None and not environ.get("QUERY_STRING"):
                 return self._in_parts(parts, environ, start)
-        return self._moto(environ, start)
+        return self._ask_or_refuse(environ, start)
+
+    def _ask_or_refuse(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        """moto's answer, or a 400 for what moto lacks: an error of the server would be asked for again for a minute."""
+        try:
+            return self._moto(environ, start)
+        except NotImplementedError as error:
+            what, is_json = str(error) or "this call", environ.get("HTTP_X_AMZ_TARGET")
+            refusal = json.dumps(_missing(what)) if is_json else f"<Error><Message>no {what} here</Message></Error>"
+            kind = "application/x-amz-json-1.1" if is_json else "text/xml"
+            return _answer(start, "400 Bad Request", refusal.encode(), kind)
 
     def _in_parts(self, parts: Parts, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         """An object, or the range of it that moto finds in the request, without moto's reading it."""
@@ -85,11 +112,17 @@ class StandIn:
             return self._stop(str(request[f"{kind}Name"]), start)
         if action in registry.CALLS:
             status, answer = registry.answer(action, request, self.place.region)
-            return _answer(start, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
+            return _json(start, answer, status)
         if self.apps.knows(action, request):
             return self._of_apps(action, request, start)
         if action == "UpdateTrainingJob":
             return self._update(request, start)
+        try:
+            own = self._of_pipelines(action, request) or self.entities.answer(action, request)
+        except RefusedError as error:
+            return _json(start, {"__type": "ValidationException", "message": str(error)}, "400 Bad Request")
+        if own is not None:
+            return _json(start, own)
         status, answer = self._ask_moto(environ, body)
         if status.startswith("200") and kind and action == f"Create{kind}":
             job = KINDS[kind](self.place, request, answer[f"{kind}Arn"])
@@ -97,13 +130,40 @@ class StandIn:
                 job.take_over([one for one in self.jobs.values() if isinstance(one, ManagedTrainingJob)])
             self.jobs[job.name] = job
             job.start()
+        elif status.startswith("200") and action == "StartPipelineExecution":
+            try:
+                self._execute(answer["PipelineExecutionArn"])
+            except RefusedError as error:
+                status, answer = "400 Bad Request", {"__type": "ValidationException", "message": str(error)}
         elif status.startswith("200") and kind and action == f"Describe{kind}":
             job = self.jobs[request[f"{kind}Name"]]
-            # also what moto forgets of the request
-            answer = _without_empty({**answer, **job.request, **job.describe()})
+            answer = {**answer, **job.request, **job.describe()}  # also what moto forgets of the request
         elif status.startswith("5"):
-            status, answer = "400 Bad Request", {"__type": "ValidationException", "message": f"no {action} here"}
-        return _answer(start, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
+            status, answer = "400 Bad Request", _missing(action)
+        return _json(start, _without_empty(answer), status)
+
+    def _execute(self, arn: str) -> None:
+        """Starts an execution that moto has noted. Raises RefusedError, and forgets it, if that cannot be."""
+        pipelines = sagemaker_backends[DEFAULT_ACCOUNT_ID][self.place.region].pipelines.values()
+        noted = next(each.pipeline_executions for each in pipelines if arn in each.pipeline_executions)
+        try:
+            self.executions[arn] = Execution(self.place, self.entities, noted[arn])
+        except RefusedError:
+            del noted[arn]
+            raise
+
+    def _of_pipelines(self, action: str, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer to a call about an execution that moto lacks; None for all others. Raises RefusedError."""
+        if action not in ("ListPipelineExecutionSteps", "StopPipelineExecution", "RetryPipelineExecution"):
+            return None
+        arn = request["PipelineExecutionArn"]
+        if arn not in self.executions:
+            raise RefusedError(f"no execution {arn}")
+        execution = self.executions[arn]
+        if action == "ListPipelineExecutionSteps":
+            return {"PipelineExecutionSteps": list(execution.steps.values())[::-1]}
+        execution.stop() if action.startswith("Stop") else execution.retry()
+        return {"PipelineExecutionArn": arn}
 
     def _stop(self, name: str, start: Start) -> Iterable[bytes]:
         if name not in self.jobs:
@@ -114,7 +174,7 @@ class StandIn:
     def _of_apps(self, action: str, request: dict[str, Any], start: Start) -> Iterable[bytes]:
         try:
             status, answer = "200 OK", self.apps.answer(action, request)
-        except RefusedError as error:
+        except AppsRefuse as error:
             status, answer = "400 Bad Request", dict(zip(("__type", "message"), error.args, strict=True))
         return _answer(start, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
 
@@ -130,10 +190,14 @@ class StandIn:
     def _ask_moto(self, environ: dict[str, Any], body: bytes) -> tuple[str, dict[str, Any]]:
         said: list[str] = []
         environ["wsgi.input"] = io.BytesIO(body)
-        data = b"".join(self._moto(environ, lambda status, *_: said.append(status)))
         try:
+            data = b"".join(self._moto(environ, lambda status, *_: said.append(status)))
             return said[0], json.loads(data or b"{}")
+        except NotImplementedError:
+            return "501 Not Implemented", {}
         except ValueError:
+            if said[0].startswith("403"):  # moto says so in XML, whatever was asked
+                return "400 Bad Request", {"__type": "AccessDeniedException", "message": _message(data)}
             return "500 Internal Server Error", {}
 
 
@@ -144,12 +208,27 @@ def serve(place: Place) -> BaseWSGIServer:
     return server
 
 
+def _missing(what: str) -> dict[str, str]:
+    return {"__type": "ValidationException", "message": f"no {what} here"}
+
+
+def _message(data: bytes) -> str:
+    """What an answer in XML says."""
+    text = data.decode(errors="replace")
+    found = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
+    return found[1] if found else text[:300]
+
+
 def _without_empty(value: Any) -> Any:
     """The SDK refuses `{}` where the service leaves a field out."""
     if isinstance(value, dict):
         kept = {key: _without_empty(item) for key, item in value.items()}
         return {key: item for key, item in kept.items() if item != {}}
     return [_without_empty(item) for item in value] if isinstance(value, list) else value
+
+
+def _json(start: Start, answer: dict[str, Any], status: str = "200 OK") -> Iterable[bytes]:
+    return _answer(start, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
 
 
 def _is_small(environ: dict[str, Any]) -> bool:
@@ -160,8 +239,7 @@ def _is_small(environ: dict[str, Any]) -> bool:
 def _refuse(text: str, target: str, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
     """An answer as the services give it: S3 in XML and without words to HEAD, others in JSON."""
     if target:
-        answer = {"__type": "AccessDeniedException", "message": text}
-        return _answer(start, "400 Bad Request", json.dumps(answer).encode(), "application/x-amz-json-1.1")
+        return _json(start, {"__type": "AccessDeniedException", "message": text}, "400 Bad Request")
     xml = f"<Error><Code>AccessDenied</Code><Message>{escape(text)}</Message></Error>"
     if "Action=" in (_body(environ) if _is_small(environ) else b"").decode(errors="replace"):
         xml = f"<ErrorResponse>{xml}</ErrorResponse>"
@@ -170,8 +248,7 @@ def _refuse(text: str, target: str, environ: dict[str, Any], start: Start) -> It
 
 
 def _no_job(name: str, start: Start) -> Iterable[bytes]:
-    missing = {"__type": "ResourceNotFound", "message": f"no job {name}"}
-    return _answer(start, "400 Bad Request", json.dumps(missing).encode(), "application/x-amz-json-1.1")
+    return _json(start, {"__type": "ResourceNotFound", "message": f"no job {name}"}, "400 Bad Request")
 
 
 def _body(environ: dict[str, Any]) -> bytes:

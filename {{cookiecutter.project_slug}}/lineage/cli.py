@@ -18,6 +18,7 @@ from .base.project import project_root
 from .base.terminal import block, guard_output
 from .compute.commands import jobs
 from .compute.sagemaker.commands import app as aws
+from .compute.sagemaker.pipelines.commands import app as pipeline
 from .erasure.commands import erase
 from .judgement.commands import demote, history, promote
 from .judgement.diff.command import diff
@@ -50,6 +51,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")
 app.add_typer(aws, name="aws")
 aws.command()(cleanup)
+app.add_typer(pipeline, name="pipeline")
 
 
 @app.callback()
@@ -210,13 +212,13 @@ def verify(
     how: Remake = "no" if not once_more else "here" if here else "fresh"
     try:
         evidence = Evidence(project_root(), shared=not every)
-        named = {x: resolve(evidence, x).cases for x in models or []}
-        cases = all_versions(evidence) if every else [case for found in named.values() for case in found]
+        named = {x: resolve(evidence, x) for x in models or []}
+        cases = all_versions(evidence) if every else [case for found in named.values() for case in found.cases]
         retired = [found for case in cases if every and (found := retirement_of(case, unless_named=True))]
         absent = not_in_mlflow(evidence, cases) if every else []
         cases = [case for case in cases if case.title not in {one.model for one in retired}]
         verdicts = [verify(case, rehash=rehash, reproduce=how) for case in cases]
-        verdicts += [nothing_to_prove(x) for x, found in named.items() if not found]
+        verdicts += [nothing_to_prove(x, found.execution) for x, found in named.items() if not found.cases]
         verdicts += [not_there(evidence, model) for model in absent]
         scope = scope_of(evidence, cases, every=every)
     except Exception as error:

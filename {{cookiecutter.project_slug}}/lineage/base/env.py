@@ -12,6 +12,9 @@ PIPELINE_JOB_SPEC = "PIPELINE_JOB_SPEC"  # inside a job: the file that says what
 PIPELINE_IMAGE_PACKAGES = (
     "PIPELINE_IMAGE_PACKAGES"  # inside a job: version by name, as JSON, of the torch packages that the image brought
 )
+PIPELINE_EXECUTION = "PIPELINE_EXECUTION"  # inside a job that is a step of a pipeline: the id of its execution
+PIPELINE_SETTING = "PIPELINE_SETTING_"  # and, with a number, what it was started with otherwise: `data.fraction=0.1`
+PIPELINE_COLLECTED = "PIPELINE_COLLECTED"  # a folder of reports that `lineage pipeline collect` takes into dvc.lock
 PIPELINE_SPARK = "PIPELINE_SPARK"  # inside a job: where Spark runs, as JSON: `master`, `shared` and `conf`
 WANDB_MODE = "WANDB_MODE"  # "offline" or "disabled": W&B gets less than conf/ says, never more
 WANDB_API_KEY = "WANDB_API_KEY"  # read by the package wandb; here to take it out of what is said

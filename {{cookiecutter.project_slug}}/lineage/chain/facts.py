@@ -11,6 +11,7 @@ from ..base.errors import LineageError
 from ..contract import Role
 
 IN_JOB = "lineage_in_job"  # tag of a run whose work a job does
+EXECUTION = "sagemaker_pipeline_execution"  # tag of a run: the execution of a pipeline that its job is a step of
 ROLE = "lineage_role"  # tag of a run: what its stage makes, the last of its roles
 
 NAMES = {

@@ -86,7 +86,7 @@ def _run(what: str, command: list[str]) -> None:
     cut after a thousand characters, and what follows a first error is often its consequence.
     """
     first, last = "", deque[str](maxlen=LAST_LINES)
-    path = os.pathsep.join([_this_python(), os.environ.get("PATH", "")])
+    path = os.pathsep.join([this_python(), os.environ.get("PATH", "")])
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
     options["start_new_session"] = True  # a group that a signal can be handed on to
     with subprocess.Popen(command, env={**os.environ, "PATH": path}, **options) as process:  # type: ignore[call-overload]
@@ -113,7 +113,7 @@ def _hand_on(process: subprocess.Popen[str]) -> None:
             print(line, end="", flush=True)
 
 
-def _this_python() -> str:
+def this_python() -> str:
     """A folder where `python` is this Python: stages are run as `python -I ...`. Some images have another one there."""
     beside = Path(sys.executable).with_name("python")
     if beside.exists() and beside.resolve() == Path(sys.executable).resolve():

@@ -28,6 +28,8 @@ class JobSpec:
     has_git: bool  # whether the project lies in a Git repository there
     callbacks: dict[str, dict[str, Any]]  # what each callback keeps of this execution, by its name
     checkpoints: str | None = None  # a folder there that outlives the machine, and is for these inputs alone
+    # where the execution starts, as git_facts has it, if nobody has sent it who could report it: a step of a pipeline
+    started_from: dict[str, str] | None = None
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")

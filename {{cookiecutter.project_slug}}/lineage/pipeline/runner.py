@@ -205,9 +205,9 @@ def _require_true_records(
 def _execute(execution: Execution, inputs: Inputs, work: Work, attempt: Attempt, caller: ParentProcess) -> None:
     """The work, wherever it is done, reported to all callbacks."""
     root, stage, settings = execution.root, execution.stage, execution.settings
-    is_in_job = spec_of_this_job() is not None
-    callbacks = Callbacks.from_settings(settings, is_in_job=is_in_job)
-    if Reproduction.of(root) or not execution.hosts.is_first:
+    is_in_job, is_sent = spec_of_this_job() is not None, execution.started_from is None
+    callbacks = Callbacks.from_settings(settings, is_in_job=is_in_job, is_sent=is_sent)
+    if Reproduction.of(root) or not execution.hosts.is_first or execution.is_collected:
         callbacks = Callbacks([], is_in_job=is_in_job)
 
     def check() -> None:
@@ -227,6 +227,8 @@ def _execute(execution: Execution, inputs: Inputs, work: Work, attempt: Attempt,
 
     try:
         callbacks.on_start(execution)
+        if not is_sent:
+            callbacks.on_job(execution, {key: value for key, value in execution.job.items() if isinstance(value, str)})
         with Outputs(root, stage) as outputs:
             attempt.run(outputs, here, check, lambda facts: callbacks.on_job(execution, facts))
             check()
@@ -267,6 +269,7 @@ def _prepared(execution: Execution, inputs: Inputs) -> Iterator[Attempt]:
         execution.job = load(spec.backend).describe_job(execution.root)
         execution.hosts = load(spec.backend).hosts()
         execution.checkpoints_at = Path(spec.checkpoints) if spec.checkpoints else None
+        execution.started_from = spec.started_from
     try:
         require_engine(execution.settings.compute, execution.pipeline)
         backend = backend_for(execution.settings.compute, execution.pipeline, execution.stage)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import LineageError, TrackerError
 from ..base.strict_json import parse
-from ..chain.facts import ROLE
+from ..chain.facts import EXECUTION, ROLE
 from ..contract import Role
 from ..dvc.hashes import hash_path
 from ..git.tree import LINEAGE
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 HEX = re.compile(r"[0-9a-f]{32}(\.dir)?|[0-9a-f]{64}")
 COMMIT = re.compile(r"[0-9a-f]{4,40}")
+OF_PIPELINE = re.compile(r"(arn:aws[a-z-]*:sagemaker:\S+:pipeline/\S+/execution/)?(?P<id>[a-z0-9]{12})")
 VERSION = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<number>\d+)|@(?P<alias>.+))")
 HASHES = (
     "model_identity",
@@ -47,13 +48,14 @@ class Target:
     """What was named, and the models that belong to it."""
 
     asked: str
-    kind: str  # "model version", "run", "hash", "commit", "experiment", "file"
+    kind: str  # "model version", "run", "hash", "commit", "experiment", "file", "execution"
     cases: list[ModelCase] = field(default_factory=list)
     related: list[ModelCase] = field(
         default_factory=list
     )  # for a commit: models of others, made from the dataset it records
     commit: str | None = None
     hash: str | None = None
+    execution: str | None = None  # of a pipeline, that a run was a step of
 
 
 def resolve(evidence: Evidence, asked: str) -> Target:
@@ -66,7 +68,8 @@ def resolve(evidence: Evidence, asked: str) -> Target:
     if HEX.fullmatch(asked):
         run = evidence.store.run(asked) if len(asked) == 32 else None
         if run is not None:
-            return Target(asked, "run", [ModelCase(evidence, version) for version in _of_run(evidence, asked, run)])
+            cases = [ModelCase(evidence, version) for version in _of_run(evidence, asked, run)]
+            return Target(asked, "run", cases, execution=run.data.tags.get(EXECUTION))
         return _hash(evidence, asked, "hash")
     experiment = evidence.history.experiment(asked)
     if experiment is not None:
@@ -74,6 +77,8 @@ def resolve(evidence: Evidence, asked: str) -> Target:
     commit = evidence.history.resolve(asked) or evidence.history.resolve(f"data/{asked}")
     if commit is not None:
         return _commit(evidence, asked, "commit", commit)
+    if (of_pipeline := OF_PIPELINE.fullmatch(asked)) and (found := _execution(evidence, asked, of_pipeline["id"])):
+        return found
     hint = ""
     if COMMIT.fullmatch(asked) and evidence.history.is_shallow:
         hint = " This clone is shallow: `git fetch --unshallow` brings older commits."
@@ -81,6 +86,15 @@ def resolve(evidence: Evidence, asked: str) -> Target:
         f"{asked!r} is no model version (models:/NAME/NUMBER or models:/NAME@ALIAS), run id, hash, Git revision, "
         f"experiment or path here.{hint}"
     )
+
+
+def _execution(evidence: Evidence, asked: str, identity: str) -> Target | None:
+    """What an execution of a pipeline has led to; None if no run belongs to it."""
+    runs = [run for run in evidence.store.runs.values() if run.data.tags.get(EXECUTION) == identity]
+    trained = [run for run in runs if run.data.tags.get(ROLE) == Role.MODEL]
+    versions = [version for run in trained for version in _of_run(evidence, run.info.run_id, run)]
+    cases = [ModelCase(evidence, version) for version in versions]
+    return Target(asked, "execution", cases, execution=identity) if runs else None
 
 
 def _of_run(evidence: Evidence, run_id: str, run: Run) -> list[ModelVersion]:

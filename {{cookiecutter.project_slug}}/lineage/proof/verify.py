@@ -85,10 +85,13 @@ def verify(case: ModelCase, *, rehash: bool = False, reproduce: Remake = "no") -
     return Verdict(case.title, tuple(_prove(name, check, case) for name, check in checks))
 
 
-def nothing_to_prove(asked: str) -> Verdict:
-    """The answer for something that no registered model belongs to."""
-    link = Link("version", "INCONCLUSIVE", "no model that this project has registered belongs to it.", 0)
-    return Verdict(asked, (link,))
+def nothing_to_prove(asked: str, execution: str | None = None) -> Verdict:
+    """The answer for something that no registered model belongs to; `execution` is that of the pipeline it is from."""
+    text, fix = "no model that this project has registered belongs to it.", ""
+    if execution is not None:
+        text = f"execution {execution} of a pipeline was not collected yet, so nothing here holds what it made."
+        fix = f"`lineage pipeline collect {execution}`, then `git add --all && git commit`, then ask again"
+    return Verdict(asked, (Link("version", "INCONCLUSIVE", text, 0, fix=fix),))
 
 
 def not_in_mlflow(evidence: Evidence, model: GitModel) -> Verdict:

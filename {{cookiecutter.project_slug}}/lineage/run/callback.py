@@ -54,7 +54,9 @@ class MLflowCallback(Callback):
         if not execution.pipeline.works_with_records(execution.stage):
             return
         facts = facts_at_start(execution)
-        tracker = open_tracker(execution.settings.tracking, main_root(execution.root))
+        # a job has no other stages that would share one
+        opened = Tracker if execution.job else open_tracker
+        tracker: Runs = opened(execution.settings.tracking, main_root(execution.root))
         tags = {**facts.tags, **source_tags(), **_parent_tags(tracker, execution), "lineage_status": "pending"}
         name = " ".join(filter(None, (execution.stage.name, facts.tags.get("dvc_exp_name"))))
         self._run_id = tracker.start(name, tags)

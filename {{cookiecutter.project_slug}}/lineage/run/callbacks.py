@@ -39,6 +39,8 @@ class Execution:
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each callback keeps, by its name in conf/
     job: dict[str, Any] = field(default_factory=dict)  # what identifies the job that this process is; empty outside
     is_dispatched: bool = False  # the work is done by a job elsewhere, in another environment
+    is_collected: bool = False  # it was done earlier, by a job that has reported it to all callbacks itself
+    started_from: dict[str, str] | None = None  # where a job started that nobody has sent who reports it; else None
     hosts: Hosts = field(default_factory=Hosts)  # the machines of this job
     checkpoints_at: Path | None = None  # in a job: the folder that outlives its machine, for the inputs of this one
     shelf: Shelf | None = None  # of checkpoints, where the work has asked for them
@@ -71,7 +73,8 @@ class Callback:
 
     Where a job does the work, `on_start`, `on_end` and `on_error` are called where it was sent from, and
     `on_enter_job` and `on_leave_job` in the job. What a callback puts into `part(execution)` is there in both. One that
-    does not work in jobs is called only where they are sent from: `on_metrics` when the job has ended well.
+    does not work in jobs is called only where they are sent from: `on_metrics` when the job has ended well. A step of a
+    pipeline is sent by nobody: there all are called in the job, as here, and one that does not work in jobs is not.
     """
 
     #: Its name in conf/callbacks.
@@ -144,8 +147,11 @@ class Callbacks:
         self._is_in_job = is_in_job
 
     @classmethod
-    def from_settings(cls, settings: Settings, *, is_in_job: bool) -> Callbacks:
-        """Instantiates the `_target_` of each entry of `callbacks`, as Hydra does; in a job those that work there."""
+    def from_settings(cls, settings: Settings, *, is_in_job: bool, is_sent: bool = True) -> Callbacks:
+        """Instantiates the `_target_` of each entry of `callbacks`, as Hydra does; in a job those that work there.
+
+        A job that was not sent by somebody who reports what it does is reported whole from where it runs.
+        """
         members: list[Callback] = []
         for name, entry in settings.callbacks.items():
             try:
@@ -161,7 +167,7 @@ class Callbacks:
                 ) from error
             member.name = name
             members.append(member)
-        return cls(members, is_in_job=is_in_job)
+        return cls(members, is_in_job=is_in_job and is_sent)
 
     def on_start(self, execution: Execution) -> None:
         if self._is_in_job:

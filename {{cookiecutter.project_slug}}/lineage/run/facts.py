@@ -88,7 +88,7 @@ def _gather(execution: Execution) -> Facts:
         facts.tags["pretrained_url"] = str(facts.params["weights.url"])
     _add_upstream_hashes(facts, execution, lock)
     if LOCK in execution.stage.deps and not execution.is_dispatched:
-        facts.tags.update(environment_facts(execution.root))
+        facts.tags.update(environment_facts(execution.root, execution.job.get("image_packages")))
         if not {"packages_sha256", "environment_differs"} & facts.tags.keys():
             print(f"warning: {NOT_COMPARED}. `lineage doctor --environment` compares them.", file=sys.stderr)
     facts.tags.update(data_commit_facts(execution, facts.tags.get("dvc_data_md5")))
@@ -172,8 +172,11 @@ def git_facts(execution: Execution) -> dict[str, str]:
     Raises LineageError if Git cannot say.
 
     An untracked file under the stage's code or conf/ counts as a difference: it takes part and no commit has it.
-    So does untracked code elsewhere in the package or beside it.
+    So does untracked code elsewhere in the package or beside it. A job that is a step of a pipeline was told: it has
+    no repository.
     """
+    if execution.started_from is not None:
+        return dict(execution.started_from)
     here, main = Repository(execution.root), Repository(main_root(execution.root))
     (commit,), changed = here.must("rev-parse", "--verify", "HEAD"), here.changed_files()
     if changed is None:
@@ -199,7 +202,7 @@ def git_facts(execution: Execution) -> dict[str, str]:
 
 def data_commit_facts(execution: Execution, data_md5: str | None) -> dict[str, str]:
     """The commit that records the dataset version, and the Git tags of the data on it, if they exist already."""
-    if data_md5 is None:
+    if data_md5 is None or execution.started_from is not None:  # there is no repository to ask
         return {}
     history = History(main_root(execution.root))
     commit = history.data_commit(data_md5)

@@ -125,9 +125,9 @@ class Aws:
         with translate_errors(DispatchError, f"could not write {address}"):
             self.client("s3").put_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"), Body=data)
 
-    def upload(self, folder: Path) -> str:
-        """Puts the files of a folder below an S3 address of their own, which it returns."""
-        address = self.address("projects", secrets.token_hex(8))
+    def upload(self, folder: Path, address: str = "") -> str:
+        """Puts the files of a folder below an S3 address, by default one of their own, which it returns."""
+        address = address or self.address("projects", secrets.token_hex(8))
         parts, client = urlsplit(address), self.client("s3")
         with translate_errors(DispatchError, f"could not write to {address}"):
             for path in sorted(folder.iterdir()):
@@ -140,15 +140,18 @@ class Aws:
             text = self.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
             return {str(key): str(value) for key, value in json.loads(text).items()}
 
-    def sagemaker_session(self) -> Any:
-        """The SDK's own session, with telemetry off."""
+    def sagemaker_session(self, *, of_pipelines: bool = False) -> Any:
+        """The SDK's own session, with telemetry off. In one of pipelines, nothing that is asked for is started."""
         os.environ["SAGEMAKER_USER_CONFIG_OVERRIDE"] = str(NO_TELEMETRY)
         os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")  # needs rights that few people have
         from sagemaker.core.config.config_manager import SageMakerConfig
-        from sagemaker.core.helper.session_helper import Session
 
         # each file is validated when it is loaded; the SDK does it again for each value it looks up: 5 s a job
         SageMakerConfig.validate_sagemaker_config = staticmethod(lambda _=None: None)
+        if of_pipelines:
+            from sagemaker.core.workflow.pipeline_context import PipelineSession as Session
+        else:
+            from sagemaker.core.helper.session_helper import Session
         return Session(
             boto_session=self._session,
             default_bucket=self.settings.bucket,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...base.collector import collect_rarely
+from ...base.env import PIPELINE_COLLECTED
 from ...base.hosts import Hosts
 from ..backend import Attempt, JobState
 from .settings import SageMakerSettings
@@ -22,7 +24,14 @@ class SageMaker(SageMakerSettings):
     is_elsewhere: ClassVar[bool] = True
 
     def prepare(self, execution: Execution, inputs: Inputs) -> Attempt:
-        """A SageMaker job. Raises DispatchError, before anything was started, if it cannot be."""
+        """A SageMaker job, or what one has made in a pipeline that is collected.
+
+        Raises DispatchError, before anything was started, if it cannot be.
+        """
+        if folder := os.environ.get(PIPELINE_COLLECTED):
+            from .pipelines.collected import Collected
+
+            return Collected(execution, inputs, Path(folder))
         collect_rarely()  # this process does nothing but send the job and wait for it
         from .dispatch import Dispatch
 

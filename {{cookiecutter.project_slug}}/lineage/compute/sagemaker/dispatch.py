@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ...base.errors import DispatchError
 from ...base.printable import printable
 from ...base.terminal import block
-from ...chain.packages import IMAGE_PACKAGES
-from ...dvc.remote import Remote
 from ...run.callbacks import Execution
 from ...run.interrupts import uninterrupted
 from ...run.outputs import Inputs, Outputs
 from ..backend import LOOK, Tell, Work
 from ..cloned_commit import commit_for_job
-from ..job_spec import FILE
 from ..report import MOST_BYTES, read_numbers, read_report
 from ..snapshot import Snapshot, require_inside
-from ..spark import LOCK as SPARK_LOCK
-from ..spark import uses_spark
 from ..transfer import Transfer
-from . import checkpoints, jobs, kinds, launch, preflight
+from . import checkpoints, jobs, kinds, preflight
 from .aws import Aws
+from .parcel import Parcel
 from .settings import SageMakerSettings
 from .spec import SageMakerSpec
 
@@ -42,8 +36,9 @@ class Dispatch:
     def __init__(self, settings: SageMakerSettings, execution: Execution, inputs: Inputs) -> None:
         self.settings = settings
         self.execution = execution
-        instances = settings.training.instance_count if execution.trains else settings.processing.instance_count
-        self.aws = preflight.check(settings, execution.root, execution.stage, execution.settings, instances)
+        parcel = Parcel(settings, execution.root, execution.pipeline, execution.stage, execution.settings)
+        self._parcel = parcel
+        self.aws = preflight.check(settings, execution.root, execution.stage, execution.settings, parcel.instances)
         self._git: dict[str, str] | None = None
         self._snapshot: Snapshot | None = None
         if settings.source == "git":
@@ -51,7 +46,7 @@ class Dispatch:
             self._git = commit_for_job(execution, wanted.url, wanted.revision, "compute.sagemaker.git")
         else:
             self._snapshot = Snapshot(execution.root, execution.pipeline)
-        for name in self._locks:
+        for name in parcel.locks:
             require_inside(execution.root, name)
         self._transfer = Transfer(execution, inputs)
         self._pulled = self._transfer.push()
@@ -59,24 +54,6 @@ class Dispatch:
             getattr(execution.settings, execution.stage.module, None), "resume", False
         )
         self._checkpoints = checkpoints.address_for(self.aws, execution.given) if resumes else None
-
-    @property
-    def _backend(self) -> str:
-        return f"{type(self.settings).__module__}.{type(self.settings).__qualname__}"
-
-    @property
-    def _kind(self) -> str:
-        if self.execution.trains:
-            return "training"
-        return "spark" if self._uses_spark else "processing"
-
-    @property
-    def _locks(self) -> list[str]:
-        return [launch.LOCK, SPARK_LOCK] if self._uses_spark else [launch.LOCK]
-
-    @property
-    def _uses_spark(self) -> bool:
-        return uses_spark(self.execution.settings.compute, self.execution.stage)
 
     def run(self, outputs: Outputs, work: Work, check: Callable[[], None], tell: Tell) -> None:
         """Runs the stage as a job and writes what it made to `outputs`.
@@ -89,11 +66,11 @@ class Dispatch:
         report = self.aws.address("reports", f"{secrets.token_hex(8)}.json")
         base = jobs.base_name(self.aws.settings.prefix, name)
         with tempfile.TemporaryDirectory() as scratch:
-            self._pack(Path(scratch), self._spec(report))
+            self._parcel.pack(Path(scratch), self._snapshot, self._spec(report))
             # noted before it is started: a kill at any moment leaves a job that can be found
-            kind = self._kind
+            kind = self._parcel.kind
             noted = {
-                "backend": self._backend,
+                "backend": self._parcel.name_of_backend,
                 "kind": kind,
                 "base": base,
                 "region": self.aws.region,
@@ -130,9 +107,9 @@ class Dispatch:
             self._forget(self._checkpoints)
 
     def _start(self, base: str, folder: Path) -> jobs.Job:
-        if self._kind == "training":
+        if self._parcel.kind == "training":
             return jobs.TrainingJob.start(self.aws, base, folder, self._checkpoints)
-        return kinds.KINDS[self._kind].start(self.aws, base, folder)
+        return kinds.KINDS[self._parcel.kind].start(self.aws, base, folder)
 
     def _forget(self, address: str) -> None:
         """Removes the checkpoints: there is a result. Where that is forbidden, the result stands all the same."""
@@ -140,14 +117,6 @@ class Dispatch:
             checkpoints.remove(self.aws, address)
         except DispatchError as error:
             print(f"warning: {error} They are of no use any more.", file=sys.stderr, flush=True)
-
-    def _pack(self, folder: Path, spec: SageMakerSpec) -> None:
-        if self._snapshot is not None:
-            self._snapshot.pack(folder / launch.ARCHIVE)
-        spec.write(folder / FILE)
-        shutil.copyfile(launch.__file__, folder / "launch.py")
-        text = "".join((self.execution.root / name).read_text(encoding="utf-8") for name in self._locks)
-        (folder / launch.LOCK).write_text(text, encoding="utf-8")
 
     def _follow(self, job: jobs.Job, check: Callable[[], None]) -> deque[str]:
         last: deque[str] = deque(maxlen=LAST_LINES)
@@ -160,40 +129,19 @@ class Dispatch:
         return last
 
     def _spec(self, report: str) -> SageMakerSpec:
-        remote = Remote.of(self.execution.root)
-        assert remote is not None  # preflight has looked
         git = self.settings.git
         source = {**self._git, "credential": git.credential, "secret": git.secret} if self._git else None
-        folder = launch.WORK / launch.PROJECT / (self._git["folder"] if self._git else "")
-        return SageMakerSpec(
-            backend=self._backend,
-            folder=str(folder),
-            stage=self.execution.stage.name,
-            image_packages=list(IMAGE_PACKAGES),
-            inputs=self._pulled,
-            outputs=list(self.execution.stage.outs),
-            remote={"name": remote.name, "url": remote.url, **remote.place},
-            has_git=self._git is not None,
-            report=report,
-            install=self.settings.install,
-            git=source,
-            secret=self.settings.secret,
-            spark=self._spark() if self._uses_spark else None,
-            callbacks=self.execution.parts,
-            checkpoints=jobs.FOLDER if self._checkpoints else None,
-        )
-
-    def _spark(self) -> dict[str, Any]:
-        """One instance needs no cluster; several are one of YARN, and meet in the bucket."""
-        instances = self.settings.spark.instance_count
-        if instances == 1:
-            return {"master": "local[*]", "shared": None, "instances": 1}
-        return {"master": "yarn", "shared": self.aws.address("spark"), "instances": instances}
+        given = {
+            "inputs": self._pulled,
+            "callbacks": self.execution.parts,
+            "checkpoints": jobs.FOLDER if self._checkpoints else None,
+        }
+        return self._parcel.spec(self.aws, report=report, git=source, **given)
 
     def _stop(self, base: str, *, was_refused: bool) -> None:
         """Stops the job. Its note stays until somebody has seen that it is over."""
         try:
-            found = kinds.named(Aws(region=self.aws.region, is_hasty=True), self._kind, base)
+            found = kinds.named(Aws(region=self.aws.region, is_hasty=True), self._parcel.kind, base)
             for job in found:
                 if job.status not in (*jobs.ENDED, "Stopping"):
                     job.stop()

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from ...base.collector import collect_rarely
-from ...base.env import PIPELINE_IMAGE_PACKAGES, PIPELINE_JOB_SPEC, PIPELINE_SPARK
+from ...base.env import PIPELINE_EXECUTION, PIPELINE_IMAGE_PACKAGES, PIPELINE_JOB_SPEC, PIPELINE_SPARK
 from ...base.errors import DispatchError
 from ...base.hosts import Hosts
+from ...chain.facts import EXECUTION
 from ...chain.packages import LOCK, differences, locked
 from ...run.interrupts import raise_on_signals
 from ..inside import join_stage, run_stage
 from ..spark import LOCK as SPARK_LOCK
 from .aws import Aws
 from .launch import fail
+from .pipelines import inside
 from .spec import SageMakerSpec
 
 INSTANCES = Path("/opt/ml/input/config/resourceconfig.json")  # of Training jobs; others have one instance
@@ -47,6 +49,8 @@ def run(root: Path, spec: SageMakerSpec) -> None:
     for lock in [LOCK, SPARK_LOCK] if spec.spark else [LOCK]:
         if spec.install == "image" and (wrong := differences(root / lock)):
             raise DispatchError(f"this image is not as {lock} says: {wrong[0]}. Build it again from the Dockerfile.")
+    if spec.pipeline:
+        spec = inside.complete(root, spec, aws)
     if spec.spark:
         os.environ[PIPELINE_SPARK] = json.dumps({**spec.spark, "conf": _share_of_instances(spec.spark["instances"])})
     if not hosts().is_first:
@@ -54,6 +58,9 @@ def run(root: Path, spec: SageMakerSpec) -> None:
         print(f"stage {spec.stage} is done here; the first instance has its outputs.", flush=True)
         return
     report = run_stage(root, spec)
+    if spec.pipeline:
+        report |= inside.about(spec)
+        inside.hand_over_scores(root, spec)
     aws.write(spec.report, json.dumps(report, indent=2).encode())
     print(f"stage {spec.stage} is done; its outputs are in {spec.remote['url']}.", flush=True)
 
@@ -88,6 +95,8 @@ def describe(root: Path) -> dict[str, Any]:
     else:
         return {}
     job = {"sagemaker_job_name": name, "sagemaker_job_arn": arn}
+    if execution := os.environ.get(PIPELINE_EXECUTION):
+        job[EXECUTION] = execution
     asked = locked(root / LOCK)
     brought: dict[str, str] = json.loads(os.environ.get(PIPELINE_IMAGE_PACKAGES) or "{}")
     # a lock without a local part (+cpu, +cu130) admits any

@@ -7,6 +7,7 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
 FOLDER = "/opt/ml/checkpoints"  # of a job, which SageMaker keeps in S3
 POLL = 2.0  # seconds between two looks at a job
 ENDED = ("Completed", "Failed", "Stopped")
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job that is asked for: one that is started now, or a step of a pipeline."""
+
+    session: Any  # the SDK's
+    base: str  # the beginning of its name
+    folder: Path  # launch.py, and all that it needs
+    address: str = ""  # where that lies on S3, for a Processing job
+    instance_type: Any = None  # a parameter of a pipeline; None takes that of the settings
+    environment: dict[str, Any] | None = None
+    checkpoints: str | None = None  # where on S3 a Training job keeps them
+    outputs: list[Any] | None = None  # what a Processing job brings beside what goes through DVC
 
 
 class Job(ABC):
@@ -155,6 +170,17 @@ class TrainingJob(Job):
 
         Its checkpoints are kept at the S3 address `checkpoints`.
         """
+        wanted = aws.settings.training
+        with translate_errors(DispatchError, "could not start a Training job"):
+            trainer = cls.trainer(aws, Order(aws.sagemaker_session(), base, folder, checkpoints=checkpoints))
+            trainer.train(wait=False, logs=False)
+        # private, and the only way to learn the name: the SDK's version is pinned
+        name = trainer._latest_training_job.training_job_name
+        return cls(aws, name, aws.image(wanted.instance_type), wanted.instance_type)
+
+    @staticmethod
+    def trainer(aws: Aws, order: Order) -> Any:
+        """What the SDK asks for a Training job with."""
         from sagemaker.core.shapes import OutputDataConfig, StoppingCondition, Tag
         from sagemaker.train import ModelTrainer
         from sagemaker.train.configs import CheckpointConfig, Compute, Networking, SourceCode
@@ -166,7 +192,7 @@ class TrainingJob(Job):
             seconds["max_wait_time_in_seconds"] = wanted.max_wait_minutes * 60
         output = {"kms_key_id": settings.kms.output} if settings.kms.output else {}
         compute: dict[str, Any] = {
-            "instance_type": wanted.instance_type,
+            "instance_type": order.instance_type or wanted.instance_type,
             "instance_count": wanted.instance_count,
             "volume_size_in_gb": wanted.volume_gb,
             "enable_managed_spot_training": wanted.spot,
@@ -185,24 +211,23 @@ class TrainingJob(Job):
             if network.subnets
             else None
         )
-        with translate_errors(DispatchError, "could not start a Training job"):
-            trainer = ModelTrainer(
-                sagemaker_session=aws.sagemaker_session(),
-                role=settings.role,
-                base_job_name=base,
-                training_image=image,
-                # exec: else SIGTERM, before an instance is taken away, reaches the shell alone
-                source_code=SourceCode(source_dir=str(folder), command="exec python3 launch.py ."),
-                compute=Compute(**compute),
-                stopping_condition=StoppingCondition(**seconds),
-                output_data_config=OutputDataConfig(s3_output_path=aws.address("output"), **output),
-                networking=networking,
-                checkpoint_config=CheckpointConfig(s3_uri=checkpoints, local_path=FOLDER) if checkpoints else None,
-                tags=[Tag(key=key, value=value) for key, value in aws.tags.items()],
-            )
-            trainer.train(wait=False, logs=False)
-        # private, and the only way to learn the name: the SDK's version is pinned
-        return cls(aws, trainer._latest_training_job.training_job_name, image, wanted.instance_type)
+        return ModelTrainer(
+            sagemaker_session=order.session,
+            role=settings.role,
+            base_job_name=order.base,
+            training_image=image,
+            # exec: else SIGTERM, before an instance is taken away, reaches the shell alone
+            source_code=SourceCode(source_dir=str(order.folder), command="exec python3 launch.py ."),
+            compute=Compute(**compute),
+            stopping_condition=StoppingCondition(**seconds),
+            output_data_config=OutputDataConfig(s3_output_path=aws.address("output"), **output),
+            networking=networking,
+            checkpoint_config=CheckpointConfig(s3_uri=order.checkpoints, local_path=FOLDER)
+            if order.checkpoints
+            else None,
+            tags=[Tag(key=key, value=value) for key, value in aws.tags.items()],
+            **({"environment": order.environment} if order.environment else {}),
+        )
 
     @property
     def instances(self) -> int:

@@ -22,14 +22,19 @@ def check(wanted: SageMakerSettings, root: Path, stage: Stage, settings: Setting
 
     Raises DispatchError with the first thing that is not.
     """
+    check_here(wanted, root, stage, settings, instances)
+    aws = Aws(wanted, project_id=settings.project_id)
+    _require_tracking(settings, aws)
+    aws.require_bucket()
+    return aws
+
+
+def check_here(wanted: SageMakerSettings, root: Path, stage: Stage, settings: Settings, instances: int) -> None:
+    """The part of `check` that asks nobody."""
     _require_settings(wanted)
     _require_remote(root)
     _require_work_for_all(instances, stage, settings)
-    aws = Aws(wanted, project_id=settings.project_id)
-    _require_tracking(settings, aws)
     _require_cached_outputs(stage)
-    aws.require_bucket()
-    return aws
 
 
 def _require_settings(wanted: SageMakerSettings) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from ...base.errors import DispatchError
 from ...base.translated import translate_errors
 from .aws import Aws
-from .jobs import Job
+from .jobs import Job, Order
 from .launch import PROJECT
 from .settings import ProcessingInstances, SparkInstances
 
@@ -35,15 +35,24 @@ class ProcessingJob(Job):
     @classmethod
     def start(cls, aws: Aws, base: str, folder: Path) -> ProcessingJob:
         """Starts launch.py, which lies in `folder` with all that it needs, in a Processing job."""
+        wanted = aws.settings.processing
+        image = aws.image(wanted.instance_type)
+        address = aws.upload(folder)
+        with translate_errors(DispatchError, "could not start a Processing job"):
+            processor, given = cls.processor(aws, Order(aws.sagemaker_session(), base, folder, address))
+            processor.run(**given)
+        return cls(aws, processor.latest_job.processing_job_name, image, wanted.instance_type)
+
+    @staticmethod
+    def processor(aws: Aws, order: Order) -> tuple[Any, dict[str, Any]]:
+        """What the SDK asks for a Processing job with, and the arguments of its `run`."""
         from sagemaker.core.processing import ScriptProcessor
 
         wanted = aws.settings.processing
         image = aws.image(wanted.instance_type)
-        given = _project(aws, folder)
-        with translate_errors(DispatchError, "could not start a Processing job"):
-            processor = ScriptProcessor(image_uri=image, command=["python3"], **processor_options(aws, wanted, base))
-            processor.run(code=str(folder / LAUNCH), **given)
-        return cls(aws, processor.latest_job.processing_job_name, image, wanted.instance_type)
+        options = processor_options(aws, wanted, order)
+        processor = ScriptProcessor(image_uri=image, command=["python3"], **options)
+        return processor, {"code": f"{order.address}/{LAUNCH}", **_project(order)}
 
     @property
     def instances(self) -> int:
@@ -65,24 +74,24 @@ class SparkJob(ProcessingJob):
 
         wanted = aws.settings.spark
         image = wanted.image or aws.spark_image(wanted.instance_type)
-        given = _project(aws, folder)
+        order = Order(aws.sagemaker_session(), base, folder, aws.upload(folder))
         with translate_errors(DispatchError, "could not start a Processing job with Spark"):
-            processor = PySparkProcessor(image_uri=image, **processor_options(aws, wanted, base))
-            processor.run(submit_app=str(folder / LAUNCH), **given)
+            processor = PySparkProcessor(image_uri=image, **processor_options(aws, wanted, order))
+            processor.run(submit_app=str(folder / LAUNCH), **_project(order))
         return cls(aws, processor.latest_job.processing_job_name, image, wanted.instance_type)
 
 
-def processor_options(aws: Aws, wanted: ProcessingInstances | SparkInstances, base: str) -> dict[str, Any]:
+def processor_options(aws: Aws, wanted: ProcessingInstances | SparkInstances, order: Order) -> dict[str, Any]:
     """What every processor of the SDK is made with."""
     from sagemaker.core.network import NetworkConfig
     from sagemaker.core.shapes import Tag
 
     settings, network = aws.settings, aws.settings.network
     return {
-        "sagemaker_session": aws.sagemaker_session(),
+        "sagemaker_session": order.session,
         "role": settings.role,
-        "base_job_name": base,
-        "instance_type": wanted.instance_type,
+        "base_job_name": order.base,
+        "instance_type": order.instance_type or wanted.instance_type,
         "instance_count": wanted.instance_count,
         "volume_size_in_gb": wanted.volume_gb,
         "max_runtime_in_seconds": wanted.max_minutes * 60,
@@ -96,19 +105,21 @@ def processor_options(aws: Aws, wanted: ProcessingInstances | SparkInstances, ba
         if network.subnets
         else None,
         "tags": [Tag(key=key, value=value) for key, value in aws.tags.items()],
+        **({"env": order.environment} if order.environment else {}),
     }
 
 
-def _project(aws: Aws, folder: Path) -> dict[str, Any]:
-    """The files of `folder` as an input of a processor that nobody waits for."""
+def _project(order: Order) -> dict[str, Any]:
+    """The files of the job as an input of a processor that nobody waits for."""
     from sagemaker.core.shapes import ProcessingInput, ProcessingS3Input
 
     given = ProcessingS3Input(
-        s3_uri=aws.upload(folder), local_path=PROJECT_INPUT, s3_data_type="S3Prefix", s3_input_mode="File"
+        s3_uri=order.address, local_path=PROJECT_INPUT, s3_data_type="S3Prefix", s3_input_mode="File"
     )
     return {
         "inputs": [ProcessingInput(input_name=PROJECT, s3_input=given)],
         "arguments": [PROJECT_INPUT],
         "wait": False,
         "logs": False,
+        **({"outputs": order.outputs} if order.outputs else {}),
     }

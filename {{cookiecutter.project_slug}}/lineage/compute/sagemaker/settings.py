@@ -68,6 +68,11 @@ class GitSource(Section):
         return url
 
 
+class PipelineSettings(Section):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,80}$")] | None
+    parameters: list[str]
+
+
 class SageMakerSettings(Section):
     region: str | None
     role: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")] | None
@@ -81,6 +86,7 @@ class SageMakerSettings(Section):
     training: TrainingInstances
     processing: ProcessingInstances
     spark: SparkInstances
+    pipeline: PipelineSettings
     network: VpcSettings
     kms: Keys
     tags: dict[str, str]

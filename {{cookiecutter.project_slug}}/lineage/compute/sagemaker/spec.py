@@ -18,3 +18,4 @@ class SageMakerSpec(JobSpec):
     git: dict[str, str | None] | None  # what to clone, and with which credentials; None if the project is packed
     secret: str | None
     spark: dict[str, Any] | None  # where Spark runs in the job, see PIPELINE_SPARK; None if the stage does not use it
+    pipeline: dict[str, Any] | None = None  # what a step of a pipeline needs, see pipelines/inside.py; None for others
