@@ -34,6 +34,7 @@ def main() -> None:
     assert isinstance(server.app, StandIn)
     for job in server.app.jobs.values():
         job.end()
+    server.app.serving.end()
     server.shutdown()
 
 

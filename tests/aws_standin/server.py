@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -14,6 +15,7 @@ from .faults import take
 from .jobs import Job, ProcessingJob, TrainingJob
 from .parts import Parts, keep_in_files, parts_of, range_of
 from .place import Place
+from .serving import INVOCATIONS, Serving
 
 KINDS: dict[str, type[Job]] = {"TrainingJob": TrainingJob, "ProcessingJob": ProcessingJob}
 # moto answers these with an error of its own (500), which clients try again ten times
@@ -28,6 +30,7 @@ class StandIn:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.jobs: dict[str, Job] = {}
+        self.serving = Serving(place)
         keep_in_files()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._moto.debug = True  # type: ignore[attr-defined]
@@ -37,6 +40,8 @@ class StandIn:
         fault = take(self.place.state, f"{environ['REQUEST_METHOD']} {target or environ['PATH_INFO']}")
         if fault is not None:
             return _answer(start, fault["status"], fault["body"].encode(), "application/octet-stream")
+        if invoked := INVOCATIONS.fullmatch(environ["PATH_INFO"]):
+            return self._invoke(invoked[1], environ, start)
         if target.startswith("SageMaker."):
             return self._sagemaker(target.removeprefix("SageMaker."), environ, start)
         if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
@@ -48,6 +53,12 @@ class StandIn:
             if parts is not None and not environ.get("QUERY_STRING"):
                 return self._in_parts(parts, environ, start)
         return self._moto(environ, start)
+
+    def _invoke(self, name: str, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        headers = {"Content-Type": environ.get("CONTENT_TYPE") or "", "Accept": environ.get("HTTP_ACCEPT") or "*/*"}
+        status, said, data = self.serving.invoke(name, _body(environ), headers)
+        start(f"{status} {HTTPStatus(status).phrase}", [*said.items(), ("Content-Length", str(len(data)))])
+        return [data]
 
     def _in_parts(self, parts: Parts, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         """An object, or the range of it that moto finds in the request, without moto's reading it."""
@@ -66,6 +77,9 @@ class StandIn:
         kind = next((kind for kind in KINDS if action.endswith(kind)), None)
         if action in ("StopTrainingJob", "StopProcessingJob"):
             return self._stop(str(request[f"{kind}Name"]), start)
+        handled = self.serving.handle(action, request, lambda *call: self._ask_moto_for(environ, *call))
+        if handled is not None:
+            return _answer(start, handled[0], json.dumps(handled[1]).encode(), "application/x-amz-json-1.1")
         status, answer = self._ask_moto(environ, body)
         if status.startswith("200") and kind and action == f"Create{kind}":
             job = KINDS[kind](self.place, request, answer[f"{kind}Arn"])
@@ -85,6 +99,14 @@ class StandIn:
             return _answer(start, "400 Bad Request", json.dumps(missing).encode(), "application/x-amz-json-1.1")
         self.jobs[name].stop()
         return _answer(start, "200 OK", b"{}", "application/x-amz-json-1.1")
+
+    def _ask_moto_for(
+        self, environ: dict[str, Any], action: str, request: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """moto's answer to another call than the one that was made."""
+        body = json.dumps(request).encode()
+        changed = {"HTTP_X_AMZ_TARGET": f"SageMaker.{action}", "CONTENT_LENGTH": str(len(body))}
+        return self._ask_moto({**environ, **changed}, body)
 
     def _ask_moto(self, environ: dict[str, Any], body: bytes) -> tuple[str, dict[str, Any]]:
         said: list[str] = []
