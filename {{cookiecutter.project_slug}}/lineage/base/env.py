@@ -13,6 +13,8 @@ PIPELINE_IMAGE_PACKAGES = (
     "PIPELINE_IMAGE_PACKAGES"  # inside a job: version by name, as JSON, of the torch packages that the image brought
 )
 PIPELINE_SPARK = "PIPELINE_SPARK"  # inside a job: where Spark runs, as JSON: `master`, `shared` and `conf`
+PIPELINE_SERVE = "PIPELINE_SERVE"  # of the program `serve`: which model, its hash and the limits, as JSON
+SAGEMAKER_BIND_TO_PORT = "SAGEMAKER_BIND_TO_PORT"  # set by SageMaker where containers share an instance
 WANDB_MODE = "WANDB_MODE"  # "offline" or "disabled": W&B gets less than conf/ says, never more
 WANDB_API_KEY = "WANDB_API_KEY"  # read by the package wandb; here to take it out of what is said
 # set for the package wandb, where nobody has
