@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow.parquet as pq
 import pytest
 from aws_standin.container import can_run
+from aws_standin.place import client_of
 from baked import Project
 from command import Lineage
 from servers import aws_standin
@@ -143,8 +143,7 @@ class Account:
     state: Path
 
     def client(self, service: str) -> Any:
-        keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": REGION}
-        return boto3.client(service, endpoint_url=self.endpoint, **keys)
+        return client_of(service, self.endpoint, REGION)
 
     def __call__(self, *arguments: str, code: int | None = 0) -> str:
         return self.lineage(self.project, *arguments, code=code)
@@ -329,11 +328,15 @@ def test_an_endpoint_of_others_is_left_alone(deployed: Account) -> None:
 def test_kept_requests_are_compared_with_the_data_of_the_model(
     deployed: Account, linked: Project, tmp_path: Path
 ) -> None:
-    deployed.compose("serving.endpoint.capture.percent=100", "serving.endpoint.capture.address=s3://captured/here")
+    capture = ("serving.endpoint.capture.percent=100", "serving.endpoint.capture.address=s3://captured/here")
+    deployed.compose(*capture, "serving.endpoint.canary.alarms=[too-many-errors]", "serving.endpoint.canary.minutes=0")
+    deployed.client("cloudwatch").set_alarm_state(
+        AlarmName="too-many-errors", StateValue="OK", StateReason="no more errors"
+    )
     store = deployed.client("s3")
     known = {item["Key"] for item in store.list_objects_v2(Bucket="captured").get("Contents", [])}
     assert known  # the requests of the tests above, with the first version
-    deployed("deploy", SECOND)
+    assert f"{ENDPOINT} serves {SECOND}." in deployed("deploy", SECOND, "--canary", "50")  # no alarm goes off
     for image in list(images_of(linked).values())[:60]:
         deployed.ask(image)
     keys = {item["Key"] for item in store.list_objects_v2(Bucket="captured")["Contents"]} - known
@@ -343,9 +346,17 @@ def test_kept_requests_are_compared_with_the_data_of_the_model(
         path = tmp_path / "kept" / key
         path.parent.mkdir(parents=True, exist_ok=True)
         store.download_file("captured", key, str(path))
-    output = deployed("drift", SECOND, "--data", str(tmp_path / "kept"), "--json")
-    said = json.loads(output[output.index("{") :])  # the processes that measure begin as warm.py does, and say so
+    # no fork: the processes that measure begin as the one does that starts them
+    process = deployed.project.start("lineage", "drift", SECOND, "--data", str(tmp_path / "kept"), "--json")
+    said = json.loads(process.communicate(timeout=120)[0])
     assert (said["verdict"], said["after"]["records"]) == ("no drift", 60)
+
+
+@apart
+def test_erase_names_what_it_cannot_delete(deployed: Account) -> None:
+    manifest = pq.read_table(deployed.project.root / "data" / "processed" / "manifest.parquet")
+    said = deployed("erase", manifest["subject_id"][0].as_py(), "--plan", code=None)
+    assert "requests that endpoints have kept at s3://captured/here were not looked into" in said
 
 
 @apart

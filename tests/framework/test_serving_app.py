@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -45,6 +46,13 @@ class Broken:
 
     def answer(self, body: bytes, kind: str, most: int, refuse: Refuse) -> tuple[bytes, str]:
         raise ValueError(HIDDEN)
+
+
+class Ending:
+    """Wants the process to end."""
+
+    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse) -> tuple[bytes, str]:
+        sys.exit(HIDDEN)
 
 
 class Slow:
@@ -149,8 +157,9 @@ def test_the_callers_fault_is_said_in_a_sentence() -> None:
         error_of(ask("POST", "/invocations", b"500"), 400, "bad_request")
 
 
-def test_an_error_of_the_server_is_told_to_its_log_alone(capfd: pytest.CaptureFixture[str]) -> None:
-    with serving(Broken()) as ask:
+@pytest.mark.parametrize("model", [Broken(), Ending()])
+def test_an_error_of_the_server_is_told_to_its_log_alone(model: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    with serving(model) as ask:
         said = ask("POST", "/invocations", b"x")
         error = error_of(said, 500, "internal")
         assert HIDDEN.encode() not in said[2]

@@ -119,6 +119,8 @@ class Service:
     def _work(self, work: Work, body: bytes, kind: str) -> tuple[bytes, str]:
         try:
             return self._model.answer(body, kind, self._limits.images, refuse)
+        except SystemExit as error:  # it would end the server
+            raise RuntimeError("the model asked Python to end") from error
         finally:
             with self._lock:
                 work.is_done = True
