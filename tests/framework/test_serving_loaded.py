@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from lineage.base.env import PIPELINE_SERVE
 from lineage.base.errors import ServingError
 from lineage.dvc.hashes import hash_tree
 from lineage.serving.files import pack
+from lineage.serving.program.__main__ import listen
 from lineage.serving.program.loaded import load, other_packages, refuse
 from lineage.serving.program.order import read_order
 
@@ -119,3 +121,15 @@ def test_an_order_that_is_not_whole(text: str | None, said: str) -> None:
     with pytest.raises(ServingError, match=said) as caught:
         read_order(text)
     assert PIPELINE_SERVE in str(caught.value)
+
+
+def test_answers_are_not_held_back_for_more() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # else asyncio leaves Nagle's algorithm on
+
+
+def test_a_port_that_is_taken() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(ServingError, match=f"127.0.0.1 port {port} cannot be listened on"):
+            listen("127.0.0.1", port)

@@ -48,16 +48,23 @@ def serve(folder: Path, host: str, port: int) -> None:
     config = uvicorn.Config(
         Service(model, order, others).app(), log_level="warning", access_log=False, server_header=False, lifespan="off"
     )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            raise ServingError(f"{host} port {port} cannot be listened on: {error.strerror}.") from None
-        listener.listen(128)
+    with listen(host, port) as listener:
         print(f"serving {order.model} at http://{host}:{listener.getsockname()[1]}", flush=True)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that requests come to. Raises ServingError if there can be none."""
+    # asyncio sets TCP_NODELAY only where the protocol is named; without it each answer takes 40 ms longer
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ServingError(f"{host} port {port} cannot be listened on: {error.strerror}.") from None
+    listener.listen(128)
+    return listener
 
 
 if __name__ == "__main__":
