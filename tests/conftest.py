@@ -37,6 +37,7 @@ SLOWEST_FIRST = (
     "test_verify.py",
     "test_data.py",
     "test_server.py",
+    "test_serving.py",
     "test_reproduce.py",
     "test_kills.py",
     "test_backends.py",

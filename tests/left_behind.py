@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 from governed import Governed
 
@@ -25,6 +27,8 @@ def leave(running: Governed) -> None:
         variants = [{**variant, "InitialInstanceCount": 2, "InitialVariantWeight": 1.0}]
         client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants, Tags=tags)
         client.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags)
+        # there is no such image
+        _wait(client.describe_endpoint, "EndpointStatus", "Failed", EndpointName=name)
         pipeline = {
             "PipelineDefinition": '{"Version": "2020-12-01", "Steps": []}',
             "RoleArn": ROLE,
@@ -34,10 +38,8 @@ def leave(running: Governed) -> None:
         client.create_pipeline(PipelineName=name, Tags=tags, **pipeline)
         client.create_model_package_group(ModelPackageGroupName=GROUP + name, Tags=tags)
     began = client.start_pipeline_execution(PipelineName="serves", ClientRequestToken="t" * 32)
-    arn, deadline = began["PipelineExecutionArn"], time.monotonic() + 30
-    while client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] != "Succeeded":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)  # between two looks at the condition
+    arn = began["PipelineExecutionArn"]
+    _wait(client.describe_pipeline_execution, "PipelineExecutionStatus", "Succeeded", PipelineExecutionArn=arn)
     identity = running.project.lineage["model"]["identity"]
     for group, known, status in (
         ("serves", identity, "PendingManualApproval"),
@@ -52,6 +54,13 @@ def leave(running: Governed) -> None:
             CustomerMetadataProperties={"model_identity": known},
         )
     running.project.store(running.tracking).client.set_model_version_tag("traceable-digits", "1", "endpoint", "serves")
+
+
+def _wait(describe: Callable[..., dict[str, Any]], key: str, wanted: str, **what: str) -> None:
+    deadline = time.monotonic() + 30
+    while describe(**what)[key] != wanted:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # between two looks at the condition
 
 
 def everything(account: Governed) -> dict[str, set[str]]:

@@ -30,7 +30,8 @@ TYPES = {
     "Pipeline": "pipeline",
     "MlflowApp": "mlflow-app",
 }
-VERB = re.compile(r"^(Create|Describe|Update|Delete|Stop|Start|Retry|List|Add|Search|Query|Get|Put)")
+INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
+VERB = re.compile(r"^(Create|Describe|Update|Delete|Stop|Start|Retry|List|Add|Search|Query|Get|Put|Invoke)")
 GIVEN_ROLES = ("RoleArn", "ExecutionRoleArn")
 # what S3 calls a request, by method and by the entry of the query that makes it another one
 OF_BUCKETS = {
@@ -94,6 +95,8 @@ class Needs:
         """What a request needs; empty for what needs nothing (sts:GetCallerIdentity)."""
         if service == "s3":
             return list(self._s3(environ, body))
+        if invoked := INVOCATIONS.fullmatch(environ["PATH_INFO"]):
+            return list(self._sagemaker("InvokeEndpoint", {"EndpointName": invoked[1]}))
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if target:
             return list(self._services[service](target.rpartition(".")[2], json.loads(body or b"{}")))

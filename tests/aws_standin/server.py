@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -23,9 +24,11 @@ from .jobs import Job, ProcessingJob
 from .managed import ManagedTrainingJob
 from .mlflow_apps import HEADER, Apps
 from .mlflow_apps import RefusedError as AppsRefuse
+from .needs import INVOCATIONS
 from .parts import Parts, keep_in_files, parts_of, range_of
 from .permissions import Permissions
 from .place import ANYBODY, Place
+from .serving import Serving
 
 KINDS: dict[str, type[Job]] = {"TrainingJob": ManagedTrainingJob, "ProcessingJob": ProcessingJob}
 # moto answers these with an error of its own (500), which clients try again ten times
@@ -43,6 +46,7 @@ class StandIn:
         self.apps = Apps(place, place.mlflow)
         self.executions: dict[str, Execution] = {}
         self.entities = Entities(place.region)
+        self.serving = Serving(place)
         keep_in_files()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._moto.debug = True  # type: ignore[attr-defined]
@@ -59,6 +63,7 @@ class StandIn:
         for job in self.jobs.values():
             job.end()
         self.apps.end()
+        self.serving.end()
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         if HEADER in environ:
@@ -71,6 +76,8 @@ class StandIn:
             refused = self._permissions.refusal(environ, _body(environ) if _is_small(environ) else b"")
             if refused is not None:
                 return _refuse(refused, target, environ, start)
+        if invoked := INVOCATIONS.fullmatch(environ["PATH_INFO"]):
+            return self._invoke(invoked[1], environ, start)
         if target.startswith("SageMaker."):
             return self._sagemaker(target.removeprefix("SageMaker."), environ, start)
         if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
@@ -92,6 +99,12 @@ class StandIn:
             refusal = json.dumps(_missing(what)) if is_json else f"<Error><Message>no {what} here</Message></Error>"
             kind = "application/x-amz-json-1.1" if is_json else "text/xml"
             return _answer(start, "400 Bad Request", refusal.encode(), kind)
+
+    def _invoke(self, name: str, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        headers = {"Content-Type": environ.get("CONTENT_TYPE") or "", "Accept": environ.get("HTTP_ACCEPT") or "*/*"}
+        status, said, data = self.serving.invoke(name, _body(environ), headers)
+        start(f"{status} {HTTPStatus(status).phrase}", [*said.items(), ("Content-Length", str(len(data)))])
+        return [data]
 
     def _in_parts(self, parts: Parts, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         """An object, or the range of it that moto finds in the request, without moto's reading it."""
@@ -117,6 +130,9 @@ class StandIn:
             return self._of_apps(action, request, start)
         if action == "UpdateTrainingJob":
             return self._update(request, start)
+        handled = self.serving.handle(action, request, lambda *call: self._ask_moto_for(environ, *call))
+        if handled is not None:
+            return _json(start, _without_empty(handled[1]), handled[0])
         try:
             own = self._of_pipelines(action, request) or self.entities.answer(action, request)
         except RefusedError as error:
@@ -173,10 +189,9 @@ class StandIn:
 
     def _of_apps(self, action: str, request: dict[str, Any], start: Start) -> Iterable[bytes]:
         try:
-            status, answer = "200 OK", self.apps.answer(action, request)
+            return _json(start, self.apps.answer(action, request))
         except AppsRefuse as error:
-            status, answer = "400 Bad Request", dict(zip(("__type", "message"), error.args, strict=True))
-        return _answer(start, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
+            return _json(start, dict(zip(("__type", "message"), error.args, strict=True)), "400 Bad Request")
 
     def _update(self, request: dict[str, Any], start: Start) -> Iterable[bytes]:
         """Of what the service lets one change: how long instances are kept."""
@@ -184,8 +199,15 @@ class StandIn:
         if not isinstance(job, ManagedTrainingJob):
             return _no_job(request["TrainingJobName"], start)
         job.keep(request["ResourceConfig"]["KeepAlivePeriodInSeconds"])
-        answer = json.dumps({"TrainingJobArn": job.arn}).encode()
-        return _answer(start, "200 OK", answer, "application/x-amz-json-1.1")
+        return _json(start, {"TrainingJobArn": job.arn})
+
+    def _ask_moto_for(
+        self, environ: dict[str, Any], action: str, request: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """moto's answer to another call than the one that was made."""
+        body = json.dumps(request).encode()
+        changed = {"HTTP_X_AMZ_TARGET": f"SageMaker.{action}", "CONTENT_LENGTH": str(len(body))}
+        return self._ask_moto({**environ, **changed}, body)
 
     def _ask_moto(self, environ: dict[str, Any], body: bytes) -> tuple[str, dict[str, Any]]:
         said: list[str] = []

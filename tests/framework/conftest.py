@@ -24,7 +24,7 @@ EXAMPLE = Path(__file__).parent / "example"
 lineage.contract.ROOT = EXAMPLE
 
 # of conf/ that the framework has the settings of
-GROUPS = ("data", "privacy", "tracking", "promotion", "compute", "callbacks")
+GROUPS = ("data", "privacy", "tracking", "promotion", "serving", "compute", "callbacks")
 ANSWERS = {"package_name": "scans", "project_slug": "example", "mlflow_tracking_uri": "sqlite:///mlflow.db"}
 
 hypothesis.settings.register_profile("framework", deadline=None, max_examples=50)  # a deadline fails on a busy machine

@@ -24,6 +24,7 @@ from .judgement.commands import demote, history, promote
 from .judgement.diff.command import diff
 from .judgement.drift_command import drift
 from .proof.data_commands import app as data
+from .serving.commands import batch, deploy, invoke, serve, status, undeploy
 
 if TYPE_CHECKING:
     from .base.finding import Finding
@@ -297,6 +298,12 @@ app.command()(diff)
 app.command()(promote)
 app.command()(demote)
 app.command()(history)
+app.command()(serve)
+app.command()(deploy)
+app.command()(invoke)
+app.command()(status)
+app.command()(undeploy)
+app.command()(batch)
 app.command()(erase)
 app.command()(jobs)
 

@@ -20,11 +20,12 @@ Nothing else of the project is known here.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from .base.errors import SettingsError
 
@@ -72,7 +73,32 @@ class Servable(Protocol):
         """What must be installed, beside Python itself, where the model is loaded."""
 
     def _load_pyfunc(self, path: str) -> Any:
-        """MLflow calls this with the folder that holds the weights."""
+        """MLflow calls this with the folder that holds the weights, and so does the program `serve`, of whom it must be
+        an `Answering`: a version without `answer` can be registered, and not be served.
+        """
+
+
+# Tells a caller what to change: the HTTP status of the answer (400 to 499), and a sentence. It raises.
+Refuse = Callable[[int, str], NoReturn]
+
+
+class Answering(Protocol):
+    """A model that was loaded: MLflow calls `predict`, the program `serve` calls `answer`. Several threads may at once.
+
+    For example `Predictor` of the generated project.
+    """
+
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+        """As `mlflow.pyfunc.PythonModel` has it."""
+
+    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse) -> tuple[bytes, str]:
+        """The answer to a request, and its media type.
+
+        `kind` is the media type of `body`, in small letters and without parameters; `most` how many items a request may
+        have. Calls `refuse`, which raises, for whatever the caller must change: they are told that sentence. Any other
+        error is the server's, and no caller sees its text. What MLflow makes of `example_input` must be answered: JSON
+        with `dataframe_split`.
+        """
 
 
 @cache

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image, UnidentifiedImageError
 from project import serving
 from project.model import checkpoint
@@ -142,3 +146,125 @@ def test_the_code_of_a_registered_model_is_what_serving_imports_in_whole_package
     modules = {file.as_posix() for file in files if file.name != "__init__.py"}
     assert {name for name in modules if name.startswith("lineage/")} == {"lineage/records/images.py"}
     assert {name.partition("/")[2] for name in modules} >= {"serving.py", "model/networks.py", "model/checkpoint.py"}
+
+
+class Refused(Exception):  # noqa: N818  as the server tells it
+    """What the caller must change."""
+
+
+def refuse(status: int, message: str) -> NoReturn:
+    raise Refused(status, message)
+
+
+def ask(predictor: serving.Predictor, body: bytes, kind: str = serving.JSON, most: int = 9) -> list[dict[str, float]]:
+    answer, made = predictor.answer(body, kind, most, refuse)
+    assert made == "application/json"
+    return json.loads(answer)["predictions"]
+
+
+def text(data: bytes) -> str:
+    return base64.encodebytes(data).decode()  # with line breaks, as MLflow writes it
+
+
+IMAGES = [picture("PNG", 1), picture("JPEG", 2)]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"instances": [text(image) for image in IMAGES]},
+        {"instances": [{"image": text(image)} for image in IMAGES]},
+        {"dataframe_records": [{"image": text(image)} for image in IMAGES]},
+        {"dataframe_split": {"columns": ["no", "image"], "data": [[1, text(image)] for image in IMAGES]}},
+    ],
+)
+def test_every_form_of_a_request_is_answered_as_the_table_is(predictor: serving.Predictor, document: Any) -> None:
+    rows = ask(predictor, json.dumps(document).encode())
+    expected = predictor.predict(table(*IMAGES)).to_dict("records")
+    assert rows == [pytest.approx(row) for row in expected]
+
+
+@pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "application/x-image", "application/octet-stream"])
+def test_an_image_by_itself_is_a_request(predictor: serving.Predictor, kind: str) -> None:
+    [row] = ask(predictor, IMAGES[0], kind)
+    assert list(row) == CLASSES
+    assert sum(row.values()) == pytest.approx(1)
+
+
+def test_the_example_is_answered_as_mlflow_sends_it(model: Path, predictor: serving.Predictor) -> None:
+    example = serving.example_input(model / serving.WEIGHTS)
+    rows = [[text(image)] for image in example["image"]]
+    split = {"columns": list(example.columns), "data": rows}
+    assert len(ask(predictor, json.dumps({"dataframe_split": split}).encode())) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "said"),
+    [
+        (b"x", "image/png", 400, "image 1 cannot be read: no image"),
+        (b"", "image/png", 400, "image 1 cannot be read"),
+        (IMAGES[0][:-40], "image/png", 400, "image 1 cannot be read"),
+        (b"x", "text/csv", 415, "a request is an image"),
+        (b"x", "", 415, "a request is an image"),
+        (b"{", serving.JSON, 400, "no JSON"),
+        (b"\xff", serving.JSON, 400, "no JSON"),
+        (b"[" * 100_000, serving.JSON, 400, "no JSON"),
+        (b"1" * 10_000, serving.JSON, 400, "no JSON"),
+        (b"[]", serving.JSON, 400, "must be an object with"),
+        (b'{"instances": [], "params": {}}', serving.JSON, 400, "must be an object with"),
+        (b'{"instances": ["a"]}', serving.JSON, 400, "image 1 is no base64 text"),
+        (b'{"instances": ["eA==", 7]}', serving.JSON, 400, "image 2 is no base64 text"),
+        (b'{"instances": [{"picture": "eA=="}]}', serving.JSON, 400, "image 1 is no base64 text"),
+        (b'{"instances": ["eA=="]}', serving.JSON, 400, "image 1 cannot be read: no image"),
+        (b'{"dataframe_split": {"columns": ["image"], "data": [[]]}}', serving.JSON, 400, "image 1 is no base64"),
+        (
+            json.dumps({"instances": ["eA=="] * 10}).encode(),
+            serving.JSON,
+            413,
+            "10 images are in this request",
+        ),
+    ],
+)
+def test_what_the_caller_must_change_is_said(
+    predictor: serving.Predictor, body: bytes, kind: str, status: int, said: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        ask(predictor, body, kind)
+    assert caught.value.args[0] == status
+    assert said in caught.value.args[1]
+
+
+def test_an_image_that_would_fill_the_memory_is_refused_by_what_it_says_of_itself(predictor: serving.Predictor) -> None:
+    buffer = io.BytesIO()
+    Image.new("1", (6000, 6000)).save(buffer, format="PNG")  # 5 kB as a file
+    with pytest.raises(Refused, match="more than 25000000 pixels"):
+        ask(predictor, buffer.getvalue(), "image/png")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_broken_image_is_answered_or_refused(predictor: serving.Predictor, data: st.DataObject) -> None:
+    """No other error: that would be the server's, and its log would fill."""
+    kind = data.draw(st.sampled_from(["PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM"]))
+    image = bytearray(picture(kind, 1))
+    for place in data.draw(st.lists(st.integers(0, len(image) - 1), max_size=8)):
+        image[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(image)))
+    with suppress(Refused):
+        [row] = ask(predictor, bytes(image[:cut]), "application/x-image")
+        assert sum(row.values()) == pytest.approx(1)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text() | st.sampled_from([text(IMAGES[0]), "eA=="]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["image", "data", "columns"]), inner),
+    max_leaves=8,
+)
+NAMES = ["instances", "dataframe_split", "dataframe_records", "inputs"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary() | st.dictionaries(st.sampled_from(NAMES), VALUES).map(lambda each: json.dumps(each).encode()))
+def test_any_body_is_answered_or_refused(predictor: serving.Predictor, body: bytes) -> None:
+    with suppress(Refused):
+        ask(predictor, body)

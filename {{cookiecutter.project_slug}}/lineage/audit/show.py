@@ -59,6 +59,7 @@ def show_subject(answer: SubjectAnswer, *, as_json: bool) -> None:
         if all(one.content_sha256 == ERASED for one in found):
             shown = "records that were erased; how many is not known any more"
         console.print(f"dataset {dataset}  {_safe(subject_id)}  {_safe(shown)}")
+    _show_deployed(console, answer.uses)
     kinds = Counter(use.kind for use in answer.uses)
     console.print(
         f"[bold]{_safe(', '.join(answer.ids))}[/]: in {kinds['version']} of {answer.looked_at['versions']} versions, "
@@ -79,6 +80,7 @@ def show_exclusion(answer: Exclusion, *, as_json: bool) -> None:
     console = _console()
     if answer.after:
         _print_table(_table_of_uses(answer.after, {use.name for use, _ in answer.found}))
+    _show_deployed(console, [use for use, _ in answer.found])
     for use in answer.without_model:
         console.print(f"left no model, not counted: {_safe(f'{use.title}, {use.state.lower()}')}")
     for record in answer.copies:
@@ -136,6 +138,7 @@ def show_affected(answer: AffectedAnswer, *, as_json: bool) -> None:
             records = f"{item.records}, and those of {item.erased} erased" if item.erased else str(item.records)
             table.add_row(_safe(item.use.title), aliases, endpoints, str(len(item.subjects)), records)
         _print_table(table)
+    _show_deployed(console, [item.use for item in answer.affected])
     seen = answer.looked_at
     kinds = Counter(item.use.kind for item in answer.affected)
     console.print(
@@ -156,6 +159,14 @@ def show_check(certificate: Path, faults: list[str], *, as_json: bool) -> None:
         print(f"  {printable(fault)}")
     print(f"{printable(str(certificate))}: {'does not hold' if faults else 'holds: this repository says the same'}.")
     return None
+
+
+def _show_deployed(console: Console, uses: Iterable[Use]) -> None:
+    """Which of these models answer requests, by the tag of their versions."""
+    for use in uses:
+        if use.endpoints:
+            where = _safe(", ".join(use.endpoints))
+            console.print(f"[bold red]deployed[/]: {_safe(use.title)} answers requests at {where}, as its tag says.")
 
 
 def _show_git(console: Console, seen: Mapping[str, int], differences: Sequence[str]) -> None:

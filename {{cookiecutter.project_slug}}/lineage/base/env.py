@@ -16,6 +16,8 @@ PIPELINE_EXECUTION = "PIPELINE_EXECUTION"  # inside a job that is a step of a pi
 PIPELINE_SETTING = "PIPELINE_SETTING_"  # and, with a number, what it was started with otherwise: `data.fraction=0.1`
 PIPELINE_COLLECTED = "PIPELINE_COLLECTED"  # a folder of reports that `lineage pipeline collect` takes into dvc.lock
 PIPELINE_SPARK = "PIPELINE_SPARK"  # inside a job: where Spark runs, as JSON: `master`, `shared` and `conf`
+PIPELINE_SERVE = "PIPELINE_SERVE"  # of the program `serve`: which model, its hash and the limits, as JSON
+SAGEMAKER_BIND_TO_PORT = "SAGEMAKER_BIND_TO_PORT"  # set by SageMaker where containers share an instance
 WANDB_MODE = "WANDB_MODE"  # "offline" or "disabled": W&B gets less than conf/ says, never more
 WANDB_API_KEY = "WANDB_API_KEY"  # read by the package wandb; here to take it out of what is said
 # set for the package wandb, where nobody has

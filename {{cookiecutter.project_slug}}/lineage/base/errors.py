@@ -110,6 +110,10 @@ class DispatchError(ProjectError):
         return str(self).partition(": ")[0]  # what follows are words of the job, and of the stage in it
 
 
+class ServingError(ProjectError):
+    """A version may not serve, or cannot: its files, its program, or the endpoint are not as they must be."""
+
+
 class ConsentError(ProjectError):
     """It cannot be shown that every subject has consented."""
 

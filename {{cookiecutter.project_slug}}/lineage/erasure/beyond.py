@@ -15,7 +15,7 @@ from ..git.blobs import SUBMODULE, Blobs
 from ..git.repository import strip_user
 from ..proof.case import Evidence
 from ..proof.erased import FOLDER
-from ..settings import load_settings
+from ..settings import flatten, load_settings, read_params
 from ..tracking.address import SQLITE, absolute_uri
 from .holders import OF_RECORDS
 from .search import CODE, NO_TEXT, Search, UnsearchableError
@@ -39,6 +39,20 @@ def find(evidence: Evidence, search: Search) -> Iterator[str]:
         yield f"the DVC remote {name} ({strip_user(url)}) was not looked into: only the default one is"
     for url, where in _earlier_remotes(evidence).items():
         yield f"the DVC remote {strip_user(url)}, which .dvc/config {where} names, was not looked into"
+    for place in _kept_requests(evidence):
+        yield f"requests that endpoints have kept at {place} were not looked into: nobody noted whose images they are"
+
+
+def _kept_requests(evidence: Evidence) -> list[str]:
+    """Where data capture puts requests, by params.yaml here and of every commit."""
+    history, found = evidence.history, set()
+    commits = {state.commit for state in history.states}
+    params = [history.at(commit).params(PARAMS_FILE) for commit in commits] + [read_params(evidence.root / PARAMS_FILE)]
+    for each in map(flatten, params):
+        if each.get("serving.endpoint.capture.percent"):
+            bucket, prefix = (each.get(f"compute.sagemaker.{name}") for name in ("bucket", "prefix"))
+            found.add(str(each.get("serving.endpoint.capture.address") or f"s3://{bucket}/{prefix}/captured"))
+    return sorted(found)
 
 
 def _other_stores(evidence: Evidence) -> list[str]:

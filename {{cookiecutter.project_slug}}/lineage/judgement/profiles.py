@@ -26,6 +26,7 @@ from ..records.images import open_upright, planes_of
 from ..records.profile import Measurer, Profile, Sums, add, profile_from
 from ..records.raw import RECORDS
 from ..records.table_files import Faults, read_rows
+from .captured import find_requests, images_of
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm")
 AT_ONCE = 256  # images that one process measures at a time
@@ -107,6 +108,8 @@ class Measured:
 def of_data(place: Path, like: Profile, missing: str | None = None) -> Measured:
     """The profile of a folder of images, of a table (CSV or Parquet, with a column `path`), or of raw records.
 
+    Or of a folder of requests that SageMaker has captured: see captured.py.
+
     Images are brought to pixels as those of the profile `like`. In a folder, the first folder of an image is its class
     where that is a class of `like`. A table may have label, subject_id, and the further columns of `like`; an empty
     value in these is `missing` (data.missing_value), as in a dataset version. Raises DataError if there are no images,
@@ -162,6 +165,9 @@ def _measure(image: Mapping[str, Any], task: Sequence[tuple[str, Any]]) -> tuple
 def _of_folder(folder: Path, like: Profile, said: list[str]) -> tuple[pa.Table, Iterator[Sequence[tuple[str, Any]]]]:
     files = sorted(path for path in folder.rglob("*") if not _is_hidden(path, folder) and path.is_file())
     images = [path for path in files if path.suffix.lower() in ENDINGS]
+    if not images and (requests := find_requests(folder, said)):
+        kept = [request.name for request in requests]
+        return _rows(kept, kept, [None] * len(kept), {}), images_of(requests)
     if not images:
         raise DataError(f"there are no images in {folder}.")
     if others := len(files) - len(images):

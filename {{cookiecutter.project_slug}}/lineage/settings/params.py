@@ -17,6 +17,7 @@ from .faults import describe_fault, faults_of_backend
 from .privacy import Privacy
 from .promotion import Promotion
 from .section import Section
+from .serving import Serving
 from .tracking import Tracking
 
 
@@ -29,6 +30,7 @@ class Settings(Section):
     privacy: Privacy
     tracking: Tracking
     promotion: Promotion
+    serving: Serving
     compute: Compute
     callbacks: dict[str, dict[str, Any]]
 

@@ -22,13 +22,23 @@ class RegisteredFiles(NamedTuple):
     foreign: list[str]
 
 
+def artifact_folder(client: MlflowClient | SharedClient, model_id: str, scratch: str) -> Path:
+    """Where everything lies that the registry hands out for a model: in the store itself, or brought to `scratch`."""
+    location = client.get_logged_model(model_id).artifact_location
+    local = local_path(location)
+    if local is not None:
+        return local
+    if isinstance(client, SharedClient):
+        return Path(client.download(location, scratch))
+    return Path(download(client.tracking_uri, location, scratch))
+
+
 def read_artifact(client: MlflowClient | SharedClient, model_id: str) -> RegisteredFiles:
     """Everything that the registry hands out for a model, by content.
 
     Left out is what loading a model adds where the store is a local folder: `registered_model_meta`, which MLflow
     writes, and `__pycache__`, which Python writes.
     """
-    location = client.get_logged_model(model_id).artifact_location
     foreign: list[str] = []
 
     def is_left_by_loading(folder: Path, path: str) -> bool:
@@ -39,12 +49,6 @@ def read_artifact(client: MlflowClient | SharedClient, model_id: str) -> Registe
             return True
 
     with tempfile.TemporaryDirectory() as scratch:
-        local = local_path(location)
-        if local is not None:
-            folder = local
-        elif isinstance(client, SharedClient):
-            folder = Path(client.download(location, scratch))
-        else:
-            folder = Path(download(client.tracking_uri, location, scratch))
+        folder = artifact_folder(client, model_id, scratch)
         kept = [file for file in hash_tree(folder).files if not is_left_by_loading(folder, file.path)]
         return RegisteredFiles(folder_content(kept), foreign)

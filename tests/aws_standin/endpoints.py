@@ -1,0 +1,214 @@
+"""Endpoints: models in containers behind InvokeEndpoint, changed without a gap, with a canary; data capture."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from .containers import Answer, Server
+from .place import Place
+
+LOOK = 0.1  # seconds between two looks at alarms
+VARIANT = "X-Amzn-Invoked-Production-Variant"
+
+
+@dataclass
+class Fleet:
+    """What a configuration of an endpoint runs: its first variant, in one container whatever number was asked for."""
+
+    config: dict[str, Any]
+    server: Server
+    asked: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def name(self) -> str:
+        return str(self.config["EndpointConfigName"])
+
+    def count(self) -> int:
+        with self._lock:
+            self.asked += 1
+            return self.asked
+
+
+class Endpoint:
+    """One endpoint. `shown` is moto's own object, which Describe and List answer from."""
+
+    def __init__(self, place: Place, shown: Any) -> None:
+        self._place, self._shown, self._name = place, shown, str(shown.endpoint_name)
+        self._fleet: Fleet | None = None
+        self._canary: tuple[Fleet, int] | None = None
+        self._over = threading.Event()
+        self._asked = 0
+        self._lock = threading.Lock()
+
+    def begin(self, config: str, deployment: dict[str, Any] | None = None) -> None:
+        """Brings a configuration into service, beside the one that is there. Returns at once."""
+        self._say("Updating" if self._fleet else "Creating")
+        threading.Thread(target=self._deploy, args=(config, deployment or {}), daemon=True).start()
+
+    def _say(self, status: str, failure: str | None = None) -> None:
+        self._shown.endpoint_status, self._shown.failure_reason = status, failure
+        self._shown.last_modified_time = datetime.now(UTC)
+
+    def _deploy(self, config: str, deployment: dict[str, Any]) -> None:
+        try:
+            fresh = self._start(config)
+        except Exception as error:
+            self._fail(str(error))
+            return
+        former = self._fleet
+        if former is not None and (alarm := self._shift(fresh, deployment)):
+            self._say("RollingBack")
+            fresh.server.stop()
+            self._fail(f"the alarm {alarm} went off, so the former configuration has all traffic again.")
+            return
+        self._fleet, self._canary = fresh, None
+        self._shown.endpoint_config_name = config
+        self._shown.data_capture_config = _capture_shown(fresh.config)
+        self._say("InService")
+        if former is not None:
+            former.server.stop()
+
+    def _start(self, config: str) -> Fleet:
+        client = self._place.client("sagemaker")
+        described = client.describe_endpoint_config(EndpointConfigName=config)
+        variant = described["ProductionVariants"][0]
+        model = client.describe_model(ModelName=variant["ModelName"])
+        folder = self._place.state / "endpoints" / f"{self._name}-{secrets.token_hex(4)}"
+        folder.mkdir(parents=True)
+        stream = f"{variant['VariantName']}/{folder.name}"
+        server = Server(self._place, folder, model, (f"/aws/sagemaker/Endpoints/{self._name}", stream))
+        if not server.wait():
+            server.stop()
+            raise OSError(
+                f"The container for production variant {variant['VariantName']} did not pass the ping health check. "
+                "Please check CloudWatch logs for this endpoint."
+            )
+        return Fleet(described, server)
+
+    def _shift(self, fresh: Fleet, deployment: dict[str, Any]) -> str:
+        """The alarm that went off while a part of the traffic went to the new fleet; empty if none did."""
+        routing = (deployment.get("BlueGreenUpdatePolicy") or {}).get("TrafficRoutingConfiguration") or {}
+        alarms = (deployment.get("AutoRollbackConfiguration") or {}).get("Alarms") or []
+        if routing.get("Type", "ALL_AT_ONCE") == "ALL_AT_ONCE":
+            return ""
+        self._canary = (fresh, int(routing["CanarySize"]["Value"]))
+        until = time.monotonic() + routing["WaitIntervalInSeconds"]
+        while not self._over.is_set():
+            if alarm := self._ringing([alarm["AlarmName"] for alarm in alarms]):
+                self._canary = None
+                return alarm
+            if time.monotonic() >= until:
+                break
+            self._over.wait(LOOK)
+        return ""
+
+    def _ringing(self, names: list[str]) -> str:
+        if not names:
+            return ""
+        found = self._place.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+        return next((str(alarm["AlarmName"]) for alarm in found if alarm["StateValue"] == "ALARM"), "")
+
+    def _fail(self, reason: str) -> None:
+        self._say("InService" if self._fleet else "Failed", reason)
+
+    def _chosen(self) -> Fleet:
+        """The fleet that the next request goes to: of a hundred, the canary gets as many as it shall have."""
+        with self._lock:
+            self._asked += 1
+            number, canary, fleet = self._asked, self._canary, self._fleet
+        assert fleet is not None
+        return canary[0] if canary and (number * canary[1]) % 100 < canary[1] else fleet
+
+    @property
+    def is_in_service(self) -> bool:
+        return self._fleet is not None
+
+    def invoke(self, body: bytes, headers: dict[str, str]) -> Answer:
+        """What InvokeEndpoint answers: that of the model, or status 424 with what the model said."""
+        fleet = self._chosen()
+        variant = fleet.config["ProductionVariants"][0]["VariantName"]
+        try:
+            status, said, data = fleet.server.ask("POST", "/invocations", body, headers)
+        except OSError as error:
+            status, said, data = 500, {}, str(error).encode()
+        if status >= 300:
+            return _model_error(status, data)
+        self._capture(fleet, variant, (body, headers), (data, said))
+        kept = {name: said[name] for name in ("content-type", "x-amzn-sagemaker-custom-attributes") if name in said}
+        return 200, {**kept, VARIANT: variant}, data
+
+    def _capture(
+        self,
+        fleet: Fleet,
+        variant: str,
+        request: tuple[bytes, dict[str, str]],
+        answer: tuple[bytes, dict[str, str]],
+    ) -> None:
+        """Keeps a request with its answer, as the service's data capture does, one in each file."""
+        wanted = fleet.config.get("DataCaptureConfig") or {}
+        percent = wanted.get("InitialSamplingPercentage", 0) if wanted.get("EnableCapture") else 0
+        if not (fleet.count() * percent) % 100 < percent:
+            return
+        now, as_json = datetime.now(UTC), (wanted.get("CaptureContentTypeHeader") or {}).get("JsonContentTypes") or []
+        kinds = (request[1].get("Content-Type", ""), answer[1].get("content-type", ""))
+        line = {
+            "captureData": {
+                "endpointInput": _captured("INPUT", request[0], kinds[0], as_json),
+                "endpointOutput": _captured("OUTPUT", answer[0], kinds[1], as_json),
+            },
+            "eventMetadata": {"eventId": secrets.token_hex(16), "inferenceTime": now.strftime("%Y-%m-%dT%H:%M:%SZ")},
+            "eventVersion": "0",
+        }
+        place = urlsplit(wanted["DestinationS3Uri"])
+        prefix = "/".join(part for part in (place.path.strip("/"), self._name, variant) if part)
+        key = f"{prefix}/{now:%Y/%m/%d/%H}/{now:%M-%S-%f}-{secrets.token_hex(8)}.jsonl"
+        self._place.client("s3").put_object(Bucket=place.netloc, Key=key, Body=json.dumps(line).encode() + b"\n")
+
+    def end(self) -> None:
+        """Ends its containers."""
+        self._over.set()
+        for fleet in (self._fleet, self._canary[0] if self._canary else None):
+            if fleet is not None:
+                fleet.server.stop()
+
+
+def _captured(mode: str, data: bytes, kind: str, as_json: list[str]) -> dict[str, Any]:
+    plain = kind in as_json
+    text = data.decode(errors="replace") if plain else base64.b64encode(data).decode()
+    return {"observedContentType": kind, "mode": mode, "data": text, "encoding": "JSON" if plain else "BASE64"}
+
+
+def _capture_shown(config: dict[str, Any]) -> dict[str, Any] | None:
+    wanted = config.get("DataCaptureConfig")
+    if not wanted:
+        return None
+    return {
+        "EnableCapture": bool(wanted.get("EnableCapture")),
+        "CaptureStatus": "Started" if wanted.get("EnableCapture") else "Stopped",
+        "CurrentSamplingPercentage": wanted["InitialSamplingPercentage"],
+        "DestinationS3Uri": wanted["DestinationS3Uri"],
+        "KmsKeyId": "",
+    }
+
+
+def _model_error(status: int, data: bytes) -> Answer:
+    text = data.decode(errors="replace")
+    kind = "client" if status < 500 else "server"
+    document = {
+        "ErrorCode": f"{kind.upper()}_ERROR_FROM_MODEL",
+        "OriginalStatusCode": status,
+        "OriginalMessage": text,
+        "LogStreamArn": "",
+        "Message": f'Received {kind} error ({status}) from primary with message "{text}".',
+    }
+    headers = {"content-type": "application/json", "x-amzn-ErrorType": "ModelError"}
+    return 424, headers, json.dumps(document).encode()

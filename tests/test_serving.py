@@ -1,0 +1,396 @@
+"""A version that serves: here, at an endpoint, in a batch; who may not; and what audits and drift know of it."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from aws_standin.container import can_run
+from aws_standin.place import client_of
+from baked import Project
+from command import Lineage
+from servers import aws_standin
+
+FIRST, SECOND = "models:/traceable-digits/1", "models:/traceable-digits/2"
+ROLE = "arn:aws:iam::123456789012:role/endpoints"
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/project:1"
+BAD_IMAGE = IMAGE.replace(":1", ":bad")  # its `serve` ends at once
+REGION = "eu-central-1"
+ENDPOINT = "traceable-digits"
+OVERRIDES = ("train=debug", "train.seed=5", "train.weight_decay=1e-5")  # those of the fixture `linked`
+apart = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which containers run")
+
+
+def images_of(project: Project) -> dict[str, bytes]:
+    """The images of the test split by record."""
+    found = {}
+    for shard in sorted((project.root / "data" / "processed" / "shards").iterdir()):
+        rows = pq.read_table(shard, columns=["record_id", "split", "image"]).to_pylist()
+        found |= {row["record_id"]: row["image"] for row in rows if row["split"] == "test"}
+    return found
+
+
+def predicted(project: Project) -> dict[str, list[float]]:
+    """The probabilities that evaluate wrote of each of them."""
+    table = pq.read_table(project.root / "data" / "predictions.parquet").to_pylist()
+    return {row["record_id"]: row["probabilities"] for row in table if row["split"] == "test"}
+
+
+@contextmanager
+def serving(project: Project, *arguments: str) -> Iterator[http.client.HTTPConnection]:
+    """A connection to `lineage serve`."""
+    process = project.start("lineage", "serve", *arguments, "--port", "0")
+    try:
+        assert process.stdout is not None
+        said = []
+        while not (address := re.match(r"serving \S+ at http://(127\.0\.0\.1):(\d+)", (said or [""])[-1])):
+            line = process.stdout.readline()
+            assert line, "".join(said)
+            said.append(line)
+        connection = http.client.HTTPConnection(address[1], int(address[2]), timeout=60)
+        yield connection
+        connection.close()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def post(connection: http.client.HTTPConnection, body: bytes, kind: str) -> tuple[int, Any]:
+    connection.request("POST", "/invocations", body, {"Content-Type": kind})
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def test_a_version_answers_here_what_evaluate_wrote(linked: Project, lineage: Lineage) -> None:
+    images, written = images_of(linked), predicted(linked)
+    records = sorted(images)[:3]
+    with serving(linked, SECOND) as connection:
+        connection.request("GET", "/ping")
+        assert json.loads(connection.getresponse().read())["model"] == SECOND
+        for record in records:
+            status, answer = post(connection, images[record], "image/png")
+            assert status == 200
+            [row] = answer["predictions"]
+            assert list(row.values()) == pytest.approx(written[record], rel=1e-5)
+        several = {"instances": [base64.b64encode(images[record]).decode() for record in records]}
+        status, together = post(connection, json.dumps(several).encode(), "application/json")
+        assert (status, len(together["predictions"])) == (200, 3)
+        assert together["predictions"][2] == pytest.approx(row)
+        status, answer = post(connection, images[records[0]][:60], "image/png")
+        assert (status, answer["error"]["code"]) == (400, "bad_request")
+
+
+@pytest.fixture
+def damaged(project: Project) -> Project:
+    """A project whose second version has other weights in the registry than were registered."""
+    source = project.store().client.get_model_version("traceable-digits", "2").source.removeprefix("models:/")
+    [weights] = (project.root / "mlartifacts" / "models" / source).rglob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    return project
+
+
+def test_a_version_that_is_disproved_serves_nobody_whatever_the_reason(damaged: Project, lineage: Lineage) -> None:
+    for accept in ((), ("--accept", "it is urgent")):
+        said = lineage(damaged, "serve", SECOND, *accept, code=1)
+        assert f"refused  {SECOND} may not serve: verified does not pass" in said
+    assert "a FAIL is let through by no reason" in said
+
+
+def test_what_nobody_can_tell_needs_a_reason(project: Project, lineage: Lineage) -> None:
+    # the consent registry is named, and is not there
+    project.compose(*OVERRIDES, "privacy=registry")
+    said = lineage(project, "serve", FIRST, code=2)
+    assert f"inconclusive  whether {FIRST} may serve: of consent nothing can be said" in said
+    assert "--accept REASON" in said
+    assert "needs a reason" in lineage(project, "serve", FIRST, "--accept", " ", code=2)
+    with serving(project, FIRST, "--accept", "the registry is being moved, agreed with QA") as connection:
+        connection.request("GET", "/ping")
+        assert connection.getresponse().status == 200
+
+
+def test_whose_consent_has_ended_is_in_no_version_that_serves(project: Project, lineage: Lineage) -> None:
+    people = set(pq.read_table(project.root / "data" / "processed" / "manifest.parquet")["subject_id"].to_pylist())
+    out = sorted(people)[0]
+    lines = [f"{one},{'revoked' if one == out else 'active'},2025-01-01T00:00:00Z" for one in sorted(people)]
+    table = "\n".join(["subject_id,consent_status,effective_at", *lines])
+    (project.root / "consent.csv").write_text(f"{table}\n")
+    project.compose(*OVERRIDES, "privacy=registry")
+    said = lineage(project, "serve", FIRST, "--accept", "but I want to", code=1)
+    assert "consent does not pass" in said
+    assert "1 subjects with" in said
+
+
+@dataclass
+class Account:
+    """A project with an account of AWS, which the stand-in is."""
+
+    project: Project
+    lineage: Lineage
+    endpoint: str
+    state: Path
+
+    def client(self, service: str) -> Any:
+        return client_of(service, self.endpoint, REGION)
+
+    def __call__(self, *arguments: str, code: int | None = 0) -> str:
+        return self.lineage(self.project, *arguments, code=code)
+
+    def compose(self, *overrides: str) -> None:
+        given = (f"compute.sagemaker.role={ROLE}", "compute.sagemaker.bucket=models")
+        self.project.compose(*OVERRIDES, *given, f"serving.endpoint.image={IMAGE}", *overrides)
+
+    def ask(self, body: bytes) -> tuple[str, Any]:
+        """Which model answers a raw image, and what."""
+        client = self.client("sagemaker-runtime")
+        said = client.invoke_endpoint(EndpointName=ENDPOINT, Body=body, ContentType="image/png")
+        return said["CustomAttributes"].partition(",")[0].removeprefix("model="), json.loads(said["Body"].read())
+
+    def tag(self, number: str) -> str | None:
+        return self.project.version_tags(number).get("endpoint")
+
+
+@pytest.fixture(scope="module")
+def account(linked: Project, lineage: Lineage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    folder = tmp_path_factory.mktemp("account")
+    project = linked.copy(folder)
+    for name, serve in (("good", project.root / "scripts" / "serve"), ("bad", Path(shutil.which("false") or ""))):
+        (folder / name).mkdir()
+        (folder / name / "serve").symlink_to(serve)
+        # a link would not lead Python to the packages of the environment
+        (folder / name / "python3").write_text(f'#!/bin/sh\nexec {project.venv}/bin/python3 "$@"\n')
+        (folder / name / "python3").chmod(0o755)
+    with aws_standin(folder, {IMAGE: folder / "good", BAD_IMAGE: folder / "bad"}) as endpoint:
+        keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}
+        project.environment |= {**keys, "AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION}
+        made = Account(project, lineage, endpoint, folder)
+        for bucket in ("models", "captured", "batch"):
+            where = {"LocationConstraint": REGION}
+            made.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+        made.compose("serving.endpoint.capture.percent=100", "serving.endpoint.capture.address=s3://captured/here")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def image(linked: Project) -> bytes:
+    """An image of the test split."""
+    images = images_of(linked)
+    return images[min(images)]
+
+
+@pytest.fixture(scope="module")
+def deployed(account: Account) -> Account:
+    """The first version at an endpoint."""
+    said = account("deploy", FIRST)
+    assert said.endswith(f"{ENDPOINT}: InService\n{ENDPOINT} serves {FIRST}.\n"), said
+    return account
+
+
+# The tests below follow each other: one endpoint lives through them, as making one takes its time.
+
+
+@apart
+def test_an_endpoint_answers_and_everybody_knows_with_which_model(
+    deployed: Account, image: bytes, tmp_path: Path
+) -> None:
+    assert deployed.tag("1") == ENDPOINT
+    assert deployed("status") == f"{ENDPOINT}  InService  {FIRST}  requests are kept at s3://captured/here\n"
+    arn = deployed.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointArn"]
+    tags = {tag["Key"]: tag["Value"] for tag in deployed.client("sagemaker").list_tags(ResourceArn=arn)["Tags"]}
+    version = deployed.project.version_tags("1")
+    for name in ("model_identity", "result_git_commit_id", "data_git_commit_id", "dvc_data_md5", "project_id"):
+        assert tags[f"lineage:{name}"] == version[name]
+    (tmp_path / "one.png").write_bytes(image)
+    (tmp_path / "broken.png").write_bytes(image[:50])
+    lines = deployed("invoke", str(tmp_path / "one.png"), str(tmp_path / "broken.png"), code=1).splitlines()
+    good, bad = map(json.loads, lines)
+    assert good["which"].startswith(f"model={FIRST},identity={version['model_identity']}")
+    assert sum(good["answer"]["predictions"][0].values()) == pytest.approx(1)
+    assert bad["error"].startswith("400 image 1 cannot be read")
+
+
+@apart
+def test_an_audit_says_that_a_model_that_saw_somebody_is_deployed(deployed: Account) -> None:
+    manifest = pq.read_table(deployed.project.root / "data" / "processed" / "manifest.parquet").to_pylist()
+    said = deployed("audit", "subject", next(row["subject_id"] for row in manifest if row["split"] == "train"))
+    assert f"deployed: {FIRST} answers requests at {ENDPOINT}, as its tag says." in said
+    assert f"deployed: {SECOND}" not in said
+
+
+@apart
+def test_a_second_deployment_leaves_nobody_without_an_answer(deployed: Account, image: bytes) -> None:
+    over, answers, faults = threading.Event(), list[str](), list[str]()
+
+    def keep_asking() -> None:
+        while not over.is_set():
+            try:
+                answers.append(deployed.ask(image)[0])
+            except Exception as error:
+                faults.append(str(error))
+                return
+            time.sleep(0.05)  # a pace
+
+    asking = threading.Thread(target=keep_asking)
+    asking.start()
+    said = deployed("deploy", SECOND)
+    deadline = time.monotonic() + 60
+    while SECOND not in answers[-1:] and not faults:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # between two looks at the condition
+    over.set()
+    asking.join()
+    assert f"{ENDPOINT} serves {SECOND}." in said
+    assert faults == []
+    assert answers == sorted(answers)  # the first, then the second, and nothing else
+    assert set(answers) == {FIRST, SECOND}
+    assert (deployed.tag("1"), deployed.tag("2")) == (None, ENDPOINT)
+    assert len(deployed.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]) == 1
+    assert len(deployed.client("sagemaker").list_models()["Models"]) == 1
+
+
+@apart
+def test_a_canary_is_taken_back_when_an_alarm_goes_off(deployed: Account, image: bytes) -> None:
+    assert "needs serving.endpoint.canary.alarms" in deployed("deploy", FIRST, "--canary", "20", code=1)
+    deployed.compose("serving.endpoint.canary.alarms=[too-many-errors]")
+    watch = deployed.client("cloudwatch")
+    options = {"Namespace": "n", "MetricName": "m", "Period": 60, "EvaluationPeriods": 1, "Threshold": 1.0}
+    watch.put_metric_alarm(
+        AlarmName="too-many-errors", ComparisonOperator="GreaterThanThreshold", Statistic="Sum", **options
+    )
+    process = deployed.project.start("lineage", "deploy", FIRST, "--canary", "20")
+    deadline = time.monotonic() + 120
+    while FIRST not in [deployed.ask(image)[0] for _ in range(5)]:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+    answers = [deployed.ask(image)[0] for _ in range(20)]
+    assert answers.count(FIRST) == 4
+    assert deployed.tag("1") == ENDPOINT  # as long as it answers anybody
+    watch.set_alarm_state(AlarmName="too-many-errors", StateValue="ALARM", StateReason="errors")
+    said = process.communicate(timeout=120)[0]
+    assert process.returncode == 1
+    assert f"{ENDPOINT} went back to {SECOND}: it does not serve {FIRST}. the alarm too-many-errors went off" in said
+    assert {deployed.ask(image)[0] for _ in range(10)} == {SECOND}
+    assert (deployed.tag("1"), deployed.tag("2")) == (None, ENDPOINT)
+
+
+@apart
+def test_a_container_that_does_not_become_healthy_changes_nothing(deployed: Account, image: bytes) -> None:
+    deployed.compose(f"serving.endpoint.image={BAD_IMAGE}")
+    said = deployed("deploy", FIRST, code=1)
+    assert f"{ENDPOINT} went back to {SECOND}" in said
+    assert "did not pass the ping health check" in said
+    assert deployed.ask(image)[0] == SECOND
+    assert (deployed.tag("1"), deployed.tag("2")) == (None, ENDPOINT)
+
+
+@apart
+def test_a_tag_that_is_not_as_aws_has_it_is_said(deployed: Account) -> None:
+    client = deployed.project.store().client
+    client.set_model_version_tag("traceable-digits", "1", "endpoint", f"elsewhere, {ENDPOINT}")
+    said = deployed("status", code=1)
+    assert f"{FIRST} has the tag endpoint={ENDPOINT}, and does not serve there" in said
+    assert f"{FIRST} has the tag endpoint=elsewhere, and this account has no such endpoint" in said
+    client.delete_model_version_tag("traceable-digits", "2", "endpoint")
+    assert f"{SECOND} serves there and has no tag" in deployed("status", code=1)
+    client.set_model_version_tag("traceable-digits", "2", "endpoint", ENDPOINT)
+    assert "there was no endpoint elsewhere" in deployed("undeploy", "--endpoint", "elsewhere")
+    assert deployed.tag("1") == ENDPOINT
+    client.delete_model_version_tag("traceable-digits", "1", "endpoint")
+    assert json.loads(deployed("status", "--json"))[0]["faults"] == []
+    assert "its last change was taken back: The container" in deployed("status")
+
+
+@apart
+def test_an_endpoint_of_others_is_left_alone(deployed: Account) -> None:
+    client = deployed.client("sagemaker")
+    config = client.list_endpoint_configs()["EndpointConfigs"][0]["EndpointConfigName"]
+    client.create_endpoint(EndpointName="theirs", EndpointConfigName=config)
+    for command in (("deploy", SECOND, "--endpoint", "theirs"), ("undeploy", "--endpoint", "theirs")):
+        assert "so it is left alone" in deployed(*command, code=1)
+    assert "theirs" not in deployed("status")
+    client.delete_endpoint(EndpointName="theirs")
+    assert deployed.tag("2") == ENDPOINT
+
+
+@apart
+def test_kept_requests_are_compared_with_the_data_of_the_model(
+    deployed: Account, linked: Project, tmp_path: Path
+) -> None:
+    capture = ("serving.endpoint.capture.percent=100", "serving.endpoint.capture.address=s3://captured/here")
+    deployed.compose(*capture, "serving.endpoint.canary.alarms=[too-many-errors]", "serving.endpoint.canary.minutes=0")
+    deployed.client("cloudwatch").set_alarm_state(
+        AlarmName="too-many-errors", StateValue="OK", StateReason="no more errors"
+    )
+    store = deployed.client("s3")
+    known = {item["Key"] for item in store.list_objects_v2(Bucket="captured").get("Contents", [])}
+    assert known  # the requests of the tests above, with the first version
+    assert f"{ENDPOINT} serves {SECOND}." in deployed("deploy", SECOND, "--canary", "50")  # no alarm goes off
+    for image in list(images_of(linked).values())[:60]:
+        deployed.ask(image)
+    keys = {item["Key"] for item in store.list_objects_v2(Bucket="captured")["Contents"]} - known
+    assert len(keys) == 60
+    assert all(key.startswith(f"here/{ENDPOINT}/AllTraffic/") for key in keys)
+    for key in keys:
+        path = tmp_path / "kept" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.download_file("captured", key, str(path))
+    # no fork: the processes that measure begin as the one does that starts them
+    process = deployed.project.start("lineage", "drift", SECOND, "--data", str(tmp_path / "kept"), "--json")
+    said = json.loads(process.communicate(timeout=120)[0])
+    assert (said["verdict"], said["after"]["records"]) == ("no drift", 60)
+
+
+@apart
+def test_erase_names_what_it_cannot_delete(deployed: Account) -> None:
+    manifest = pq.read_table(deployed.project.root / "data" / "processed" / "manifest.parquet")
+    said = deployed("erase", manifest["subject_id"][0].as_py(), "--plan", code=None)
+    assert "requests that endpoints have kept at s3://captured/here were not looked into" in said
+
+
+@apart
+def test_all_objects_at_an_address_are_answered(deployed: Account, linked: Project) -> None:
+    store, images, written = deployed.client("s3"), images_of(linked), predicted(linked)
+    records = sorted(images)[:4]
+    for record in records:
+        store.put_object(Bucket="batch", Key=f"in/{record}.png", Body=images[record])
+    said = deployed("batch", SECOND, "--input", "s3://batch/in/", "--output", "s3://batch/out/")
+    assert "4 answers to 4 objects at s3://batch/out/" in said
+    for record in records:
+        answer = json.loads(store.get_object(Bucket="batch", Key=f"out/{record}.png.out")["Body"].read())
+        assert list(answer["predictions"][0].values()) == pytest.approx(written[record], rel=1e-5)
+    note = json.loads(store.get_object(Bucket="batch", Key="out/lineage.json")["Body"].read())
+    assert note["chain"]["lineage:model"] == SECOND
+    assert "there are objects below" in deployed(
+        "batch", SECOND, "--input", "s3://batch/in/", "--output", "s3://batch/out/", code=1
+    )
+    store.put_object(Bucket="batch", Key="in/broken.png", Body=b"no image")
+    said = deployed("batch", SECOND, "--input", "s3://batch/in/", "--output", "s3://batch/more/", code=1)
+    assert "Failed" in said
+    assert "cannot be read: no image" in said
+
+
+@apart
+def test_undeploy_leaves_nothing(deployed: Account) -> None:
+    said = deployed("undeploy")
+    assert said.endswith(f"the endpoint {ENDPOINT} is deleted; {SECOND} has the tag no more.\n")
+    client = deployed.client("sagemaker")
+    assert client.list_endpoints()["Endpoints"] == []
+    assert client.list_endpoint_configs()["EndpointConfigs"] == []
+    assert client.list_models()["Models"] == []
+    assert (deployed.tag("1"), deployed.tag("2")) == (None, None)
+    assert "this project has no endpoint" in deployed("status")
+    found = subprocess.run(["pgrep", "-f", str(deployed.state)], capture_output=True, text=True, check=False).stdout
+    commands = [Path(f"/proc/{number}/cmdline").read_bytes() for number in found.split()]
+    assert not [command for command in commands if b"serve" in command.split(b"\0")[-2:]]
