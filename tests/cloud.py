@@ -133,7 +133,9 @@ def warm_image(folder: Path, installed: Project) -> Iterator[Path]:
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        yield image.make(folder / "image", installed.venv / "bin", name)
+        made = image.make(folder / "image", installed.venv / "bin", name)
+        (made / "serve").symlink_to(installed.root / "scripts" / "serve")  # as the Dockerfile has it
+        yield made
     finally:
         process.communicate(timeout=60)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -114,7 +115,7 @@ def test_a_bucket_with_a_key_needs_its_use() -> None:
 
 def test_a_job_needs_its_tags_and_its_role() -> None:
     body = b'{"TrainingJobName": "Digits-1", "RoleArn": "arn:aws:iam::1:role/j", "Tags": [{"Key": "a", "Value": "b"}]}'
-    found = asked("sagemaker", {"HTTP_X_AMZ_TARGET": "SageMaker.CreateTrainingJob"}, body)
+    found = asked("sagemaker", request("POST", "/", HTTP_X_AMZ_TARGET="SageMaker.CreateTrainingJob"), body)
     job = "arn:aws:sagemaker:eu-central-1:123456789012:training-job/digits-1"
     wanted = [
         ("sagemaker:CreateTrainingJob", job),
@@ -124,8 +125,24 @@ def test_a_job_needs_its_tags_and_its_role() -> None:
     assert found == wanted
 
 
+def test_an_endpoint_is_asked_by_its_address() -> None:
+    found = asked("sagemaker", request("POST", "/endpoints/Digits/invocations"), b"\x89PNG")
+    assert found == [("sagemaker:InvokeEndpoint", "arn:aws:sagemaker:eu-central-1:123456789012:endpoint/digits")]
+
+
+def test_an_mlflow_app_is_named_by_its_arn() -> None:
+    app = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-app/app-1"
+    for action in ("DescribeMlflowApp", "DeleteMlflowApp"):
+        environ = request("POST", "/", HTTP_X_AMZ_TARGET=f"SageMaker.{action}")
+        assert asked("sagemaker", environ, json.dumps({"Arn": app}).encode()) == [(f"sagemaker:{action}", app)]
+    environ = request("POST", "/", HTTP_X_AMZ_TARGET="SageMaker.CreateMlflowApp")
+    made = asked("sagemaker", environ, b'{"Name": "x", "RoleArn": "arn:aws:iam::1:role/m"}')
+    assert made[0] == ("sagemaker:CreateMlflowApp", app.replace("app-1", "*"))
+    assert made[1] == ("iam:PassRole", "arn:aws:iam::1:role/m")
+
+
 def test_a_call_that_is_not_known_here_is_not_taken_for_one_that_needs_nothing() -> None:
     with pytest.raises(KeyError):
-        asked("dynamodb", {"HTTP_X_AMZ_TARGET": "DynamoDB_20120810.GetItem"}, b"{}")
+        asked("dynamodb", request("POST", "/", HTTP_X_AMZ_TARGET="DynamoDB_20120810.GetItem"), b"{}")
     with pytest.raises(KeyError):
         asked("s3", request("PUT", "/b", "acl=x&policy"))

@@ -59,12 +59,14 @@ def plan(evidence: Evidence, days: float) -> tuple[Aws, Plan]:
     # the remotes and what MLflow keeps are no litter, wherever they lie
     remotes = [str(section["url"]) for section in read_config(evidence.root)["remote"].values() if section.get("url")]
     protected = tuple(url for url in remotes if url.startswith("s3://"))
+    runnable = pipelines(found)
+    stay = bool(found.unseen["pipeline"]) or any(not each.goes for each in runnable)
     left = [
         *serving(found, needed),
         *packages(found, needed),
         *apps(found),
-        *pipelines(found),
-        *of_jobs(found, protected, days),
+        *runnable,
+        *of_jobs(found, protected, days, pipelines_stay=stay),
     ]
     unseen = [f"{kind} {name}" for kind, names in found.unseen.items() for name in dict.fromkeys(names)]
     return aws, Plan(aws.account or "unknown", aws.region, evidence.project_id, left, unseen)

@@ -44,24 +44,28 @@ class Job:
         return ""
 
     def places(self) -> Iterator[str]:
-        """The S3 addresses of its own that its request names: code and outputs, not the data."""
+        """The S3 addresses of its own that its request names: code, outputs and checkpoints, not the data."""
         for channel in self.said.get("InputDataConfig") or []:
             yield str((channel["DataSource"].get("S3DataSource") or {}).get("S3Uri") or "")
         for given in self.said.get("ProcessingInputs") or []:
             yield str((given.get("S3Input") or {}).get("S3Uri") or "")
         if path := (self.said.get("OutputDataConfig") or {}).get("S3OutputPath"):
             yield f"{str(path).rstrip('/')}/{self.name}"
+        yield str((self.said.get("CheckpointConfig") or {}).get("S3Uri") or "")
 
 
-def of_jobs(found: Found, protected: tuple[str, ...], days: float) -> list[Left]:
-    """The logs and objects of the jobs of this project. What lies below `protected` addresses is left out."""
+def of_jobs(found: Found, protected: tuple[str, ...], days: float, *, pipelines_stay: bool) -> list[Left]:
+    """The logs and objects of the jobs of this project. What lies below `protected` addresses is left out.
+
+    A pipeline that stays runs the code again that the jobs of its earlier executions had.
+    """
     jobs = list(_jobs(found))
     left = [log for job in jobs if (log := _log(found, job, days)) is not None]
-    stay = {place for job in jobs if _objects_kept(job, days) for place in job.places()}
+    stay = {place for job in jobs if _objects_kept(job, days, pipelines_stay) for place in job.places()}
     for job in jobs:
         objects = list(_objects(found, job, protected))
         if objects:
-            kept = _objects_kept(job, days)
+            kept = _objects_kept(job, days, pipelines_stay)
             addresses = tuple(address for address, _ in objects if kept or not below(stay, address))
             size = sum(count for _, count in objects)
             cost = f"storage of {len(objects)} objects, {size / 2**20:.2f} MiB"
@@ -78,9 +82,11 @@ def _jobs(found: Found) -> Iterator[Job]:
                 yield Job(kind, said)
 
 
-def _objects_kept(job: Job, days: float) -> str:
+def _objects_kept(job: Job, days: float, pipelines_stay: bool) -> str:
     if job.name.startswith(OF_PIPELINES) and job.status == "Completed":
         return "part of a pipeline's execution, whose reports `lineage pipeline collect` reads"
+    if job.name.startswith(OF_PIPELINES) and pipelines_stay:
+        return "a pipeline that stays may run its code again"
     return job.kept(days)
 
 
