@@ -19,6 +19,9 @@ from filelock import FileLock
 SLOWEST_FIRST = (
     "test_dispatch.py",
     "test_pipelines.py",
+    "test_infrastructure_roles.py",
+    "test_spot.py",
+    "test_mlflow_app.py",
     "test_spark.py",
     "test_shard_cache.py",
     "test_large_data.py",

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lineage.account.jobs import Job
 from lineage.account.left import Left, age, below, parted
 
 
@@ -40,3 +41,26 @@ def test_what_has_a_reason_stays() -> None:
 def test_the_age_of_what_has_no_moment_is_nothing() -> None:
     assert age(None) == 0
     assert 59 < age(datetime.now(UTC) - timedelta(minutes=1)) < 70
+
+
+def of_pipeline(status: str) -> Job:
+    return Job("Training", {"TrainingJobName": "pipelines-abc-train-x", "TrainingJobStatus": status})
+
+
+def test_what_a_pipeline_that_stays_runs_again_stays() -> None:
+    assert "collect" in of_pipeline("Completed").objects_kept(0, pipelines_stay=False)
+    assert "run its code again" in of_pipeline("Failed").objects_kept(0, pipelines_stay=True)
+    assert of_pipeline("Failed").objects_kept(0, pipelines_stay=False) == ""
+    alone = Job("Training", {"TrainingJobName": "digits-train-x", "TrainingJobStatus": "Failed"})
+    assert alone.objects_kept(0, pipelines_stay=True) == ""
+
+
+def test_checkpoints_are_among_the_places_of_a_job() -> None:
+    said = {
+        "TrainingJobName": "digits-train-x",
+        "InputDataConfig": [{"DataSource": {"S3DataSource": {"S3Uri": "s3://b/p/digits-train-x/input/code"}}}],
+        "OutputDataConfig": {"S3OutputPath": "s3://b/p/output/"},
+        "CheckpointConfig": {"S3Uri": "s3://b/p/checkpoints/k"},
+    }
+    places = {"s3://b/p/digits-train-x/input/code", "s3://b/p/output/digits-train-x", "s3://b/p/checkpoints/k"}
+    assert {place for place in Job("Training", said).places() if place} == places

@@ -43,6 +43,14 @@ class Job:
             return f"the job ended less than {days:g} days ago"
         return ""
 
+    def objects_kept(self, days: float, *, pipelines_stay: bool) -> str:
+        """Why its objects stay; empty if they may go."""
+        if self.name.startswith(OF_PIPELINES) and self.status == "Completed":
+            return "part of a pipeline's execution, whose reports `lineage pipeline collect` reads"
+        if self.name.startswith(OF_PIPELINES) and pipelines_stay:
+            return "a pipeline that stays may run its code again"
+        return self.kept(days)
+
     def places(self) -> Iterator[str]:
         """The S3 addresses of its own that its request names: code, outputs and checkpoints, not the data."""
         for channel in self.said.get("InputDataConfig") or []:
@@ -61,11 +69,11 @@ def of_jobs(found: Found, protected: tuple[str, ...], days: float, *, pipelines_
     """
     jobs = list(_jobs(found))
     left = [log for job in jobs if (log := _log(found, job, days)) is not None]
-    stay = {place for job in jobs if _objects_kept(job, days, pipelines_stay) for place in job.places()}
+    stay = {place for job in jobs if job.objects_kept(days, pipelines_stay=pipelines_stay) for place in job.places()}
     for job in jobs:
         objects = list(_objects(found, job, protected))
         if objects:
-            kept = _objects_kept(job, days, pipelines_stay)
+            kept = job.objects_kept(days, pipelines_stay=pipelines_stay)
             addresses = tuple(address for address, _ in objects if kept or not below(stay, address))
             size = sum(count for _, count in objects)
             cost = f"storage of {len(objects)} objects, {size / 2**20:.2f} MiB"
@@ -80,14 +88,6 @@ def _jobs(found: Found) -> Iterator[Job]:
             said = found.described("job", operation, **{f"{kind}JobName": name})
             if said is not None:
                 yield Job(kind, said)
-
-
-def _objects_kept(job: Job, days: float, pipelines_stay: bool) -> str:
-    if job.name.startswith(OF_PIPELINES) and job.status == "Completed":
-        return "part of a pipeline's execution, whose reports `lineage pipeline collect` reads"
-    if job.name.startswith(OF_PIPELINES) and pipelines_stay:
-        return "a pipeline that stays may run its code again"
-    return job.kept(days)
 
 
 def _log(found: Found, job: Job, days: float) -> Left | None:
