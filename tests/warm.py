@@ -13,6 +13,7 @@ number of the process alone. `log` is the file for what it says.
 import gc
 import importlib
 import json
+import logging
 import os
 import runpy
 import sys
@@ -55,11 +56,18 @@ def main():
 
 
 def learn(names):
-    """Imports modules, and sees to it that no child looks through them for garbage, and copies them."""
+    """Imports modules, and sees to it that no child looks through them for garbage, and copies them.
+
+    Some of them set up the log of the whole process: of SageMaker's SDK one, by which commands that never import it
+    would say more than they do.
+    """
+    handlers, level = logging.root.handlers[:], logging.root.level
     for name in names:
         if name.partition(".")[0] not in OF_PROJECTS and not name.startswith(NOT_ALONE):
             with suppress(Exception):
                 importlib.import_module(name)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
     gc.collect()
     gc.freeze()
 

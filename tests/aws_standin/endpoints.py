@@ -16,6 +16,7 @@ from .containers import Answer, Server
 from .place import Place
 
 LOOK = 0.1  # seconds between two looks at alarms
+DRAIN = 60  # seconds that what is asked already has
 VARIANT = "X-Amzn-Invoked-Production-Variant"
 
 
@@ -26,6 +27,7 @@ class Fleet:
     config: dict[str, Any]
     server: Server
     asked: int = 0
+    open: int = 0  # requests that it has not answered yet
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -47,7 +49,7 @@ class Endpoint:
         self._canary: tuple[Fleet, int] | None = None
         self._over = threading.Event()
         self._asked = 0
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     def begin(self, config: str, deployment: dict[str, Any] | None = None) -> None:
         """Brings a configuration into service, beside the one that is there. Returns at once."""
@@ -67,15 +69,22 @@ class Endpoint:
         former = self._fleet
         if former is not None and (alarm := self._shift(fresh, deployment)):
             self._say("RollingBack")
-            fresh.server.stop()
+            self._drain(fresh)
             self._fail(f"the alarm {alarm} went off, so the former configuration has all traffic again.")
             return
-        self._fleet, self._canary = fresh, None
+        with self._lock:
+            self._fleet, self._canary = fresh, None
         self._shown.endpoint_config_name = config
         self._shown.data_capture_config = _capture_shown(fresh.config)
         self._say("InService")
         if former is not None:
-            former.server.stop()
+            self._drain(former)
+
+    def _drain(self, fleet: Fleet) -> None:
+        """Ends a fleet that gets no more requests, when those that it has are answered."""
+        with self._lock:
+            self._lock.wait_for(lambda: not fleet.open, DRAIN)
+        fleet.server.stop()
 
     def _start(self, config: str) -> Fleet:
         client = self._place.client("sagemaker")
@@ -104,7 +113,8 @@ class Endpoint:
         until = time.monotonic() + routing["WaitIntervalInSeconds"]
         while not self._over.is_set():
             if alarm := self._ringing([alarm["AlarmName"] for alarm in alarms]):
-                self._canary = None
+                with self._lock:
+                    self._canary = None
                 return alarm
             if time.monotonic() >= until:
                 break
@@ -125,8 +135,10 @@ class Endpoint:
         with self._lock:
             self._asked += 1
             number, canary, fleet = self._asked, self._canary, self._fleet
-        assert fleet is not None
-        return canary[0] if canary and (number * canary[1]) % 100 < canary[1] else fleet
+            assert fleet is not None
+            chosen = canary[0] if canary and (number * canary[1]) % 100 < canary[1] else fleet
+            chosen.open += 1
+        return chosen
 
     @property
     def is_in_service(self) -> bool:
@@ -140,6 +152,10 @@ class Endpoint:
             status, said, data = fleet.server.ask("POST", "/invocations", body, headers)
         except OSError as error:
             status, said, data = 500, {}, str(error).encode()
+        finally:
+            with self._lock:
+                fleet.open -= 1
+                self._lock.notify_all()
         if status >= 300:
             return _model_error(status, data)
         self._capture(fleet, variant, (body, headers), (data, said))
