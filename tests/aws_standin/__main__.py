@@ -27,7 +27,7 @@ def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     images = {uri: Path(folder) for uri, _, folder in (image.rpartition("=") for image in options.image)}
     environment = {name: value for name, _, value in (item.partition("=") for item in options.environment)}
-    place = Place(options.state, images, "", options.region, options.grace, environment, options.mlflow)
+    place = Place(options.state, images, "", options.region, options.grace, environment, mlflow=options.mlflow)
     server = serve(place)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(place.endpoint, flush=True)

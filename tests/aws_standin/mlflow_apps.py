@@ -77,9 +77,10 @@ class App:
             self.status = "Created"
 
     def _answers(self) -> bool:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        """Whether it answers a question: the first one makes its database, which can take half a minute."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
-            connection.request("GET", "/health")
+            connection.request("GET", "/api/2.0/mlflow/experiments/search?max_results=1")
             return connection.getresponse().status == 200
         except OSError:
             return False
