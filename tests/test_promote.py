@@ -125,15 +125,15 @@ def test_from_the_first_champion_to_the_next_and_back(project: Project, lineage:
     assert "no version" in lineage(project, "demote", "champion", "--reason", "switched off", "--nobody")
     assert champion(project) is None
     _nobody_is_champion(project, lineage)
-    told = json.loads(lineage(project, "history", "champion", "--json"))
-    assert [(row["version"], row["kind"], row["reason"]) for row in told["decisions"]] == [
+    seen = json.loads(lineage(project, "history", "champion", "--json"))
+    assert [(row["version"], row["kind"], row["reason"]) for row in seen["decisions"]] == [
         (None, "demote", "switched off"),
         ("1", "demote", "wrong on images of site B"),
         ("2", "promote", ""),
         ("1", "promote", ""),
     ]
-    assert [row["commit"] for row in told["decisions"]] == project.git("log", "--format=%H", "--", "promotions").split()
-    assert told["decisions"][1]["until"] == told["decisions"][0]["since"]
+    assert [row["commit"] for row in seen["decisions"]] == project.git("log", "--format=%H", "--", "promotions").split()
+    assert seen["decisions"][1]["until"] == seen["decisions"][0]["since"]
     assert lineage.verify(project, "--all").state == "PASS"
 
 
@@ -255,10 +255,10 @@ def test_a_kill_between_any_two_steps_is_found_and_mended(project: Project, line
     assert (champion(project), doctor(project, lineage)["state"]) == ("1", "right")
     assert lineage.verify(project, FIRST).state == "PASS"
 
-    # what was decided under an earlier name of the model is told, and can be undone
+    # what was decided under an earlier name of the model is listed, and can be undone
     set_gates(project, "tracking.model_name=renamed")
-    told = json.loads(lineage(project, "history", "--json"))
-    assert (told["model"], told["decisions"], [each["model"] for each in told["others"]]) == ("renamed", [], [MODEL])
+    seen = json.loads(lineage(project, "history", "--json"))
+    assert (seen["model"], seen["decisions"], [each["model"] for each in seen["others"]]) == ("renamed", [], [MODEL])
     point_to(project, "2")
     now = f"lineage promote --as-decided --to champion --model {MODEL}"
     assert now in lineage(project, "history", code=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from ..contract import package_name
@@ -52,13 +53,10 @@ def loaded_code(root: Path, declared: Iterable[str], elsewhere: Iterable[str] = 
 
 def _resolved(files: Iterable[str], root: str) -> set[str]:
     """Where files really lie, of those that lie below `root`. Each folder is resolved once: there are thousands."""
-    folders: dict[str, str] = {}
-    found = set()
+    resolve, found = cache(os.path.realpath), set()
     for file in files:
         folder, name = os.path.split(file)
-        if folder not in folders:
-            folders[folder] = os.path.realpath(folder)
-        real = os.path.join(folders[folder], name)  # noqa: PTH118
+        real = os.path.join(resolve(folder), name)  # noqa: PTH118
         real = os.path.realpath(real) if os.path.islink(real) else real  # noqa: PTH114
         if real.startswith(f"{root}{os.sep}"):
             found.add(real)

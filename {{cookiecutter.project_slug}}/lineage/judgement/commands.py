@@ -93,10 +93,10 @@ def history(
     as_json: Json = False,
 ) -> None:
     """Who had an alias when, and who decided so. Exit status: 0 as decided, 1 not as decided, 2 unknown."""
-    from .history import history as told
+    from .history import history as show_history
 
     try:
-        status = told(project_root(), alias, model, as_json=as_json)
+        status = show_history(project_root(), alias, model, as_json=as_json)
     except ProjectError as error:  # status 1 would say that it is not as decided
         print(f"lineage: INCONCLUSIVE: {block(str(error))}", file=sys.stderr)
         sys.exit(2)

@@ -28,22 +28,19 @@ def history(root: Path, alias: str, model: str | None = None, *, as_json: bool) 
     known = dict.fromkeys([*params["promotion"]["aliases"], *(each for _, each in decisions.lines)])
     if alias not in known:
         raise LineageError(f"no decision and no setting is about an alias {alias}. There are {', '.join(known)}.")
-    told = [_told(evidence, line) for line in (decisions.line(named, alias), *_others(decisions, named, alias, model))]
+    others = [] if model else decisions.others(named, alias)
+    found = [_line_history(evidence, line) for line in (decisions.line(named, alias), *others)]
     if as_json:
-        first, *rest = [each.document for each in told]
+        first, *rest = [each.document for each in found]
         print(json.dumps(first | {"others": rest}, indent=2, ensure_ascii=False))
     else:
-        for each in told:
+        for each in found:
             _print(each)
-    return max((each.status for each in told), key=(0, 2, 1).index)
-
-
-def _others(decisions: Decisions, named: str, alias: str, model: str | None) -> list[Line]:
-    return [] if model else decisions.others(named, alias)
+    return max((each.status for each in found), key=(0, 2, 1).index)
 
 
 @dataclass(frozen=True)
-class _Told:
+class _LineHistory:
     """What there is to say of one line."""
 
     line: Line
@@ -60,8 +57,8 @@ class _Told:
         return {**found, "faults": line.faults, "elsewhere": line.elsewhere}
 
 
-def _told(evidence: Evidence, line: Line) -> _Told:
-    return _Told(line, _rows(line, evidence.decisions), *_where(evidence, line))
+def _line_history(evidence: Evidence, line: Line) -> _LineHistory:
+    return _LineHistory(line, _rows(line, evidence.decisions), *_where(evidence, line))
 
 
 def _where(evidence: Evidence, line: Line) -> tuple[int, str, str]:
@@ -70,11 +67,8 @@ def _where(evidence: Evidence, line: Line) -> tuple[int, str, str]:
         pointers, tags = evidence.store.pointers(line.model)
         exists, is_same = registered(evidence.store, line)
     except TrackerError as error:
-        return (
-            (1 if line.faults else 2),
-            f"where models:/{line.model}@{line.alias} is now is unknown: {error}",
-            error.fix,
-        )
+        text = f"where models:/{line.model}@{line.alias} is now is unknown: {error}"
+        return (1 if line.faults else 2), text, error.fix
     found = standing(line, pointers.get(line.alias), tags, exists=exists, is_same=is_same)
     wrong = found.where in ("moved", "gone") or line.faults
     unknown = found.where in ("unfinished", "not here") or line.elsewhere
@@ -110,12 +104,12 @@ def _rows(line: Line, decisions: Decisions) -> list[dict[str, Any]]:
     return rows
 
 
-def _print(told: _Told) -> None:
+def _print(found: _LineHistory) -> None:
     from rich.console import Console
 
-    console, line, fix = Console(highlight=False, soft_wrap=True), told.line, told.fix
-    console.print(f"[bold]{escape(told.where)}[/]")
-    for row in told.rows:
+    console, line, fix = Console(highlight=False, soft_wrap=True), found.line, found.fix
+    console.print(f"[bold]{escape(found.where)}[/]")
+    for row in found.rows:
         version = f"version {row['version']}" if row["version"] else "no version"
         verb = "" if row["kind"] == "promote" else "went back" if row["version"] else "taken away"
         console.print(
@@ -124,7 +118,7 @@ def _print(told: _Told) -> None:
         )
         for text in _reasons(row):
             console.print(f"  {'':<12}  {escape(text)}")
-    if not told.rows:
+    if not found.rows:
         console.print("  nobody has decided anything about it.")
     for text in line.faults:
         console.print(f"  [red]wrong[/]  {escape(text)}")
