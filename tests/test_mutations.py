@@ -59,7 +59,7 @@ def mutate(data: bytes, chance: random.Random) -> bytes:
     return data[:at] + noise + data[at:] if way == "insert" else data[:at] + data[at + len(noise) :]
 
 
-@times(30, 300)
+@times(15, 300)
 def test_random_damage_is_never_passed_over_and_the_object_is_named(
     count: int, subject: Project, lineage: Lineage
 ) -> None:
@@ -99,7 +99,7 @@ TABLES = {
 }
 
 
-@times(15, 100)
+@times(8, 100)
 def test_a_random_value_of_the_store_is_never_passed_over(count: int, subject: Project, lineage: Lineage) -> None:
     chance = random.Random(SEED)
     database = subject.root / "mlflow.db"
@@ -177,7 +177,7 @@ def variations(project: Project, chance: random.Random) -> dict[str, Callable[[]
     }
 
 
-@times(40, 300)
+@times(20, 300)
 def test_harmless_variations_raise_no_alarm(count: int, linked: Project, lineage: Lineage, tmp_path: Path) -> None:
     project = linked.copy(tmp_path)
     chance = random.Random(SEED)

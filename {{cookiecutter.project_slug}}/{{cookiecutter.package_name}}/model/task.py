@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
+from lineage.base.memory import keep_freed_memory
 from lineage.records.layout import Description
 from lineage.run.checkpoints import Checkpoints
 from lineage.run.ranks import Rank
@@ -86,6 +87,7 @@ def _train(task: Task, device: torch.device, ranks: Alone, threads: int, on_epoc
     network.to(device)
     machine = {**describe_machine(device, threads), "processes": ranks.of}
     kept = replace(task.checkpoints, made_on=decides(machine)) if task.checkpoints else None
+    keep_freed_memory()
     best = fit(network, examples, val, task.settings, on_epoch, ranks, kept)
 
     if ranks.is_first:

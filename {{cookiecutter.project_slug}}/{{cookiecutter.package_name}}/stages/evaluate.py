@@ -13,6 +13,7 @@ from ..settings import Settings
 def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -> None:
     import torch
 
+    from lineage.base.memory import keep_freed_memory
     from lineage.records.layout import read_description
     from lineage.records.predictions import write_predictions
 
@@ -32,6 +33,7 @@ def work(settings: Settings, inputs: Inputs, outputs: Outputs, report: Report) -
     data = read_description(inputs["data/processed"])
     room, scratch = options.memory_mb * 2**20, report.cache_dir
     network.to(device)
+    keep_freed_memory()
     said = {}
     for split in ("test", *options.further_splits):
         examples = load_examples(inputs["data/processed"], data, split, device, memory=room, scratch=scratch)
