@@ -147,6 +147,7 @@ def test_a_job_registers_nothing(linked: Project, tmp_path: Path) -> None:
     spec = {"stage": "register", "inputs": {}, "outputs": [], "remote": {}, "has_git": True}
     spec["callbacks"] = {"mlflow": {"run_id": inside.store().runs("register")[-1].info.run_id}}
     spec |= {"backend": "lineage.compute.backend.Local", "folder": f"/opt/ml/work/{inside.root.name}"}
+    spec |= {"checkpoints": None, "started_from": None}
     container = Container(tmp_path, grace=1)
     container.write("/opt/ml/job_spec.json", spec)
     environment = {**os.environ, **inside.environment, "PIPELINE_JOB_SPEC": "/opt/ml/job_spec.json"}
