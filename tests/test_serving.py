@@ -7,7 +7,6 @@ import http.client
 import json
 import re
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from aws_standin.container import can_run
@@ -324,6 +324,11 @@ def test_an_endpoint_of_others_is_left_alone(deployed: Account) -> None:
     assert deployed.tag("2") == ENDPOINT
 
 
+def kept_requests(account: Account) -> set[str]:
+    pages = account.client("s3").get_paginator("list_objects_v2").paginate(Bucket="captured")
+    return {item["Key"] for page in pages for item in page.get("Contents", [])}
+
+
 @apart
 def test_kept_requests_are_compared_with_the_data_of_the_model(
     deployed: Account, linked: Project, tmp_path: Path
@@ -334,12 +339,12 @@ def test_kept_requests_are_compared_with_the_data_of_the_model(
         AlarmName="too-many-errors", StateValue="OK", StateReason="no more errors"
     )
     store = deployed.client("s3")
-    known = {item["Key"] for item in store.list_objects_v2(Bucket="captured").get("Contents", [])}
+    known = kept_requests(deployed)
     assert known  # the requests of the tests above, with the first version
     assert f"{ENDPOINT} serves {SECOND}." in deployed("deploy", SECOND, "--canary", "50")  # no alarm goes off
     for image in list(images_of(linked).values())[:60]:
         deployed.ask(image)
-    keys = {item["Key"] for item in store.list_objects_v2(Bucket="captured")["Contents"]} - known
+    keys = kept_requests(deployed) - known
     assert len(keys) == 60
     assert all(key.startswith(f"here/{ENDPOINT}/AllTraffic/") for key in keys)
     for key in keys:
@@ -391,6 +396,13 @@ def test_undeploy_leaves_nothing(deployed: Account) -> None:
     assert client.list_models()["Models"] == []
     assert (deployed.tag("1"), deployed.tag("2")) == (None, None)
     assert "this project has no endpoint" in deployed("status")
-    found = subprocess.run(["pgrep", "-f", str(deployed.state)], capture_output=True, text=True, check=False).stdout
-    commands = [Path(f"/proc/{number}/cmdline").read_bytes() for number in found.split()]
-    assert not [command for command in commands if b"serve" in command.split(b"\0")[-2:]]
+    deadline = time.monotonic() + 60
+    while serving_below(deployed.state):  # what was killed is there for a moment
+        assert time.monotonic() < deadline, serving_below(deployed.state)
+        time.sleep(0.05)  # between two looks at the condition
+
+
+def serving_below(folder: Path) -> list[list[str]]:
+    """The commands of containers that serve from a folder."""
+    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    return [each for each in commands if "serve" in each[-2:] and str(folder) in " ".join(each)]
