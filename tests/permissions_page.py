@@ -54,7 +54,7 @@ BY_PIPELINES = {
     "events": {"StartPipeline"},
 }
 BY_SERVING = {
-    "launcher": {"Deploy", "UseEndpoints", "ReadTags"},
+    "launcher": {"Deploy", "UseEndpoints", "LookAtEndpoints"},
     "endpoint": {
         *("ListJobs", "ReadModel", "KeepWhatWasAsked", "UseDataKey", "WriteLogs", "WatchAlarms"),
         *("AskForImages", "PullOwnImage"),

@@ -233,49 +233,6 @@ def start_as(sky: Governed, role: str, sid: str) -> str:
     return arn
 
 
-def failures(sky: Governed, arn: str) -> str:
-    steps = sky.client("sagemaker").list_pipeline_execution_steps(PipelineExecutionArn=arn)
-    return " ".join(step.get("FailureReason", "") for step in steps["PipelineExecutionSteps"])
-
-
-QUICK = ("RunSteps", "TagSteps", "GiveRoleToSteps")  # without which nothing begins
-
-
-@pytest.mark.parametrize("sid", QUICK)
-def test_without_a_statement_of_the_pipeline_no_step_begins(sky: Governed, sid: str) -> None:
-    actions = {"RunSteps": "CreateProcessingJob", "TagSteps": "AddTags", "GiveRoleToSteps": "PassRole"}
-    assert f"is not authorized to perform: {'iam' if 'Give' in sid else 'sagemaker'}:{actions[sid]}" in failures(
-        sky, start_as(sky, "pipeline", sid)
-    )
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("sid", ["FollowSteps", "ReadScores", "UseDataKey", "NoteLineage"])
-def test_without_a_statement_of_the_pipeline_it_fails(sky: Governed, sid: str) -> None:
-    assert "is not authorized to perform" in failures(sky, start_as(sky, "pipeline", sid))
-
-
-@pytest.mark.long
-def test_without_the_right_to_stop_jobs_they_go_on(sky: Governed, lineage: Lineage) -> None:
-    known = sky.job_names()
-    with sky.without("pipeline", "StopSteps"):
-        arn = lineage(sky.project, "pipeline", "start").splitlines()[0]
-        lineage(sky.project, "pipeline", "stop", arn)
-        ended(sky, arn)
-        names = [name for name in sky.job_names() if name not in known]
-    assert "is not authorized to perform: sagemaker:Stop" in failures(sky, arn)
-    assert all(
-        "Stop" not in (job.get("ProcessingJobStatus") or job["TrainingJobStatus"]) for job in map(sky.job, names)
-    )
-
-
-@pytest.mark.long
-def test_without_a_statement_of_the_jobs_it_fails(sky: Governed, executed: str) -> None:
-    needed = sorted(sky.needed("jobs"))
-    assert {"UseData", "FetchAndReport", "UseDataKey", "WriteLogs", "AskForImages", "PullOwnImage"} <= {*needed}
-    assert [sid for sid in needed if ended(sky, start_as(sky, "jobs", sid)) == "Succeeded"] == []
-
-
 @pytest.mark.parametrize("command", [("upsert",), ("start",), ("status", "EXECUTION"), ("collect", "EXECUTION")])
 @pytest.mark.long
 def test_without_a_statement_of_the_launcher_a_command_fails(

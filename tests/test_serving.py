@@ -396,58 +396,14 @@ def test_all_objects_at_an_address_are_answered(deployed: Account, linked: Proje
     assert "cannot be read: no image" in said
 
 
-def status_of_another(account: Account, config: str) -> dict[str, Any]:
-    """What becomes of another endpoint with the configuration of the one that serves. It is gone then."""
-    client, deadline = account.client("sagemaker"), time.monotonic() + 60
-    client.create_endpoint(EndpointName="another", EndpointConfigName=config)
-    while (said := client.describe_endpoint(EndpointName="another"))["EndpointStatus"] == "Creating":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)  # between two looks at the condition
-    client.delete_endpoint(EndpointName="another")
-    return dict(said)
-
-
-@apart
-@pytest.mark.parametrize("sid", ["ReadModel", "UseDataKey", "WriteLogs", "AskForImages", "PullOwnImage"])
-def test_without_a_statement_of_its_role_no_endpoint_begins(deployed: Account, sid: str) -> None:
-    config = deployed.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointConfigName"]
-    with deployed.roles.without("endpoint", sid):
-        said = status_of_another(deployed, config)
-    assert said["EndpointStatus"] == "Failed"
-    assert "is not authorized to perform" in said["FailureReason"]
-
-
-@apart
-def test_without_the_right_to_keep_what_was_asked_nothing_is_kept(deployed: Account, image: bytes) -> None:
-    known = kept_requests(deployed)
-    with deployed.roles.without("endpoint", "KeepWhatWasAsked"):
-        assert deployed.ask(image)[0] == SECOND
-    assert kept_requests(deployed) == known
-    deployed.ask(image)
-    assert len(kept_requests(deployed)) == len(known) + 1
-
-
-@apart
-@pytest.mark.long
-def test_without_a_statement_of_its_role_a_batch_fails_and_a_canary_is_taken_back(deployed: Account) -> None:
-    where = ("--input", f"{PLACE}/in/", "--output", f"{PLACE}/another/")
-    with deployed.roles.without("endpoint", "ListJobs"):
-        assert "perform: s3:ListBucket" in deployed("batch", SECOND, *where, code=1)
-    deployed.compose("serving.endpoint.canary.alarms=[too-many-errors]", "serving.endpoint.canary.minutes=0")
-    with deployed.roles.without("endpoint", "WatchAlarms"):
-        said = deployed("deploy", FIRST, "--canary", "50", code=1)
-    assert "perform: cloudwatch:DescribeAlarms" in said
-    assert f"{ENDPOINT} went back to {SECOND}" in said
-
-
 @apart
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("sid", "action"),
     [
         ("Deploy", "CreateModel"),
-        ("UseEndpoints", "DescribeEndpoint"),
-        ("ReadTags", "ListTags"),
+        ("UseEndpoints", "DescribeModel"),
+        ("LookAtEndpoints", "DescribeEndpoint"),
         ("TagOnCreation", "AddTags"),
     ],
 )

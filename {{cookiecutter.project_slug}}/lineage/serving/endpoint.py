@@ -186,8 +186,13 @@ class Endpoints:
             self._client.delete_endpoint(EndpointName=name)
 
     def tidy(self, config: str, model: str) -> None:
-        """Deletes a configuration and its Model, as far as they are there."""
+        """Deletes a configuration and its Model. Whoever has deleted the configuration deletes its Model, too.
+
+        Where rights ask for the tag of the project, what is not there is forbidden: hence the look before.
+        """
         with translate_errors(ServingError, f"could not delete the configuration {config}"):
+            if config and not self._config(config):
+                return
             if config:
                 self._if_there(lambda: self._client.delete_endpoint_config(EndpointConfigName=config) or {})
             if model:
