@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 from .expressions import RefusedError
@@ -38,12 +39,15 @@ class Entities:
             return {"AssociationSummaries": found}
         return None
 
+    def _arn(self, kind: str, request: dict[str, Any]) -> str:
+        source = json.dumps(request["Source"], sort_keys=True)
+        name = str(request.get(f"{kind}Name"))
+        last = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest() if kind == "Artifact" else name
+        return f"{self._base}{kind.lower()}/{last}"
+
     def create(self, kind: str, request: dict[str, Any], *, reuse: bool = False) -> str:
         """Its ARN. Raises RefusedError if it is there, unless it is to be used again."""
-        name = str(request.get(f"{kind}Name"))
-        source = json.dumps(request["Source"], sort_keys=True)
-        last = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest() if kind == "Artifact" else name
-        arn = f"{self._base}{kind.lower()}/{last}"
+        arn = self._arn(kind, request)
         if arn in self.found and not reuse:
             raise RefusedError(f"{kind} exists: {arn}")
         self.found.setdefault(arn, {**request, f"{kind}Arn": arn, "CreationTime": time.time()})
@@ -58,16 +62,23 @@ class Entities:
             self.associations.append(request)
         return {key: request[key] for key in ("SourceArn", "DestinationArn")}
 
-    def of_step(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """What a Lineage step asks for: an entity that is there is used again, siblings are named."""
+    def of_step(self, arguments: dict[str, Any], require: Callable[[str, str], None]) -> dict[str, Any]:
+        """What a Lineage step asks for: an entity that is there is used again, siblings are named.
+
+        `require` raises PermissionError where the role of the pipeline may not do something to a resource.
+        """
         made: dict[str, dict[str, str]] = {}
         for kind in KINDS:
             asked = arguments.get(f"{kind}s") or []
+            for each in asked:
+                require(f"sagemaker:Create{kind}", self._arn(kind, each))
             made[kind] = {each[f"{kind}Name"]: self.create(kind, each, reuse=True) for each in asked}
         for each in arguments.get("Associations") or []:
             ends = {
                 f"{end}Arn": each[end].get("Arn") or made[each[end]["Type"]][each[end]["Name"]]
                 for end in ("Source", "Destination")
             }
+            for arn in ends.values():
+                require("sagemaker:AddAssociation", arn)
             self.associate({**ends, "AssociationType": each["AssociationType"]})
         return {f"{kind}Arns": arns for kind, arns in made.items()}

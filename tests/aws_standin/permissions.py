@@ -50,12 +50,20 @@ class Permissions:
         key, service = signed_by(environ)
         if key == ADMINISTRATOR:
             return None
+        return self._refusal(key, self._needs.of(service, environ, body))
+
+    def require(self, credentials: dict[str, str], action: str, resource: str) -> None:
+        """Raises PermissionError unless a session may do what a service does in its role without a request here."""
+        if refused := self._refusal(credentials["AWS_ACCESS_KEY_ID"], [Need(action, resource)]):
+            raise PermissionError(refused)
+
+    def _refusal(self, key: str, needs: Iterable[Need]) -> str | None:
         session = sts_backends[DEFAULT_ACCOUNT_ID]["aws"].get_assumed_role_from_access_key(key)
         if session is None:
             return f"nobody has the key {key!r}"
         name = session.role_arn.split("/")[-1]
         policies = policies_of(name)
-        for need in self._needs.of(service, environ, body):
+        for need in needs:
             allowed = is_allowed(need, policies, bucket_policies(need))
             self._note(name, need, allowed=allowed)
             if not allowed:

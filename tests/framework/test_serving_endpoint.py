@@ -18,7 +18,8 @@ from scans.settings import Settings
 
 from lineage.base.errors import DataError
 from lineage.judgement.captured import find_requests, images_of
-from lineage.serving.endpoint import endpoint_name, tag_value
+from lineage.serving.endpoint import endpoint_name
+from lineage.serving.models import tag_value
 from lineage.settings import select
 from lineage.settings.serving import Serving
 

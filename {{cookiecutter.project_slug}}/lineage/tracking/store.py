@@ -67,6 +67,11 @@ class Store(OneStore):
             pages = all_of(lambda token: self.client.search_model_versions(wanted, max_results=PAGE, page_token=token))
             return sorted(pages, key=lambda version: (version.name, int(version.version)))
 
+    def look_again(self) -> None:
+        """Lets the next question about versions be asked anew: somebody else may have changed their tags."""
+        for name in ("every", "versions", "neighbours"):
+            self.__dict__.pop(name, None)
+
     @cache  # noqa: B019  lives as long as one command
     def aliases(self, name: str) -> dict[str, tuple[str, ...]]:
         """The aliases of a registered model by version: lists of versions come without them."""
