@@ -17,6 +17,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from . import registry
 from .entities import Entities
+from .events import hand_on
 from .executions import Execution
 from .expressions import RefusedError
 from .faults import take
@@ -52,9 +53,10 @@ class StandIn:
         self._moto.debug = True  # type: ignore[attr-defined]
         self._permissions = Permissions(place.state, place.region, self.apps.tags_of)
         place.credentials = self._credentials
+        hand_on(place)
 
-    def _credentials(self, role_arn: str) -> dict[str, str]:
-        return self._permissions.credentials(role_arn) if self._permissions.are_enforced else ANYBODY
+    def _credentials(self, role_arn: str, *service: str) -> dict[str, str]:
+        return self._permissions.credentials(role_arn, *service) if self._permissions.are_enforced else ANYBODY
 
     def end(self) -> None:
         """Ends what runs."""
