@@ -77,8 +77,8 @@ def session(sts: Any, role: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def governed(folder: Path, installed: Project) -> Iterator[Governed]:
-    """Starts everything in `folder`; the project is baked with its infra/, and that is set up."""
+def governed(folder: Path, installed: Project, **choices: str) -> Iterator[Governed]:
+    """Starts everything in `folder`; the project is baked with its infra/, and that is set up with these parameters."""
     root = bake(folder, infra="yes", dvc_remote_url="s3://traceable-digits-data-123456789012/dvc")
     remove_hooks(root)
     use_perceptron(root)
@@ -95,6 +95,7 @@ def governed(folder: Path, installed: Project) -> Iterator[Governed]:
             ProjectId=project.params["project_id"],
             NotifyEmail="ops@example.org",
             CiSubject="repo:org/digits:ref:refs/heads/main",
+            **choices,
         )
         infrastructure.set_up(lambda service: client_of(service, endpoint, REGION))
         running = Governed(folder, endpoint, "", project, infrastructure)

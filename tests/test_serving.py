@@ -342,10 +342,14 @@ def test_kept_requests_are_compared_with_the_data_of_the_model(
     known = kept_requests(deployed)
     assert known  # the requests of the tests above, with the first version
     assert f"{ENDPOINT} serves {SECOND}." in deployed("deploy", SECOND, "--canary", "50")  # no alarm goes off
-    for image in list(images_of(linked).values())[:60]:
+    images = list(images_of(linked).values())
+    for image in images[:60]:
         deployed.ask(image)
+    several = json.dumps({"instances": [base64.b64encode(image).decode() for image in images[60:70]]})
+    client = deployed.client("sagemaker-runtime")
+    client.invoke_endpoint(EndpointName=ENDPOINT, Body=several.encode(), ContentType="application/json")
     keys = kept_requests(deployed) - known
-    assert len(keys) == 60
+    assert len(keys) == 61
     assert all(key.startswith(f"here/{ENDPOINT}/AllTraffic/") for key in keys)
     for key in keys:
         path = tmp_path / "kept" / key
@@ -354,7 +358,7 @@ def test_kept_requests_are_compared_with_the_data_of_the_model(
     # no fork: the processes that measure begin as the one does that starts them
     process = deployed.project.start("lineage", "drift", SECOND, "--data", str(tmp_path / "kept"), "--json")
     said = json.loads(process.communicate(timeout=120)[0])
-    assert (said["verdict"], said["after"]["records"]) == ("no drift", 60)
+    assert (said["verdict"], said["after"]["records"]) == ("no drift", 70)
 
 
 @apart
@@ -386,6 +390,40 @@ def test_all_objects_at_an_address_are_answered(deployed: Account, linked: Proje
     assert "cannot be read: no image" in said
 
 
+def left(account: Account, *more: str) -> dict[str, dict[str, Any]]:
+    """What `lineage aws cleanup` finds, by kind and name."""
+    said = json.loads(account("aws", "cleanup", "--plan", "--json", "--older-than", "0", *more))
+    return {f"{item['kind']} {item['name']}": item for item in said["left"]}
+
+
+@apart
+def test_what_an_endpoint_reads_and_keeps_stays_and_is_told_apart(deployed: Account) -> None:
+    (prices := deployed.state / "prices.yaml").write_text(PRICES)
+    found = left(deployed, "--prices", str(prices))
+    archives = [item for name, item in found.items() if "/serving/" in name]
+    assert {item["kept"] for item in archives} == {"", "a model that stays reads it"}  # the first version is at none
+    assert found["captured s3://captured/here/traceable-digits"]["kept"] == "the endpoint goes on writing there"
+    answers = [item for item in found.values() if item["kind"] == "answers"]
+    assert {item["kept"] for item in answers} == {"somebody asked for it: `--also answers` deletes it"}
+    assert sum(len(item["addresses"]) for item in answers) > 4
+    assert found["endpoint traceable-digits"]["usd_month"] == pytest.approx(0.25 * 730)
+    assert archives[0]["usd_month"] == pytest.approx(2.0 * len_of(deployed, archives[0]) / 2**30)
+    assert {item["usd_month"] for item in left(deployed).values()} == {None, 0.0}  # of this region none is known
+    assert "none is guessed" in deployed("aws", "cleanup", "--plan")
+    prices.write_text("eu-central-1: {gibibyte_month: -1}")
+    assert "is no table of prices" in deployed("aws", "cleanup", "--plan", "--prices", str(prices), code=1)
+
+
+PRICES = "eu-central-1: {as_of: 2026-11, gibibyte_month: 2.0, instance_hour: {ml.m5.large: 0.25}}"
+
+
+def len_of(account: Account, item: dict[str, Any]) -> int:
+    """The bytes of some objects."""
+    places = [address.removeprefix("s3://").partition("/") for address in item["addresses"]]
+    heads = [account.client("s3").head_object(Bucket=bucket, Key=key) for bucket, _, key in places]
+    return sum(int(head["ContentLength"]) for head in heads)
+
+
 @apart
 def test_undeploy_leaves_nothing(deployed: Account) -> None:
     said = deployed("undeploy")
@@ -406,3 +444,37 @@ def serving_below(folder: Path) -> list[list[str]]:
     """The commands of containers that serve from a folder."""
     commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
     return [each for each in commands if "serve" in each[-2:] and str(folder) in " ".join(each)]
+
+
+@apart
+def test_what_is_left_of_serving_is_found_and_cleared_away(deployed: Account) -> None:
+    store = deployed.client("s3")
+    of_others = {"Metadata": {"lineage-project-id": "p-of-others"}}
+    for key, more in (("a" * 64, of_others), ("b" * 64, {})):
+        store.put_object(Bucket="models", Key=f"traceable-digits/serving/{key}/model.tar.gz", Body=b"x", **more)
+    store.put_object(Bucket="models", Key="traceable-digits/notes.txt", Body=b"of somebody")
+    store.put_object(Bucket="batch", Key="out/of-somebody.txt", Body=b"no answer")
+    found = left(deployed)
+    kept = {name.rpartition("/")[2]: item["kept"] for name, item in found.items()}
+    assert (kept["a" * 64], kept["b" * 64]) == (
+        "another project has put it there",
+        "it does not say which project has put it there",
+    )
+    assert found["objects s3://models/traceable-digits/"]["kept"] == "nothing here says what it is of"
+    captured = found["captured s3://captured/here/traceable-digits"]
+    assert "not in the folder of this project" in captured["kept"]
+    assert len(captured["addresses"]) >= 60
+    deployed("aws", "cleanup", "--execute", "--yes", "--older-than", "0", "--also", "answers", "--also", "captured")
+    keys = {item["Key"] for item in store.list_objects_v2(Bucket="models")["Contents"]}
+    assert keys == {
+        f"traceable-digits/serving/{'a' * 64}/model.tar.gz",
+        f"traceable-digits/serving/{'b' * 64}/model.tar.gz",
+        "traceable-digits/notes.txt",
+    }
+    batch = {item["Key"].partition("/")[0] for item in store.list_objects_v2(Bucket="batch")["Contents"]}
+    assert batch == {"in", "out"}
+    assert [item["Key"] for item in store.list_objects_v2(Bucket="batch", Prefix="out/")["Contents"]] == [
+        "out/of-somebody.txt"
+    ]
+    assert len(kept_requests(deployed)) == len(captured["addresses"])
+    assert {item["kind"] for item in left(deployed).values() if not item["kept"]} == set()
