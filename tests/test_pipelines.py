@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from aws_standin.container import can_run
-from baked import Project
+from baked import Project, bake
 from cloud import Cloud, cloud, settings
 from command import Lineage
+from events import say_registry_changed, set_up_opt_out
+from infrastructure import Infrastructure
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
 STEPS = ("preprocess", "train", "evaluate")
@@ -42,12 +44,16 @@ def sky(installed: Project, lineage: Lineage, tmp_path_factory: pytest.TempPathF
 def run(sky: Cloud, lineage: Lineage, project: Project, *given: str) -> tuple[str, str]:
     """The id of an execution that has ended, and what `status` says of it."""
     arn = lineage(project, "pipeline", "start", *given).splitlines()[0]
+    return ended(sky, arn), lineage(project, "pipeline", "status", arn.rpartition("/")[2], code=None)
+
+
+def ended(sky: Cloud, arn: str) -> str:
+    """The id of an execution, once it has ended."""
     client, deadline = sky.client("sagemaker"), time.monotonic() + 240
     while client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] == "Executing":
         assert time.monotonic() < deadline, sky.logs()
         time.sleep(0.5)  # between two looks at the condition
-    identity = arn.rpartition("/")[2]
-    return identity, lineage(project, "pipeline", "status", identity, code=None)
+    return arn.rpartition("/")[2]
 
 
 @pytest.fixture(scope="module")
@@ -221,8 +227,15 @@ def test_who_opts_out_is_in_no_execution_after_it(sky: Cloud, lineage: Lineage, 
     assert ": consent-" in said
     assert ", preprocess, train, evaluate" in said
     registry(23)
-    identity, said = run(sky, lineage, project)
-    assert "Succeeded" in said
+    # nobody starts anything: the registry's keeper says that it has changed, and the rule of infra/ does
+    given = {"ProjectId": "p1", "NotifyEmail": "ops@example.org", "PipelineName": "with-consent"}
+    infrastructure = Infrastructure(bake(tmp_path / "infra", infra="yes"), **given)
+    set_up_opt_out(infrastructure, sky.client)
+    say_registry_changed(infrastructure, sky.client("events"))
+    listed = sky.client("sagemaker").list_pipeline_executions(PipelineName="with-consent")
+    [begun] = listed["PipelineExecutionSummaries"]
+    identity = ended(sky, begun["PipelineExecutionArn"])
+    assert "Succeeded" in lineage(project, "pipeline", "status", identity)
     registry(23, 24)
     said = lineage(project, "pipeline", "collect", identity, code=1)
     assert "data/consent.csv" in said
