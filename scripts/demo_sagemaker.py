@@ -21,6 +21,7 @@ TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
 
 from aws_standin.container import can_run  # noqa: E402
+from aws_standin.permissions import SWITCH  # noqa: E402
 from baked import Project  # noqa: E402
 from cloud import IMAGE  # noqa: E402
 from events import say_registry_changed, set_up_opt_out  # noqa: E402
@@ -51,6 +52,7 @@ def account(folder: Path) -> Iterator[Governed]:
     git = {"GIT_CONFIG_GLOBAL": str(folder / "gitconfig"), "DVC_NO_ANALYTICS": "1"}
     here = Project(folder / NAME, Path(sys.prefix), git)
     with governed(folder, here, RunsPipelines="yes", PipelineName=NAME) as running:
+        (folder / SWITCH).unlink()  # whether each role may do its part is what tests/test_infrastructure_roles.py shows
         set_up_opt_out(running.infrastructure, running.client)
         yield running
 
