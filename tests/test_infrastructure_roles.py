@@ -26,6 +26,7 @@ STAGES = ("preprocess", "train", "evaluate")
 SECRET = "traceable-digits-of-jobs"
 # what SageMaker's SDK asks by the way, and does without
 NOW = ("--older-than", "0")
+OF_OTHERS = [f"{name}-{number}" for name in ("of-others", "of-nobody") for number in "12"]
 ASKED_IN_VAIN = {"s3:ListAllMyBuckets", "iam:SimulatePrincipalPolicy"}
 
 
@@ -244,6 +245,9 @@ def test_the_plan_says_what_goes_what_stays_and_what_it_costs(littered: Governed
     objects = [item for item in left.values() if item["kind"] == "objects" and item["name"].startswith("job ")]
     assert len(objects) == 5
     assert all("MiB" in item["cost"] for item in objects)
+    code = {name.rpartition("/")[2]: item["kept"] for name, item in left.items() if "/pipelines/code/" in name}
+    assert code.pop("serves-2") == "a pipeline that stays runs it"
+    assert {name for name, kept in code.items() if not kept} == {"serves-1", "served-1", "served-2"}
     assert everything(littered) == before
 
 
@@ -299,7 +303,10 @@ def test_what_goes_is_gone_and_the_rest_is_as_it_was(littered: Governed, lineage
     assert {f"s3://{bucket}/{key}" for key in before["jobs"] - after["jobs"]} == {
         address for address in going if address.startswith("s3://")
     }
-    assert [key for key in after["jobs"] if "/serving/" not in key] == []
+    assert {key.split("/", 1)[1] for key in after["jobs"]} == {
+        *(f"serving/{name}/model.tar.gz" for name in ("serves", "of-others", "of-nobody")),
+        *(f"pipelines/code/{name}/launch.py" for name in ("serves-2", *OF_OTHERS)),
+    }
     assert [item for item in plan(littered, *NOW).values() if not item["kept"]] == []
     proof = lineage.verify(littered.project, "models:/traceable-digits/1", "--rehash")
     assert (proof.status, proof.not_passed) == (0, {})

@@ -27,6 +27,7 @@ from .answers import (
     without_empty,
 )
 from .entities import Entities
+from .events import hand_on
 from .executions import Execution
 from .expressions import RefusedError
 from .faults import take
@@ -60,9 +61,10 @@ class StandIn:
         self._moto.debug = True  # type: ignore[attr-defined]
         self._permissions = Permissions(place.state, place.region, self.apps.tags_of)
         place.credentials, place.require = self._credentials, self._require
+        hand_on(place)
 
-    def _credentials(self, role_arn: str) -> dict[str, str]:
-        return self._permissions.credentials(role_arn) if self._permissions.are_enforced else ANYBODY
+    def _credentials(self, role_arn: str, *service: str) -> dict[str, str]:
+        return self._permissions.credentials(role_arn, *service) if self._permissions.are_enforced else ANYBODY
 
     def _require(self, credentials: dict[str, str], action: str, resource: str) -> None:
         if credentials != ANYBODY:

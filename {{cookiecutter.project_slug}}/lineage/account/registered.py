@@ -12,7 +12,8 @@ from .left import Left
 
 IDENTITY = "model_identity"
 OF_APPS = "it holds runs and versions, which evidence needs"
-BILLED = "billed while it is there: see the prices of SageMaker"
+GOING_ON = "executions that go on"
+BILLED = "billed while it is there"
 
 
 def packages(found: Found, needed: Needed) -> list[Left]:
@@ -49,21 +50,23 @@ def _package(found: Found, needed: Needed, summary: dict[str, Any]) -> Left:
 def apps(found: Found) -> list[Left]:
     """MLflow on SageMaker."""
     return [
-        Left(kind, name, BILLED, found.kept_by_stack(kind, name) or OF_APPS, found.arns[kind, name])
+        Left(kind, name, BILLED, found.kept_by_stack(kind, name) or OF_APPS, found.arns[kind, name], usd_month=None)
         for kind in ("mlflow-app", "mlflow-tracking-server")
         for name in found.names[kind]
     ]
 
 
-def pipelines(found: Found) -> list[Left]:
-    """Pipelines. With one goes the history of its executions, which says how models were made."""
-    left = []
+def pipelines(found: Found) -> tuple[list[Left], str]:
+    """Pipelines, and the definitions of those that stay. With one goes the history of its executions, which says how
+    models were made."""
+    left, definitions = [], ""
     for name in found.names["pipeline"]:
         said = found.described("pipeline", "describe_pipeline", PipelineName=name)
         if said is not None:
             kept = found.kept_by_stack("pipeline", name) or _history(found, name)
             left.append(Left("pipeline", str(said["PipelineName"]), "nothing", kept, str(said["PipelineArn"])))
-    return left
+            definitions += str(said.get("PipelineDefinition") or "") if kept else ""
+    return left, definitions
 
 
 def _history(found: Found, name: str) -> str:
@@ -71,6 +74,6 @@ def _history(found: Found, name: str) -> str:
         pages = found.aws.client("sagemaker").get_paginator("list_pipeline_executions").paginate(PipelineName=name)
         states = [str(one["PipelineExecutionStatus"]) for page in pages for one in page["PipelineExecutionSummaries"]]
     if going_on := sum(state in ("Executing", "Stopping") for state in states):
-        return f"executions that go on: {going_on}"
+        return f"{GOING_ON}: {going_on}"
     ended_well = states.count("Succeeded")
     return f"executions that ended well, and may have made a model: {ended_well}" if ended_well else ""

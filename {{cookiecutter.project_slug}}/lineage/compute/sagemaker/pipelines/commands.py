@@ -13,6 +13,7 @@ import typer
 from ....base.errors import DispatchError, ProjectError
 from ....base.printable import printable
 from ....base.project import project_root
+from ....base.terminal import print_answer
 from ....contract import Role
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def status(
     closed = close_runs(plan, found)
     if as_json:
         document = {key: value for key, value in asdict(found).items() if key != "definition"}
-        print(json.dumps(document, indent=2))
+        print_answer(json.dumps(document, indent=2))
     else:
         print(f"{found.arn}  {found.status}")
         for step in found.steps:
@@ -194,7 +195,7 @@ def _summary(plan: Plan, parameters: Parameters) -> str:
 def _show_listed(found: list[dict[str, Any]], *, as_json: bool) -> None:
     rows = [{"arn": each["PipelineExecutionArn"], "status": each["PipelineExecutionStatus"]} for each in found]
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print_answer(json.dumps(rows, indent=2))
         return
     for row in rows:
         print(f"{row['arn'].rpartition('/')[2]}  {row['status']}")
