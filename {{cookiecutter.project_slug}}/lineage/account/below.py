@@ -9,26 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from ..base.errors import DispatchError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.tags import PROJECT_METADATA
 from .found import Found
 from .left import DAY, Left, age, below, parted
+from .stored import Stored, group, listed
 
 SERVED, CODE, ARTIFACTS = "serving", "pipelines/code", "mlflow"  # folders
 OF_CODE = re.compile(r"-([0-9a-f]{12,64})$")  # the SDK's copies of code: what it was made of, as far as the name has it
 UNEXPLAINED = "nothing here says what it is of"
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An object in S3."""
-
-    address: str
-    size: int
-    modified: datetime
 
 
 @dataclass(frozen=True)
@@ -41,27 +32,6 @@ class Uses:
     unseen: tuple[str, ...]  # models and pipelines that cannot be looked at
     pipelines: frozenset[str]  # their names
     executions: frozenset[str]  # the ids of all executions whose jobs bear the tag of this project
-
-
-def listed(found: Found, place: str) -> list[Stored]:
-    """The objects at or below an address. Raises DispatchError where AWS refuses."""
-    bucket, key = parted(place)
-    with translate_errors(DispatchError, f"could not list {place}"):
-        pages = found.aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
-        every = [
-            Stored(f"s3://{bucket}/{item['Key']}", int(item["Size"]), item["LastModified"])
-            for page in pages
-            for item in page.get("Contents", [])
-        ]
-    return [each for each in every if below([place], each.address)]
-
-
-def group(found: Found, kind: str, name: str, objects: Sequence[Stored], kept: str) -> Left:
-    """Some objects as one thing."""
-    size = sum(each.size for each in objects)
-    cost = f"storage of {len(objects)} objects, {size / 2**20:.2f} MiB"
-    addresses = tuple(each.address for each in objects)
-    return Left(kind, name, cost, kept, addresses=addresses, usd_month=found.prices.stored(size))
 
 
 def below_prefix(

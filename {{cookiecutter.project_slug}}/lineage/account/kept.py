@@ -8,9 +8,9 @@ from ..base.errors import DispatchError
 from ..erasure.beyond import kept_requests
 from ..proof.case import Evidence
 from ..serving.batch import NOTE
-from .below import Stored, group, listed
 from .found import Found
 from .left import Also, Left, below
+from .stored import Stored, group, listed
 
 UNDER_WAY = ("InProgress", "Stopping")
 ANSWERS = (".out", f"/{NOTE}")  # how the names of what a batch leaves end
