@@ -14,6 +14,9 @@ from baked import Project, bake, remove_hooks, use_perceptron
 from command import Lineage
 from filelock import FileLock
 
+# What Python compiles beside the sources of the template would be baked into projects.
+sys.dont_write_bytecode = True
+
 # Workers are given whole files, at first two each. Those that take minutes come first: at the end, everybody would wait
 # for one of them. While one worker makes the project that all share, the others do what needs none.
 SLOWEST_FIRST = (
