@@ -20,6 +20,7 @@ from .evidence import Needed
 from .found import Found
 from .jobs import of_jobs
 from .left import Left, parted
+from .ml_lineage import delete_entity, entities
 from .registered import apps, packages, pipelines
 from .serving import serving
 
@@ -64,6 +65,7 @@ def plan(evidence: Evidence, days: float) -> tuple[Aws, Plan]:
     left = [
         *serving(found, needed),
         *packages(found, needed),
+        *entities(found, needed),
         *apps(found),
         *runnable,
         *of_jobs(found, protected, days, pipelines_stay=stay),
@@ -107,6 +109,7 @@ DELETE: dict[str, Callable[[Aws, Left], Any]] = {
     "model-package-group": lambda aws, item: aws.client("sagemaker").delete_model_package_group(
         ModelPackageGroupName=item.name
     ),
+    **dict.fromkeys(("artifact", "action", "context"), delete_entity),
     "pipeline": lambda aws, item: aws.client("sagemaker").delete_pipeline(PipelineName=item.name),
     "log": _log,
     "objects": _objects,

@@ -15,9 +15,9 @@ DAY = 86_400
 class Left:
     """One thing in the account. It may be deleted if `kept` is empty."""
 
-    kind: (
-        str  # endpoint, endpoint-config, model, model-package, model-package-group, pipeline, mlflow-app, log, objects
-    )
+    # endpoint, endpoint-config, model, model-package, model-package-group, artifact, action, context, pipeline,
+    # mlflow-app, log, objects
+    kind: str
     name: str
     cost: str  # in words
     kept: str = ""  # why it stays

@@ -8,7 +8,7 @@ from ..base.errors import DispatchError
 from ..base.translated import translate_errors
 from .evidence import Needed
 from .found import Found
-from .left import Left
+from .left import Left, below
 
 IDENTITY = "model_identity"
 OF_APPS = "it holds runs and versions, which evidence needs"
@@ -16,13 +16,22 @@ BILLED = "billed while it is there: see the prices of SageMaker"
 
 
 def packages(found: Found, needed: Needed) -> list[Left]:
-    """The packages in the groups of this project, and the groups."""
-    left = []
+    """The packages in the groups of this project, the groups, and the files of the packages in the bucket."""
+    left, files = [], dict[str, bool]()  # whether a package that stays names it, by address
     for group in found.names["model-package-group"]:
-        own = [_package(found, needed, summary) for summary in _listed(found, group)]
+        own = []
+        for summary in _listed(found, group):
+            package, addresses = _package(found, needed, summary)
+            own.append(package)
+            files |= {address: files.get(address, False) or not package.goes for address in addresses}
         stays = sum(not package.goes for package in own)
         kept = found.kept_by_stack("model-package-group", group) or (f"{stays} of its packages stay" if stays else "")
         left += [*own, Left("model-package-group", group, "nothing", kept, found.arns["model-package-group", group])]
+    ours = found.aws.address("registry")
+    for address, stays in files.items():
+        if below([ours], address):
+            kept = "a package that stays names it" if stays else ""
+            left.append(Left("objects", f"file of a package {address}", "storage", kept, addresses=(address,)))
     return left
 
 
@@ -36,14 +45,19 @@ def _listed(found: Found, group: str) -> list[dict[str, Any]]:
         ]
 
 
-def _package(found: Found, needed: Needed, summary: dict[str, Any]) -> Left:
+def _package(found: Found, needed: Needed, summary: dict[str, Any]) -> tuple[Left, list[str]]:
+    """A package, and the addresses in S3 that it names."""
     arn = str(summary["ModelPackageArn"])
     said = found.described("model-package", "describe_model_package", ModelPackageName=arn) or {}
     if said.get("ModelApprovalStatus") == "Approved":
         kept = "it is approved"
     else:
         kept = needed.package((said.get("CustomerMetadataProperties") or {}).get(IDENTITY))
-    return Left("model-package", arn.partition("/")[2], "nothing", kept, arn)
+    containers = (said.get("InferenceSpecification") or {}).get("Containers") or []
+    quality = (said.get("ModelMetrics") or {}).get("ModelQuality") or {}
+    addresses = [str(each.get("ModelDataUrl") or "") for each in containers]
+    addresses.append(str((quality.get("Statistics") or {}).get("S3Uri") or ""))
+    return Left("model-package", arn.partition("/")[2], "nothing", kept, arn), addresses
 
 
 def apps(found: Found) -> list[Left]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ...settings.promotion import ALIAS
 from ...settings.section import Positive, Section
 
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
@@ -73,6 +74,12 @@ class PipelineSettings(Section):
     parameters: list[str]
 
 
+class RegistrySettings(Section):
+    group: Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$", max_length=63)] | None
+    alias: Annotated[str, Field(pattern=rf"^{ALIAS}$")]
+    follow: bool
+
+
 class SageMakerSettings(Section):
     region: str | None
     role: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")] | None
@@ -87,6 +94,7 @@ class SageMakerSettings(Section):
     processing: ProcessingInstances
     spark: SparkInstances
     pipeline: PipelineSettings
+    registry: RegistrySettings
     network: VpcSettings
     kms: Keys
     tags: dict[str, str]
