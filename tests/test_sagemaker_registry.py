@@ -73,6 +73,8 @@ class Account:
         """What AWS says of each package, by the number of the version in MLflow."""
         listed = self.aws.list_model_packages(ModelPackageGroupName=self.group)["ModelPackageSummaryList"]
         found = [self.aws.describe_model_package(ModelPackageName=each["ModelPackageArn"]) for each in listed]
+        for each in found:
+            del each["ResponseMetadata"]  # of the answer, not of the package
         assert len(found) == len({each["CustomerMetadataProperties"]["mlflow_version"] for each in found})
         return {each["CustomerMetadataProperties"]["mlflow_version"]: each for each in found}
 
