@@ -270,7 +270,7 @@ def copied(registered: Account, tmp_path_factory: pytest.TempPathFactory) -> Acc
     made = Account(project, registered.lineage, registered.endpoint, registered.state)
     said = registered.lineage(project, "aws", "ml-lineage", "sync", code=2)
     assert "is a folder of this machine" in said
-    project.dvc("remote", "modify", "storage", "url", REMOTE)
+    project.dvc("remote", "modify", "--local", "storage", "url", REMOTE)
     missing = made.json("aws", "ml-lineage", "sync", "--dry-run", code=1)
     assert made.aws.list_artifacts()["ArtifactSummaries"] == []
     done = made.json("aws", "ml-lineage", "sync")
