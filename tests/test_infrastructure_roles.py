@@ -151,24 +151,6 @@ def test_the_server_of_mlflow_keeps_artifacts(account: Governed, tmp_path: Path)
         client.download_artifacts(run.info.run_id, "said.txt", str(tmp_path))
 
 
-def test_versions_are_copied_to_sagemaker_by_the_launcher(account: Governed) -> None:
-    project, version = account.project, "models:/traceable-digits/1"
-    group = f"traceable-digits-{project.params['project_id'][:8]}"
-    before = refused(account)
-    project.compose(*overrides(account, "serving.endpoint.image=123456789012.dkr.ecr.eu-central-1.amazonaws.com/x:1"))
-    for command in (("registry", "sync"), ("registry", "status"), ("ml-lineage", "sync")):
-        project.run("lineage", "aws", *command)
-    assert "preprocess" in project.run("lineage", "aws", "ml-lineage", "query", version)
-    project.git("checkout", "--quiet", "--", "params.yaml")
-    assert refused(account) == before
-    launcher = client_of(account, "launcher", "sagemaker")
-    [package] = launcher.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
-    with pytest.raises(ClientError, match="not authorized to perform: sagemaker:DeleteModelPackage"):
-        launcher.delete_model_package(ModelPackageName=package["ModelPackageArn"])
-    with pytest.raises(ClientError, match="not authorized to perform: sagemaker:CreateModelPackageGroup"):
-        launcher.create_model_package_group(ModelPackageGroupName=f"{group}-2")  # without a tag it would be nobody's
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("role", ["launcher", "jobs"])
 def test_without_a_statement_it_fails(role: str, account: Governed, tmp_path: Path) -> None:
@@ -298,7 +280,7 @@ def test_what_goes_is_gone_and_the_rest_is_as_it_was(littered: Governed, lineage
     assert {f"s3://{bucket}/{key}" for key in before["jobs"] - after["jobs"]} == {
         address for address in going if address.startswith("s3://")
     }
-    assert [key for key in after["jobs"] if "/serving/" not in key and "/registry/" not in key] == []
+    assert [key for key in after["jobs"] if "/serving/" not in key] == []
     assert [item for item in plan(littered, *NOW).values() if not item["kept"]] == []
     proof = lineage.verify(littered.project, "models:/traceable-digits/1", "--rehash")
     assert (proof.status, proof.not_passed) == (0, {})
