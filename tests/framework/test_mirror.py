@@ -147,14 +147,14 @@ class Long:
         self.length, self.asked = length, 0
 
     def client(self, _: str) -> Any:
-        return SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=self._query))
+        return SimpleNamespace(query_lineage=self._query)
 
-    def _query(self, *, StartArns: list[str], MaxDepth: int, **_: Any) -> list[Any]:  # noqa: N803  as boto3 has it
+    def _query(self, *, StartArns: list[str], MaxDepth: int, **_: Any) -> dict[str, Any]:  # noqa: N803  as boto3 has it
         self.asked += 1
         first = int(StartArns[0].rpartition("/")[2])
         last = min(first + MaxDepth, self.length)
         ends = [(name(number), name(number + 1)) for number in range(first, last)]
-        return [{"Edges": [{"SourceArn": source, "DestinationArn": end} for source, end in ends]}]
+        return {"Edges": [{"SourceArn": source, "DestinationArn": end} for source, end in ends]}
 
 
 def name(number: int) -> str:

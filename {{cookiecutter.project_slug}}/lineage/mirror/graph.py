@@ -157,10 +157,15 @@ class Graph:
         return [self.look(each) for each in sorted(far, key=lambda one: far[one]) if each != arn]
 
     def _edges(self, arn: str, direction: Direction) -> list[dict[str, str]]:
-        asked = {"StartArns": [arn], "Direction": direction, "IncludeEdges": True, "MaxDepth": DEPTH}
+        asked: dict[str, Any] = {"StartArns": [arn], "Direction": direction, "IncludeEdges": True, "MaxDepth": DEPTH}
+        edges: list[dict[str, str]] = []
         with translate_errors(MirrorError, f"could not ask SageMaker's ML Lineage about {arn}"):
-            pages = self._client.get_paginator("query_lineage").paginate(**asked)
-            return [dict(edge) for page in pages for edge in page.get("Edges") or []]
+            while True:  # boto3 has no paginator for it
+                page = self._client.query_lineage(**asked)
+                edges += page.get("Edges") or []
+                if not page.get("NextToken"):
+                    return edges
+                asked["NextToken"] = page["NextToken"]
 
     def look(self, arn: str) -> Vertex:
         """What there is to say of an entity."""
