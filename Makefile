@@ -21,7 +21,7 @@ demo-judgement: ## Compare versions, decide which goes live, and see one refused
 	@$(ENVIRONMENT) --venv .venv --requirements requirements.lock
 	@.venv/bin/python scripts/demo_judgement.py
 
-demo-sagemaker: .venv-test ## Run the pipeline in SageMaker jobs, against a stand-in for AWS on this machine.
+demo-sagemaker: .venv-test ## Live a model's life on SageMaker, from raw data to cleanup, against a stand-in for AWS on this machine.
 	@.venv-test/bin/python scripts/demo_sagemaker.py
 
 # Three at a time on two cores: a third of a test is waiting, for a server, a job or a lock.

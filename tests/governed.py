@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import boto3
 from aws_standin.permissions import LOG, SWITCH
 from aws_standin.place import client_of
 from aws_standin.policy import Need, is_allowed
@@ -17,6 +18,8 @@ from baked import GUARD, Project, bake, remove_hooks, use_perceptron
 from cloud import IMAGE, REGION, Cloud, settings, warm_image
 from infrastructure import Infrastructure, make_role
 from servers import NO_ARTIFACTS, aws_standin, mlflow_server
+
+PIPELINE = "traceable-digits"
 
 
 @dataclass
@@ -28,6 +31,22 @@ class Governed(Cloud):
     def act_as(self, role: str, project: Project) -> Project:
         """The same project, with the credentials of a session in another role."""
         return replace(project, environment={**project.environment, **session(self.client("sts"), role)})
+
+    def client_as(self, role: str, service: str) -> Any:
+        """A client in a session of a role."""
+        arn = f"arn:aws:iam::123456789012:role/traceable-digits-{role}"
+        keys = {name.lower(): value for name, value in session(self.client("sts"), arn).items()}
+        return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, **keys)
+
+    @contextlib.contextmanager
+    def without(self, role: str, sid: str) -> Iterator[None]:
+        """Takes a statement from a role meanwhile."""
+        assert sid in {statement["Sid"] for statement in self.statements[role]}
+        self.put(role, without=sid)
+        try:
+            yield
+        finally:
+            self.put(role)
 
     def put(self, role: str, *, without: str = "") -> None:
         """Gives a role its policies, without the statement of that Sid."""
@@ -76,6 +95,21 @@ def session(sts: Any, role: str) -> dict[str, str]:
     }
 
 
+def set_up(root: Path, project_id: str, folder: Path, endpoint: str) -> Infrastructure:
+    """Makes the keys, buckets and roles of the infra/ below `root`; nobody may do more from then on."""
+    infrastructure = Infrastructure(
+        root,
+        ProjectId=project_id,
+        NotifyEmail="ops@example.org",
+        CiSubject="repo:org/digits:ref:refs/heads/main",
+        ImageRepository=IMAGE.partition("/")[2].partition(":")[0],
+        PipelineName=PIPELINE,
+    )
+    infrastructure.set_up(lambda service: client_of(service, endpoint, REGION))
+    (folder / SWITCH).touch()
+    return infrastructure
+
+
 @contextlib.contextmanager
 def governed(folder: Path, installed: Project) -> Iterator[Governed]:
     """Starts everything in `folder`; the project is baked with its infra/, and that is set up."""
@@ -90,15 +124,8 @@ def governed(folder: Path, installed: Project) -> Iterator[Governed]:
     ):
         where = {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
         project = Project(root, installed.venv, {**installed.environment, **where, **guard, **quiet})
-        infrastructure = Infrastructure(
-            root,
-            ProjectId=project.params["project_id"],
-            NotifyEmail="ops@example.org",
-            CiSubject="repo:org/digits:ref:refs/heads/main",
-        )
-        infrastructure.set_up(lambda service: client_of(service, endpoint, REGION))
+        infrastructure = set_up(root, project.params["project_id"], folder, endpoint)
         running = Governed(folder, endpoint, "", project, infrastructure)
-        (folder / SWITCH).touch()
         outputs = infrastructure.outputs()
         server = running.act_as(outputs["MlflowRole"], project)
         running.project = running.act_as(outputs["LauncherRole"], project)
@@ -112,8 +139,13 @@ def governed(folder: Path, installed: Project) -> Iterator[Governed]:
 def overrides(running: Governed, *more: str) -> list[str]:
     """What sends stages there, as docs/infrastructure.md has it."""
     outputs = running.infrastructure.outputs()
-    place = {"role": outputs["JobsRole"], "bucket": outputs["JobsBucketName"], "install": "image"}
+    place = {
+        "role": outputs["JobsRole"],
+        "pipeline.role": outputs["PipelineRole"],
+        "bucket": outputs["JobsBucketName"],
+        "install": "image",
+    }
     return ["train=debug", *settings(running.tracking, **place), *more]
 
 
-__all__ = ["Governed", "governed", "make_role", "overrides", "session"]
+__all__ = ["PIPELINE", "Governed", "governed", "make_role", "overrides", "session", "set_up"]

@@ -42,3 +42,27 @@ def calls(root: Path) -> list[Call]:
 def shown(root: Path) -> dict[tuple[str, str], str]:
     """By role and Sid: `here` if the tests show that it is needed, else why only AWS does."""
     return {(cells[0], cells[1].strip("`")): cells[3] for cells in rows(root, "Statements")}
+
+
+# the statements that the tests of pipelines and of serving show to be needed, by role; the others run neither
+BY_PIPELINES = {
+    "launcher": {"MakePipeline", "UsePipeline", "UseExecutions"},
+    "pipeline": {
+        *("RunSteps", "FollowSteps", "StopSteps", "TagSteps", "GiveRoleToSteps"),
+        *("ReadScores", "UseDataKey", "NoteLineage"),
+    },
+    "events": {"StartPipeline"},
+}
+BY_SERVING = {
+    "launcher": {"Deploy", "UseEndpoints", "LookAtEndpoints"},
+    "endpoint": {
+        *("ListJobs", "ReadModel", "KeepWhatWasAsked", "UseDataKey", "WriteLogs", "WatchAlarms"),
+        *("AskForImages", "PullOwnImage"),
+    },
+}
+
+
+def shown_here(root: Path, role: str) -> set[str]:
+    """The Sids of a role that the page says are shown to be needed, less those that other tests show."""
+    here = {sid for (name, sid), text in shown(root).items() if name == role and text == "here"}
+    return here - BY_PIPELINES.get(role, set()) - BY_SERVING.get(role, set())

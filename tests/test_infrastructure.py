@@ -27,21 +27,12 @@ CHOICES = {
     "NotifyEmail": "ops@example.org",
     "MlflowArn": APP,
     "ImageRepository": "digits",
-    "RunsPipelines": "yes",
     "EndpointName": "digits",
     "PipelineName": "digits",
     "MakeMlflowApp": "yes",
 }
 # actions that know no resource, by the service authorization reference; or none that is known before
-ANY_RESOURCE = {
-    "FindWhatIsThere",
-    "FindLogs",
-    "ShowMetrics",
-    "AskForImages",
-    "FindWhatIsOurs",
-    "ListPackages",
-    "FindCopies",
-}
+ANY_RESOURCE = {"FindWhatIsThere", "ShowMetrics", "AskForImages", "FindWhatIsOurs", "ListPackages", "FindCopies"}
 INLINE = 10_240  # characters of all inline policies of a role, as IAM allows
 MANAGED = 6_144  # characters of a policy by itself
 BODY = 51_200  # bytes of a template that is sent as it is
@@ -86,7 +77,7 @@ def test_without_a_yes_there_is_nothing_of_it(tmp_path: Path) -> None:
 def test_it_works_without_a_choice(roots: dict[str, Path]) -> None:
     for ci, root in roots.items():
         plain = Infrastructure(root, ProjectId="p1", NotifyEmail="ops@example.org")
-        assert set(plain.roles()) == {"launcher", "jobs", "endpoint", "mlflow", "steward"}, ci
+        assert set(plain.roles()) == {"launcher", "jobs", "pipeline", "endpoint", "mlflow", "steward"}, ci
         for path in (root / "infra").iterdir():
             assert len(path.read_bytes()) < BODY
 
@@ -302,7 +293,7 @@ SLUG = "Scans__of-a-very_Long-Name-x"
 def test_every_statement_of_infra_is_on_the_page_and_no_other(whole: Infrastructure) -> None:
     page = shown(TEMPLATE / "{{cookiecutter.project_slug}}")
     assert {(role, statement["Sid"]) for role, statement in statements(whole)} == set(page)
-    assert {text.partition(":")[0] for text in page.values()} == {"here", "AWS only", "not run here yet"}
+    assert {text.partition(":")[0] for text in page.values()} == {"here", "AWS only"}
 
 
 # methods of MLflow's client, of `re` and of our own that are called like operations of SageMaker

@@ -10,17 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psutil
 import pytest
 from aws_standin.container import can_run
 from baked import Project
 from botocore.exceptions import ClientError
-from cloud import REGION
 from command import Lineage
-from governed import Governed, governed, overrides, session
+from governed import Governed, governed, overrides
 from left_behind import GROUP, everything, leave
-from permissions_page import calls, shown
+from permissions_page import calls, shown, shown_here
 from servers import mlflow_server
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
@@ -28,6 +26,7 @@ STAGES = ("preprocess", "train", "evaluate")
 SECRET = "traceable-digits-of-jobs"
 # what SageMaker's SDK asks by the way, and does without
 NOW = ("--older-than", "0")
+OF_OTHERS = [f"{name}-{number}" for name in ("of-others", "of-nobody") for number in "12"]
 ASKED_IN_VAIN = {"s3:ListAllMyBuckets", "iam:SimulatePrincipalPolicy"}
 
 
@@ -44,13 +43,6 @@ def account(installed: Project, lineage: Lineage, tmp_path_factory: pytest.TempP
         project.run("lineage", "link")
         yield running
         assert running.left_the_machine() == ""
-
-
-def client_of(account: Governed, role: str, service: str) -> Any:
-    """A client in a session of a role."""
-    arn = f"arn:aws:iam::123456789012:role/traceable-digits-{role}"
-    keys = {name.lower(): value for name, value in session(account.client("sts"), arn).items()}
-    return boto3.client(service, endpoint_url=account.endpoint, region_name=REGION, **keys)
 
 
 def refused(account: Governed) -> set[str]:
@@ -82,6 +74,34 @@ def test_a_job_is_stopped_by_the_launcher(account: Governed, tmp_path: Path) -> 
     assert refused(account) == ASKED_IN_VAIN
 
 
+def test_warm_instances_are_given_back_by_the_launcher(account: Governed) -> None:
+    """As `lineage aws warm-pools --end` asks for it; of another one's job they are not."""
+    (name,) = [job["TrainingJobName"] for job in account.jobs() if job.get("TrainingJobStatus") == "Completed"]
+    wanted = {"TrainingJobName": name, "ResourceConfig": {"KeepAlivePeriodInSeconds": 0}}
+    account.client_as("launcher", "sagemaker").update_training_job(**wanted)
+    with (
+        account.without("launcher", "EndWarmPools"),
+        pytest.raises(ClientError, match="not authorized to perform: sagemaker:UpdateTrainingJob"),
+    ):
+        account.client_as("launcher", "sagemaker").update_training_job(**wanted)
+
+
+def test_an_mlflow_app_is_made_by_the_launcher_and_deleted_by_the_steward(account: Governed) -> None:
+    project, outputs = account.project, account.infrastructure.outputs()
+    made = ("lineage", "aws", "mlflow", "create", "--role", outputs["MlflowRole"])
+    for sid in ("MakeMlflowApp", "LookAtMlflowApps"):
+        with account.without("launcher", sid):
+            assert "not authorized" in project.run(*made, "--artifacts", outputs["ArtifactsAddress"], code=1)
+    said = project.run(*made, "--artifacts", outputs["ArtifactsAddress"])
+    arn = said.split()[0]
+    assert f"{arn} is Created" in said
+    assert "sagemaker:DeleteMlflowApp" in project.run("lineage", "aws", "mlflow", "delete", arn, "--yes", code=1)
+    for sid in ("DeleteMlflowApps", "LookAtMlflowApps"):
+        with account.without("steward", sid):
+            assert "not authorized" in steward(account).run("lineage", "aws", "mlflow", "delete", arn, "--yes", code=1)
+    steward(account).run("lineage", "aws", "mlflow", "delete", arn, "--yes")
+
+
 def test_ci_reads_what_verify_reads_and_writes_nothing(account: Governed, lineage: Lineage) -> None:
     project = account.act_as("arn:aws:iam::123456789012:role/traceable-digits-ci", account.project)
     proof = lineage.verify(project, "models:/traceable-digits@candidate", "--rehash")
@@ -95,15 +115,15 @@ def test_ci_reads_what_verify_reads_and_writes_nothing(account: Governed, lineag
     assert proof.status == 1
     assert "not in" in proof.not_passed["DVC remote"]
     with pytest.raises(ClientError, match="not authorized to perform: s3:PutObject"):
-        client_of(account, "ci", "s3").put_object(Bucket=bucket, Key="dvc/x", Body=b"x")
+        account.client_as("ci", "s3").put_object(Bucket=bucket, Key="dvc/x", Body=b"x")
 
 
 def test_evidence_is_put_and_then_nobody_deletes_it(account: Governed) -> None:
     bucket = account.infrastructure.stacks["evidence"].ref("EvidenceBucket")
-    client_of(account, "launcher", "s3").put_object(Bucket=bucket, Key="evidence/certificate.json", Body=b"{}")
-    for role in ("launcher", "jobs", "steward", "ci", "mlflow", "endpoint"):
+    account.client_as("launcher", "s3").put_object(Bucket=bucket, Key="evidence/certificate.json", Body=b"{}")
+    for role in ("launcher", "jobs", "pipeline", "steward", "ci", "mlflow", "endpoint"):
         with pytest.raises(ClientError, match="not authorized"):
-            client_of(account, role, "s3").delete_object(Bucket=bucket, Key="evidence/certificate.json")
+            account.client_as(role, "s3").delete_object(Bucket=bucket, Key="evidence/certificate.json")
     administrator = account.client("s3")
     (version,) = administrator.list_object_versions(Bucket=bucket)["Versions"]
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -121,7 +141,7 @@ def test_nobody_touches_what_is_of_others(account: Governed) -> None:
     administrator.create_processing_job(
         **{key: job[key] for key in wanted}, Tags=[{"Key": "lineage:project_id", "Value": "p-of-others"}]
     )
-    launcher = client_of(account, "launcher", "sagemaker")
+    launcher = account.client_as("launcher", "sagemaker")
     with pytest.raises(ClientError, match="not authorized to perform: sagemaker:StopProcessingJob"):
         launcher.stop_processing_job(ProcessingJobName="of-others")
     arn = "arn:aws:sagemaker:eu-central-1:123456789012:processing-job/of-others"
@@ -225,6 +245,9 @@ def test_the_plan_says_what_goes_what_stays_and_what_it_costs(littered: Governed
     objects = [item for item in left.values() if item["kind"] == "objects" and item["name"].startswith("job ")]
     assert len(objects) == 5
     assert all("MiB" in item["cost"] for item in objects)
+    code = {name.rpartition("/")[2]: item["kept"] for name, item in left.items() if "/pipelines/code/" in name}
+    assert code.pop("serves-2") == "a pipeline that stays runs it"
+    assert {name for name, kept in code.items() if not kept} == {"serves-1", "served-1", "served-2"}
     assert everything(littered) == before
 
 
@@ -280,7 +303,10 @@ def test_what_goes_is_gone_and_the_rest_is_as_it_was(littered: Governed, lineage
     assert {f"s3://{bucket}/{key}" for key in before["jobs"] - after["jobs"]} == {
         address for address in going if address.startswith("s3://")
     }
-    assert [key for key in after["jobs"] if "/serving/" not in key] == []
+    assert {key.split("/", 1)[1] for key in after["jobs"]} == {
+        *(f"serving/{name}/model.tar.gz" for name in ("serves", "of-others", "of-nobody")),
+        *(f"pipelines/code/{name}/launch.py" for name in ("serves-2", *OF_OTHERS)),
+    }
     assert [item for item in plan(littered, *NOW).values() if not item["kept"]] == []
     proof = lineage.verify(littered.project, "models:/traceable-digits/1", "--rehash")
     assert (proof.status, proof.not_passed) == (0, {})
@@ -309,10 +335,10 @@ def test_every_statement_is_needed_here_or_said_to_be_needed_at_aws_alone(accoun
     """By what was asked in all of this: without the statement a request would have been refused."""
     page = shown(account.project.root)
     for role in ("launcher", "jobs", "mlflow", "ci", "steward"):
-        listed = {sid for name, sid in page if name == role}
-        assert {statement["Sid"] for statement in account.statements[role]} <= listed
-        here = {sid for sid in listed if page[role, sid] == "here"}
-        assert account.needed(role) == here, role
+        assert {statement["Sid"] for statement in account.statements[role]} <= {
+            sid for name, sid in page if name == role
+        }
+        assert account.needed(role) == shown_here(account.project.root, role), role
 
 
 def test_every_call_is_listed_with_its_permission(account: Governed) -> None:

@@ -177,9 +177,11 @@ def test_two_versions_with_different_code_live_in_one_process(project: Project, 
     """Each is what it was registered with, in whatever order they are used, with what it imports late as well."""
     images = project.root / "lineage" / "records" / "images.py"
     images.write_text(images.read_text() + "\n\ndef twice(number: float) -> float:\n    return 2 * number\n")
-    late = "from lineage.records.images import twice\n\n        return pd.DataFrame(twice(probabilities), columns"
     serving = project.root / "traceable_digits" / "serving.py"
-    serving.write_text(serving.read_text().replace("return pd.DataFrame(probabilities, columns", late, 1))
+    before = "return pd.DataFrame(self._probabilities(pixels),"
+    late = "from lineage.records.images import twice\n\n        return pd.DataFrame(twice(self._probabilities(pixels)),"
+    assert before in serving.read_text()
+    serving.write_text(serving.read_text().replace(before, late, 1))
     project.compose("train=debug", "train.seed=2")
     project.dvc("repro")
     store = project.store()

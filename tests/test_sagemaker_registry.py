@@ -351,14 +351,29 @@ def test_cleanup_takes_what_no_model_needs_any_more(copied: Account) -> None:
         InferenceSpecification=package["InferenceSpecification"],
         CustomerMetadataProperties={"mlflow_version": "99", "model_identity": "0" * 64},
     )["ModelPackageArn"]
-    said = copied.json("aws", "cleanup", "--plan")
+    # what another one left in the bucket: it says whose it is, and no package names it
+    mine = {"lineage-project-id": copied.project.params["project_id"]}
+    folder = f"s3://{BUCKET}/{copied.project.params['compute']['sagemaker']['prefix']}/registry"
+    _, _, prefix = folder.removeprefix("s3://").partition("/")
+    for sha256, whose in (("0" * 64, mine), ("1" * 64, {})):
+        copied.s3.put_object(Bucket=BUCKET, Key=f"{prefix}/{sha256}/model.tar.gz", Body=b"x", Metadata=whose)
+    young = {item["name"]: item["kept"] for item in copied.json("aws", "cleanup", "--plan")["left"]}
+    assert young[f"{folder}/{'0' * 64}"].startswith("it was written less than 1 days ago")
+    said = copied.json("aws", "cleanup", "--plan", "--older-than", "0")
     left = {f"{item['kind']} {item['name']}": item["kept"] for item in said["left"]}
     going = {name for name, kept in left.items() if not kept}
-    assert going == {f"model-package {lost.partition('/')[2]}", "action of-gone", "action train-gone"}
+    assert going == {
+        f"model-package {lost.partition('/')[2]}",
+        "action of-gone",
+        "action train-gone",
+        f"objects {folder}/{'0' * 64}",
+    }
     assert "does not bear the tag" in left["action shared"]
     [archive] = [address["ModelDataUrl"] for address in package["InferenceSpecification"]["Containers"]]
-    assert left[f"objects file of a package {archive}"] == "a package that stays names it"
-    copied.lineage(copied.project, "aws", "cleanup", "--execute", "--yes")
+    assert left[f"objects {archive.rpartition('/')[0]}"] == "a package or a model that stays reads it"
+    assert left[f"objects {folder}/{'1' * 64}"] == "it does not say which project has put it there"
+    copied.lineage(copied.project, "aws", "cleanup", "--execute", "--yes", "--older-than", "0")
+    copied.read(archive)
     names = {each["ActionName"] for each in copied.aws.list_actions()["ActionSummaries"]}
     assert names & {"train-gone", "of-gone", "shared"} == {"shared"}
     assert set(copied.packages()) == {"1", "2"}

@@ -1,4 +1,7 @@
-"""A version that serves: here, at an endpoint, in a batch; who may not; and what audits and drift know of it."""
+"""A version that serves: here, at an endpoint, in a batch; who may not; and what audits and drift know of it.
+
+In the account by the roles of infra/ alone: that of the launcher asks, and endpoints and batches work as theirs.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import http.client
 import json
 import re
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,20 +18,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from aws_standin.container import can_run
-from aws_standin.place import client_of
-from baked import Project
+from aws_standin.faults import order
+from baked import Project, bake
+from botocore.exceptions import ClientError
 from command import Lineage
+from governed import Governed, set_up
+from permissions_page import BY_SERVING
 from servers import aws_standin
 
 FIRST, SECOND = "models:/traceable-digits/1", "models:/traceable-digits/2"
-ROLE = "arn:aws:iam::123456789012:role/endpoints"
-IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/project:1"
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/pytorch:1"
 BAD_IMAGE = IMAGE.replace(":1", ":bad")  # its `serve` ends at once
 REGION = "eu-central-1"
 ENDPOINT = "traceable-digits"
+JOBS = "traceable-digits-jobs-123456789012"  # the bucket; roles reach what is below the prefix
+PLACE = f"s3://{JOBS}/traceable-digits"
+CAPTURED = "traceable-digits/captured/"
 OVERRIDES = ("train=debug", "train.seed=5", "train.weight_decay=1e-5")  # those of the fixture `linked`
 apart = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which containers run")
 
@@ -139,17 +147,17 @@ class Account:
 
     project: Project
     lineage: Lineage
-    endpoint: str
-    state: Path
+    roles: Governed
 
     def client(self, service: str) -> Any:
-        return client_of(service, self.endpoint, REGION)
+        return self.roles.client(service)
 
     def __call__(self, *arguments: str, code: int | None = 0) -> str:
         return self.lineage(self.project, *arguments, code=code)
 
     def compose(self, *overrides: str) -> None:
-        given = (f"compute.sagemaker.role={ROLE}", "compute.sagemaker.bucket=models")
+        role = self.roles.infrastructure.outputs()["EndpointRole"]
+        given = (f"serving.endpoint.role={role}", f"compute.sagemaker.bucket={JOBS}")
         self.project.compose(*OVERRIDES, *given, f"serving.endpoint.image={IMAGE}", *overrides)
 
     def ask(self, body: bytes) -> tuple[str, Any]:
@@ -173,13 +181,12 @@ def account(linked: Project, lineage: Lineage, tmp_path_factory: pytest.TempPath
         (folder / name / "python3").write_text(f'#!/bin/sh\nexec {project.venv}/bin/python3 "$@"\n')
         (folder / name / "python3").chmod(0o755)
     with aws_standin(folder, {IMAGE: folder / "good", BAD_IMAGE: folder / "bad"}) as endpoint:
-        keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}
-        project.environment |= {**keys, "AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION}
-        made = Account(project, lineage, endpoint, folder)
-        for bucket in ("models", "captured", "batch"):
-            where = {"LocationConstraint": REGION}
-            made.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
-        made.compose("serving.endpoint.capture.percent=100", "serving.endpoint.capture.address=s3://captured/here")
+        project.environment |= {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION}
+        infra = bake(folder / "baked", infra="yes")
+        infrastructure = set_up(infra, project.params["project_id"], folder, endpoint)
+        roles = Governed(folder, endpoint, "", project, infrastructure)
+        made = Account(roles.act_as(infrastructure.outputs()["LauncherRole"], project), lineage, roles)
+        made.compose("serving.endpoint.capture.percent=100")
         yield made
 
 
@@ -206,7 +213,7 @@ def test_an_endpoint_answers_and_everybody_knows_with_which_model(
     deployed: Account, image: bytes, tmp_path: Path
 ) -> None:
     assert deployed.tag("1") == ENDPOINT
-    assert deployed("status") == f"{ENDPOINT}  InService  {FIRST}  requests are kept at s3://captured/here\n"
+    assert deployed("status") == f"{ENDPOINT}  InService  {FIRST}  requests are kept at {PLACE}/captured\n"
     arn = deployed.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointArn"]
     tags = {tag["Key"]: tag["Value"] for tag in deployed.client("sagemaker").list_tags(ResourceArn=arn)["Tags"]}
     version = deployed.project.version_tags("1")
@@ -324,39 +331,51 @@ def test_an_endpoint_of_others_is_left_alone(deployed: Account) -> None:
     assert deployed.tag("2") == ENDPOINT
 
 
+def kept_requests(account: Account) -> set[str]:
+    pages = account.client("s3").get_paginator("list_objects_v2").paginate(Bucket=JOBS, Prefix=CAPTURED)
+    return {item["Key"] for page in pages for item in page.get("Contents", [])}
+
+
 @apart
 def test_kept_requests_are_compared_with_the_data_of_the_model(
     deployed: Account, linked: Project, tmp_path: Path
 ) -> None:
-    capture = ("serving.endpoint.capture.percent=100", "serving.endpoint.capture.address=s3://captured/here")
-    deployed.compose(*capture, "serving.endpoint.canary.alarms=[too-many-errors]", "serving.endpoint.canary.minutes=0")
+    deployed.compose(
+        "serving.endpoint.capture.percent=100",
+        "serving.endpoint.canary.alarms=[too-many-errors]",
+        "serving.endpoint.canary.minutes=0",
+    )
     deployed.client("cloudwatch").set_alarm_state(
         AlarmName="too-many-errors", StateValue="OK", StateReason="no more errors"
     )
     store = deployed.client("s3")
-    known = {item["Key"] for item in store.list_objects_v2(Bucket="captured").get("Contents", [])}
+    known = kept_requests(deployed)
     assert known  # the requests of the tests above, with the first version
     assert f"{ENDPOINT} serves {SECOND}." in deployed("deploy", SECOND, "--canary", "50")  # no alarm goes off
-    for image in list(images_of(linked).values())[:60]:
+    images = list(images_of(linked).values())
+    for image in images[:60]:
         deployed.ask(image)
-    keys = {item["Key"] for item in store.list_objects_v2(Bucket="captured")["Contents"]} - known
-    assert len(keys) == 60
-    assert all(key.startswith(f"here/{ENDPOINT}/AllTraffic/") for key in keys)
+    several = json.dumps({"instances": [base64.b64encode(image).decode() for image in images[60:70]]})
+    client = deployed.client("sagemaker-runtime")
+    client.invoke_endpoint(EndpointName=ENDPOINT, Body=several.encode(), ContentType="application/json")
+    keys = kept_requests(deployed) - known
+    assert len(keys) == 61
+    assert all(key.startswith(f"{CAPTURED}{ENDPOINT}/AllTraffic/") for key in keys)
     for key in keys:
         path = tmp_path / "kept" / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        store.download_file("captured", key, str(path))
+        store.download_file(JOBS, key, str(path))
     # no fork: the processes that measure begin as the one does that starts them
     process = deployed.project.start("lineage", "drift", SECOND, "--data", str(tmp_path / "kept"), "--json")
     said = json.loads(process.communicate(timeout=120)[0])
-    assert (said["verdict"], said["after"]["records"]) == ("no drift", 60)
+    assert (said["verdict"], said["after"]["records"]) == ("no drift", 70)
 
 
 @apart
 def test_erase_names_what_it_cannot_delete(deployed: Account) -> None:
     manifest = pq.read_table(deployed.project.root / "data" / "processed" / "manifest.parquet")
     said = deployed("erase", manifest["subject_id"][0].as_py(), "--plan", code=None)
-    assert "requests that endpoints have kept at s3://captured/here were not looked into" in said
+    assert f"requests that endpoints have kept at {PLACE}/captured were not looked into" in said
 
 
 @apart
@@ -364,33 +383,169 @@ def test_all_objects_at_an_address_are_answered(deployed: Account, linked: Proje
     store, images, written = deployed.client("s3"), images_of(linked), predicted(linked)
     records = sorted(images)[:4]
     for record in records:
-        store.put_object(Bucket="batch", Key=f"in/{record}.png", Body=images[record])
-    said = deployed("batch", SECOND, "--input", "s3://batch/in/", "--output", "s3://batch/out/")
-    assert "4 answers to 4 objects at s3://batch/out/" in said
+        store.put_object(Bucket=JOBS, Key=f"traceable-digits/in/{record}.png", Body=images[record])
+    said = deployed("batch", SECOND, "--input", f"{PLACE}/in/", "--output", f"{PLACE}/out/")
+    assert f"4 answers to 4 objects at {PLACE}/out/" in said
     for record in records:
-        answer = json.loads(store.get_object(Bucket="batch", Key=f"out/{record}.png.out")["Body"].read())
+        answer = json.loads(store.get_object(Bucket=JOBS, Key=f"traceable-digits/out/{record}.png.out")["Body"].read())
         assert list(answer["predictions"][0].values()) == pytest.approx(written[record], rel=1e-5)
-    note = json.loads(store.get_object(Bucket="batch", Key="out/lineage.json")["Body"].read())
+    note = json.loads(store.get_object(Bucket=JOBS, Key="traceable-digits/out/lineage.json")["Body"].read())
     assert note["chain"]["lineage:model"] == SECOND
     assert "there are objects below" in deployed(
-        "batch", SECOND, "--input", "s3://batch/in/", "--output", "s3://batch/out/", code=1
+        "batch", SECOND, "--input", f"{PLACE}/in/", "--output", f"{PLACE}/out/", code=1
     )
-    store.put_object(Bucket="batch", Key="in/broken.png", Body=b"no image")
-    said = deployed("batch", SECOND, "--input", "s3://batch/in/", "--output", "s3://batch/more/", code=1)
+    store.put_object(Bucket=JOBS, Key="traceable-digits/in/broken.png", Body=b"no image")
+    said = deployed("batch", SECOND, "--input", f"{PLACE}/in/", "--output", f"{PLACE}/more/", code=1)
     assert "Failed" in said
     assert "cannot be read: no image" in said
 
 
+def cleanup(account: Account, *arguments: str, code: int | None = 0) -> str:
+    """`lineage aws cleanup` by the steward, who alone may delete."""
+    steward = account.roles.act_as(account.roles.infrastructure.outputs()["StewardRole"], account.project)
+    return account.lineage(steward, "aws", "cleanup", "--older-than", "0", *arguments, code=code)
+
+
+def left(account: Account, *more: str) -> dict[str, dict[str, Any]]:
+    """What it finds, by kind and name."""
+    said = json.loads(cleanup(account, "--plan", "--json", *more))
+    return {f"{item['kind']} {item['name']}": item for item in said["left"]}
+
+
+@apart
+def test_what_an_endpoint_reads_and_keeps_stays_and_is_told_apart(deployed: Account) -> None:
+    (prices := deployed.roles.state / "prices.yaml").write_text(PRICES)
+    found = left(deployed, "--prices", str(prices))
+    archives = [item for name, item in found.items() if "/serving/" in name]
+    assert {item["kept"] for item in archives} == {"", "a model that stays reads it"}  # the first version is at none
+    assert found[f"captured {KEPT_AT}"]["kept"] == "the endpoint goes on writing there"
+    answers = [item for item in found.values() if item["kind"] == "answers"]
+    assert {item["kept"] for item in answers} == {"somebody asked for it: `--also answers` deletes it"}
+    assert sum(len(item["addresses"]) for item in answers) > 4
+    assert found["endpoint traceable-digits"]["usd_month"] == pytest.approx(0.25 * 730)
+    assert archives[0]["usd_month"] == pytest.approx(2.0 * len_of(deployed, archives[0]) / 2**30)
+    assert {item["usd_month"] for item in left(deployed).values()} == {None, 0.0}  # of this region none is known
+    assert "none is guessed" in cleanup(deployed, "--plan")
+    prices.write_text("eu-central-1: {gibibyte_month: -1}")
+    assert "is no table of prices" in cleanup(deployed, "--plan", "--prices", str(prices), code=1)
+
+
+KEPT_AT = f"{PLACE}/captured/{ENDPOINT}"
+PRICES = "eu-central-1: {as_of: 2026-11, gibibyte_month: 2.0, instance_hour: {ml.m5.large: 0.25}}"
+
+
+def len_of(account: Account, item: dict[str, Any]) -> int:
+    """The bytes of some objects."""
+    places = [address.removeprefix("s3://").partition("/") for address in item["addresses"]]
+    heads = [account.client("s3").head_object(Bucket=bucket, Key=key) for bucket, _, key in places]
+    return sum(int(head["ContentLength"]) for head in heads)
+
+
+@apart
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("sid", "action"),
+    [
+        ("Deploy", "CreateModel"),
+        ("UseEndpoints", "DescribeModel"),
+        ("LookAtEndpoints", "DescribeEndpoint"),
+        ("TagOnCreation", "AddTags"),
+    ],
+)
+def test_without_a_statement_of_the_launcher_nothing_is_deployed(deployed: Account, sid: str, action: str) -> None:
+    with deployed.roles.without("launcher", sid):
+        assert f"is not authorized to perform: sagemaker:{action}" in deployed("deploy", FIRST, code=1)
+    assert deployed.tag("1") is None
+
+
+@apart
+def test_each_statement_of_serving_was_needed(deployed: Account) -> None:
+    """By what was asked in all of this: without the statement a request would have been refused."""
+    assert BY_SERVING["launcher"] <= deployed.roles.needed("launcher")
+    assert deployed.roles.needed("endpoint") == BY_SERVING["endpoint"]
+
+
+@apart
+def test_the_role_of_an_endpoint_makes_none(deployed: Account) -> None:
+    config = deployed.client("sagemaker").list_endpoint_configs()["EndpointConfigs"][0]["EndpointConfigName"]
+    role = deployed.roles.client_as("endpoint", "sagemaker")
+    with pytest.raises(ClientError, match="not authorized to perform: sagemaker:CreateEndpoint"):
+        role.create_endpoint(EndpointName="of-an-endpoint", EndpointConfigName=config)
+
+
+@apart
+def test_a_refused_change_leaves_nothing_of_it(deployed: Account) -> None:
+    """As where somebody else's change of the endpoint has begun since it was looked at."""
+    said = '{"__type": "ValidationException", "message": "Cannot update in-progress endpoint"}'
+    order(deployed.roles.state, "POST SageMaker.UpdateEndpoint", status="400 Bad Request", body=said)
+    said = deployed("deploy", FIRST, code=1)
+    assert "Nothing is left of this deployment" in said
+    assert (deployed.tag("1"), deployed.tag("2")) == (None, ENDPOINT)
+    assert len(deployed.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]) == 1
+    assert len(deployed.client("sagemaker").list_models()["Models"]) == 1
+
+
+@apart
+def test_two_deployments_at_one_moment_end_in_one_of_them(deployed: Account, image: bytes) -> None:
+    both = {what: deployed.project.start("lineage", "deploy", what) for what in (FIRST, SECOND)}
+    said = {what: process.communicate(timeout=240)[0] for what, process in both.items()}
+    serves, _ = deployed.ask(image)
+    assert f"{ENDPOINT} serves {serves}." in said[serves]
+    tags = {FIRST: deployed.tag("1"), SECOND: deployed.tag("2")}
+    assert {what for what, tag in tags.items() if tag} == {serves}, said
+    assert json.loads(deployed("status", "--json"))[0]["faults"] == []
+    assert len(deployed.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]) == 1
+    assert len(deployed.client("sagemaker").list_models()["Models"]) == 1
+
+
 @apart
 def test_undeploy_leaves_nothing(deployed: Account) -> None:
+    serves = FIRST if deployed.tag("1") else SECOND
     said = deployed("undeploy")
-    assert said.endswith(f"the endpoint {ENDPOINT} is deleted; {SECOND} has the tag no more.\n")
+    assert said.endswith(f"the endpoint {ENDPOINT} is deleted; {serves} has the tag no more.\n")
     client = deployed.client("sagemaker")
     assert client.list_endpoints()["Endpoints"] == []
     assert client.list_endpoint_configs()["EndpointConfigs"] == []
     assert client.list_models()["Models"] == []
     assert (deployed.tag("1"), deployed.tag("2")) == (None, None)
     assert "this project has no endpoint" in deployed("status")
-    found = subprocess.run(["pgrep", "-f", str(deployed.state)], capture_output=True, text=True, check=False).stdout
-    commands = [Path(f"/proc/{number}/cmdline").read_bytes() for number in found.split()]
-    assert not [command for command in commands if b"serve" in command.split(b"\0")[-2:]]
+    deadline = time.monotonic() + 60
+    while serving_below(deployed.roles.state):  # what was killed is there for a moment
+        assert time.monotonic() < deadline, serving_below(deployed.roles.state)
+        time.sleep(0.05)  # between two looks at the condition
+
+
+def serving_below(folder: Path) -> list[list[str]]:
+    """The commands of containers that serve from a folder."""
+    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    return [each for each in commands if "serve" in each[-2:] and str(folder) in " ".join(each)]
+
+
+@apart
+def test_what_is_left_of_serving_is_found_and_cleared_away(deployed: Account) -> None:
+    store = deployed.client("s3")
+    of_others = {"Metadata": {"lineage-project-id": "p-of-others"}}
+    for name, more in (("a" * 64, of_others), ("b" * 64, {})):
+        store.put_object(Bucket=JOBS, Key=f"traceable-digits/serving/{name}/model.tar.gz", Body=b"x", **more)
+    for name in ("notes.txt", "out/of-somebody.txt"):
+        store.put_object(Bucket=JOBS, Key=f"traceable-digits/{name}", Body=b"of somebody")
+    found = left(deployed)
+    kept = {name.rpartition("/")[2]: item["kept"] for name, item in found.items()}
+    assert (kept["a" * 64], kept["b" * 64]) == (
+        "another project has put it there",
+        "it does not say which project has put it there",
+    )
+    assert found[f"objects {PLACE}/"]["kept"] == "nothing here says what it is of"
+    captured = found[f"captured {KEPT_AT}"]
+    assert captured["kept"] == "somebody asked for it: `--also captured` deletes it"
+    assert len(captured["addresses"]) >= 60
+    cleanup(deployed, "--execute", "--yes", "--also", "answers", "--also", "captured")
+    keys = {item["Key"].partition("/")[2] for item in store.list_objects_v2(Bucket=JOBS)["Contents"]}
+    assert {key for key in keys if not key.startswith("in/")} == {
+        f"serving/{'a' * 64}/model.tar.gz",
+        f"serving/{'b' * 64}/model.tar.gz",
+        "notes.txt",
+        "out/of-somebody.txt",
+    }
+    assert any(key.startswith("in/") for key in keys)  # what was asked is not ours
+    assert {item["kind"] for item in left(deployed).values() if not item["kept"]} == set()

@@ -2,7 +2,8 @@
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-details.html#model-card-schema
 
-Of the page the parts that a project may write; any other key is refused, as there.
+The page is what the API's text names for ModelPackageModelCard. Of it the parts that a project may write; any other key
+is refused here. AWS was not asked.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 from .container import MOUNT, NAMESPACE
 from .log import Log
 from .place import Place
+from .sessions import Session
 
 CLONE_NEWNET = 0x40000000
 HEALTHY_WITHIN = 240  # seconds until /ping must be answered; the service's: 480 for the largest models
@@ -50,15 +51,22 @@ class Server:
     """One container with a model. Raises OSError where it does not begin, or does not answer."""
 
     def __init__(self, place: Place, folder: Path, model: dict[str, Any], log: tuple[str, str]) -> None:
-        """`model` is what DescribeModel says; `log` names the group and the stream of its log."""
-        self._place, self._folder, self._log = place, folder, log
+        """`model` is what DescribeModel says; `log` names the group and the stream of its log.
+
+        The service works as the role of the model. Raises PermissionError, or what a client of S3 or of the log raises,
+        where that may not do what it must.
+        """
+        self._place, self._folder = place, folder
+        self.session = Session(place, model["ExecutionRoleArn"])
         wanted = model["PrimaryContainer"]
         if wanted["Image"] not in place.images:
             raise OSError(f"Cannot pull the image {wanted['Image']}.")
+        self.session.pull(wanted["Image"])
         root = folder / "ml"
         (root / "model").mkdir(parents=True)
         if wanted.get("ModelDataUrl"):
             self._extract(wanted["ModelDataUrl"], root / "model")
+        self._log = Log(self.session.client("logs"), *log).open()
         self._port = 8080 if has_networks() else _free_port()
         self._process = self._start(root, place.images[wanted["Image"]], wanted.get("Environment") or {})
         self._pool = ThreadPoolExecutor(AT_ONCE, initializer=self._enter)
@@ -66,7 +74,7 @@ class Server:
 
     def _extract(self, address: str, target: Path) -> None:
         parts = urlsplit(address)
-        data = self._place.client("s3").get_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))["Body"].read()
+        data = self.session.client("s3").get_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))["Body"].read()
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             archive.extractall(target, filter="data")
 
@@ -99,9 +107,9 @@ class Server:
 
     def _deliver_log(self) -> None:
         assert self._process.stdout is not None
-        with Log(self._place, *self._log) as log:
+        with contextlib.closing(self._log):
             for line in self._process.stdout:
-                log.write(line)
+                self._log.write(line)
 
     def _enter(self) -> None:
         """Brings a thread into the network of the container."""

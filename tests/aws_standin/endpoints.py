@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import secrets
 import threading
@@ -11,6 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+from moto.core import DEFAULT_ACCOUNT_ID
 
 from .containers import Answer, Server
 from .place import Place
@@ -49,10 +53,12 @@ class Endpoint:
         self._canary: tuple[Fleet, int] | None = None
         self._over = threading.Event()
         self._asked = 0
+        self.coming = ""  # the configuration that is brought into service
         self._lock = threading.Condition()
 
     def begin(self, config: str, deployment: dict[str, Any] | None = None) -> None:
         """Brings a configuration into service, beside the one that is there. Returns at once."""
+        self.coming = config
         self._say("Updating" if self._fleet else "Creating")
         threading.Thread(target=self._deploy, args=(config, deployment or {}), daemon=True).start()
 
@@ -67,15 +73,16 @@ class Endpoint:
             self._fail(str(error))
             return
         former = self._fleet
-        if former is not None and (alarm := self._shift(fresh, deployment)):
+        if former is not None and (why := self._shift(fresh, deployment)):
             self._say("RollingBack")
             self._drain(fresh)
-            self._fail(f"the alarm {alarm} went off, so the former configuration has all traffic again.")
+            self._fail(f"{why}, so the former configuration has all traffic again.")
             return
         with self._lock:
             self._fleet, self._canary = fresh, None
         self._shown.endpoint_config_name = config
         self._shown.data_capture_config = _capture_shown(fresh.config)
+        self.coming = ""
         self._say("InService")
         if former is not None:
             self._drain(former)
@@ -104,7 +111,7 @@ class Endpoint:
         return Fleet(described, server)
 
     def _shift(self, fresh: Fleet, deployment: dict[str, Any]) -> str:
-        """The alarm that went off while a part of the traffic went to the new fleet; empty if none did."""
+        """Why the new fleet is taken back after a part of the traffic went to it; empty if nothing is wrong."""
         routing = (deployment.get("BlueGreenUpdatePolicy") or {}).get("TrafficRoutingConfiguration") or {}
         alarms = (deployment.get("AutoRollbackConfiguration") or {}).get("Alarms") or []
         if routing.get("Type", "ALL_AT_ONCE") == "ALL_AT_ONCE":
@@ -112,22 +119,31 @@ class Endpoint:
         self._canary = (fresh, int(routing["CanarySize"]["Value"]))
         until = time.monotonic() + routing["WaitIntervalInSeconds"]
         while not self._over.is_set():
-            if alarm := self._ringing([alarm["AlarmName"] for alarm in alarms]):
+            if why := self._ringing(fresh, [alarm["AlarmName"] for alarm in alarms]):
                 with self._lock:
                     self._canary = None
-                return alarm
+                return why
             if time.monotonic() >= until:
                 break
             self._over.wait(LOOK)
         return ""
 
-    def _ringing(self, names: list[str]) -> str:
+    def _ringing(self, fleet: Fleet, names: list[str]) -> str:
+        """Which alarm went off, or that the role of the model may not look at them; empty if neither is so."""
         if not names:
             return ""
+        try:
+            for name in names:
+                where = f"{self._place.region}:{DEFAULT_ACCOUNT_ID}"
+                fleet.server.session.require("cloudwatch:DescribeAlarms", f"arn:aws:cloudwatch:{where}:alarm:{name}")
+        except PermissionError as error:
+            return str(error)
         found = self._place.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
-        return next((str(alarm["AlarmName"]) for alarm in found if alarm["StateValue"] == "ALARM"), "")
+        ringing = next((alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM"), "")
+        return f"the alarm {ringing} went off" if ringing else ""
 
     def _fail(self, reason: str) -> None:
+        self.coming = ""
         self._say("InService" if self._fleet else "Failed", reason)
 
     def _chosen(self) -> Fleet:
@@ -169,7 +185,10 @@ class Endpoint:
         request: tuple[bytes, dict[str, str]],
         answer: tuple[bytes, dict[str, str]],
     ) -> None:
-        """Keeps a request with its answer, as the service's data capture does, one in each file."""
+        """Keeps a request with its answer, as the service's data capture does, one in each file.
+
+        Who asks does not learn it if the role of the model may not.
+        """
         wanted = fleet.config.get("DataCaptureConfig") or {}
         percent = wanted.get("InitialSamplingPercentage", 0) if wanted.get("EnableCapture") else 0
         if not (fleet.count() * percent) % 100 < percent:
@@ -187,7 +206,9 @@ class Endpoint:
         place = urlsplit(wanted["DestinationS3Uri"])
         prefix = "/".join(part for part in (place.path.strip("/"), self._name, variant) if part)
         key = f"{prefix}/{now:%Y/%m/%d/%H}/{now:%M-%S-%f}-{secrets.token_hex(8)}.jsonl"
-        self._place.client("s3").put_object(Bucket=place.netloc, Key=key, Body=json.dumps(line).encode() + b"\n")
+        data = json.dumps(line).encode() + b"\n"
+        with contextlib.suppress(ClientError):
+            fleet.server.session.client("s3").put_object(Bucket=place.netloc, Key=key, Body=data)
 
     def end(self) -> None:
         """Ends its containers."""

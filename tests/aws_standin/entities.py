@@ -26,7 +26,7 @@ WAYS = {"Ascendants": ("DestinationArn", "SourceArn"), "Descendants": ("SourceAr
 Entity = dict[str, Any]
 
 
-class NotFoundError(Exception):
+class NotFoundError(RefusedError):
     """What the service answers with ResourceNotFound."""
 
 
@@ -70,12 +70,16 @@ class Entities:
     def _create(self, kind: str, request: dict[str, Any]) -> dict[str, Any]:
         return {f"{kind}Arn": self.create(kind, request)}
 
-    def create(self, kind: str, request: dict[str, Any], *, reuse: bool = False) -> str:
-        """Its ARN. Raises RefusedError if it is there, unless it is to be used again."""
+    def _new_arn(self, kind: str, request: dict[str, Any]) -> str:
+        """That of an entity that is to be made."""
         name = str(request.get(f"{kind}Name"))
         source = str(request["Source"]["SourceUri"])
         last = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest() if kind == "Artifact" else name
-        arn = f"{self._base}{kind.lower()}/{last}"
+        return f"{self._base}{kind.lower()}/{last}"
+
+    def create(self, kind: str, request: dict[str, Any], *, reuse: bool = False) -> str:
+        """Its ARN. Raises RefusedError if it is there, unless it is to be used again."""
+        arn = self._new_arn(kind, request)
         if arn in self.found and not reuse:
             raise RefusedError(f"{kind} exists: {arn}")
         self.found.setdefault(arn, {**request, f"{kind}Arn": arn, "CreationTime": time.time()})
@@ -90,17 +94,24 @@ class Entities:
             self.associations.append({**request, "CreationTime": time.time()})
         return ends
 
-    def of_step(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """What a Lineage step asks for: an entity that is there is used again, siblings are named."""
+    def of_step(self, arguments: dict[str, Any], require: Callable[[str, str], None]) -> dict[str, Any]:
+        """What a Lineage step asks for: an entity that is there is used again, siblings are named.
+
+        `require` raises PermissionError where the role of the pipeline may not do something to a resource.
+        """
         made: dict[str, dict[str, str]] = {}
         for kind in KINDS:
             asked = arguments.get(f"{kind}s") or []
+            for each in asked:
+                require(f"sagemaker:Create{kind}", self._new_arn(kind, each))
             made[kind] = {each[f"{kind}Name"]: self.create(kind, each, reuse=True) for each in asked}
         for each in arguments.get("Associations") or []:
             ends = {
                 f"{end}Arn": each[end].get("Arn") or made[each[end]["Type"]][each[end]["Name"]]
                 for end in ("Source", "Destination")
             }
+            for arn in ends.values():
+                require("sagemaker:AddAssociation", arn)
             self.associate({**ends, "AssociationType": each["AssociationType"]})
         return {f"{kind}Arns": arns for kind, arns in made.items()}
 
@@ -114,6 +125,7 @@ class Entities:
         return self.found[arn]
 
     def _arn(self, kind: str, request: dict[str, Any]) -> str:
+        """That of an entity that is asked for, by name or ARN."""
         name = str(request.get(f"{kind}Arn") or request.get(f"{kind}Name"))
         return name if name.startswith("arn:") else f"{self._base}{kind.lower()}/{name}"
 

@@ -12,6 +12,7 @@ from typing import Any
 from .entities import Entities
 from .expressions import RefusedError, follow, holds, parameters, references, resolve
 from .place import Place
+from .sessions import Session
 
 ENDED = ("Completed", "Failed", "Stopped")
 LOOK = 0.1  # seconds between two looks at a job
@@ -25,9 +26,10 @@ class StepError(Exception):
 class Execution:
     """One execution. `state` is what moto keeps of it, and shows."""
 
-    def __init__(self, place: Place, entities: Entities, state: Any) -> None:
-        """Raises RefusedError if it cannot be started with these parameters."""
-        self._place, self._entities, self._state = place, entities, state
+    def __init__(self, place: Place, entities: Entities, state: Any, role: str) -> None:
+        """`role` is that of its pipeline. Raises RefusedError if it cannot be started with these parameters."""
+        self._place, self._entities, self._state, self._role = place, entities, state, role
+        self._session: Session | None = None
         self._definition: dict[str, Any] = json.loads(state.pipeline_definition_for_execution)
         self._parameters = parameters(self._definition, state.pipeline_parameters or [])
         self._described: dict[str, Any] = {}  # what became of a step, for those that refer to it
@@ -66,7 +68,18 @@ class Execution:
         self._state.pipeline_execution_failure_reason = None
         threading.Thread(target=self._run, daemon=True).start()
 
+    def _client(self, service: str) -> Any:
+        """All that is done for a step is done as the role of the pipeline."""
+        assert self._session is not None
+        return self._session.client(service)
+
     def _run(self) -> None:
+        try:
+            self._session = Session(self._place, self._role)
+        except Exception as error:
+            self._state.pipeline_execution_failure_reason = str(error)
+            self._state.pipeline_execution_status = "Failed"
+            return
         waiting = {step["Name"]: step for step in self._definition["Steps"] if step["Name"] not in self.steps}
         with self._change:
             while True:
@@ -108,7 +121,7 @@ class Execution:
             self._change.notify_all()
 
     def _job(self, step: dict[str, Any], entry: dict[str, Any]) -> list[Any]:
-        kind, client = step["Type"], self._place.client("sagemaker")
+        kind, client = step["Type"], self._client("sagemaker")
         if kind not in ("Training", "Processing"):
             raise StepError(f"no steps of the kind {kind} here")
         of_kind = kind.lower()
@@ -144,7 +157,8 @@ class Execution:
         raise StepError(message)
 
     def _lineage(self, step: dict[str, Any], entry: dict[str, Any]) -> list[Any]:
-        self._described[step["Name"]] = self._entities.of_step(self._value(step["Arguments"]))
+        assert self._session is not None
+        self._described[step["Name"]] = self._entities.of_step(self._value(step["Arguments"]), self._session.require)
         return []
 
     def _value(self, value: Any) -> Any:
@@ -167,7 +181,7 @@ class Execution:
         outputs = said["ProcessingOutputConfig"]["Outputs"]
         place = next(each["S3Output"]["S3Uri"] for each in outputs if each["OutputName"] == file["OutputName"])
         bucket, _, key = place.removeprefix("s3://").partition("/")
-        client = self._place.client("s3")
+        client = self._client("s3")
         return json.loads(client.get_object(Bucket=bucket, Key=f"{key.rstrip('/')}/{file['FilePath']}")["Body"].read())
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from .container import Container
 from .log import Log
 from .place import Place
+from .sessions import Session
 
 ENDED = ("Completed", "Failed", "Stopped")
 
@@ -37,9 +38,7 @@ class Job(ABC):
         self.containers = {name: Container(place.state / self.name / name / "ml", place.grace, names) for name in names}
         self.failed = ""  # the first instance that failed
         self._stopping = ""
-        self._credentials: dict[str, str] = {}
-        self._clients: dict[str, Any] = {}
-        self._making = threading.Lock()
+        self.session: Session | None = None  # in its role, once it has begun
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def start(self) -> None:
@@ -109,7 +108,8 @@ class Job(ABC):
         if self.image not in self.place.images:
             self.failure, self.status = f"ClientError: Cannot pull the image {self.image}.", "Failed"
             return
-        self._credentials = self.place.credentials(self.request["RoleArn"])
+        self.session = Session(self.place, self.request["RoleArn"])
+        self.session.pull(self.image)
         for name, container in self.containers.items():
             container.root.mkdir(parents=True)
             self.fill(name, container)
@@ -137,7 +137,7 @@ class Job(ABC):
         """One instance to its end. Where it fails, the service ends the others."""
         container = self.containers[name]
         group, stream = f"/aws/sagemaker/{self.kind}Jobs", f"{self.name}/{name}-{int(self.started or 0)}"
-        with Log(self.place, group, stream, self.client("logs")) as log:
+        with Log(self.client("logs"), group, stream) as log:
             if self._stopping or self.failed:
                 return
             for line in container.run(self.command(), self._environment(name)):
@@ -147,6 +147,7 @@ class Job(ABC):
             self.end()
 
     def _environment(self, name: str) -> dict[str, str]:
+        assert self.session is not None
         executables = f"{self.place.images[self.image]}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         home = self.containers[name].root.with_name("home")
         home.mkdir()
@@ -158,7 +159,7 @@ class Job(ABC):
             "AWS_REGION": self.place.region,
             "AWS_DEFAULT_REGION": self.place.region,
             "AWS_ENDPOINT_URL": self.place.endpoint,
-            **self._credentials,
+            **self.session.credentials,
             **self.place.environment,
             **self.names,
             **(self.request.get("Environment") or {}),
@@ -166,10 +167,8 @@ class Job(ABC):
 
     def client(self, service: str) -> Any:
         """A client with the role of the job, as the service itself has for its inputs, outputs and logs."""
-        with self._making:
-            if service not in self._clients:
-                self._clients[service] = self.place.client_with(service, self._credentials)
-            return self._clients[service]
+        assert self.session is not None
+        return self.session.client(service)
 
     def download(self, uri: str, target: Path) -> None:
         """Every object below an S3 prefix, or the one object of that name."""

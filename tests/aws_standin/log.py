@@ -8,26 +8,26 @@ import threading
 import time
 from typing import Any
 
-from .place import Place
-
 FLUSH = 0.2  # seconds between two deliveries of log lines
 
 
 class Log:
     """Delivers lines to CloudWatch Logs while they come."""
 
-    def __init__(self, place: Place, group: str, stream: str, client: Any = None) -> None:
-        """With `client`, that of the role that writes it."""
-        self._client = client or place.client("logs")
+    def __init__(self, client: Any, group: str, stream: str) -> None:
+        """`client` is that of the role that writes it."""
+        self._client = client
         self._group, self._stream = group, stream
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._thread = threading.Thread(target=self._deliver, daemon=True)
 
     def __enter__(self) -> Log:
-        existing = self._client.describe_log_groups(logGroupNamePrefix=self._group)["logGroups"]
-        if not any(group["logGroupName"] == self._group for group in existing):
-            with contextlib.suppress(self._client.exceptions.ResourceAlreadyExistsException):  # another was as quick
-                self._client.create_log_group(logGroupName=self._group)
+        return self.open()
+
+    def open(self) -> Log:
+        """Makes the group, if it is not there, and the stream. Raises what the client does where that is refused."""
+        with contextlib.suppress(self._client.exceptions.ResourceAlreadyExistsException):
+            self._client.create_log_group(logGroupName=self._group)
         self._client.create_log_stream(logGroupName=self._group, logStreamName=self._stream)
         self._thread.start()
         return self
@@ -36,6 +36,10 @@ class Log:
         self._lines.put(line.rstrip("\n"))
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Returns when all lines are delivered."""
         self._lines.put(None)
         self._thread.join()
 

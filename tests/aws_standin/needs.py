@@ -94,6 +94,7 @@ class Needs:
             "logs": self._logs,
             "secretsmanager": self._secrets,
             "tagging": lambda action, _: iter([Need(f"tag:{action}", "*")]),
+            "events": lambda action, _: iter([Need(f"events:{action}", self._arn("events", "event-bus/default"))]),
         }
 
     def of(self, service: str, environ: dict[str, Any], body: bytes) -> list[Need]:

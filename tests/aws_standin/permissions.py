@@ -50,27 +50,35 @@ class Permissions:
         key, service = signed_by(environ)
         if key == ADMINISTRATOR:
             return None
+        return self._refusal(key, self._needs.of(service, environ, body))
+
+    def require(self, credentials: dict[str, str], action: str, resource: str) -> None:
+        """Raises PermissionError unless a session may do what a service does in its role without a request here."""
+        if refused := self._refusal(credentials["AWS_ACCESS_KEY_ID"], [Need(action, resource)]):
+            raise PermissionError(refused)
+
+    def _refusal(self, key: str, needs: Iterable[Need]) -> str | None:
         session = sts_backends[DEFAULT_ACCOUNT_ID]["aws"].get_assumed_role_from_access_key(key)
         if session is None:
             return f"nobody has the key {key!r}"
         name = session.role_arn.split("/")[-1]
         policies = policies_of(name)
-        for need in self._needs.of(service, environ, body):
+        for need in needs:
             allowed = is_allowed(need, policies, bucket_policies(need))
             self._note(name, need, allowed=allowed)
             if not allowed:
                 return f"User: {session.arn} is not authorized to perform: {need.action} on resource: {need.resource}"
         return None
 
-    def credentials(self, role_arn: str) -> dict[str, str]:
-        """Those of a session of the service in a role. Raises PermissionError if the role does not trust it."""
+    def credentials(self, role_arn: str, service: str = "sagemaker.amazonaws.com") -> dict[str, str]:
+        """Those of a session of a service in a role. Raises PermissionError if the role does not trust it."""
         role = iam_backends[DEFAULT_ACCOUNT_ID]["aws"].get_role_by_arn(role_arn)
         context = {"aws:SourceAccount": DEFAULT_ACCOUNT_ID}
-        if not trusts(json.loads(role.assume_role_policy_document), "sagemaker.amazonaws.com", context):
-            raise PermissionError(f"SageMaker may not assume {role_arn}")
+        if not trusts(json.loads(role.assume_role_policy_document), service, context):
+            raise PermissionError(f"{service} may not assume {role_arn}")
         session = sts_backends[DEFAULT_ACCOUNT_ID]["aws"].assume_role(
             region_name=self._region,
-            role_session_name="SageMaker",
+            role_session_name=service.partition(".")[0],
             role_arn=role_arn,
             policy="",
             duration=3600,

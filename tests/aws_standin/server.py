@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import io
 import json
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
-from xml.sax.saxutils import escape
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.sagemaker.models import sagemaker_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from .answers import (
+    Start,
+    as_json,
+    body_of,
+    is_small,
+    message_of,
+    missing,
+    no_job,
+    plain,
+    refuse,
+    without_empty,
+)
 from .entities import Entities, NotFoundError
+from .events import hand_on
 from .executions import Execution
 from .expressions import RefusedError
 from .faults import take
@@ -34,8 +45,6 @@ KINDS: dict[str, type[Job]] = {"TrainingJob": ManagedTrainingJob, "ProcessingJob
 # moto answers these with an error of its own (500), which clients try again ten times
 MISSING = (b"Action=SimulatePrincipalPolicy",)
 
-Start = Callable[..., Any]
-
 
 class StandIn:
     """The WSGI application. Requests that have nothing to do with jobs go to moto unchanged."""
@@ -52,10 +61,15 @@ class StandIn:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._moto.debug = True  # type: ignore[attr-defined]
         self._permissions = Permissions(place.state, place.region, self._tags_of)
-        place.credentials = self._credentials
+        place.credentials, place.require = self._credentials, self._require
+        hand_on(place)
 
-    def _credentials(self, role_arn: str) -> dict[str, str]:
-        return self._permissions.credentials(role_arn) if self._permissions.are_enforced else ANYBODY
+    def _credentials(self, role_arn: str, *service: str) -> dict[str, str]:
+        return self._permissions.credentials(role_arn, *service) if self._permissions.are_enforced else ANYBODY
+
+    def _require(self, credentials: dict[str, str], action: str, resource: str) -> None:
+        if credentials != ANYBODY:
+            self._permissions.require(credentials, action, resource)
 
     def _tags_of(self, arn: str) -> dict[str, str]:
         return self.apps.tags_of(arn) or self.entities.tags_of(arn)
@@ -75,19 +89,19 @@ class StandIn:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         fault = take(self.place.state, f"{environ['REQUEST_METHOD']} {target or environ['PATH_INFO']}")
         if fault is not None:
-            return _answer(start, fault["status"], fault["body"].encode(), "application/octet-stream")
+            return plain(start, fault["status"], fault["body"].encode(), "application/octet-stream")
         if self._permissions.are_enforced:
-            refused = self._permissions.refusal(environ, _body(environ) if _is_small(environ) else b"")
+            refused = self._permissions.refusal(environ, body_of(environ) if is_small(environ) else b"")
             if refused is not None:
-                return _refuse(refused, target, environ, start)
+                return refuse(refused, target, environ, start)
         if invoked := INVOCATIONS.fullmatch(environ["PATH_INFO"]):
             return self._invoke(invoked[1], environ, start)
         if target.startswith("SageMaker."):
             return self._sagemaker(target.removeprefix("SageMaker."), environ, start)
         if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
-            body = _body(environ)
+            body = body_of(environ)
             if body.startswith(MISSING):
-                return _answer(start, "400 Bad Request", b"", "text/xml")
+                return plain(start, "400 Bad Request", b"", "text/xml")
         if environ["REQUEST_METHOD"] == "GET":
             parts = parts_of(environ["PATH_INFO"].encode("latin-1").decode())
             if parts is not None and not environ.get("QUERY_STRING"):
@@ -100,13 +114,13 @@ class StandIn:
             return self._moto(environ, start)
         except NotImplementedError as error:
             what, is_json = str(error) or "this call", environ.get("HTTP_X_AMZ_TARGET")
-            refusal = json.dumps(_missing(what)) if is_json else f"<Error><Message>no {what} here</Message></Error>"
+            refusal = json.dumps(missing(what)) if is_json else f"<Error><Message>no {what} here</Message></Error>"
             kind = "application/x-amz-json-1.1" if is_json else "text/xml"
-            return _answer(start, "400 Bad Request", refusal.encode(), kind)
+            return plain(start, "400 Bad Request", refusal.encode(), kind)
 
     def _invoke(self, name: str, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         headers = {"Content-Type": environ.get("CONTENT_TYPE") or "", "Accept": environ.get("HTTP_ACCEPT") or "*/*"}
-        status, said, data = self.serving.invoke(name, _body(environ), headers)
+        status, said, data = self.serving.invoke(name, body_of(environ), headers)
         start(f"{status} {HTTPStatus(status).phrase}", [*said.items(), ("Content-Length", str(len(data)))])
         return [data]
 
@@ -122,7 +136,7 @@ class StandIn:
         return parts.read(*range_of({name.lower(): value for name, value in headers}, len(parts)))
 
     def _sagemaker(self, action: str, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        body = _body(environ)
+        body = body_of(environ)
         request = json.loads(body or b"{}")
         kind = next((kind for kind in KINDS if action.endswith(kind)), None)
         if action in ("StopTrainingJob", "StopProcessingJob"):
@@ -133,15 +147,15 @@ class StandIn:
             return self._update(request, start)
         handled = self.serving.handle(action, request, lambda *call: self._ask_moto_for(environ, *call))
         if handled is not None:
-            return _json(start, _without_empty(handled[1]), handled[0])
+            return as_json(start, without_empty(handled[1]), handled[0])
         try:
             own = self._own(action, request)
-        except RefusedError as error:
-            return _json(start, {"__type": "ValidationException", "message": str(error)}, "400 Bad Request")
         except NotFoundError as error:
-            return _json(start, {"__type": "ResourceNotFound", "message": str(error)}, "400 Bad Request")
+            return as_json(start, {"__type": "ResourceNotFound", "message": str(error)}, "400 Bad Request")
+        except RefusedError as error:
+            return as_json(start, {"__type": "ValidationException", "message": str(error)}, "400 Bad Request")
         if own is not None:
-            return _json(start, _without_empty(own))
+            return as_json(start, without_empty(own))
         status, answer = self._ask_moto(environ, body)
         if status.startswith("200") and kind and action == f"Create{kind}":
             job = KINDS[kind](self.place, request, answer[f"{kind}Arn"])
@@ -158,15 +172,16 @@ class StandIn:
             job = self.jobs[request[f"{kind}Name"]]
             answer = {**answer, **job.request, **job.describe()}  # also what moto forgets of the request
         elif status.startswith("5"):
-            status, answer = "400 Bad Request", _missing(action)
-        return _json(start, _without_empty(answer), status)
+            status, answer = "400 Bad Request", missing(action)
+        return as_json(start, without_empty(answer), status)
 
     def _execute(self, arn: str) -> None:
         """Starts an execution that moto has noted. Raises RefusedError, and forgets it, if that cannot be."""
         pipelines = sagemaker_backends[DEFAULT_ACCOUNT_ID][self.place.region].pipelines.values()
-        noted = next(each.pipeline_executions for each in pipelines if arn in each.pipeline_executions)
+        pipeline = next(each for each in pipelines if arn in each.pipeline_executions)
+        noted = pipeline.pipeline_executions
         try:
-            self.executions[arn] = Execution(self.place, self.entities, noted[arn])
+            self.executions[arn] = Execution(self.place, self.entities, noted[arn], pipeline.role_arn)
         except RefusedError:
             del noted[arn]
             raise
@@ -194,23 +209,23 @@ class StandIn:
 
     def _stop(self, name: str, start: Start) -> Iterable[bytes]:
         if name not in self.jobs:
-            return _no_job(name, start)
+            return no_job(name, start)
         self.jobs[name].stop()
-        return _answer(start, "200 OK", b"{}", "application/x-amz-json-1.1")
+        return plain(start, "200 OK", b"{}", "application/x-amz-json-1.1")
 
     def _of_apps(self, action: str, request: dict[str, Any], start: Start) -> Iterable[bytes]:
         try:
-            return _json(start, self.apps.answer(action, request))
+            return as_json(start, self.apps.answer(action, request))
         except AppsRefuse as error:
-            return _json(start, dict(zip(("__type", "message"), error.args, strict=True)), "400 Bad Request")
+            return as_json(start, dict(zip(("__type", "message"), error.args, strict=True)), "400 Bad Request")
 
     def _update(self, request: dict[str, Any], start: Start) -> Iterable[bytes]:
         """Of what the service lets one change: how long instances are kept."""
         job = self.jobs.get(str(request["TrainingJobName"]))
         if not isinstance(job, ManagedTrainingJob):
-            return _no_job(request["TrainingJobName"], start)
+            return no_job(request["TrainingJobName"], start)
         job.keep(request["ResourceConfig"]["KeepAlivePeriodInSeconds"])
-        return _json(start, {"TrainingJobArn": job.arn})
+        return as_json(start, {"TrainingJobArn": job.arn})
 
     def _ask_moto_for(
         self, environ: dict[str, Any], action: str, request: dict[str, Any]
@@ -230,7 +245,7 @@ class StandIn:
             return "501 Not Implemented", {}
         except ValueError:
             if said[0].startswith("403"):  # moto says so in XML, whatever was asked
-                return "400 Bad Request", {"__type": "AccessDeniedException", "message": _message(data)}
+                return "400 Bad Request", {"__type": "AccessDeniedException", "message": message_of(data)}
             return "500 Internal Server Error", {}
 
 
@@ -239,57 +254,3 @@ def serve(place: Place) -> BaseWSGIServer:
     server = make_server("127.0.0.1", 0, StandIn(place), threaded=True, request_handler=MotoRequestHandler)
     place.endpoint = f"http://127.0.0.1:{server.server_port}"
     return server
-
-
-def _missing(what: str) -> dict[str, str]:
-    return {"__type": "ValidationException", "message": f"no {what} here"}
-
-
-def _message(data: bytes) -> str:
-    """What an answer in XML says."""
-    text = data.decode(errors="replace")
-    found = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
-    return found[1] if found else text[:300]
-
-
-def _without_empty(value: Any) -> Any:
-    """The SDK refuses `{}` where the service leaves a field out."""
-    if isinstance(value, dict):
-        kept = {key: _without_empty(item) for key, item in value.items()}
-        return {key: item for key, item in kept.items() if item != {}}
-    return [_without_empty(item) for item in value] if isinstance(value, list) else value
-
-
-def _json(start: Start, answer: dict[str, Any], status: str = "200 OK") -> Iterable[bytes]:
-    return _answer(start, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
-
-
-def _is_small(environ: dict[str, Any]) -> bool:
-    """Whether the body of a request says what is asked for: that of an object does not."""
-    return environ["REQUEST_METHOD"] == "POST"
-
-
-def _refuse(text: str, target: str, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-    """An answer as the services give it: S3 in XML and without words to HEAD, others in JSON."""
-    if target:
-        return _json(start, {"__type": "AccessDeniedException", "message": text}, "400 Bad Request")
-    xml = f"<Error><Code>AccessDenied</Code><Message>{escape(text)}</Message></Error>"
-    if "Action=" in (_body(environ) if _is_small(environ) else b"").decode(errors="replace"):
-        xml = f"<ErrorResponse>{xml}</ErrorResponse>"
-    data = b"" if environ["REQUEST_METHOD"] == "HEAD" else xml.encode()
-    return _answer(start, "403 Forbidden", data, "text/xml")
-
-
-def _no_job(name: str, start: Start) -> Iterable[bytes]:
-    return _json(start, {"__type": "ResourceNotFound", "message": f"no job {name}"}, "400 Bad Request")
-
-
-def _body(environ: dict[str, Any]) -> bytes:
-    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    environ["wsgi.input"] = io.BytesIO(body)
-    return body
-
-
-def _answer(start: Start, status: str, data: bytes, kind: str) -> Iterable[bytes]:
-    start(status, [("Content-Type", kind), ("Content-Length", str(len(data)))])
-    return [data]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ class Serving:
         self._place = place
         self._endpoints: dict[str, Endpoint] = {}
         self._transforms: dict[str, Transform] = {}
+        self._change = threading.Lock()  # two changes of one endpoint: the second is refused
 
     def invoke(self, name: str, body: bytes, headers: dict[str, str]) -> Answer:
         """InvokeEndpoint."""
@@ -43,23 +45,34 @@ class Serving:
         return sagemaker_backends[ACCOUNT][self._place.region].endpoints[name]
 
     def _CreateEndpoint(self, request: dict[str, Any], ask: Ask) -> tuple[str, dict[str, Any]]:  # noqa: N802  the action
-        status, answer = ask("CreateEndpoint", request)
-        if status.startswith("200"):
-            name = request["EndpointName"]
-            self._endpoints[name] = Endpoint(self._place, self._shown(name))
-            self._endpoints[name].begin(request["EndpointConfigName"])
+        name = request["EndpointName"]
+        with self._change:
+            if name in self._endpoints:
+                return _refused(f'Cannot create already existing endpoint "{self._shown(name).arn}".')
+            status, answer = ask("CreateEndpoint", request)
+            if status.startswith("200"):
+                self._endpoints[name] = Endpoint(self._place, self._shown(name))
+                self._endpoints[name].begin(request["EndpointConfigName"])
+        return status, answer
+
+    def _DescribeEndpoint(self, request: dict[str, Any], ask: Ask) -> tuple[str, dict[str, Any]]:  # noqa: N802
+        status, answer = ask("DescribeEndpoint", request)
+        endpoint = self._endpoints.get(request["EndpointName"])
+        if status.startswith("200") and endpoint is not None and endpoint.coming:
+            answer["PendingDeploymentSummary"] = {"EndpointConfigName": endpoint.coming}
         return status, answer
 
     def _UpdateEndpoint(self, request: dict[str, Any], ask: Ask) -> tuple[str, dict[str, Any]]:  # noqa: N802
         name, config = request["EndpointName"], request["EndpointConfigName"]
         if name not in self._endpoints:
             return _refused(f'Could not find endpoint "{name}".')
-        if self._shown(name).endpoint_status not in ("InService", "Failed"):
-            return _refused(f"Cannot update in-progress endpoint {name}.")
         status, answer = ask("DescribeEndpointConfig", {"EndpointConfigName": config})
         if not status.startswith("200"):
             return status, answer
-        self._endpoints[name].begin(config, request.get("DeploymentConfig"))
+        with self._change:
+            if self._shown(name).endpoint_status not in ("InService", "Failed"):
+                return _refused(f"Cannot update in-progress endpoint {name}.")
+            self._endpoints[name].begin(config, request.get("DeploymentConfig"))
         return "200 OK", {"EndpointArn": self._shown(name).arn}
 
     def _DeleteEndpoint(self, request: dict[str, Any], ask: Ask) -> tuple[str, dict[str, Any]]:  # noqa: N802

@@ -63,7 +63,7 @@ class Transform:
                 raise OSError("AlgorithmError: the container did not pass the ping health check. See job logs.")
             given = urlsplit(self._request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"])
             prefix = given.path.lstrip("/")
-            pages = self._place.client("s3").get_paginator("list_objects_v2")
+            pages = self._server.session.client("s3").get_paginator("list_objects_v2")
             found = pages.paginate(Bucket=given.netloc, Prefix=prefix)
             keys = [item["Key"] for page in found for item in page.get("Contents", []) if item["Size"]]
             if not keys:
@@ -76,14 +76,14 @@ class Transform:
     def _answer(self, bucket: str, prefix: str, key: str) -> None:
         if self._stopping:
             return
-        store, request = self._place.client("s3"), self._request
+        assert self._server is not None
+        store, request = self._server.session.client("s3"), self._request
         body = store.get_object(Bucket=bucket, Key=key)["Body"].read()
         most = (request.get("MaxPayloadInMB") or 6) * 2**20
         if len(body) > most:
             raise OSError(f"ClientError: {key} exceeds MaxPayloadInMB. See job logs for more information")
         headers = {"Content-Type": request["TransformInput"].get("ContentType") or "application/octet-stream"}
         headers["Accept"] = request["TransformOutput"].get("Accept") or "*/*"
-        assert self._server is not None
         status, _, data = self._server.ask("POST", "/invocations", body, headers)
         if status != 200:
             raise OSError(f"ClientError: See job logs for more information: {bucket}/{key}: {status} {data.decode()}")

@@ -15,7 +15,7 @@ from .audit.commands import app as audit
 from .base.collector import collect_rarely
 from .base.errors import ProjectError
 from .base.project import project_root
-from .base.terminal import block, guard_output
+from .base.terminal import block, guard_output, print_answer
 from .compute.commands import jobs
 from .compute.sagemaker.commands import app as aws
 from .compute.sagemaker.pipelines.commands import app as pipeline
@@ -113,7 +113,7 @@ def doctor(
 
     findings = examine_last_commit(project_root()) if last_commit else examine(project_root())
     if as_json:
-        print(json.dumps([finding.__dict__ for finding in findings], indent=2))
+        print_answer(json.dumps([finding.__dict__ for finding in findings], indent=2))
     else:
         _show_findings(findings)
     sys.exit(any(finding.state == "wrong" for finding in findings))
@@ -317,7 +317,8 @@ app.command()(jobs)
 def main() -> None:
     """The entry point: a mistake is reported in a sentence, without a traceback."""
     collect_rarely()
-    guard_output()
+    options = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
+    guard_output(answers_alone="--json" in options)
     try:
         app()
     except ProjectError as error:

@@ -77,7 +77,8 @@ def of_jobs(found: Found, protected: tuple[str, ...], days: float, *, pipelines_
             addresses = tuple(address for address, _ in objects if kept or not below(stay, address))
             size = sum(count for _, count in objects)
             cost = f"storage of {len(objects)} objects, {size / 2**20:.2f} MiB"
-            left.append(Left("objects", f"job {job.name}", cost, kept, addresses=addresses))
+            usd = found.prices.stored(size)
+            left.append(Left("objects", f"job {job.name}", cost, kept, addresses=addresses, usd_month=usd))
     return left
 
 
@@ -107,7 +108,8 @@ def _log(found: Found, job: Job, days: float) -> Left | None:
         "the job ended well: its log says how a model was made" if job.status == "Completed" else ""
     )
     names = tuple(f"{group}:{stream['logStreamName']}" for stream in streams)
-    return Left("log", f"job {job.name}", "storage; AWS does not say of how much", kept, addresses=names)
+    cost = "storage; AWS does not say of how much"
+    return Left("log", f"job {job.name}", cost, kept, addresses=names, usd_month=None)
 
 
 def _objects(found: Found, job: Job, protected: tuple[str, ...]) -> Iterator[tuple[str, int]]:

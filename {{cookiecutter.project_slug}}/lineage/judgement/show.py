@@ -7,6 +7,7 @@ import json
 from rich.markup import escape
 
 from ..base.printable import printable
+from ..base.terminal import print_answer
 from .promote import Outcome
 
 COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
@@ -15,7 +16,7 @@ COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
 def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """The answer in the first line, then each gate; last, what to do now."""
     if as_json:
-        print(json.dumps(_document(outcome), indent=2, ensure_ascii=False))
+        print_answer(json.dumps(_document(outcome), indent=2, ensure_ascii=False))
         return
     from rich.console import Console
 

@@ -12,7 +12,7 @@ import typer
 from ..base.errors import ProjectError
 from ..base.printable import printable
 from ..base.project import project_root
-from ..base.terminal import block
+from ..base.terminal import block, print_answer
 
 if TYPE_CHECKING:
     from ..proof.case import Evidence, ModelCase
@@ -65,7 +65,7 @@ def _show_registry(versions: list[str] | None, *, as_json: bool, as_decided: boo
     except ProjectError as error:
         _say_inconclusive(error)
     if as_json:
-        print(json.dumps(asdict(done), indent=2, ensure_ascii=False))
+        print_answer(json.dumps(asdict(done), indent=2, ensure_ascii=False))
     else:
         _print(done, dry_run=dry_run)
     behind = dry_run and any(entry.done for entry in done.entries)
@@ -127,7 +127,7 @@ def sync_ml_lineage(
     except ProjectError as error:
         _say_inconclusive(error)
     if as_json:
-        print(json.dumps(asdict(done), indent=2, ensure_ascii=False))
+        print_answer(json.dumps(asdict(done), indent=2, ensure_ascii=False))
     else:
         state = "missing" if dry_run else "new"
         print(
@@ -153,7 +153,7 @@ def query(
     except ProjectError as error:
         _say_inconclusive(error)
     if as_json:
-        print(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+        print_answer(json.dumps(asdict(found), indent=2, ensure_ascii=False))
         return
     print(printable(f"{found.asked}: {found.source}"))
     for title, vertices in (("led to it", found.led_to_it), ("came of it", found.came_of_it)):

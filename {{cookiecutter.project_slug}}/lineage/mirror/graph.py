@@ -10,7 +10,7 @@ from ..base.errors import MirrorError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
 from ..dvc.hashes import plain_md5
-from ..serving.endpoint import as_tags
+from ..serving.models import as_tags
 from .chain import Edge, Node
 
 Direction = Literal["Ascendants", "Descendants"]

@@ -13,7 +13,7 @@ from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
 from ..compute.sagemaker.settings import SageMakerSettings
 from ..compute.sagemaker.tags import PROJECT_TAG
-from ..serving.endpoint import as_tags, tag_value
+from ..serving.models import as_tags, tag_value
 from ..settings.compute import TARGET
 from ..settings.params import Settings
 

@@ -18,8 +18,8 @@ from ..compute.sagemaker.aws import Aws
 from ..compute.sagemaker.lineage_sources import HOSTED
 from ..git.web import web_url
 from ..proof.case import ModelCase
-from ..serving.endpoint import tag_value
 from ..serving.files import bring, order_of, pack
+from ..serving.models import tag_value
 from ..settings.params import Settings
 from .card import card_of
 

@@ -17,8 +17,9 @@ from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
 from .allowed import Permission
 from .deploy import chain_tags, upload
-from .endpoint import Endpoints, as_tags, aws_of, endpoint_name
+from .endpoint import Endpoints, aws_of, endpoint_name
 from .files import order_of
+from .models import as_tags, make_model
 
 ADDRESS = re.compile(r"s3://[^/@?#]+/[^?#]*")
 NOTE = "lineage.json"  # beside the answers: which model gave them
@@ -54,7 +55,7 @@ def batch(permission: Permission, given: str, output: str, kind: str, tell: Call
     tags = chain_tags(permission)
     name = f"{endpoint_name(settings)[:40]}-{secrets.token_hex(8)}".lower()
     order = order_of(case, settings.serving.limits)
-    model = endpoints.make_model(name, upload(aws, case), order, settings, tags)
+    model = make_model(aws, name, upload(aws, case), order, settings, tags)
     try:
         _start(aws, permission, (name, model), (given, output), kind, tags)
         ended = _follow(aws, name, tell)

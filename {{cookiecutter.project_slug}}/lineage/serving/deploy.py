@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from ..base.errors import ServingError
@@ -15,6 +14,7 @@ from . import served_by
 from .allowed import Permission
 from .endpoint import UNDER_WAY, Endpoints, Running, aws_of
 from .files import bring, order_of, pack
+from .models import make_config, make_model
 
 MOST_CANARY = 50  # percent, as SageMaker has it
 
@@ -66,32 +66,59 @@ def deploy(permission: Permission, name: str, canary: int | None, tell: Tell) ->
     _require_possible(former, canary, settings)
     tags = chain_tags(permission)
     order = order_of(case, settings.serving.limits)
-    model = endpoints.make_model(name, upload(aws, case), order, settings, tags)
-    config = endpoints.make_config(model, settings, tags)
+    model = make_model(aws, name, upload(aws, case), order, settings, tags)
+    config = make_config(aws, model, settings, tags)
     store, number = case.evidence.store, str(case.version.version)
-    before = served_by.versions_of(store, name)
+    was_said = case.title in map(served_by.title_of, served_by.versions_of(store, name))
     served_by.add(store, case.version.name, number, name)
     try:
         if former is None:
             endpoints.create(name, config, tags)
         else:
             endpoints.update(name, config, canary, settings)
-    except ServingError:
-        with suppress(ServingError):  # then the tag stays: nobody knows
-            _failed(endpoints, endpoints.find(name), case, config, name)
-        raise
+    except ServingError as error:
+        # who is told no may be the one whose change is under way: asked again after an answer was lost
+        if not _has(endpoints.find(name), config):
+            endpoints.tidy(config, model)
+            if not was_said:
+                served_by.remove(store, case.version.name, number, name)
+            raise ServingError(f"{error} Nothing is left of this deployment; `lineage status` shows {name}.") from error
+    # once more: another deployment that came to its end may have taken the tag for one that was left over
+    served_by.add(store, case.version.name, number, name)
+    # SageMaker changes an endpoint once at a time: what it serves meanwhile is what is replaced
+    replaced = endpoints.find(name)
     for status in endpoints.wait(name):
         tell(f"{name}: {status}")
     now = endpoints.find(name)
-    if now is not None and now.config == config and now.status == "InService":
-        endpoints.tag(now.arn, tags)
-        for version in before:
-            if served_by.title_of(version) != case.title:
-                served_by.remove(store, version.name, str(version.version), name)
-        if former is not None:
-            endpoints.tidy(former.config, former.model)
-        return Deployed(name, case.title, is_new=True, text=f"{name} serves {case.title}.")
-    return _failed(endpoints, now, case, config, name)
+    if now is None or now.config != config or now.status not in ("InService", "Updating"):
+        return _failed(endpoints, now, replaced or former, case, config, name)
+    endpoints.tag(now.arn, tags)
+    _settle(endpoints, name, case)
+    for gone in (former, replaced):
+        if gone is not None and gone.config != config:
+            endpoints.tidy(gone.config, gone.model)
+    return Deployed(name, case.title, is_new=True, text=f"{name} serves {case.title}.")
+
+
+def _has(found: Running | None, config: str) -> bool:
+    """Whether an endpoint serves a configuration, or is being changed to it."""
+    return found is not None and config in (found.config, found.coming)
+
+
+def _settle(endpoints: Endpoints, name: str, case: ModelCase) -> None:
+    """Says of the version that serves that it does, and of all others that they do not.
+
+    Not while somebody changes the endpoint again: whoever does will.
+    """
+    store, version = case.evidence.store, case.version
+    assert version is not None
+    served_by.add(store, version.name, str(version.version), name)
+    for other in served_by.versions_of(store, name):
+        now = endpoints.find(name)
+        if now is None or now.status != "InService":
+            return
+        if served_by.title_of(other) != case.title:
+            served_by.remove(store, other.name, str(other.version), name)
 
 
 def _require_possible(former: Running | None, canary: int | None, settings: Settings) -> None:
@@ -112,8 +139,13 @@ def _require_possible(former: Running | None, canary: int | None, settings: Sett
         )
 
 
-def _failed(endpoints: Endpoints, now: Running | None, case: ModelCase, config: str, name: str) -> Deployed:
-    """What is there after a deployment that did not end as it should. Only what surely serves nothing is taken away."""
+def _failed(
+    endpoints: Endpoints, now: Running | None, before: Running | None, case: ModelCase, config: str, name: str
+) -> Deployed:
+    """What is there after a deployment that did not end as it should. Only what surely serves nothing is taken away.
+
+    `before` is what the endpoint was when the change began.
+    """
     assert case.version is not None
     serves = now.order.model if now is not None and now.order is not None and now.status == "InService" else ""
     why = f" {now.failure}" if now is not None and now.failure else ""
@@ -121,7 +153,12 @@ def _failed(endpoints: Endpoints, now: Running | None, case: ModelCase, config: 
         endpoints.tidy(config, config)
         if serves != case.title:
             served_by.remove(case.evidence.store, case.version.name, str(case.version.version), name)
-        went = f"went back to {serves or 'what it served before'}" if now is not None else "is not there"
+        if now is None:
+            went = "is not there"
+        elif before is not None and now.config == before.config:
+            went = f"went back to {serves or 'what it served before'}"
+        else:
+            went = f"serves {serves or 'something else'}, which somebody has deployed meanwhile"
         return Deployed(name, serves, is_new=False, text=f"{name} {went}: it does not serve {case.title}.{why}")
     clear = f"`lineage undeploy --endpoint {name}` clears it away."
     text = f"{name} is {now.status} and does not serve {case.title}.{why} {clear}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,13 +16,11 @@ from ..compute.sagemaker.settings import SageMakerSettings
 from ..compute.sagemaker.tags import PROJECT_TAG
 from ..settings.compute import TARGET
 from ..settings.params import Settings
+from .models import as_tags
 from .program.order import Order, read_order
 
 POLL = 1.0  # seconds between two looks at an endpoint
-VARIANT = "AllTraffic"
 UNDER_WAY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
-JSON = "application/json"
-MOST_OF_TAG = 256  # characters
 
 
 def aws_of(settings: Settings) -> Aws:
@@ -43,11 +40,6 @@ def endpoint_name(settings: Settings) -> str:
     return settings.serving.endpoint.name or named
 
 
-def tag_value(text: str) -> str:
-    """Text as the value of a tag in AWS, which knows letters, digits, blanks and a few signs."""
-    return re.sub(r"[^\w .:/=+\-@]", "-", " ".join(text.split()))[:MOST_OF_TAG]
-
-
 @dataclass(frozen=True)
 class Running:
     """What an endpoint is, as AWS says it. `order` is what its containers were told; None if that cannot be read."""
@@ -59,6 +51,7 @@ class Running:
     config: str
     model: str  # the name of the Model in SageMaker
     order: Order | None
+    coming: str  # the configuration that it is being changed to; empty if it is not
     capture: str  # the address that requests are kept at; empty if they are not
     tags: dict[str, str]
 
@@ -109,6 +102,7 @@ class Endpoints:
                 config=str(found.get("EndpointConfigName") or ""),
                 model=model,
                 order=self._order(model),
+                coming=str((found.get("PendingDeploymentSummary") or {}).get("EndpointConfigName") or ""),
                 capture=str(wanted["DestinationS3Uri"]) if wanted.get("EnableCapture") else "",
                 tags=tags,
             )
@@ -145,57 +139,6 @@ class Endpoints:
     def _tags(self, arn: str) -> dict[str, str]:
         pages = self._client.get_paginator("list_tags").paginate(ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
-
-    def make_model(self, name: str, address: str, order: Order, settings: Settings, tags: dict[str, str]) -> str:
-        """A Model of SageMaker's: the archive at an S3 address, and what its container is told. Returns its name."""
-        wanted, project = settings.serving.endpoint, self.aws.settings
-        role, image = wanted.role or project.role, wanted.image or project.image
-        if role is None or image is None:
-            what = "serving.endpoint.role" if role is None else "serving.endpoint.image"
-            raise ServingError(
-                f"{what} must be set, in conf/serving/default.yaml or by `lineage compose {what}=...`: the image made "
-                "from this project's Dockerfile, and a role that may read the bucket (docs/serving.md)."
-            )
-        container = {"Image": image, "ModelDataUrl": address, "Environment": {PIPELINE_SERVE: order.model_dump_json()}}
-        network = project.network
-        vpc = {"VpcConfig": {"Subnets": network.subnets, "SecurityGroupIds": network.security_groups}}
-        model = f"{name[:40]}-{secrets.token_hex(8)}".lower()
-        with translate_errors(ServingError, "could not make a model in SageMaker"):
-            self._client.create_model(
-                ModelName=model,
-                ExecutionRoleArn=role,
-                PrimaryContainer=container,
-                EnableNetworkIsolation=True,  # it asks nobody: what it is sent stays in it
-                Tags=as_tags(tags),
-                **(vpc if network.subnets else {}),
-            )
-        return model
-
-    def make_config(self, model: str, settings: Settings, tags: dict[str, str]) -> str:
-        """How an endpoint runs a Model. Returns the name, which is that of the Model."""
-        wanted, project = settings.serving.endpoint, self.aws.settings
-        variant = {
-            "VariantName": VARIANT,
-            "ModelName": model,
-            "InitialInstanceCount": wanted.instance_count,
-            "InstanceType": wanted.instance_type,
-            "InitialVariantWeight": 1.0,
-        }
-        more: dict[str, Any] = {"KmsKeyId": project.kms.volume} if project.kms.volume else {}
-        if wanted.capture.percent:
-            more["DataCaptureConfig"] = {
-                "EnableCapture": True,
-                "InitialSamplingPercentage": wanted.capture.percent,
-                "DestinationS3Uri": wanted.capture.address or self.aws.address("captured"),
-                "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-                "CaptureContentTypeHeader": {"JsonContentTypes": [JSON]},
-                **({"KmsKeyId": project.kms.output} if project.kms.output else {}),
-            }
-        with translate_errors(ServingError, "could not make a configuration of the endpoint"):
-            self._client.create_endpoint_config(
-                EndpointConfigName=model, ProductionVariants=[variant], Tags=as_tags(tags), **more
-            )
-        return model
 
     def create(self, name: str, config: str, tags: dict[str, str]) -> None:
         """Makes an endpoint. Returns at once."""
@@ -243,14 +186,14 @@ class Endpoints:
             self._client.delete_endpoint(EndpointName=name)
 
     def tidy(self, config: str, model: str) -> None:
-        """Deletes a configuration and its Model, as far as they are there."""
+        """Deletes a configuration and its Model. Whoever has deleted the configuration deletes its Model, too.
+
+        Where rights ask for the tag of the project, what is not there is forbidden: hence the look before.
+        """
         with translate_errors(ServingError, f"could not delete the configuration {config}"):
+            if config and not self._config(config):
+                return
             if config:
                 self._if_there(lambda: self._client.delete_endpoint_config(EndpointConfigName=config) or {})
             if model:
                 self._if_there(lambda: self._client.delete_model(ModelName=model) or {})
-
-
-def as_tags(tags: dict[str, str]) -> list[dict[str, str]]:
-    """Tags as AWS takes them."""
-    return [{"Key": key, "Value": tag_value(value)} for key, value in tags.items()]

@@ -26,7 +26,8 @@ def title_of(version: ModelVersion) -> str:
 
 
 def versions_of(store: Store, endpoint: str) -> list[ModelVersion]:
-    """The versions of this project that say they serve at an endpoint."""
+    """The versions of this project that say now that they serve at an endpoint."""
+    store.look_again()
     return [version for version in store.versions if endpoint in names_in(version.tags)]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from ...run.given import Given
 from .aws import Aws
 from .jobs import ENDED, POLL
 
+FOLDER = "/opt/ml/checkpoints"  # of a job, which SageMaker keeps in S3
 MOST = 2**20  # bytes of notes that are read
 PATIENCE = 300  # seconds that a job has to stop; the service gives it two minutes
 
@@ -61,6 +63,23 @@ def _status(aws: Aws, name: str) -> str | None:
                 return None
             raise
     return str(seen["TrainingJobStatus"])
+
+
+def parts_for_step(aws: Aws, execution: Any, step: str) -> list[Any]:
+    """Where a step of a pipeline keeps its checkpoints, in parts for `/`. `execution` may be a variable of the SDK's.
+
+    They are of one execution, as inputs are not known before: it is retried with them. Whatever lies there, a job takes
+    only what was saved for the inputs that it has.
+    """
+    return [aws.address("checkpoints"), execution, step]
+
+
+def forget(aws: Aws, address: str) -> None:
+    """Removes checkpoints: there is a result. Where that is forbidden, the result stands all the same."""
+    try:
+        remove(aws, address)
+    except DispatchError as error:
+        print(f"warning: {error} They are of no use any more.", file=sys.stderr, flush=True)
 
 
 def remove(aws: Aws, address: str) -> None:

@@ -25,6 +25,7 @@ from .aws import Aws
 from .parcel import Parcel
 from .settings import SageMakerSettings
 from .spec import SageMakerSpec
+from .training_jobs import TrainingJob
 
 LAST_LINES = 15  # of the log of a job that failed
 LONGEST = 20_000  # characters of one line of it
@@ -50,10 +51,7 @@ class Dispatch:
             require_inside(execution.root, name)
         self._transfer = Transfer(execution, inputs)
         self._pulled = self._transfer.push()
-        resumes = execution.trains and getattr(
-            getattr(execution.settings, execution.stage.module, None), "resume", False
-        )
-        self._checkpoints = checkpoints.address_for(self.aws, execution.given) if resumes else None
+        self._checkpoints = checkpoints.address_for(self.aws, execution.given) if parcel.resumes else None
 
     def run(self, outputs: Outputs, work: Work, check: Callable[[], None], tell: Tell) -> None:
         """Runs the stage as a job and writes what it made to `outputs`.
@@ -104,19 +102,12 @@ class Dispatch:
         self._transfer.bring(read_report(said, job.name), job.name, outputs)
         self.execution.reported = read_numbers(said, job.name)
         if self._checkpoints:
-            self._forget(self._checkpoints)
+            checkpoints.forget(self.aws, self._checkpoints)
 
     def _start(self, base: str, folder: Path) -> jobs.Job:
         if self._parcel.kind == "training":
-            return jobs.TrainingJob.start(self.aws, base, folder, self._checkpoints)
+            return TrainingJob.start(self.aws, base, folder, self._checkpoints)
         return kinds.KINDS[self._parcel.kind].start(self.aws, base, folder)
-
-    def _forget(self, address: str) -> None:
-        """Removes the checkpoints: there is a result. Where that is forbidden, the result stands all the same."""
-        try:
-            checkpoints.remove(self.aws, address)
-        except DispatchError as error:
-            print(f"warning: {error} They are of no use any more.", file=sys.stderr, flush=True)
 
     def _follow(self, job: jobs.Job, check: Callable[[], None]) -> deque[str]:
         last: deque[str] = deque(maxlen=LAST_LINES)
@@ -134,7 +125,7 @@ class Dispatch:
         given = {
             "inputs": self._pulled,
             "callbacks": self.execution.parts,
-            "checkpoints": jobs.FOLDER if self._checkpoints else None,
+            "checkpoints": checkpoints.FOLDER if self._checkpoints else None,
         }
         return self._parcel.spec(self.aws, report=report, git=source, **given)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from ...base.errors import DispatchError
 from ...base.translated import translate_errors
 from .aws import Aws
-from .jobs import Job, TrainingJob
+from .jobs import Job
 from .processing_jobs import ProcessingJob, SparkJob
+from .training_jobs import TrainingJob
 
 KINDS: dict[str, type[TrainingJob | ProcessingJob]] = {
     "training": TrainingJob,

@@ -43,6 +43,11 @@ class Parcel:
         return self.stage == self.pipeline.maker(Role.MODEL)
 
     @property
+    def resumes(self) -> bool:
+        """Whether it keeps checkpoints, from which its job goes on when its instance was taken away."""
+        return self.trains and bool(getattr(getattr(self.settings, self.stage.module, None), "resume", False))
+
+    @property
     def kind(self) -> str:
         """The kind of its job, a key of `kinds.KINDS`."""
         if self.trains:

@@ -20,6 +20,7 @@ class ProcessingJob(Job):
     """A job of ScriptProcessor."""
 
     kind = "Processing"
+    called = "Processing job"
 
     def _describe(self, client: Any) -> dict[str, Any]:
         return dict(client.describe_processing_job(ProcessingJobName=self.name))
@@ -34,24 +35,27 @@ class ProcessingJob(Job):
 
     @classmethod
     def start(cls, aws: Aws, base: str, folder: Path) -> ProcessingJob:
-        """Starts launch.py, which lies in `folder` with all that it needs, in a Processing job."""
-        wanted = aws.settings.processing
-        image = aws.image(wanted.instance_type)
+        """Starts launch.py, which lies in `folder` with all that it needs, in a job of this kind."""
+        image, instance_type = cls.place(aws)
         address = aws.upload(folder)
-        with translate_errors(DispatchError, "could not start a Processing job"):
+        with translate_errors(DispatchError, f"could not start a {cls.called}"):
             processor, given = cls.processor(aws, Order(aws.sagemaker_session(), base, folder, address))
             processor.run(**given)
-        return cls(aws, processor.latest_job.processing_job_name, image, wanted.instance_type)
+        return cls(aws, processor.latest_job.processing_job_name, image, instance_type)
 
     @staticmethod
-    def processor(aws: Aws, order: Order) -> tuple[Any, dict[str, Any]]:
-        """What the SDK asks for a Processing job with, and the arguments of its `run`."""
+    def place(aws: Aws) -> tuple[str, str]:
+        """Image and instance type of the settings."""
+        wanted = aws.settings.processing
+        return aws.image(wanted.instance_type), wanted.instance_type
+
+    @classmethod
+    def processor(cls, aws: Aws, order: Order) -> tuple[Any, dict[str, Any]]:
+        """What the SDK asks for such a job with, and the arguments of its `run`."""
         from sagemaker.core.processing import ScriptProcessor
 
-        wanted = aws.settings.processing
-        image = aws.image(wanted.instance_type)
-        options = processor_options(aws, wanted, order)
-        processor = ScriptProcessor(image_uri=image, command=["python3"], **options)
+        options = processor_options(aws, aws.settings.processing, order)
+        processor = ScriptProcessor(image_uri=cls.place(aws)[0], command=["python3"], **options)
         return processor, {"code": f"{order.address}/{LAUNCH}", **_project(order)}
 
     @property
@@ -67,18 +71,20 @@ class ProcessingJob(Job):
 class SparkJob(ProcessingJob):
     """A job of PySparkProcessor, whose image starts a cluster of its instances, and launch.py on the first."""
 
+    called = "Processing job with Spark"
+
+    @staticmethod
+    def place(aws: Aws) -> tuple[str, str]:
+        wanted = aws.settings.spark
+        return wanted.image or aws.spark_image(wanted.instance_type), wanted.instance_type
+
     @classmethod
-    def start(cls, aws: Aws, base: str, folder: Path) -> SparkJob:
-        """Starts launch.py, which lies in `folder` with all that it needs, by spark-submit in a Processing job."""
+    def processor(cls, aws: Aws, order: Order) -> tuple[Any, dict[str, Any]]:
         from sagemaker.core.spark.processing import PySparkProcessor
 
-        wanted = aws.settings.spark
-        image = wanted.image or aws.spark_image(wanted.instance_type)
-        order = Order(aws.sagemaker_session(), base, folder, aws.upload(folder))
-        with translate_errors(DispatchError, "could not start a Processing job with Spark"):
-            processor = PySparkProcessor(image_uri=image, **processor_options(aws, wanted, order))
-            processor.run(submit_app=str(folder / LAUNCH), **_project(order))
-        return cls(aws, processor.latest_job.processing_job_name, image, wanted.instance_type)
+        options = processor_options(aws, aws.settings.spark, order)
+        processor = PySparkProcessor(image_uri=cls.place(aws)[0], **options)
+        return processor, {"submit_app": f"{order.address}/{LAUNCH}", **_project(order)}
 
 
 def processor_options(aws: Aws, wanted: ProcessingInstances | SparkInstances, order: Order) -> dict[str, Any]:

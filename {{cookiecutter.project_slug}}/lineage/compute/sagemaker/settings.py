@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from ...settings.promotion import ALIAS
 from ...settings.section import Positive, Section
 
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
 
 
@@ -71,6 +72,7 @@ class GitSource(Section):
 
 class PipelineSettings(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,80}$")] | None
+    role: RoleArn | None
     parameters: list[str]
 
 
@@ -82,7 +84,7 @@ class RegistrySettings(Section):
 
 class SageMakerSettings(Section):
     region: str | None
-    role: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")] | None
+    role: RoleArn | None
     bucket: str | None
     prefix: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._/-]+$")]
     image: str | None

@@ -13,6 +13,7 @@ import typer
 from ....base.errors import DispatchError, ProjectError
 from ....base.printable import printable
 from ....base.project import project_root
+from ....base.terminal import print_answer
 from ....contract import Role
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def status(
     closed = close_runs(plan, found)
     if as_json:
         document = {key: value for key, value in asdict(found).items() if key != "definition"}
-        print(json.dumps(document, indent=2))
+        print_answer(json.dumps(document, indent=2))
     else:
         print(f"{found.arn}  {found.status}")
         for step in found.steps:
@@ -108,12 +109,42 @@ def status(
             print(f"  {printable(found.failure)}")
         if found.status == "Succeeded":
             print(f"`lineage pipeline collect {found.identity}` brings what it made into dvc.lock.")
+        elif found.status in ("Failed", "Stopped"):
+            print(f"`lineage pipeline retry {found.identity}` goes on with the steps that did not succeed.")
     sys.exit(found.status in ("Failed", "Stopped"))
+
+
+@app.command()
+def stop(execution: Annotated[str, EXECUTION]) -> None:
+    """Stop an execution, with the jobs of its steps. Returns at once; `status` says when it is over."""
+    from . import executions
+
+    plan, _ = _planned(any_state=True)
+    aws = _aws(plan)
+    found = executions.look(aws, executions.arn_of(aws, plan.name, execution))
+    executions.stop(aws, found)
+    print(f"{found.arn} is asked to stop. `lineage pipeline status {found.identity}` says when it has.")
+
+
+@app.command()
+def retry(execution: Annotated[str, EXECUTION]) -> None:
+    """Go on with an execution that failed or was stopped: with the steps that did not succeed."""
+    from . import executions
+    from .consent import require_consent_of
+
+    plan, _ = _planned()
+    aws = _aws(plan)
+    found = executions.look(aws, executions.arn_of(aws, plan.name, execution))
+    executions.require_retryable(found, plan.commit)
+    require_consent_of(plan)
+    executions.retry(aws, found.arn)
+    print(f"{found.arn} goes on. `lineage pipeline status {found.identity}` looks at it.")
 
 
 @app.command()
 def collect(execution: Annotated[str, EXECUTION]) -> None:
     """Bring what an execution made into dvc.lock, with its objects, the registered version and lineage.json."""
+    from .. import checkpoints
     from . import executions
     from .collect import collect as bring
     from .runs import tag_runs
@@ -126,6 +157,9 @@ def collect(execution: Annotated[str, EXECUTION]) -> None:
         tag_runs(plan, aws, found)
     except ProjectError as error:  # no proof rests on it
         print(f"warning: the runs do not say what their jobs cost: {error}", file=sys.stderr)
+    for step in plan.steps:
+        if step.parcel.resumes:
+            checkpoints.forget(aws, "/".join(checkpoints.parts_for_step(aws, found.identity, step.name)))
     for key, value in done.settings.items():
         print(f"{key} is {value} in params.yaml, as the execution had it.")
     ran = f"; ran here: {', '.join(done.after)}" if done.after else ""
@@ -161,7 +195,7 @@ def _summary(plan: Plan, parameters: Parameters) -> str:
 def _show_listed(found: list[dict[str, Any]], *, as_json: bool) -> None:
     rows = [{"arn": each["PipelineExecutionArn"], "status": each["PipelineExecutionStatus"]} for each in found]
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print_answer(json.dumps(rows, indent=2))
         return
     for row in rows:
         print(f"{row['arn'].rpartition('/')[2]}  {row['status']}")

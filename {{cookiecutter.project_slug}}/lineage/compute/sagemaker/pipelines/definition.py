@@ -20,10 +20,12 @@ from ....base.translated import translate_errors
 from ....contract import Role
 from ....dvc.hashes import hash_file
 from ...snapshot import Snapshot, require_inside
+from .. import checkpoints
 from ..aws import Aws
-from ..jobs import Order, TrainingJob
-from ..processing_jobs import ProcessingJob
+from ..jobs import Order
+from ..processing_jobs import ProcessingJob, SparkJob
 from ..spec import SageMakerSpec
+from ..training_jobs import TrainingJob
 from . import gate, lineage_step
 from .inside import SCORES
 from .parameters import Parameters
@@ -72,8 +74,8 @@ def _quiet() -> Iterator[None]:
 
 
 def _pack(plan: Plan, aws: Aws, scratch: Path) -> list[Packed]:
-    snapshot = Snapshot(plan.root, plan.pipeline)
-    files = {name: hash_file(plan.root / name, name).sha256 for name in snapshot.names}
+    snapshot = None if plan.git else Snapshot(plan.root, plan.pipeline)  # what is cloned is named in the spec
+    files = {name: hash_file(plan.root / name, name).sha256 for name in snapshot.names} if snapshot else {}
     found = []
     for step in plan.steps:
         for name in step.parcel.locks:
@@ -100,7 +102,8 @@ def _spec(plan: Plan, step: PlannedStep, aws: Aws) -> SageMakerSpec:
         "scores": scores if scores in step.stage.outs else None,
     }
     given = {"inputs": step.inputs, "callbacks": {}, "report": "", "started_from": plan.started_from}
-    return step.parcel.spec(aws, pipeline=of_pipeline, **given)
+    kept = checkpoints.FOLDER if step.parcel.resumes else None
+    return step.parcel.spec(aws, pipeline=of_pipeline, git=plan.git, checkpoints=kept, **given)
 
 
 def _step_of(plan: Plan, dep: str) -> Any:
@@ -160,12 +163,14 @@ class _Definition:
             address=packed.address,
             instance_type=self._parameters[self._given.instance_type(parcel.kind).name],
             environment=self._environment(),
+            checkpoints=self._checkpoints(packed.step),
             outputs=self._outputs(packed.step),
         )
         common = {"name": packed.step.name, "depends_on": depends_on or None}
         if parcel.kind == "training":
             return TrainingStep(step_args=TrainingJob.trainer(self._aws, order).train(wait=False, logs=False), **common)
-        processor, given = ProcessingJob.processor(self._aws, order)
+        kind = SparkJob if parcel.kind == "spark" else ProcessingJob
+        processor, given = kind.processor(self._aws, order)
         files = self._files if order.outputs else None
         return ProcessingStep(step_args=processor.run(**given), property_files=files, **common)
 
@@ -177,6 +182,13 @@ class _Definition:
             for number, each in enumerate(self._given.settings)
         }
         return {PIPELINE_EXECUTION: self._id, **settings}
+
+    def _checkpoints(self, step: PlannedStep) -> Any:
+        from sagemaker.core.workflow.functions import Join
+
+        if not step.parcel.resumes:
+            return None
+        return Join(on="/", values=checkpoints.parts_for_step(self._aws, self._id, step.name))
 
     def _outputs(self, step: PlannedStep) -> list[Any] | None:
         """The scores, where a condition reads them: what goes through the DVC remote is named by its hash."""

@@ -11,6 +11,7 @@ from ....base.errors import DispatchError
 from ....base.printable import printable
 from ....base.translated import translate_errors
 from ..aws import Aws
+from .lineage_step import commit_of
 from .parameters import Parameters
 from .plan import Plan
 
@@ -50,7 +51,7 @@ def upsert(aws: Aws, name: str, definition: str, description: str) -> str:
     client, text = aws.client("sagemaker"), json.dumps(json.loads(definition))
     asked = {
         "PipelineName": name,
-        "RoleArn": aws.settings.role,
+        "RoleArn": aws.settings.pipeline.role or aws.settings.role,
         "PipelineDescription": description,
         **_place(aws, name, text),
     }
@@ -166,6 +167,32 @@ def look(aws: Aws, arn: str) -> Started:
         steps=tuple(_step(each) for each in sorted(steps, key=lambda each: each["StartTime"])),
         definition=definition,
     )
+
+
+def stop(aws: Aws, execution: Started) -> None:
+    """Asks AWS to stop an execution with the jobs of its steps. Raises DispatchError if it is over."""
+    if execution.status != "Executing":
+        raise DispatchError(f"execution {execution.identity} is {execution.status}: there is nothing to stop.")
+    with translate_errors(DispatchError, f"could not stop {execution.arn}"):
+        aws.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=execution.arn)
+
+
+def require_retryable(execution: Started, commit: str) -> None:
+    """Raises DispatchError unless an execution of this commit can be gone on with."""
+    if execution.status not in ("Failed", "Stopped"):
+        raise DispatchError(f"execution {execution.identity} is {execution.status}: only one that failed is retried.")
+    of = commit_of(execution.definition)
+    if of != commit:
+        raise DispatchError(
+            f"execution {execution.identity} is of commit {of[:12]}, and {commit[:12]} is checked out, for whose data "
+            f"consent is asked. `git switch --detach {of[:12]}`, then run this again."
+        )
+
+
+def retry(aws: Aws, arn: str) -> None:
+    """Lets AWS go on with an execution: the steps that succeeded stay as they are."""
+    with translate_errors(DispatchError, f"could not retry {arn}"):
+        aws.client("sagemaker").retry_pipeline_execution(PipelineExecutionArn=arn)
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,7 @@ from ..lineage_sources import of_commit, of_object
 from .plan import Plan
 
 MADE = {Role.DATASET: "DataSet", Role.MODEL: "Model"}  # what becomes an artifact, with its type
+CODE = "code-"  # the artifact of the commit; the rest of its name
 
 
 def step(name: str, plan: Plan, session: Any, executions: str) -> Any:
@@ -28,7 +29,7 @@ def step(name: str, plan: Plan, session: Any, executions: str) -> Any:
     assert remote is not None  # preflight has looked
     artifacts, actions, associations = [], [], []
     known = {f"data-{md5}": of_object(remote.url, md5) for md5 in plan.known_inputs().values()}
-    code = f"code-{plan.commit}"
+    code = f"{CODE}{plan.commit}"
     known[code] = of_commit(plan.started_from.get("git_repo_url"), plan.commit)
     for title, source in known.items():
         kind = "Code" if title == code else "DataSet"
@@ -80,3 +81,16 @@ def _reads(plan: Plan, deps: tuple[str, ...], role: Role) -> bool:
     path, steps = plan.pipeline.path(role), {step.stage.name for step in plan.steps}
     maker = plan.pipeline.producer(path) if path else None
     return path in deps and maker is not None and maker.name in steps
+
+
+def commit_of(definition: dict[str, Any]) -> str:
+    """The commit that a definition was made of, as its Lineage step names it; empty if none does."""
+    for step in definition.get("Steps") or []:
+        arguments = step["Arguments"]
+        if step["Type"] == "Condition" and (found := commit_of({"Steps": arguments.get("IfSteps")})):
+            return found
+        artifacts = arguments.get("Artifacts") or [] if step["Type"] == "Lineage" else []
+        titles = [each["ArtifactName"] for each in artifacts if isinstance(each["ArtifactName"], str)]
+        if code := next((title for title in titles if title.startswith(CODE)), None):
+            return str(code.removeprefix(CODE))
+    return ""

@@ -33,7 +33,7 @@ class Parameters:
     """All of them, by what they are for."""
 
     settings: tuple[Parameter, ...]  # `of` is a key of params.yaml
-    instances: tuple[Parameter, ...]  # `of` is training or processing
+    instances: tuple[Parameter, ...]  # `of` is training, processing or spark
     at_least: tuple[Parameter, ...]  # `of` is a score, by its dotted name
     at_most: tuple[Parameter, ...]
 
@@ -58,7 +58,7 @@ def parameters_of(plan: Plan) -> Parameters:
     Raises DispatchError for a setting that there is not, that no step depends on, or that a stage outside does.
     """
     kinds = sorted({step.parcel.kind for step in plan.steps})
-    types = {"training": plan.backend.training.instance_type, "processing": plan.backend.processing.instance_type}
+    types = {kind: getattr(plan.backend, kind).instance_type for kind in kinds}
     thresholds = plan.settings.promotion.thresholds
     found = Parameters(
         settings=tuple(_of_setting(plan, key) for key in plan.backend.pipeline.parameters),

@@ -14,7 +14,7 @@ from ....dvc.dvcfile import PARAMS_FILE, Lock, Pipeline, Stage, differences, loc
 from ....dvc.hashes import hash_path
 from ....git.code import RUN_FROM, is_code
 from ....git.history import History
-from ....git.repository import WRITTEN_BY_RUNS, Repository
+from ....git.repository import WRITTEN_BY_RUNS, Repository, strip_user
 from ....settings import Settings, check_settings, read_params, select
 from ....settings.privacy import Registry
 from ...backend import backend_for
@@ -55,6 +55,7 @@ class Plan:
     backend: SageMaker
     steps: tuple[PlannedStep, ...]  # each after those that it rests on
     started_from: dict[str, str]  # where the runs of an execution start, as git_facts names it
+    git: dict[str, str | None] | None  # what jobs clone; None where they get a snapshot
 
     @property
     def commit(self) -> str:
@@ -111,12 +112,12 @@ def plan_of(root: Path, *, any_state: bool = False) -> Plan:
     for name in ordered:
         parcel = Parcel(backend, root, pipeline, pipeline.stages[name], settings)
         check_here(backend, root, parcel.stage, settings, parcel.instances)
-        _require_supported(parcel)
         earlier = tuple(each for each in ordered if pipeline.stages[each] in pipeline.upstream(parcel.stage))
         inputs = {} if any_state else known.inputs(parcel.stage)
         steps.append(PlannedStep(parcel, inputs, earlier))
     called = backend.pipeline.name or re.sub(r"[^A-Za-z0-9]+", "-", backend.prefix).strip("-")
-    return Plan(root, called, pipeline, settings, params, backend, tuple(steps), _started_from(root, commit))
+    git = None if any_state else _to_clone(root, backend, commit)
+    return Plan(root, called, pipeline, settings, params, backend, tuple(steps), _started_from(root, commit), git)
 
 
 def _consent_step(
@@ -162,14 +163,25 @@ def _started_from(root: Path, commit: str) -> dict[str, str]:
     return {"mlflow.source.git.commit": commit, "git_dirty": "false", **address}
 
 
-def _require_supported(parcel: Parcel) -> None:
-    if parcel.uses_spark:
+def _to_clone(root: Path, backend: SageMaker, commit: str) -> dict[str, str | None] | None:
+    """Address, commit and folder for the jobs to clone, with what they need for it; None where they get a snapshot.
+
+    Whether the commit is there `upsert` asks.
+    """
+    wanted = backend.git
+    if backend.source != "git":
+        return None
+    history = History(root)
+    if wanted.revision and history.resolve(wanted.revision) != commit:
         raise DispatchError(
-            f"{parcel.stage.name} is divided by Spark, which pipelines do not do. Set compute.engine."
-            f"{parcel.stage.module}=processes, or send that stage alone: `dvc repro`."
+            f"compute.sagemaker.git.revision is {wanted.revision}, and a pipeline is of the commit that is checked "
+            "out. Set it to null."
         )
-    if parcel.backend.source == "git":
-        raise DispatchError("compute.sagemaker.source is git; steps of pipelines get a snapshot. Set it to snapshot.")
+    url = wanted.url or Repository(root).url()
+    if not url:
+        raise DispatchError("there is no Git remote for the jobs to clone. Add one, or set compute.sagemaker.git.url.")
+    there = {"url": strip_user(url), "commit": commit, "folder": history.prefix}
+    return {**there, "credential": wanted.credential, "secret": wanted.secret}
 
 
 class _Known:

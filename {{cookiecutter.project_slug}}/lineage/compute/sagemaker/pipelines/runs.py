@@ -42,14 +42,15 @@ def tag_runs(plan: Plan, aws: Aws, execution: Started) -> None:
     if not plan.settings.callbacks:
         return
     store, runs = _runs_of(plan, execution)
-    by_job = {run.data.tags.get("sagemaker_job_name"): run.info.run_id for run in runs}
     for step in execution.steps:
         name = step.job.rpartition("/")[2]
-        if name not in by_job:
-            continue
+        # several, where its instance was taken away
+        of_job = [run.info.run_id for run in runs if run.data.tags.get("sagemaker_job_name") == name]
+        facts = _facts(aws, step.job, name) if of_job else {}
         with store.asked("set tags"):
-            for key, value in _facts(aws, step.job, name).items():
-                store.client.set_tag(by_job[name], key, value)
+            for run_id in of_job:
+                for key, value in facts.items():
+                    store.client.set_tag(run_id, key, value)
 
 
 def _runs_of(plan: Plan, execution: Started) -> tuple[Store, list[Run]]:

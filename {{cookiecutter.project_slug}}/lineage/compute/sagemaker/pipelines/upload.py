@@ -6,6 +6,7 @@ from ....base.errors import DispatchError
 from ....dvc.objects import Objects
 from ....dvc.places import Places
 from ....dvc.upload import upload_cached
+from ....git.history import History
 from .. import preflight
 from ..aws import Aws
 from .definition import define
@@ -19,6 +20,8 @@ def upload(plan: Plan, parameters: Parameters) -> tuple[Aws, str]:
 
     Raises DispatchError, before anything was sent, if a job could not work, as for a single stage.
     """
+    if plan.git:
+        _require_pushed(plan)
     expected = define(plan, parameters, OfflineAws(plan.backend, plan.settings.project_id))
     for step in plan.steps:
         parcel = step.parcel
@@ -30,3 +33,12 @@ def upload(plan: Plan, parameters: Parameters) -> tuple[Aws, str]:
     if definition != expected:
         raise DispatchError("the definition is another one when AWS is asked. Report this: nothing was made.")
     return aws, definition
+
+
+def _require_pushed(plan: Plan) -> None:
+    remote = History(plan.root).remote
+    if remote.name is None or not remote.has_commit(plan.commit):
+        where = remote.name or "a Git remote, of which this repository has none"
+        raise DispatchError(
+            f"{plan.commit[:12]} is not on {where}: its jobs clone it. `git push`, then run this again."
+        )
