@@ -364,6 +364,7 @@ def test_cleanup_takes_what_no_model_needs_any_more(copied: Account) -> None:
     going = {name for name, kept in left.items() if not kept}
     assert going == {
         f"model-package {lost.partition('/')[2]}",
+        "model-package-group of-an-app",  # of this project by its tag, and empty
         "action of-gone",
         "action train-gone",
         f"objects {folder}/{'0' * 64}",
