@@ -17,7 +17,6 @@ from events import say_registry_changed, set_up_opt_out
 from infrastructure import REGION, Infrastructure, make_role
 from servers import aws_standin
 
-ROLE = "arn:aws:iam::123456789012:role/jobs"
 HALF = {"Type": "Equals", "LeftValue": {"Get": "Parameters.DataFraction"}, "RightValue": 0.5}
 NOT_HALF = {"Name": "whole", "Type": "Fail", "Arguments": {"ErrorMessage": "it is not half of it"}}
 IS_HALF = {"Conditions": [HALF], "IfSteps": [], "ElseSteps": [NOT_HALF]}
@@ -81,9 +80,14 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         def client(service: str) -> Any:
             return client_of(service, endpoint, REGION)
 
-        make_role(client("iam"), infrastructure.roles()["events"])
+        for name in ("events", "pipeline"):
+            make_role(client("iam"), infrastructure.roles()[name])
         queue = set_up_opt_out(infrastructure, client)
-        named = {"PipelineName": "digits", "RoleArn": ROLE, "ClientRequestToken": "x" * 32}
+        named = {
+            "PipelineName": "digits",
+            "RoleArn": infrastructure.outputs()["PipelineRole"],
+            "ClientRequestToken": "x" * 32,
+        }
         client("sagemaker").create_pipeline(**named, PipelineDefinition=json.dumps(DEFINITION))
         (folder / SWITCH).touch()
         yield Account(folder, infrastructure, client, queue)
