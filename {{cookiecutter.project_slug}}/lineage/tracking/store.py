@@ -68,7 +68,7 @@ class Store(OneStore):
             return sorted(pages, key=lambda version: (version.name, int(version.version)))
 
     def look_again(self) -> None:
-        """Lets the next question about versions be asked anew: somebody else may have changed their tags."""
+        """Has the next question about versions ask the store again: somebody else may have changed their tags."""
         for name in ("every", "versions", "neighbours"):
             self.__dict__.pop(name, None)
 
