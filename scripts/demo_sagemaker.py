@@ -1,7 +1,8 @@
 """The life of a model on SageMaker, without an account: against the stand-in for AWS of the tests.
 
-From raw data to an answered request: pipeline, collect, verify, promote, deploy, invoke. Then somebody opts out: the
-event of that starts the pipeline again, up to the next version at the same endpoint. Last, what is left is cleared up.
+From raw data to an answered request: pipeline, collect, verify, promote, the Model Registry, deploy, invoke. Then
+somebody opts out: the event of that starts the pipeline again, up to the next version at the same endpoint. Last, what
+is left is cleared up.
 The account has the buckets, roles and the rule of infra/. All lies in a temporary folder and is gone afterwards.
 """
 
@@ -66,7 +67,7 @@ class Life:
     image: str = ""  # a file with one raw image
 
     def train(self) -> None:
-        """Raw data, pipeline, collect, verify, promote."""
+        """Raw data, pipeline, collect, verify, promote; what was decided, in SageMaker's Model Registry."""
         running = self.account
         print(f"AWS is {running.endpoint}, MLflow is {running.tracking}, the image is {IMAGE}")
         self.say("Settings and raw data. Who may be used is in a consent registry on S3")
@@ -81,6 +82,7 @@ class Life:
         self.say("Is it what it says, and may it go live?")
         self.lineage("verify", FIRST, "--rehash")
         self.lineage("promote", FIRST, "--to", "champion")
+        self.lineage("aws", "registry", "sync")
 
     def serve(self) -> None:
         """Deploy, invoke; and the pipeline of what is committed now, which an event may start."""
@@ -108,6 +110,7 @@ class Life:
         self.lineage("verify", SECOND, "--rehash")
         reason = f"comparison: the same data without a person who opted out, execution {self.executions()[-1]}"
         self.lineage("promote", SECOND, "--to", "champion", "--accept", reason)
+        self.lineage("aws", "registry", "sync")
         self.lineage("deploy", CHAMPION)
         self.lineage("invoke", self.one_image())
         self.lineage("status")

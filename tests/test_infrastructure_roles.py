@@ -102,6 +102,24 @@ def test_an_mlflow_app_is_made_by_the_launcher_and_deleted_by_the_steward(accoun
     steward(account).run("lineage", "aws", "mlflow", "delete", arn, "--yes")
 
 
+def test_versions_are_copied_to_sagemaker_by_the_launcher(account: Governed) -> None:
+    project, version = account.project, "models:/traceable-digits/1"
+    group = f"traceable-digits-{project.params['project_id'][:8]}"
+    before = refused(account)
+    project.compose(*overrides(account, "serving.endpoint.image=123456789012.dkr.ecr.eu-central-1.amazonaws.com/x:1"))
+    for command in (("registry", "sync"), ("registry", "status"), ("ml-lineage", "sync")):
+        project.run("lineage", "aws", *command)
+    assert "preprocess" in project.run("lineage", "aws", "ml-lineage", "query", version)
+    project.git("checkout", "--quiet", "--", "params.yaml")
+    assert refused(account) == before
+    launcher = account.client_as("launcher", "sagemaker")
+    [package] = launcher.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    with pytest.raises(ClientError, match="not authorized to perform: sagemaker:DeleteModelPackage"):
+        launcher.delete_model_package(ModelPackageName=package["ModelPackageArn"])
+    with pytest.raises(ClientError, match="not authorized to perform: sagemaker:CreateModelPackageGroup"):
+        launcher.create_model_package_group(ModelPackageGroupName=f"{group}-2")  # without a tag it would be nobody's
+
+
 def test_ci_reads_what_verify_reads_and_writes_nothing(account: Governed, lineage: Lineage) -> None:
     project = account.act_as("arn:aws:iam::123456789012:role/traceable-digits-ci", account.project)
     proof = lineage.verify(project, "models:/traceable-digits@candidate", "--rehash")
@@ -306,7 +324,9 @@ def test_what_goes_is_gone_and_the_rest_is_as_it_was(littered: Governed, lineage
     assert {f"s3://{bucket}/{key}" for key in before["jobs"] - after["jobs"]} == {
         address for address in going if address.startswith("s3://")
     }
-    assert {key.split("/", 1)[1] for key in after["jobs"]} == {
+    of_packages = {key for key in after["jobs"] if "/registry/" in key}  # versions that stay
+    assert of_packages == {key for key in before["jobs"] if "/registry/" in key} != set()
+    assert {key.split("/", 1)[1] for key in after["jobs"] - of_packages} == {
         *(f"serving/{name}/model.tar.gz" for name in ("serves", "of-others", "of-nobody")),
         *(f"pipelines/code/{name}/launch.py" for name in ("serves-2", *OF_OTHERS)),
     }

@@ -23,6 +23,9 @@ from .erasure.commands import erase
 from .judgement.commands import demote, history, promote
 from .judgement.diff.command import diff
 from .judgement.drift_command import drift
+from .judgement.told import TELL
+from .mirror.commands import ml_lineage, registry
+from .mirror.told import tell_registry
 from .proof.data_commands import app as data
 from .serving.commands import batch, deploy, invoke, serve, status, undeploy
 
@@ -52,6 +55,9 @@ app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")
 app.add_typer(aws, name="aws")
 aws.command()(cleanup)
+aws.add_typer(registry, name="registry")
+aws.add_typer(ml_lineage, name="ml-lineage")
+TELL.append(tell_registry)
 app.add_typer(pipeline, name="pipeline")
 
 

@@ -1,4 +1,4 @@
-"""What lies in the bucket below the folder of this project and belongs to no job: files that served, code of pipelines.
+"""What lies below the folder of this project in the bucket and belongs to no job: files of models, code of pipelines.
 
 Jobs name what went to them and came from them (jobs.py). Here is the rest, each object once: what a command of this
 project has put there and nothing uses any more may go; what nothing here explains is named, and stays.
@@ -17,7 +17,7 @@ from .found import Found
 from .left import DAY, Left, age, below, parted
 from .stored import Stored, group, listed
 
-SERVED, CODE, ARTIFACTS = "serving", "pipelines/code", "mlflow"  # folders
+SERVED, REGISTERED, CODE, ARTIFACTS = "serving", "registry", "pipelines/code", "mlflow"  # folders
 OF_CODE = re.compile(r"-([0-9a-f]{12,64})$")  # the SDK's copies of code: what it was made of, as far as the name has it
 UNEXPLAINED = "nothing here says what it is of"
 
@@ -26,7 +26,7 @@ UNEXPLAINED = "nothing here says what it is of"
 class Uses:
     """What is used by what stays."""
 
-    archives: frozenset[str]  # of models, by address
+    archives: frozenset[str]  # what models and packages read, by address
     definitions: str  # of pipelines, one after the other
     is_going_on: bool  # an execution: it may be of an earlier definition
     unseen: tuple[str, ...]  # models and pipelines that cannot be looked at
@@ -56,7 +56,7 @@ def below_prefix(
 def _folder(rest: str) -> str:
     """The folder that a thing lies in, of the key of an object below the folder of the project."""
     parts = rest.split("/")
-    depth = 3 if rest.startswith("pipelines/") else 2 if rest.startswith(f"{SERVED}/") else 1
+    depth = 3 if rest.startswith("pipelines/") else 2 if parts[0] in (SERVED, REGISTERED) else 1
     return "/".join(parts[: min(depth, len(parts) - 1)])
 
 
@@ -67,8 +67,9 @@ def _why(
     first, _, rest = name.partition("/")
     if first == ARTIFACTS:
         return "artifacts of MLflow"
-    if first == SERVED and rest:
-        why = "a model that stays reads it" if uses.archives & {each.address for each in objects} else ""
+    if first in (SERVED, REGISTERED) and rest:
+        reader = "a model" if first == SERVED else "a package or a model"
+        why = f"{reader} that stays reads it" if uses.archives & {each.address for each in objects} else ""
     elif name.startswith(f"{CODE}/") or packed:
         why = "a pipeline that stays runs it" if name in uses.definitions else ""
         why = why or ("an execution that goes on may run it" if uses.is_going_on else "")

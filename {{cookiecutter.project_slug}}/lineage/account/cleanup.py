@@ -24,6 +24,7 @@ from .found import Found
 from .jobs import OF_PIPELINES, of_jobs
 from .kept import answers, captured
 from .left import Also, Left, below, parted
+from .ml_lineage import delete_entity, entities
 from .prices import Prices, read_prices
 from .registered import GOING_ON, apps, packages, pipelines
 from .serving import serving
@@ -71,6 +72,7 @@ def plan(evidence: Evidence, days: float, also: Collection[Also] = (), prices: P
     remotes = [str(section["url"]) for section in read_config(evidence.root)["remote"].values() if section.get("url")]
     protected = tuple(url for url in remotes if url.startswith("s3://"))
     served, archives = serving(found, needed)
+    registered, files = packages(found, needed)
     runnable, definitions = pipelines(found)
     staying = frozenset(each.name for each in runnable if not each.goes)
     stay = bool(found.unseen["pipeline"]) or bool(staying)
@@ -79,8 +81,8 @@ def plan(evidence: Evidence, days: float, also: Collection[Also] = (), prices: P
     places = [address for item in (*jobs_left, *asked_for) for address in item.addresses]
     unseen = [f"{kind} {name}" for kind, names in found.unseen.items() for name in dict.fromkeys(names)]
     is_going_on = any(each.kept.startswith(GOING_ON) for each in runnable)
-    uses = Uses(archives, definitions, is_going_on, tuple(unseen), staying, _executions(found))
-    left = [*served, *packages(found, needed), *apps(found), *runnable, *jobs_left]
+    uses = Uses(archives | files, definitions, is_going_on, tuple(unseen), staying, _executions(found))
+    left = [*served, *registered, *entities(found, needed), *apps(found), *runnable, *jobs_left]
     left += [_without(item, protected) for item in asked_for]
     left += below_prefix(found, uses, places, protected, days)
     return aws, Plan(aws.account or "unknown", aws.region, evidence.project_id, left, unseen, known)
@@ -134,6 +136,7 @@ DELETE: dict[str, Callable[[Aws, Left], Any]] = {
     "model-package-group": lambda aws, item: aws.client("sagemaker").delete_model_package_group(
         ModelPackageGroupName=item.name
     ),
+    **dict.fromkeys(("artifact", "action", "context"), delete_entity),
     "pipeline": lambda aws, item: aws.client("sagemaker").delete_pipeline(PipelineName=item.name),
     "log": _log,
     "objects": _objects,

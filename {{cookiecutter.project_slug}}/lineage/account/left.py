@@ -23,8 +23,8 @@ class Also(StrEnum):
 class Left:
     """One thing in the account. It may be deleted if `kept` is empty."""
 
-    # endpoint, endpoint-config, model, model-package, model-package-group, pipeline, mlflow-app, log, objects, answers,
-    # captured
+    # endpoint, endpoint-config, model, model-package, model-package-group, artifact, action, context, pipeline,
+    # mlflow-app, log, objects, answers, captured
     kind: str
     name: str
     cost: str  # what is billed, in words

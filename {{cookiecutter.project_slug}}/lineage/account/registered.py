@@ -16,15 +16,19 @@ GOING_ON = "executions that go on"
 BILLED = "billed while it is there"
 
 
-def packages(found: Found, needed: Needed) -> list[Left]:
-    """The packages in the groups of this project, and the groups."""
-    left = []
+def packages(found: Found, needed: Needed) -> tuple[list[Left], frozenset[str]]:
+    """The packages in the groups of this project, and the groups; the addresses that packages which stay name."""
+    left, files = [], set[str]()
     for group in found.names["model-package-group"]:
-        own = [_package(found, needed, summary) for summary in _listed(found, group)]
+        own = []
+        for summary in _listed(found, group):
+            package, addresses = _package(found, needed, summary)
+            own.append(package)
+            files |= set() if package.goes else set(addresses)
         stays = sum(not package.goes for package in own)
         kept = found.kept_by_stack("model-package-group", group) or (f"{stays} of its packages stay" if stays else "")
         left += [*own, Left("model-package-group", group, "nothing", kept, found.arns["model-package-group", group])]
-    return left
+    return left, frozenset(files)
 
 
 def _listed(found: Found, group: str) -> list[dict[str, Any]]:
@@ -37,14 +41,19 @@ def _listed(found: Found, group: str) -> list[dict[str, Any]]:
         ]
 
 
-def _package(found: Found, needed: Needed, summary: dict[str, Any]) -> Left:
+def _package(found: Found, needed: Needed, summary: dict[str, Any]) -> tuple[Left, list[str]]:
+    """A package, and the addresses in S3 that it names."""
     arn = str(summary["ModelPackageArn"])
     said = found.described("model-package", "describe_model_package", ModelPackageName=arn) or {}
     if said.get("ModelApprovalStatus") == "Approved":
         kept = "it is approved"
     else:
         kept = needed.package((said.get("CustomerMetadataProperties") or {}).get(IDENTITY))
-    return Left("model-package", arn.partition("/")[2], "nothing", kept, arn)
+    containers = (said.get("InferenceSpecification") or {}).get("Containers") or []
+    quality = (said.get("ModelMetrics") or {}).get("ModelQuality") or {}
+    addresses = [str(each.get("ModelDataUrl") or "") for each in containers]
+    addresses.append(str((quality.get("Statistics") or {}).get("S3Uri") or ""))
+    return Left("model-package", arn.partition("/")[2], "nothing", kept, arn), addresses
 
 
 def apps(found: Found) -> list[Left]:

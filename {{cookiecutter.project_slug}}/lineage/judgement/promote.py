@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +16,9 @@ from .bench import Bench
 from .decide import carry_out, one_at_a_time
 from .gates.answer import Answer, worst
 from .judge import all_gates, ask, version_named, version_of
+from .told import Told
+
+NOT_TOLD = 3  # exit status: decided, and somebody who should know does not
 
 
 @dataclass
@@ -39,11 +43,23 @@ class Outcome:
     decision: Decision | None = None
     notes: list[str] = field(default_factory=list)
     fix: str = ""
+    told: list[Told] = field(default_factory=list)  # whom it was told, which is no part of it
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the alias is where it was decided to be."""
+        return self.verdict in ("promoted", "demoted", "as it was", "settled")
+
+    @property
+    def model(self) -> str:
+        """The registered model that it is about."""
+        return re.split("[/@]", self.title.removeprefix("models:/"))[0]
 
     @property
     def status(self) -> int:
-        """0 decided (or as it was), 1 refused, 2 inconclusive."""
-        return {"refused": 1, "inconclusive": 2}.get(self.verdict, 0)
+        """0 decided (or as it was), 1 refused, 2 inconclusive, 3 decided and not told to everybody."""
+        not_told = NOT_TOLD if any(not each.is_done for each in self.told) else 0
+        return {"refused": 1, "inconclusive": 2}.get(self.verdict, not_told)
 
 
 def promote(evidence: Evidence, what: str, alias: str, accept: Sequence[Accept] = (), *, dry_run: bool) -> Outcome:

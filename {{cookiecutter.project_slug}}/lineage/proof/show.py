@@ -133,6 +133,8 @@ def _tree(model: dict[str, Any]) -> Tree:
     for gap in model["gaps"]:
         tree.add(f"[yellow]incomplete:[/] {escape(gap)}")
     tree.add(f"model identity  {_value(model['identity'])}")
+    if version.get("package"):
+        tree.add(f"package in SageMaker's Model Registry  {escape(version['package'])}")
     people = ", ".join(f"{did} by {name or 'unknown'}" for did, name in model["people"].items())
     tree.add(f"people  {escape(people)}")
     node = tree.add(f"[bold]training run[/]  {_value(run['id'])}  {_value(run['state'])}")
