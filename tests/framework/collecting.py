@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import md5
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from lineage.base.errors import LineageError
 from lineage.collection.execute import Done, execute
 from lineage.collection.plan import Plan, Wanted, make
 from lineage.dvc.hashes import sha256_of_json
@@ -178,9 +180,12 @@ class World:
 
     def needed_by_verify(self) -> dict[str, set[str]]:
         """What `lineage verify` asks the remote for, of each version of this project that a commit holds."""
-        evidence = self.evidence()
-        cases = [ModelCase(evidence, version) for version in evidence.store.versions]
-        return {case.title: {md5 for md5, _, _ in _objects(case)} for case in cases}
+        evidence, found = self.evidence(), dict[str, set[str]]()
+        for case in (ModelCase(evidence, version) for version in evidence.store.versions):
+            with suppress(LineageError):
+                _ = case.commit
+                found[case.title] = {md5 for md5, _, _ in _objects(case)}
+        return found
 
 
 def going(plan: Plan) -> set[str]:

@@ -212,7 +212,7 @@ def _unreachable_origin(world: World) -> None:
 
 
 def _lost_listing(world: World) -> None:
-    world.run("b", "b", "b", places=())
+    (world.root / "x.dvc").write_text(f"outs:\n- md5: {'e' * 32}.dir\n  path: x\n")
     world.commit()
 
 
@@ -438,8 +438,9 @@ def test_nothing_that_verify_needs_ever_goes(
     files = {
         file["md5"] for each in world.results if each.dataset in datasets for file in each.document["dataset"]["files"]
     }
-    plan = world.plan(past=past)
-    assert plan.is_known, (plan.unknown, plan.lost)
+    plan = world.plan(past=past, accept_lost=True)
+    assert plan.unknown == []
+    assert len(plan.lost) <= len(world.evidence().store.versions) - len(needed)  # versions whose commit is gone
     assert orphan in going(plan)
     for title, objects in needed.items():
         assert not going(plan) & objects, title

@@ -8,9 +8,9 @@ past   only a commit of the history names it, or a run: nothing above would miss
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from ..audit.scope import Scope
@@ -55,6 +55,7 @@ class Needed:
         self._scope = Scope(evidence)
         self._reasons: dict[str, Reason] = {}
         self._made: set[str] = set()
+        self._opened: dict[str, list[str]] = {}  # the files of each folder
         self.unknown: list[str] = []
         self.lost: list[str] = []
         self.identities: set[str] = set()  # of the models that are kept
@@ -177,13 +178,11 @@ class Needed:
         folders = [name for name in self._reasons if name.endswith(".dir")]
         for name, listing in self._listed(folders).items():
             reason = self._reasons[name]
-            if isinstance(listing, LineageError):
-                files = self._documented.get(name)
-                if files is None:
-                    self._say_unlisted(name, reason, listing)
-                self._keep(files or (), reason.text, is_past=reason.is_past)
-            else:
-                self._keep(listing, reason.text, is_past=reason.is_past)
+            files = self._documented.get(name) if isinstance(listing, LineageError) else listing
+            if files is None and isinstance(listing, LineageError):
+                self._say_unlisted(name, reason, listing)
+            self._opened[name] = files or []
+            self._keep(self._opened[name], reason.text, is_past=reason.is_past)
 
     def _listed(self, folders: list[str]) -> dict[str, list[str] | LineageError]:
         """The files of each folder, or why nobody knows them."""
@@ -231,11 +230,21 @@ class Needed:
         objects = self._evidence.objects
         return objects.cached(name) is None and (not self._has_remote or objects.is_missing(name))
 
-    @cached_property
-    def ends(self) -> list[str]:
-        """The models that only the history holds, by what they are called: what only they need may go."""
+    def ends(self, going: Collection[str]) -> list[str]:
+        """The models that nobody can prove any more without these objects, by what they are called.
+
+        Each of the commits that hold such a model names one of the objects.
+        """
+        gone = set(going)
         models = self._evidence.git_models.models.values()
-        return [model.title for model in models if model.identity not in self.identities]
+        past = [model for model in models if model.commits and model.identity not in self.identities]
+        return [model.title for model in past if all(gone & self._objects_of(commit) for commit in model.commits)]
+
+    @cache  # noqa: B019  lives as long as one command
+    def _objects_of(self, commit: str) -> frozenset[str]:
+        """What a commit names, with the files of its folders."""
+        names = set(self._git.of_commit(commit).where)
+        return frozenset(names.union(*(self._opened.get(name, ()) for name in names)))
 
 
 def _hashes(tags: dict[str, str]) -> list[str]:

@@ -84,7 +84,7 @@ def make(evidence: Evidence, wanted: Wanted) -> Plan:
     for inventory in there:
         _part(plan, inventory, needed, now)
     if plan.past:
-        plan.would_end = needed.ends
+        plan.would_end = needed.ends({each.md5 for each in plan.past})
     if wanted.past:
         plan.going, plan.past, plan.ends, plan.would_end = [*plan.going, *plan.past], [], plan.would_end, []
     if not plan.is_known:
