@@ -65,7 +65,7 @@ def test_what_was_never_committed(project: Project, lineage: Lineage) -> None:
     held = there(project)
     project.compose("train=debug", "train.seed=9")
     project.dvc("repro")
-    project.git("checkout", "--quiet", "--", ".")
+    project.git("reset", "--quiet", "--hard")
     project.dvc("checkout", "--quiet", "--force")
     weights = [each.data.tags["dvc_model_md5"] for each in project.store().runs("train")][-1]
     status, output = lineage.ask(project, "gc", "--plan", *NOW)
