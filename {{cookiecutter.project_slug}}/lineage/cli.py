@@ -16,6 +16,7 @@ from .base.collector import collect_rarely
 from .base.errors import ProjectError
 from .base.project import project_root
 from .base.terminal import block, guard_output, print_answer
+from .collection.commands import gc
 from .compute.commands import jobs
 from .compute.sagemaker.commands import app as aws
 from .compute.sagemaker.pipelines.commands import app as pipeline
@@ -311,6 +312,7 @@ app.command()(status)
 app.command()(undeploy)
 app.command()(batch)
 app.command()(erase)
+app.command()(gc)
 app.command()(jobs)
 
 

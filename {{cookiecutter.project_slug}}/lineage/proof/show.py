@@ -247,7 +247,7 @@ def show_pulled(done: Pulled, *, as_json: bool) -> None:
 
 def _print_sent(done: Pushed) -> None:
     print(f"{done.objects} objects are in the DVC remote {done.dvc_remote}, {done.sent} of them sent now.")
-    for what in done.erased:
+    for what in (*done.erased, *done.collected):
         print(f"left out: {what}")
 
 
