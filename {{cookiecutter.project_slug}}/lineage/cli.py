@@ -20,6 +20,9 @@ from .compute.commands import jobs
 from .compute.sagemaker.commands import app as aws
 from .compute.sagemaker.pipelines.commands import app as pipeline
 from .erasure.commands import erase
+from .evidence.commands import attest, export
+from .evidence.keys import app as keys
+from .evidence.log_commands import app as log
 from .judgement.commands import demote, history, promote
 from .judgement.diff.command import diff
 from .judgement.drift_command import drift
@@ -52,6 +55,8 @@ app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")
 app.add_typer(aws, name="aws")
 aws.command()(cleanup)
+app.add_typer(keys, name="keys")
+app.add_typer(log, name="log")
 app.add_typer(pipeline, name="pipeline")
 
 
@@ -197,6 +202,7 @@ def verify(
     once_more: Annotated[bool, typer.Option("--reproduce", help="Make the model once more as well.")] = False,
     here: Annotated[bool, typer.Option("--here", help="With --reproduce: in this Python environment.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the answer as a page to print, too.")] = None,
 ) -> None:
     """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 unknown, 3 erased."""
     from .proof.case import Evidence
@@ -222,6 +228,10 @@ def verify(
         verdicts += [nothing_to_prove(x, found.execution) for x, found in named.items() if not found.cases]
         verdicts += [not_there(evidence, model) for model in absent]
         scope = scope_of(evidence, cases, every=every)
+        if html is not None:
+            from .proof.verdict_page import write_verdicts
+
+            write_verdicts(verdicts, "every version" if every else ", ".join(models or []), scope, html)
     except Exception as error:
         _say_inconclusive(error)
     show_verdicts(verdicts, scope, retired, as_json=as_json)
@@ -305,6 +315,8 @@ app.command()(status)
 app.command()(undeploy)
 app.command()(batch)
 app.command()(erase)
+app.command()(attest)
+app.command()(export)
 app.command()(jobs)
 
 
