@@ -17,6 +17,7 @@ import lineage.contract
 ROOT, TESTS = Path(lineage.contract.__file__).parents[1], Path(__file__).parents[1]
 
 WRITE = """
+import sys
 from pathlib import Path
 from framework.sample_lineage import IDS, document, facts
 from lineage.evidence.export import export, write
@@ -76,13 +77,13 @@ def damage(folder: Path) -> None:
         (folder / name).write_text(json.dumps(document))
 
     change("cyclonedx.json", lambda d: d["metadata"]["component"]["modelCard"].update(mood="good"))
-    change("spdx.json", lambda d: next(e for e in d["@graph"] if e["type"] == "ai_AIPackage").pop("suppliedBy"))
+    change("spdx.json", lambda d: next(e for e in d["@graph"] if "dataset_datasetType" in e).pop("dataset_datasetType"))
     change("croissant.json", lambda d: d["distribution"][0].pop("encodingFormat"))
-    change("prov.json", lambda d: d["activity"]["lineage:training"].update({"prov:startTime": "yesterday"}))
+    change("prov.json", lambda d: d.update(wasMadeBy=d.pop("wasGeneratedBy")))
     change("openlineage.json", lambda d: d[0].pop("eventTime"))
     change("ro-crate/ro-crate-metadata.json", lambda d: d["@graph"][1].pop("license"))
     card = folder / "README.md"
-    card.write_text(card.read_text().replace("  - task:\n      type: image-classification\n", "  - {}\n", 1))
+    card.write_text(card.read_text().replace("      value: 0.9\n", "", 1))
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
