@@ -278,7 +278,9 @@ def test_the_log_has_what_git_holds_and_a_kept_head_finds_a_rewrite(attested: At
     project, lineage = attested.project, attested.lineage
     assert "entries added: 5." in attested.say("log", "update")  # two versions, three files of an attestation
     kept = lineage(project, "log").splitlines()[-1].removeprefix("head: ")
-    assert "PASS: 5 entries, as every commit had them; 1 of 1 heads hold." in lineage(project, "log", "check", kept)
+    assert "PASS: 5 entries, as every commit of this branch had them; 1 of 1 heads hold." in lineage(
+        project, "log", "check", kept
+    )
     attested.resign(2, attested.key)
     status, said = lineage.ask(project, "log", "check", kept)
     assert (status, "3 things that Git holds are not in the log yet" in said) == (2, True)

@@ -101,7 +101,12 @@ def check(
         )
         sys.exit(2)
     if not compared.faults:
-        print(f"PASS: {compared.head.size} entries, as every commit had them; {len(kept)} of {len(kept)} heads hold.")
+        held = (
+            f"; {len(kept)} of {len(kept)} heads hold"
+            if kept
+            else ". Give a head that you kept: nothing else shows a fork"
+        )
+        print(f"PASS: {compared.head.size} entries, as every commit of this branch had them{held}.")
         print(f"head: {compared.head}")
     sys.exit(bool(compared.faults))
 
