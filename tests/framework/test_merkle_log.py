@@ -7,6 +7,7 @@ import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -68,8 +69,8 @@ def test_the_checker_agrees(entries: list[bytes], data: st.DataObject) -> None:
         checker["check_proof"](damaged, *heads)
 
 
-def load_checker() -> dict[str, object] | dict[str, type]:
-    names: dict[str, object] = {"__name__": "checker"}
+def load_checker() -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "checker"}
     exec(compile(CHECKER.read_text(), str(CHECKER), "exec"), names)  # noqa: S102  it is a script, in no package
     return names
 
@@ -84,7 +85,7 @@ def entries(count: int) -> list[dict[str, str]]:
 
 
 def ask_checker(*arguments: object) -> tuple[int, str]:
-    command = [sys.executable, "-I", "-S", CHECKER, *map(str, arguments)]
+    command = [sys.executable, "-I", "-S", str(CHECKER), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import referencing
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -54,7 +54,7 @@ def fault_by_standard(data: bytes) -> str:
             json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
         )
     except jsonschema.ValidationError as error:
-        return error.message
+        return str(error.message)
     except ValueError as error:
         return str(error)
     return ""
@@ -152,7 +152,7 @@ def test_what_is_no_bundle_is_refused(change: Any, why: str) -> None:
 
 
 def test_keys_that_the_standard_does_not_know_are_refused() -> None:
-    odd = [ec.generate_private_key(ec.SECP256K1()), ed25519.Ed25519PrivateKey.generate()]
+    odd: list[Any] = [ec.generate_private_key(ec.SECP256K1()), ed25519.Ed25519PrivateKey.generate()]
     for key in odd:
         with pytest.raises(ProjectError, match=r"not on one of the curves P-256, P-384, P-521"):
             public_key(pem(key.public_key()))

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..base.errors import LineageError
 from ..dvc.objects import Objects
-from ..proof.dataset import MANIFEST
 from ..proof.rows import batches
+from ..records.layout import MANIFEST
 
 # which of these words are ids
 Search = Callable[[Collection[str]], Collection[str]]

@@ -99,11 +99,11 @@ def compare(evidence: Evidence) -> Compared:
     """The log here: does it begin with that of every commit, and is all in it that Git holds, and nothing else?"""
     lines = read_log(evidence.root)
     result = Compared(head_of(lines))
-    line = evidence.history.git.lines("log", "--first-parent", "--format=%H", "HEAD", "--", PATH)
-    for commit in reversed(list(dict.fromkeys([*evidence.history.commits_changing(PATH), *line]))):
+    branch = evidence.history.git.lines("log", "--first-parent", "--format=%H", "HEAD", "--", PATH)
+    for commit in reversed(list(dict.fromkeys([*evidence.history.commits_changing(PATH), *branch]))):
         said = _not_beginning(evidence, commit, lines)
         if said:
-            (result.faults if commit in line else result.notes).append(said)
+            (result.faults if commit in branch else result.notes).append(said)
     known, there = {*lines}, held(evidence)
     if len(known) < len(lines):
         result.faults.append("an entry is in the log twice")

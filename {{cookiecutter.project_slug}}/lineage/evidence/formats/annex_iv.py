@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...base.pages import render, render_text
 from ...base.yaml12 import parse_yaml
@@ -40,7 +41,7 @@ def annex_iv(facts: Facts, *, as_page: bool = False) -> str:
     """The document as Markdown, or as a page that can be printed."""
     sections = sections_of(facts)
     missing = sum(bool(point.missing) for section in sections for point in section.points)
-    values = {"facts": facts, "sections": sections, "missing": missing}
+    values: dict[str, Any] = {"facts": facts, "sections": sections, "missing": missing}
     if as_page:
         return render(HERE.with_name("annex_iv.html.jinja"), **values)
     return render_text(HERE.with_name("annex_iv.md.jinja"), {"code": code}, **values)

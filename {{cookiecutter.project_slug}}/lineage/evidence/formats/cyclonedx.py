@@ -99,7 +99,7 @@ def _worst(facts: Facts) -> list[dict[str, Any]]:
 
 
 def _data(thing: Thing, what: str, facts: Facts) -> dict[str, Any]:
-    counts = {f"lineage:records:{split}": count for split, count in facts.records.items()}
+    counts: dict[str, int | None] = {f"lineage:records:{split}": count for split, count in facts.records.items()}
     counts |= {f"lineage:subjects:{split}": count for split, count in facts.subjects.items()}
     properties = {"lineage:md5": thing.md5, "lineage:size": thing.size, **(counts if what == "dataset" else {})}
     return {
