@@ -242,13 +242,19 @@ def test_certificates_of_an_authority(attested: Attested) -> None:
 
 def test_with_a_certificate_and_what_is_refused(attested: Attested, signing: Callable[[Project], Project]) -> None:
     project, folder = signing(attested.project), attested.keys
-    key, certificate = Authority("root").issue("ann")
+    authority = Authority("root")
+    key, certificate = authority.issue("ann")
+    root = file_of(folder, "authority.crt", authority.pem.encode())
     private = file_of(folder, "ann.pem", private_pem(key))
     own = file_of(folder, "ann.crt", certificate.public_bytes(Encoding.PEM))
-    said = project.run(*LINEAGE, "attest", SECOND, "--key", private, "--certificate", own)
+    said = project.run(*LINEAGE, "attest", SECOND, "--key", private, "--certificate", own, "--chain", root)
     assert f"written: {FOLDER}/0002/provenance.json" in said
     for arguments, why in (
-        (("attest", SECOND, "--key", str(folder / "signing.pem"), "--certificate", own), "is about another key"),
+        (
+            ("attest", SECOND, "--key", str(folder / "signing.pem"), "--certificate", own, "--chain", root),
+            "is about another key",
+        ),
+        (("attest", SECOND, "--key", private, "--certificate", own), "name with --chain the certificate"),
         (("attest", SECOND, "--key", own), "holds no private key that can be read"),
         (("keys", "add", private), "holds a private key, which belongs in no repository"),
     ):

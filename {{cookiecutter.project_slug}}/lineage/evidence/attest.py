@@ -23,7 +23,6 @@ from ..proof.case import ModelCase
 from ..signing import statements
 from ..signing.authority import key_of
 from ..signing.bundle import certificates, id_of, private_key, sign
-from .optional import need
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -54,6 +53,8 @@ def read_key(path: Path, certificate: Path | None, above: list[Path]) -> Signing
     key = private_key(path, password.encode() if password else None)
     if certificate is None:
         return SigningKey(path, key, password.encode() if password else None)
+    if not above:  # model-signing 1.1 cannot sign without
+        raise ProjectError(f"name with --chain the certificate of the authority that {certificate} leads to.")
     if password:
         raise ProjectError(f"model-signing opens no encrypted key where it comes with a certificate: decrypt {path}.")
     chain = (*certificates(certificate)[:1], *(one for file in above for one in certificates(file)))
@@ -65,9 +66,8 @@ def read_key(path: Path, certificate: Path | None, above: list[Path]) -> Signing
 def attest(case: ModelCase, verdict: Verdict, key: SigningKey) -> list[Path]:
     """Writes the three signed files and returns their paths. Raises LineageError unless the chain was proved.
 
-    Raises ProjectError where model-signing is not installed.
+    model-signing must be installed.
     """
-    need("model_signing", "lineage attest")
     if verdict.state != "PASS":
         raise LineageError(f"{case.title} is {verdict.state}, so there is nothing to attest: {verdict.sentence}")
     if case.version is None:

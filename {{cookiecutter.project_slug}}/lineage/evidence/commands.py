@@ -67,7 +67,7 @@ def attest(
         Path | None, typer.Option("--certificate", metavar="FILE", help="The certificate of that key, in PEM.")
     ] = None,
     chain: Annotated[
-        list[Path] | None, typer.Option("--chain", metavar="FILE", help="Certificates between it and the authority.")
+        list[Path] | None, typer.Option("--chain", metavar="FILE", help="Certificates above it, up to the authority's.")
     ] = None,
 ) -> None:
     """Prove a version, then sign how it was made, what was found, and its files. Exit status: that of verify."""
@@ -76,11 +76,13 @@ def attest(
     from ..proof.verify import exit_code, verify
     from .attest import attest as sign_all
     from .attest import read_key
+    from .optional import need
 
     root = project_root()
     if chain and certificate is None:
         raise typer.BadParameter("--chain leads from a certificate to its authority: give --certificate as well")
     signing = read_key(key, certificate, chain or [])
+    need("model_signing", "lineage attest")
     evidence = Evidence(root, shared=True)
     cases = resolve(evidence, what).cases
     if len(cases) != 1:
