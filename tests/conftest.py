@@ -56,6 +56,7 @@ SLOWEST_FIRST = (
     "test_foreign_code.py",
     "test_spark_engine.py",
     "test_trackers.py",
+    "test_evidence.py",
     "test_promote.py",
     "test_slices_and_drift.py",
     "test_diff.py",

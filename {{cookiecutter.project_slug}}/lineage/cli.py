@@ -21,6 +21,9 @@ from .compute.commands import jobs
 from .compute.sagemaker.commands import app as aws
 from .compute.sagemaker.pipelines.commands import app as pipeline
 from .erasure.commands import erase
+from .evidence.commands import attest, export
+from .evidence.keys import app as keys
+from .evidence.log_commands import app as log
 from .judgement.commands import demote, history, promote
 from .judgement.diff.command import diff
 from .judgement.drift_command import drift
@@ -59,6 +62,8 @@ aws.command()(cleanup)
 aws.add_typer(registry, name="registry")
 aws.add_typer(ml_lineage, name="ml-lineage")
 TELL.append(tell_registry)
+app.add_typer(keys, name="keys")
+app.add_typer(log, name="log")
 app.add_typer(pipeline, name="pipeline")
 
 
@@ -204,6 +209,7 @@ def verify(
     once_more: Annotated[bool, typer.Option("--reproduce", help="Make the model once more as well.")] = False,
     here: Annotated[bool, typer.Option("--here", help="With --reproduce: in this Python environment.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the answer as a page to print, too.")] = None,
 ) -> None:
     """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 unknown, 3 erased."""
     from .proof.case import Evidence
@@ -229,6 +235,10 @@ def verify(
         verdicts += [nothing_to_prove(x, found.execution) for x, found in named.items() if not found.cases]
         verdicts += [not_there(evidence, model) for model in absent]
         scope = scope_of(evidence, cases, every=every)
+        if html is not None:
+            from .proof.verdict_page import write_verdicts
+
+            write_verdicts(verdicts, "every version" if every else ", ".join(models or []), scope, html)
     except Exception as error:
         _say_inconclusive(error)
     show_verdicts(verdicts, scope, retired, as_json=as_json)
@@ -313,6 +323,8 @@ app.command()(undeploy)
 app.command()(batch)
 app.command()(erase)
 app.command()(gc)
+app.command()(attest)
+app.command()(export)
 app.command()(jobs)
 
 
