@@ -23,6 +23,7 @@ from .erasure.commands import erase
 from .judgement.commands import demote, history, promote
 from .judgement.diff.command import diff
 from .judgement.drift_command import drift
+from .judgement.report.command import report
 from .proof.data_commands import app as data
 from .serving.commands import batch, deploy, invoke, serve, status, undeploy
 
@@ -295,6 +296,7 @@ def reproduce(
 
 app.command()(drift)
 app.command()(diff)
+app.command()(report)
 app.command()(promote)
 app.command()(demote)
 app.command()(history)
