@@ -179,7 +179,7 @@ def test_a_pull_request_is_trained_pushed_and_reported(site: Site, lineage: Line
     project.compose(*SETTINGS, "train.seed=5", f"tracking.uri={site.tracking}")
     project.commit("Another seed")
     asked = site.push("other-seed")
-    status, output, clone = site.pull_request("other-seed", asked)
+    status, output, _ = site.pull_request("other-seed", asked)
     assert status == 0, output
 
     # what ran is a commit on the branch, with its objects in the remote, and a tag that keeps it
@@ -192,8 +192,6 @@ def test_a_pull_request_is_trained_pushed_and_reported(site: Site, lineage: Line
     assert store.candidate() == "1"  # until it is on main
     version = store.client.get_model_version(MODEL, "2")
     assert version.tags["result_git_commit_id"] == result
-    # only what ran was fetched: the raw data were not
-    assert not (clone.root / "data" / "raw").exists()
     assert TOKEN not in output
 
     # one comment, with the verdict, the scores and the plots, and without anybody's ids
@@ -211,17 +209,23 @@ def test_a_pull_request_is_trained_pushed_and_reported(site: Site, lineage: Line
     assert {url.rpartition("/")[2] for url in drawn} >= {"a-confusion.svg", "b-confusion.svg", "b-slices.svg"}
     assert all(blob(site, url).startswith("<svg") for url in drawn)
 
-    # once more: nothing is left to run, and the comment is written again
+    # once more: nothing is left to run, and the comment is written again; a job at SageMaker would have left its tags
+    (trained,) = [run for run in store.runs("train") if run.info.run_id == version.tags["training_run_id"]]
+    for name, value in (("job_name", "digits-train-1"), ("instance_type", "ml.m5.large"), ("billable_seconds", "61")):
+        store.client.set_tag(trained.info.run_id, f"sagemaker_{name}", value)
     comment["body"] = comment["body"][:200]
     site.host.lists[COMMENTS][:0] = [{"id": 50, "body": "Nice"}, {"id": 51, "body": body, "foreign": True}]
     site.host.lists[COMMENTS].append({"id": 52, "body": body, "foreign": True})
-    status, output, _ = site.pull_request("other-seed", result)
+    status, output, clone = site.pull_request("other-seed", result)
     assert status == 0, output
     assert "Nothing is committed" in output
+    assert not (clone.root / "data" / "raw").exists()  # what no stage needs is not fetched
     assert site.bring("other-seed") == result
     assert len(store.versions()) == 2
     assert [len(each["body"]) > 200 for each in site.host.of(COMMENTS)] == [False, True, True, True]
     assert len(site.host.of(COMMENTS)) == 4
+    assert "- Cost of jobs: 1 job, 61 s billed, for each instance" in comment["body"]
+    assert re.search(r"\| train \| digits-train-1 \(ml\.m5\.large\) \| \d+ s \| 61 \|", comment["body"])
 
 
 def test_what_a_pull_request_must_not_do(site: Site) -> None:

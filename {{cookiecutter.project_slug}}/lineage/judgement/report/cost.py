@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...base.errors import LineageError
 from ...base.markdown import plain, table
 from ...contract import Role
-from ...proof.case import Evidence
+from ..diff.section import counted
 from ..diff.sides import Side
 
 if TYPE_CHECKING:
@@ -28,41 +28,41 @@ def cost(a: Side, b: Side) -> tuple[str, list[str]]:
     anew = [name for name, entry in b.recorded.lock.items() if entry != a.recorded.lock.get(name)]
     if not anew:
         return "nothing ran", []
-    runs = {str(run.data.tags.get("dvc_stage")): run for run in _runs_of(b)}
-    if not runs:
+    runs = _runs_of(b)
+    found = {name: run for name in anew if (run := runs.get(name) or runs.get(name.partition("@")[0]))}
+    if not found:
         raise LineageError("MLflow has no run of this model: its store may be on another machine")
-    rows, billed, jobs = [], 0, 0
-    for name in anew:
-        run = runs.get(name) or runs.get(name.partition("@")[0])
-        if run is None:
-            continue
-        tags = run.data.tags
-        seconds = tags.get("sagemaker_billable_seconds")
-        jobs += "sagemaker_job_name" in tags
-        billed += int(seconds) if seconds and seconds.isdecimal() else 0
-        rows.append([plain(name), _where(run), _took(run), seconds or ("unknown" if _is_job(run) else "")])
-    without = f"; stages without a run of their own: {', '.join(x for x in anew if x not in {r[0] for r in rows})}"
-    line = f"{jobs} jobs, {billed} s billed for each of their instances" if jobs else "no job was paid for"
-    line += without if len(rows) < len(anew) else ""
+    rows = [[plain(name), _where(run), _took(run), _billed(run)] for name, run in found.items()]
+    jobs = [run for run in found.values() if _is_job(run)]
+    known = [int(seconds) for run in jobs if (seconds := _billed(run)).isdecimal()]
+    line = f"{counted(len(jobs), 'job')}, {sum(known):,} s billed, for each instance" if jobs else "no job was paid for"
+    if len(known) < len(jobs):
+        line += f", and of {counted(len(jobs) - len(known), 'job')} it is unknown"
+    if without := [name for name in anew if name not in found]:
+        line += f"; without a run in MLflow: {plain(', '.join(without))}"
     return line, [*table(["stage", "where", "took", "billed, s"], rows), *([NOTE] if jobs else [])]
 
 
-def _runs_of(side: Side) -> list[Run]:
+def _runs_of(side: Side) -> dict[str, Run]:
     """The newest finished run of each stage that made the model of a side, by its hashes."""
-    evidence: Evidence = side.evidence
-    training = str(side.run_record.get("run_id"))
-    data = side.recorded.made(Role.DATASET)
+    evidence, maker = side.evidence, side.pipeline.maker(Role.DATASET)
+    training, data = str(side.run_record.get("run_id")), side.recorded.made(Role.DATASET)
     found = {}
     for run in sorted(evidence.store.runs.values(), key=lambda each: each.info.start_time):
-        tags = run.data.tags
-        of_data = data is not None and tags.get("dvc_data_md5") == data and "dvc_run_md5" not in tags
+        tags, stage = run.data.tags, str(run.data.tags.get("dvc_stage"))
+        of_data = maker is not None and stage == maker.name and tags.get("dvc_data_md5") == data
         if run.info.status == "FINISHED" and (training in (run.info.run_id, tags.get("training_run_id")) or of_data):
-            found[tags.get("dvc_stage")] = run
-    return list(found.values())
+            found[stage] = run
+    return found
 
 
 def _is_job(run: Run) -> bool:
     return "sagemaker_job_name" in run.data.tags
+
+
+def _billed(run: Run) -> str:
+    seconds = str(run.data.tags.get("sagemaker_billable_seconds", "unknown"))
+    return seconds if _is_job(run) else ""
 
 
 def _where(run: Run) -> str:

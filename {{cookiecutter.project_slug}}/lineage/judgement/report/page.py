@@ -11,6 +11,7 @@ from ...base.markdown import code, plain, table
 from ...proof.case import Evidence
 from ...proof.verify import exit_code
 from ..diff.difference import Difference, difference
+from ..diff.section import counted
 from ..diff.show import NO_IDS, markdown
 from ..diff.words import score
 from .cost import cost
@@ -108,9 +109,8 @@ def _unrun(found: Difference) -> Section | None:
     if not outdated and not never:
         return None
     body = [f"- {plain(each)}" for each in outdated] + [f"- {plain(each)}: has never run" for each in never]
-    return Section(
-        "Not run", f"**Not run** with what the commit holds: {len(body)} stages. `dvc repro` runs them.", body
-    )
+    line = f"**Not run** with what the commit holds: {counted(len(body), 'stage')}. `dvc repro` runs what is left."
+    return Section("Not run", line, body)
 
 
 def _scores(found: Difference) -> Section:
