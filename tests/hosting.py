@@ -118,6 +118,7 @@ def host(folder: Path) -> Iterator[Host]:
     running.bare.mkdir(parents=True)
     running.says("init", "--quiet", "--bare", "--initial-branch=main")
     running.says("config", "http.receivepack", "true")
+    running.bare.with_name(f"{running.bare.name}.git").symlink_to(running.bare)  # as GitLab names it
 
     class Handler(Quiet):
         def answer(self) -> None:

@@ -286,18 +286,19 @@ def test_a_promotion_is_decided_in_the_name_of_who_approved_it(site: Site) -> No
     for wrong in ("--help", "models:/x/1; touch y", ""):
         status, output, _ = site.github("promote.yml", "promote", {}, head, {**inputs, "inputs.version": wrong})
         assert (status, "is no version" in output) == (1, True), output
+    store = site.project.store(site.tracking)
+    number = store.candidate()
     site.host.approvals = [{"state": "approved", "user": {"login": "ada"}}]
     status, output, _ = site.github("promote.yml", "promote", {}, head, inputs)
     assert status == 0, output
     assert site.bring("main") != head
     assert (
         site.project.git("log", "-1", "--format=%s; %cn")
-        == f"Promote models:/{MODEL}/3 to champion; Ada Lovelace (ada)"
+        == f"Promote models:/{MODEL}/{number} to champion; Ada Lovelace (ada)"
     )
     decision = json.loads((site.project.root / "promotions" / MODEL / "champion-0001.json").read_text())
     assert decision["by"] == "Ada Lovelace (ada) <1815+ada@users.noreply.github.com>"
-    store = site.project.store(site.tracking)
-    assert store.client.get_model_version_by_alias(MODEL, "champion").version == "3"
+    assert str(store.client.get_model_version_by_alias(MODEL, "champion").version) == number
 
     # it is there already: nothing is decided; whoever starts it is named where nobody has to approve
     site.host.approvals = []

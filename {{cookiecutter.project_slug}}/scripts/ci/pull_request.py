@@ -10,6 +10,7 @@ from steps import StopError, must
 from steps import run as run_command
 
 MARK = "<!-- lineage report -->"
+PLOTS, DIFF = "### Plots", "<details>"  # where they begin in the text
 PICTURES_AT = "pictures-of-this-report"  # in the text, until their commit is known
 
 
@@ -55,5 +56,7 @@ def _with_pictures(service, repository, text, pictures):
         return text
     commit = repository.keep_pictures(pictures, f"refs/reports/{service.number}")
     if commit is None:
-        return f"{text}\nThe plots could not be pushed, so they are not shown.\n"
+        before, _, rest = text.partition(f"\n{PLOTS}\n")
+        said = "They could not be pushed: the log of the job says why."
+        return "\n".join([before, PLOTS, "", said, "", DIFF + rest.partition(DIFF)[2]])
     return text.replace(PICTURES_AT, service.picture_url(commit))

@@ -43,9 +43,19 @@ def bring_up_to_date(repository, branch):
             f"tracking.uri is {uri}, a file: the version that is registered here would go with this machine. Name an "
             "MLflow server: docs/mlflow.md."
         )
+    _bring_what_training_left()
     # a training that fails would fail again; what it had from the network was fetched before
     must("dvc", "repro", "--pull", "--allow-missing", **repository.service.people)
     send(repository, branch, f"Results of {repository.service.commit[:12]}\n\n{repository.service.job_url}")
+
+
+def _bring_what_training_left():
+    """Brings what the last training wrote: registering hashes all of it, and it is no dependency for DVC to bring."""
+    from lineage.dvc.recorded import Recorded
+
+    recorded = Recorded.here(Path.cwd())
+    if recorded.training is not None and recorded.trained is not None:
+        must("dvc", "pull", "--quiet", recorded.training.name, tries=3)
 
 
 def register(repository, branch):
@@ -53,18 +63,13 @@ def register(repository, branch):
     from lineage.contract import Role
     from lineage.dvc.dvcfile import read_pipeline
 
-    stage = read_pipeline(Path.cwd()).maker(Role.CHAIN)
+    pipeline = read_pipeline(Path.cwd())
+    stage = pipeline.maker(Role.CHAIN)
     if stage is None:
         raise StopError("dvc.yaml gives no stage the role chain: nothing registers a model.")
-    must("dvc", "pull", "--quiet", "--run-cache", *[dep for dep in stage.deps if _is_made(dep)], tries=3)
+    must("dvc", "pull", "--quiet", *[dep for dep in stage.deps if pipeline.producer(dep)], tries=3)
     must("dvc", "repro", "--force", "--single-item", stage.name, **repository.service.people)
     send(repository, branch, f"Register the model of {repository.service.commit[:12]}\n\n{repository.service.job_url}")
-
-
-def _is_made(path):
-    from lineage.dvc.dvcfile import read_pipeline
-
-    return read_pipeline(Path.cwd()).producer(path) is not None
 
 
 def send(repository, branch, message):
