@@ -76,7 +76,7 @@ def test_a_store_that_is_on_another_machine(project: Project, lineage: Lineage) 
     (project.root / "mlflow.db").unlink()
     text = report(lineage, project, "HEAD~1", "HEAD")
     assert "- Verify: **PASS** lineage.json: what Git and DVC record of this model agrees; MLflow's store is" in text
-    assert "- Cost of jobs: unknown: MLflow has no run of this model" in text
+    assert "- Cost of jobs: unknown: there is no MLflow store at " in text
 
 
 def test_a_server_that_does_not_answer_is_no_proof(project: Project, lineage: Lineage) -> None:
