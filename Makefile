@@ -4,7 +4,7 @@ ENVIRONMENT := $(PYTHON) "$(TEMPLATE)/scripts/environment.py"
 RUFF := .venv-test/bin/ruff
 SOURCES := benchmarks hooks scripts tests
 
-.PHONY: help demo demo-optout demo-judgement demo-sagemaker test test-long lint sums lock
+.PHONY: help demo demo-optout demo-judgement demo-sagemaker test test-long options lint sums lock
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ test: .venv-test ## Run the tests.
 
 test-long: .venv-test ## Run the tests that damage and vary a project hundreds of times.
 	.venv-test/bin/python -m pytest -m long
+
+options: .venv-test ## Bake a project with ANSWERS="ci=gitlab infra=yes", and run its lint and tests.
+	.venv-test/bin/python scripts/options.py $(ANSWERS)
 
 # The template's package and project have no names yet: hence N999, folders in place of the whole, and `scans`, the package
 # of the tests' example. What tools would leave in the template, they would leave in every project: hence no caches.

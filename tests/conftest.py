@@ -23,6 +23,7 @@ SLOWEST_FIRST = (
     "test_dispatch.py",
     "test_pipelines.py",
     "test_infrastructure_roles.py",
+    "test_ci.py",
     "test_spot.py",
     "test_mlflow_app.py",
     "test_spark.py",

@@ -30,6 +30,7 @@ from .judgement.drift_command import drift
 from .judgement.told import TELL
 from .mirror.commands import ml_lineage, registry
 from .mirror.told import tell_registry
+from .judgement.report.command import report
 from .proof.data_commands import app as data
 from .serving.commands import batch, deploy, invoke, serve, status, undeploy
 
@@ -312,6 +313,7 @@ def reproduce(
 
 app.command()(drift)
 app.command()(diff)
+app.command()(report)
 app.command()(promote)
 app.command()(demote)
 app.command()(history)
