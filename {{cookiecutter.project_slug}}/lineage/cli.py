@@ -98,7 +98,10 @@ def doctor(
         bool, typer.Option("--environment", help="Read every installed file and compiled file instead: a minute.")
     ] = False,
 ) -> None:
-    """Say what is wrong with this checkout, and the one command that fixes each thing."""
+    """Say what is wrong with this checkout, and the one command that fixes each thing.
+
+    Exit status: 1 if something is wrong.
+    """
     if environment:
         from .chain.environment import show_environment
 
