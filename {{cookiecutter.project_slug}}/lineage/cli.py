@@ -202,12 +202,10 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
 ) -> None:
     """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 unknown, 3 erased."""
+    from .proof.asked import prove
     from .proof.case import Evidence
-    from .proof.retired import retirement_of
     from .proof.show import show_verdicts
-    from .proof.targets import all_versions, not_in_mlflow, resolve, scope_of
-    from .proof.verify import Remake, exit_code, nothing_to_prove, verify
-    from .proof.verify import not_in_mlflow as not_there
+    from .proof.verify import Remake, exit_code
 
     if every == bool(models):
         raise typer.BadParameter("name a model, or give --all")
@@ -216,19 +214,11 @@ def verify(
     how: Remake = "no" if not once_more else "here" if here else "fresh"
     try:
         evidence = Evidence(project_root(), shared=not every)
-        named = {x: resolve(evidence, x) for x in models or []}
-        cases = all_versions(evidence) if every else [case for found in named.values() for case in found.cases]
-        retired = [found for case in cases if every and (found := retirement_of(case, unless_named=True))]
-        absent = not_in_mlflow(evidence, cases) if every else []
-        cases = [case for case in cases if case.title not in {one.model for one in retired}]
-        verdicts = [verify(case, rehash=rehash, reproduce=how) for case in cases]
-        verdicts += [nothing_to_prove(x, found.execution) for x, found in named.items() if not found.cases]
-        verdicts += [not_there(evidence, model) for model in absent]
-        scope = scope_of(evidence, cases, every=every)
+        proof = prove(evidence, models or [], every=every, rehash=rehash, remake=how)
     except Exception as error:
         _say_inconclusive(error)
-    show_verdicts(verdicts, scope, retired, as_json=as_json)
-    sys.exit(exit_code(verdicts))
+    show_verdicts([*proof.verdicts], proof.scope, [*proof.retired], as_json=as_json)
+    sys.exit(exit_code([*proof.verdicts]))
 
 
 @app.command()
