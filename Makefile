@@ -4,7 +4,7 @@ ENVIRONMENT := $(PYTHON) "$(TEMPLATE)/scripts/environment.py"
 RUFF := .venv-test/bin/ruff
 SOURCES := benchmarks hooks scripts tests
 
-.PHONY: help demo demo-optout demo-judgement demo-sagemaker test test-long lint docs reference sums lock
+.PHONY: help demo demo-optout demo-judgement demo-sagemaker test test-long lint docs reference pictures sums lock
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ docs: .venv-test ## Build the manual into build/manual/site, and check its links
 
 reference: .venv-test ## Write docs/reference/ from the code.
 	@PYTHONPATH=scripts .venv-test/bin/python -B -m manual reference
+
+pictures: demo ## Take the pictures of the manual, of the project that `make demo` makes (needs Chromium).
+	@PYTHONPATH=scripts .venv-test/bin/python -B -m manual pictures demo/traceable-digits
 
 sums: ## Write the list of the framework's files, by which doctor finds edited ones.
 	$(PYTHON) scripts/framework.py

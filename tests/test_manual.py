@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from baked import TEMPLATE, Project
 from manual import names, site_pages
 from manual.baked import baked
@@ -70,6 +71,14 @@ def test_every_page_is_in_the_site(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert {f"how-to/{path.name}" for path in FRAMEWORK.parent.glob("docs/*.md")} <= there
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_links_of_the_repository_lead_somewhere(page: str) -> None:
+    text = (TEMPLATE / page).read_text(encoding="utf-8")
+    found = re.findall(r"\]\(([^)#:]+)[)#]|(?:src|srcset)=\"([^\":]+)\"", text)
+    for path in (markdown or html for markdown, html in found):
+        assert (TEMPLATE / path).exists(), f"{page}: {path}"
+
+
 def _paths(nav: Any) -> list[str]:
     if isinstance(nav, str):
         return [nav]
@@ -100,3 +109,19 @@ def test_every_name_in_a_store_is_in_the_reference(linked: Project) -> None:
 
 def _is_below(key: str, groups: set[str]) -> bool:
     return any(key == group or key.startswith(f"{group}.") for group in groups)
+
+
+def test_the_manual_is_published(tmp_path: Path) -> None:
+    """The last step of the workflow, as a runner would do it, twice, with a repository on this machine."""
+    workflow = yaml.safe_load((TEMPLATE / ".github" / "workflows" / "manual.yml").read_text())
+    step = workflow["jobs"]["publish"]["steps"][-1]
+    subprocess.run(["git", "init", "--quiet", "--bare", str(tmp_path / "origin.git")], check=True)
+    for commit in ("one", "two"):
+        site = tmp_path / commit
+        site.mkdir()
+        (site / "index.html").write_text(commit)
+        values = {"TOKEN": "secret", "ADDRESS": str(tmp_path / "origin.git"), "COMMIT": commit}
+        assert {*values} == {*step["env"]}
+        subprocess.run(["bash", "-e", "-c", step["run"]], cwd=site, env={**os.environ, **values}, check=True)
+    show = ["git", "-C", str(tmp_path / "origin.git"), "show", "gh-pages:index.html"]
+    assert subprocess.run(show, check=True, capture_output=True, text=True).stdout == "two"

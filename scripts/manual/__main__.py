@@ -1,4 +1,4 @@
-"""Makes the manual: `reference` writes docs/reference/ from the code, `pages` what the site is built from."""
+"""Makes the manual: `reference` writes docs/reference/ from the code, `pages` what the site is built of."""
 
 from __future__ import annotations
 
@@ -13,5 +13,9 @@ if __name__ == "__main__":
         write(*map(Path, sys.argv[2:]))
     elif sys.argv[1:] == ["pages"]:
         write_pages()
+    elif sys.argv[1:2] == ["pictures"] and len(sys.argv) == 3:
+        from .pictures import take
+
+        take(Path(sys.argv[2]))
     else:
-        sys.exit("python -m manual reference [FOLDER] | pages")
+        sys.exit("python -m manual reference [FOLDER] | pages | pictures PROJECT")
