@@ -12,10 +12,11 @@ MADE = "<!-- Made by `make reference` from the code. Edit that, not this page. -
 
 def pages() -> dict[str, str]:
     """The text of each page by its name."""
-    from . import commands, names, settings
+    from . import commands, names, settings, tested
 
     with baked() as root:
         made = {"commands.md": commands.page(), "settings.md": settings.page(root), "mlflow.md": names.page(root)}
+        made["tested.md"] = tested.page(root)
     return {name: MADE + text.rstrip() + "\n" for name, text in made.items()}
 
 
