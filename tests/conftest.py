@@ -29,6 +29,7 @@ SLOWEST_FIRST = (
     "test_spark.py",
     "test_shard_cache.py",
     "test_large_data.py",
+    "test_tutorials.py",
     "test_link.py",
     "test_erasure.py",
     "test_baseline.py",

@@ -171,8 +171,8 @@ def test_twice_is_as_once(registered: Account) -> None:
 
 def test_the_status_follows_the_decisions(registered: Account) -> None:
     said = registered.json("promote", FIRST, *TO)
-    assert (said["verdict"], said["told"][0]["is_done"]) == ("promoted", True)
-    assert registered.packages()["1"]["ModelPackageArn"] in said["told"][0]["text"]
+    assert (said["verdict"], said["follow_ups"][0]["is_done"]) == ("promoted", True)
+    assert registered.packages()["1"]["ModelPackageArn"] in said["follow_ups"][0]["text"]
     assert registered.states() == {"1": "Approved", "2": "PendingManualApproval"}
     known = registered.packages()["1"]["CustomerMetadataProperties"]
     decided = registered.project.root / known["decision"]
@@ -190,17 +190,17 @@ def test_the_status_follows_the_decisions(registered: Account) -> None:
     assert [entry["done"] for entry in registered.sync("sync").values()] == [[], []]
 
 
-def test_a_registry_that_cannot_be_told_changes_no_decision(registered: Account) -> None:
+def test_a_registry_that_cannot_be_updated_changes_no_decision(registered: Account) -> None:
     faults.order(registered.state, r".*UpdateModelPackage", status="400 Bad Request", times=9, body=DENIED)
     said = registered.json("promote", SECOND, *TO, code=3)
     assert (said["verdict"], said["fix"], said["decision"] is not None) == ("promoted", "", True)
-    [told] = said["told"]
-    assert not told["is_done"]
-    assert "Missing: sagemaker:UpdateModelPackage" in told["text"]
-    assert told["fix"] == "lineage aws registry sync"
+    [result] = said["follow_ups"]
+    assert not result["is_done"]
+    assert "Missing: sagemaker:UpdateModelPackage" in result["text"]
+    assert result["fix"] == "lineage aws registry sync"
     aliases = registered.project.store().client.get_registered_model(MODEL).aliases
     assert {name: str(number) for name, number in aliases.items()}["champion"] == "2"
-    assert registered.states()["2"] == "Rejected"  # nobody was told, and nobody says so
+    assert registered.states()["2"] == "Rejected"  # it was not updated, and nobody says so
     faults.forget(registered.state)
     assert registered.sync("status", code=1)[SECOND]["done"] == ["Rejected -> Approved"]
     again = registered.json("promote", SECOND, *TO)

@@ -12,8 +12,8 @@ from scans.settings import Settings
 
 from lineage.base.errors import MirrorError
 from lineage.compute.sagemaker.lineage_sources import of_commit, of_object
-from lineage.judgement.promote import NOT_TOLD, Outcome
-from lineage.judgement.told import Told
+from lineage.judgement.follow_up import Result
+from lineage.judgement.promote import NOT_FOLLOWED, Outcome
 from lineage.mirror.approval import approval_of
 from lineage.mirror.graph import Graph
 from lineage.mirror.group import group_name, section_of
@@ -169,13 +169,13 @@ def test_a_question_goes_as_far_as_there_is_something(length: int, asked: int) -
     assert chain.asked == asked
 
 
-def test_a_decision_is_what_it_is_whoever_could_be_told() -> None:
-    told, not_told = Told("x", is_done=True), Told("y", is_done=False, fix="again")
+def test_a_decision_is_what_it_is_whatever_follows_it() -> None:
+    done, missed = Result("x", is_done=True), Result("y", is_done=False, fix="again")
     outcome = Outcome("models:/scans/2", "champion", "promoted", "")
     assert (outcome.is_settled, outcome.model, outcome.status) == (True, "scans", 0)
     assert Outcome("models:/scans@champion", "champion", "demoted", "").model == "scans"
-    for verdict, status in (("promoted", NOT_TOLD), ("as it was", NOT_TOLD), ("refused", 1), ("inconclusive", 2)):
-        made = Outcome("models:/scans/2", "champion", verdict, "", told=[told, not_told])  # type: ignore[arg-type]
+    for verdict, status in (("promoted", NOT_FOLLOWED), ("as it was", NOT_FOLLOWED), ("refused", 1), ("inconclusive", 2)):
+        made = Outcome("models:/scans/2", "champion", verdict, "", follow_ups=[done, missed])  # type: ignore[arg-type]
         assert made.status == status
-    assert Outcome("models:/scans/2", "champion", "promoted", "", told=[told]).status == 0
+    assert Outcome("models:/scans/2", "champion", "promoted", "", follow_ups=[done]).status == 0
     assert not Outcome("models:/scans/2", "champion", "would be promoted", "").is_settled

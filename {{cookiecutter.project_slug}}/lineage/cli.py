@@ -27,10 +27,10 @@ from .evidence.log_commands import app as log
 from .judgement.commands import demote, history, promote
 from .judgement.diff.command import diff
 from .judgement.drift_command import drift
-from .judgement.told import TELL
-from .mirror.commands import ml_lineage, registry
-from .mirror.told import tell_registry
+from .judgement.follow_up import FOLLOW_UPS
 from .judgement.report.command import report
+from .mirror.commands import ml_lineage, registry
+from .mirror.follow_up import update_registry
 from .proof.data_commands import app as data
 from .serving.commands import batch, deploy, invoke, serve, status, undeploy
 
@@ -62,7 +62,7 @@ app.add_typer(aws, name="aws")
 aws.command()(cleanup)
 aws.add_typer(registry, name="registry")
 aws.add_typer(ml_lineage, name="ml-lineage")
-TELL.append(tell_registry)
+FOLLOW_UPS.append(update_registry)
 app.add_typer(keys, name="keys")
 app.add_typer(log, name="log")
 app.add_typer(pipeline, name="pipeline")
@@ -111,7 +111,10 @@ def doctor(
         bool, typer.Option("--environment", help="Read every installed file and compiled file instead: a minute.")
     ] = False,
 ) -> None:
-    """Say what is wrong with this checkout, and the one command that fixes each thing."""
+    """Say what is wrong with this checkout, and the one command that fixes each thing.
+
+    Exit status: 1 if something is wrong.
+    """
     if environment:
         from .chain.environment import show_environment
 
@@ -213,12 +216,10 @@ def verify(
     html: Annotated[Path | None, typer.Option("--html", help="Write the answer as a page to print, too.")] = None,
 ) -> None:
     """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 unknown, 3 erased."""
+    from .proof.asked import prove
     from .proof.case import Evidence
-    from .proof.retired import retirement_of
     from .proof.show import show_verdicts
-    from .proof.targets import all_versions, not_in_mlflow, resolve, scope_of
-    from .proof.verify import Remake, exit_code, nothing_to_prove, verify
-    from .proof.verify import not_in_mlflow as not_there
+    from .proof.verify import Remake, exit_code
 
     if every == bool(models):
         raise typer.BadParameter("name a model, or give --all")
@@ -227,23 +228,15 @@ def verify(
     how: Remake = "no" if not once_more else "here" if here else "fresh"
     try:
         evidence = Evidence(project_root(), shared=not every)
-        named = {x: resolve(evidence, x) for x in models or []}
-        cases = all_versions(evidence) if every else [case for found in named.values() for case in found.cases]
-        retired = [found for case in cases if every and (found := retirement_of(case, unless_named=True))]
-        absent = not_in_mlflow(evidence, cases) if every else []
-        cases = [case for case in cases if case.title not in {one.model for one in retired}]
-        verdicts = [verify(case, rehash=rehash, reproduce=how) for case in cases]
-        verdicts += [nothing_to_prove(x, found.execution) for x, found in named.items() if not found.cases]
-        verdicts += [not_there(evidence, model) for model in absent]
-        scope = scope_of(evidence, cases, every=every)
+        proof = prove(evidence, models or [], every=every, rehash=rehash, remake=how)
         if html is not None:
             from .proof.verdict_page import write_verdicts
 
-            write_verdicts(verdicts, "every version" if every else ", ".join(models or []), scope, html)
+            write_verdicts([*proof.verdicts], "every version" if every else ", ".join(models or []), proof.scope, html)
     except Exception as error:
         _say_inconclusive(error)
-    show_verdicts(verdicts, scope, retired, as_json=as_json)
-    sys.exit(exit_code(verdicts))
+    show_verdicts([*proof.verdicts], proof.scope, [*proof.retired], as_json=as_json)
+    sys.exit(exit_code([*proof.verdicts]))
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """The commands that decide.
 
-Exit status of a decision: 0 promoted, 1 refused, 2 inconclusive or not to be looked at, 3 promoted and somebody who
-should be told is not.
+Exit status of a decision: 0 promoted, 1 refused, 2 inconclusive or not to be looked at, 3 promoted and a follow-up
+failed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def promote(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Give a version an alias if its gates let it. Exit status: 0 promoted, 1 refused, 2 inconclusive, 3 not told."""
+    """Give a version an alias if its gates let it. Exit status: 0 promoted, 1 refused, 2 inconclusive, 3 promoted, and a follow-up failed."""
     if as_decided == (what is not None):
         raise typer.BadParameter("name a version, or give --as-decided")
     if as_decided and accept:
@@ -108,8 +108,8 @@ def history(
 
 
 def _answer(decide: Callable[[], Outcome], *, as_json: bool, dry_run: bool) -> None:
+    from .follow_up import follow_up
     from .show import show_outcome
-    from .told import tell
 
     try:
         outcome = decide()
@@ -119,6 +119,6 @@ def _answer(decide: Callable[[], Outcome], *, as_json: bool, dry_run: bool) -> N
         print(f"lineage: {'refused' if refused else 'INCONCLUSIVE'}: {said}", file=sys.stderr)
         sys.exit(1 if refused else 2)
     if outcome.is_settled and not dry_run:
-        outcome.told = tell(project_root(), outcome.model, outcome.alias)
+        outcome.follow_ups = follow_up(project_root(), outcome.model, outcome.alias)
     show_outcome(outcome, as_json=as_json)
     sys.exit(outcome.status)

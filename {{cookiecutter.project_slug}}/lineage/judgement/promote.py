@@ -14,11 +14,11 @@ from ..proof.decisions import Decision, Line
 from .accept import Accept, accepted_by, require_reason
 from .bench import Bench
 from .decide import carry_out, one_at_a_time
+from .follow_up import Result
 from .gates.answer import Answer, worst
 from .judge import all_gates, ask, version_named, version_of
-from .told import Told
 
-NOT_TOLD = 3  # exit status: decided, and somebody who should know does not
+NOT_FOLLOWED = 3  # exit status: decided, and what follows decisions does not show it yet
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Outcome:
     decision: Decision | None = None
     notes: list[str] = field(default_factory=list)
     fix: str = ""
-    told: list[Told] = field(default_factory=list)  # whom it was told, which is no part of it
+    follow_ups: list[Result] = field(default_factory=list)  # they are no part of the decision
 
     @property
     def is_settled(self) -> bool:
@@ -57,9 +57,9 @@ class Outcome:
 
     @property
     def status(self) -> int:
-        """0 decided (or as it was), 1 refused, 2 inconclusive, 3 decided and not told to everybody."""
-        not_told = NOT_TOLD if any(not each.is_done for each in self.told) else 0
-        return {"refused": 1, "inconclusive": 2}.get(self.verdict, not_told)
+        """0 decided (or as it was), 1 refused, 2 inconclusive, 3 decided, and a follow-up failed."""
+        missed = NOT_FOLLOWED if any(not each.is_done for each in self.follow_ups) else 0
+        return {"refused": 1, "inconclusive": 2}.get(self.verdict, missed)
 
 
 def promote(evidence: Evidence, what: str, alias: str, accept: Sequence[Accept] = (), *, dry_run: bool) -> Outcome:

@@ -36,10 +36,10 @@ def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
         console.print(f"  {escape(note)}")
     if outcome.decision is not None:
         console.print(f"decided in {escape(outcome.decision.path)}, commit {outcome.decision.commit[:12]}.")
-    for told in outcome.told:
-        console.print(f"{'told' if told.is_done else '[red]not told[/]'}: {escape(printable(told.text))}")
-        if told.fix:
-            console.print(f"[bold]now:[/] {escape(printable(told.fix))}")
+    for each in outcome.follow_ups:
+        console.print(f"{'updated' if each.is_done else '[red]not updated[/]'}: {escape(printable(each.text))}")
+        if each.fix:
+            console.print(f"[bold]now:[/] {escape(printable(each.fix))}")
     if outcome.fix:
         console.print(f"[bold]now:[/] {escape(outcome.fix)}")
 
@@ -56,5 +56,5 @@ def _document(outcome: Outcome) -> dict[str, object]:
         "decision": decision and {"path": decision.path, "sha256": decision.sha256, "commit": decision.commit},
         "notes": outcome.notes,
         "fix": outcome.fix,
-        "told": [{**told.__dict__} for told in outcome.told],
+        "follow_ups": [{**each.__dict__} for each in outcome.follow_ups],
     }

@@ -175,7 +175,10 @@ def delete(
         bool, typer.Option("--yes", help="Delete it. Without this it is only said what goes with it.")
     ] = False,
 ) -> None:
-    """Delete an MLflow app of this project, with its runs and its registry. Artifacts in S3 stay."""
+    """Delete an MLflow app of this project, with its runs and its registry. Artifacts in S3 stay.
+
+    Exit status: 0 it is being deleted, 1 it is not.
+    """
     settings, _, apps = _apps()
     found = apps.find(arn)
     if found is None:
