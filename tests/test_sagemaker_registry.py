@@ -204,7 +204,7 @@ def test_a_registry_that_cannot_be_updated_changes_no_decision(registered: Accou
     faults.forget(registered.state)
     assert registered.sync("status", code=1)[SECOND]["done"] == ["Rejected -> Approved"]
     again = registered.json("promote", SECOND, *TO)
-    assert (again["verdict"], again["told"][0]["is_done"]) == ("as it was", True)
+    assert (again["verdict"], again["follow_ups"][0]["is_done"]) == ("as it was", True)
     assert registered.states() == {"1": "Rejected", "2": "Approved"}
 
 

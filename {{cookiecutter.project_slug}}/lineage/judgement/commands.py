@@ -44,7 +44,10 @@ def promote(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Give a version an alias if its gates let it. Exit status: 0 promoted, 1 refused, 2 inconclusive, 3 promoted, and a follow-up failed."""
+    """Give a version an alias if its gates let it.
+
+    Exit status: 0 promoted, 1 refused, 2 inconclusive, 3 promoted, and a follow-up failed.
+    """
     if as_decided == (what is not None):
         raise typer.BadParameter("name a version, or give --as-decided")
     if as_decided and accept:
