@@ -18,6 +18,7 @@ import pytest
 from aws_standin.place import client_of
 from baked import Project, bake, remove_hooks, use_perceptron
 from command import Lineage
+from framework.certificates import key_pair, pem, private_pem
 from hosting import (
     REPOSITORY,
     TOKEN,
@@ -245,6 +246,7 @@ def test_main_is_linked_and_verified_and_what_the_registry_lacks_is_registered(s
     status, output, _ = site.github("model.yml", "main", {}, merged)
     assert status == 0, output
     assert "1 of 1 models proved" in output
+    assert f"Not attested: this job has no LINEAGE_SIGNING_KEY. models:/{MODEL}/2 is verified" in output
     assert store.candidate() == "2"
     assert site.bring("main") == merged
 
@@ -256,6 +258,29 @@ def test_main_is_linked_and_verified_and_what_the_registry_lacks_is_registered(s
         project.git("log", "--format=%s", f"{merged}..{site.bring('main')}") == f"Register the model of {merged[:12]}"
     )
     assert store.candidate() == "3"
+
+
+def test_main_is_attested_where_there_is_a_key_that_is_trusted(site: Site, lineage: Lineage, tmp_path: Path) -> None:
+    project, head, key = site.project, site.bring("main"), key_pair()
+    secret = {"secrets.LINEAGE_SIGNING_KEY": private_pem(key).decode()}
+    status, output, _ = site.github("model.yml", "main", {}, head, secret)
+    assert (status, "the attestation is not pushed" in output) == (1, True), output
+    assert site.bring("main") == head
+
+    public = tmp_path / "signing.pub"
+    public.write_bytes(pem(key.public_key()))
+    lineage(project, "keys", "add", str(public), "--reason", "of CI")
+    trusted = project.commit("Trust the key of CI")
+    site.push("main")
+    status, output, _ = site.github("model.yml", "main", {}, trusted, secret)
+    assert status == 0, output
+    assert project.git("log", "--format=%s", f"{trusted}..{site.bring('main')}") == f"Attest models:/{MODEL}/3"
+    assert lineage.verify(project, f"models:/{MODEL}/3").link("attestation")["state"] == "PASS"
+    assert "PRIVATE KEY" not in output
+
+    status, output, _ = site.github("model.yml", "main", {}, attested := site.bring("main"), secret)
+    assert (status, site.bring("main")) == (0, attested), output
+    assert "1 of 1 versions of this commit have an attestation." in output
 
 
 def test_nightly_checks_open_an_issue_and_close_it(site: Site) -> None:

@@ -55,7 +55,7 @@ def test_what_fails_for_a_moment_is_answered(running: Host) -> None:
 
 def test_a_stage_is_given_no_token_of_the_service() -> None:
     secrets = dict.fromkeys(("LINEAGE_CI_TOKEN", "GITHUB_TOKEN", "CI_JOB_TOKEN", "AWS_ID_TOKEN"), "s3cret")
-    secrets["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "s3cret"
+    secrets |= dict.fromkeys(("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "LINEAGE_SIGNING_KEY", "LINEAGE_KEY_PASSWORD"), "s3cret")
     show = "[sys.executable, '-c', 'import json, os; print(json.dumps(dict(os.environ)))']"
     done = python(
         f"steps.begin(); print(steps.ask(*{show})[1])", **secrets, AWS_REGION="", MLFLOW_TRACKING_TOKEN="kept"
