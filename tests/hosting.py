@@ -42,7 +42,7 @@ locks = [Path(f"requirements{kind}.lock") for kind in ("", "-dev", "-evidence")]
 Path(sys.argv[1]).write_text(fingerprint(Namespace(requirements=locks, editable=Path())))
 """
 EXPRESSION = re.compile(r"\$\{\{ (.+?) \}\}")
-# `dvc` and `lineage` of the runner: answered by the warm process of the tests, but for what needs packages that it lacks
+# `dvc` and `lineage` of the runner: answered by the warm process of the tests, but for what needs packages it lacks
 WARM = """#!{python} -IS
 import json, os, socket, sys
 

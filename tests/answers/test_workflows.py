@@ -52,7 +52,11 @@ def gitlab(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {each: bake(folder / each, ci="gitlab", ci_jobs=each, **PLACES) / ".gitlab-ci.yml" for each in jobs}
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: f"{'template' if path.parent == OWN.parent else 'project'}-{path.stem}")
+def name_of(workflow: Path) -> str:
+    return f"{'template' if workflow.parent == OWN.parent else 'project'}-{workflow.stem}"
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=name_of)
 def test_actionlint_finds_no_fault_in_githubs(workflow: Path) -> None:
     assert faults(workflow) == []
 

@@ -1,7 +1,8 @@
 """Signs what was verified on the default branch, where the service has a key for that; else says that nobody signed.
 
-Read from variables: LINEAGE_SIGNING_KEY, in PEM or as a path (GitLab's variables of type file), with LINEAGE_KEY_PASSWORD
-if it is encrypted; or with a certificate, LINEAGE_SIGNING_CERTIFICATE, and what is above it, LINEAGE_SIGNING_CHAIN.
+Read from variables: LINEAGE_SIGNING_KEY, in PEM or as a path (GitLab's variables of type file), with
+LINEAGE_KEY_PASSWORD if it is encrypted; or with a certificate, LINEAGE_SIGNING_CERTIFICATE, and what is above it,
+LINEAGE_SIGNING_CHAIN.
 """
 
 import os
@@ -24,7 +25,8 @@ def attest(repository, branch):
     """
     known, versions = _versions()
     if not versions:
-        print(f"{known} of {known} versions of this commit have an attestation." if known else "There is no version yet.")
+        said = f"{known} of {known} versions of this commit have an attestation."
+        print(said if known else "Not attested: the registry has no version of this commit.")
         return 0
     if KEY not in os.environ:
         print(f"Not attested: this job has no {KEY}. {', '.join(versions)} is verified, and nobody has signed that.")
@@ -36,7 +38,7 @@ def attest(repository, branch):
             must("lineage", "attest", version, *options, **repository.variables, **password)
     repository.keep(FOLDER, f"Attest {', '.join(versions)}\n\n{repository.service.job_url}")
     if run_command("lineage", "verify", "HEAD", **repository.variables):
-        raise StopError("the attestation is not pushed, for it does not pass: see above whose key signed, and docs/ci.md.")
+        raise StopError("the attestation is not pushed, for with it `lineage verify` does not pass: see above.")
     if not repository.push_onto(branch):
         raise StopError(f"{branch} did not take the attestation: see above. The next job of {branch} signs again.")
     return 0
