@@ -18,6 +18,7 @@ from filelock import FileLock
 # for one of them. While one worker makes the project that all share, the others do what needs none.
 SLOWEST_FIRST = (
     "test_dispatch.py",
+    "test_image.py",
     "test_pipelines.py",
     "test_infrastructure_roles.py",
     "test_spot.py",
