@@ -35,7 +35,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def built(state: Path) -> Path:
     """An image like one that was built: a root file system, with `sh` and `ls` alone."""
-    image = state / "built"
+    image = state / "image"
     for program in ("sh", "ls"):
         file = str(shutil.which(program))
         needed = subprocess.run(["ldd", file], capture_output=True, text=True, check=True).stdout

@@ -22,7 +22,7 @@ mount -t tmpfs layer "$2"
 mkdir "$2/upper" "$2/work" "$2/root"
 mount -t overlay image -o "lowerdir=$3,upperdir=$2/upper,workdir=$2/work" "$2/root"
 cd "$2/root"
-mkdir -p opt/ml proc sys dev
+mkdir -p opt/ml etc proc sys dev
 touch etc/hosts
 mount --bind "$0" opt/ml
 mount --bind "$1" etc/hosts
