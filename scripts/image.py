@@ -1,6 +1,6 @@
 """Builds the image of a project's Dockerfile, and lays its root file system into .image/ for the tests.
 
-    python scripts/image.py
+    python scripts/image.py [FOLDER]
 
 With Debian's buildah, which needs no daemon, as root. What the Dockerfile begins from is made of Debian's packages, so
 that no registry of images is asked: the same Debian family with another Python, which is said. A machine that cannot
@@ -25,7 +25,7 @@ from pathlib import Path
 
 from project import TEMPLATE, bake
 
-IMAGE = TEMPLATE / ".image"
+IMAGE = Path(sys.argv[1]).resolve() if sys.argv[1:] else TEMPLATE / ".image"
 ROOTFS, CONFIG, WHY_NOT, LOG = (IMAGE / name for name in ("rootfs", "image.json", "why-not", "build.log"))
 STORAGE, WORK = IMAGE / "storage", IMAGE / "work"  # gone when it is done
 # no driver that mounts anything: what is left when this is killed can be deleted like any folder
