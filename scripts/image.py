@@ -30,6 +30,8 @@ ROOTFS, CONFIG, WHY_NOT, LOG = (IMAGE / name for name in ("rootfs", "image.json"
 STORAGE, WORK = IMAGE / "storage", IMAGE / "work"  # gone when it is done
 # no driver that mounts anything: what is left when this is killed can be deleted like any folder
 BUILDAH = ("buildah", f"--root={STORAGE}", f"--runroot={WORK / 'run'}", "--storage-driver=vfs")
+# what a command mounts is seen by nobody else, and is gone with it: nothing stays mounted in a folder that is deleted
+ALONE = ("unshare", "--mount", "--propagation", "private")
 TAG = "localhost/project"
 ROOM = 32 * 10**9  # bytes; what is installed has 7, and lies there up to four times while the image is made
 PATIENCE = 25 * 60  # seconds for the build; and for each of the four steps around it
@@ -155,7 +157,7 @@ def logged(command: list[str], seconds: float) -> None:
     """Runs a command with its output in the log. Raises CalledProcessError; or TimeoutExpired, and nothing runs on."""
     with LOG.open("ab") as log:
         process = subprocess.Popen(
-            command,
+            [*ALONE, *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -31,7 +31,7 @@ def build(folder: Path, fails: str = "nothing", *, without: str = "") -> subproc
     """Runs the script with a buildah that fails at what is named; `without` one of the programs that it needs."""
     programs, image = folder / "bin", folder / "image"
     programs.mkdir()
-    for program in ("sh", "grep", "basename", "git", "env"):
+    for program in ("sh", "grep", "basename", "git", "env", "unshare"):
         (programs / program).symlink_to(str(shutil.which(program)))
     for name, text in (("mmdebstrap", MMDEBSTRAP), ("buildah", BUILDAH.format(fails=fails, log=image / "build.log"))):
         if name != without:
