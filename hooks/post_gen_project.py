@@ -15,6 +15,9 @@ PROJECT = Path.cwd()
 # as JSON in a raw string: there is nothing in an answer that could end it, or be run
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 WORKFLOWS = {"github": ".github", "gitlab": ".gitlab-ci.yml"}
+# what is about the model, and not about the code alone
+OF_THE_MODEL = (".github/workflows/model.yml", ".github/workflows/checks.yml", ".github/workflows/promote.yml")
+OF_THE_MODEL += ("scripts/ci", "docs/ci.md")
 INFRA = ("infra", "docs/infrastructure.md")
 # what packages of the locks are imported as, where it is not their name; a test compares it with what is installed
 IMPORTED_AS = """
@@ -28,6 +31,7 @@ ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.starts
 
 def main():
     refuse_taken_names()
+    choose_jobs()
     remove_other_workflows()
     if ANSWERS["infra"] == "no":
         remove(*INFRA)
@@ -56,6 +60,15 @@ def refuse_taken_names():
 
 def importable(name):
     return re.sub(r"[-_.]+", "_", name).lower()
+
+
+def choose_jobs():
+    """Leaves as many of the jobs as were asked for. Workflows of GitHub are not rendered: their braces are its own."""
+    if ANSWERS["ci"] == "none" or ANSWERS["ci_jobs"] == "checks":
+        remove(*OF_THE_MODEL)
+    elif ANSWERS["ci_jobs"] == "report":
+        for job in ("pull-request", "main"):
+            replace(PROJECT / OF_THE_MODEL[0], f"scripts/ci {job}\n", f"scripts/ci {job} --as-committed\n")
 
 
 def remove_other_workflows():

@@ -45,7 +45,7 @@ def refusal(answers):
         return reason
     if shutil.which("git") is None:
         return "Git is not installed, and the project is a Git repository: install Git and bake again."
-    for check in (texts, slug, package, remote, tracking, reach):
+    for check in (texts, slug, package, remote, tracking, reach, jobs):
         reason = check(answers)
         if reason:
             return reason
@@ -236,6 +236,17 @@ def reach(answers):
         f"dvc_remote_url {url!r} is a folder of this machine while mlflow_tracking_uri is shared, so others could not "
         "get the data of the models they see: answer s3://bucket/prefix. If all of them mount that folder, bake with "
         "sqlite:///mlflow.db and set tracking.uri in the new project."
+    )
+
+
+def jobs(answers):
+    """A job that trains registers a version: in a file of its own, that would go with its machine."""
+    uri = answers["mlflow_tracking_uri"]
+    if answers["ci"] == "none" or answers["ci_jobs"] != "train" or not re.match(r"sqlite:///(?!/)", uri):
+        return None
+    return (
+        f"ci_jobs 'train' would register versions in mlflow_tracking_uri {uri!r}, a file that goes with the machine of "
+        "the job: answer https://server, or report for ci_jobs."
     )
 
 

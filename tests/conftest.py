@@ -14,6 +14,9 @@ from baked import Project, bake, remove_hooks, use_perceptron
 from command import Lineage
 from filelock import FileLock
 
+# What Python compiles beside the sources of the template would be baked into projects.
+sys.dont_write_bytecode = True
+
 # Workers are given whole files, at first two each. Those that take minutes come first: at the end, everybody would wait
 # for one of them. While one worker makes the project that all share, the others do what needs none.
 SLOWEST_FIRST = (
@@ -21,11 +24,13 @@ SLOWEST_FIRST = (
     "test_image.py",
     "test_pipelines.py",
     "test_infrastructure_roles.py",
+    "test_ci.py",
     "test_spot.py",
     "test_mlflow_app.py",
     "test_spark.py",
     "test_shard_cache.py",
     "test_large_data.py",
+    "test_tutorials.py",
     "test_link.py",
     "test_erasure.py",
     "test_baseline.py",
@@ -54,6 +59,7 @@ SLOWEST_FIRST = (
     "test_foreign_code.py",
     "test_spark_engine.py",
     "test_trackers.py",
+    "test_evidence.py",
     "test_promote.py",
     "test_slices_and_drift.py",
     "test_diff.py",

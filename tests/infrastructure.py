@@ -173,9 +173,18 @@ class Infrastructure:
         return {name: value for stack in self.stacks.values() for name, value in stack.outputs.items()}
 
     def roles(self) -> dict[str, dict[str, Any]]:
-        """The properties of every role, by the end of its name: launcher, jobs, ..."""
+        """The properties of every role, by the end of its name: launcher, jobs, ...
+
+        Its `Policies` are those that lie in it and, marked as `Managed`, those that are attached to it.
+        """
         found = [role for stack in self.stacks.values() for role in stack.resources("AWS::IAM::Role").values()]
-        return {role["RoleName"].rpartition("-")[2]: role for role in found}
+        roles = {role["RoleName"].rpartition("-")[2]: role for role in found}
+        for stack in self.stacks.values():
+            for policy in stack.resources("AWS::IAM::ManagedPolicy").values():
+                made = {"PolicyName": policy["ManagedPolicyName"], "PolicyDocument": policy["PolicyDocument"]}
+                for name in policy["Roles"]:
+                    roles[name.rpartition("-")[2]]["Policies"].append({**made, "Managed": True})
+        return roles
 
     def set_up(self, client: Callable[[str], Any]) -> None:
         """Makes keys, buckets and roles by the API that `client` leads to."""

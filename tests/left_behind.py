@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,11 @@ def leave(running: Governed) -> None:
     for name, tags in (("serves", ours), ("served", ours), ("of-others", others), ("of-nobody", [])):
         container = {"Image": "1.dkr.ecr/x:1", "ModelDataUrl": archive % name}
         bucket, _, key = str(container["ModelDataUrl"]).removeprefix("s3://").partition("/")
-        running.client("s3").put_object(Bucket=bucket, Key=key, Body=b"weights")
+        whose = {"lineage-project-id": tags[0]["Value"]} if tags else {}
+        running.client("s3").put_object(Bucket=bucket, Key=key, Body=b"weights", Metadata=whose)
+        for number in "12":  # of a definition that is there, and of one that was before it
+            code = f"traceable-digits/pipelines/code/{name}-{number}/launch.py"
+            running.client("s3").put_object(Bucket=bucket, Key=code, Body=b"code", Metadata=whose)
         client.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE, Tags=tags)
         variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}
         variants = [{**variant, "InitialInstanceCount": 2, "InitialVariantWeight": 1.0}]
@@ -30,7 +35,9 @@ def leave(running: Governed) -> None:
         # there is no such image
         _wait(client.describe_endpoint, "EndpointStatus", "Failed", EndpointName=name)
         pipeline = {
-            "PipelineDefinition": '{"Version": "2020-12-01", "Steps": []}',
+            "PipelineDefinition": json.dumps(
+                {"Version": "2020-12-01", "Steps": [], "Metadata": {"code": f"s3://{bucket}/{code}"}}
+            ),
             "RoleArn": ROLE,
             "PipelineDisplayName": name,
             "ClientRequestToken": "t" * 32,

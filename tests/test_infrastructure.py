@@ -32,15 +32,17 @@ CHOICES = {
     "MakeMlflowApp": "yes",
 }
 # actions that know no resource, by the service authorization reference; or none that is known before
-ANY_RESOURCE = {"FindWhatIsThere", "ShowMetrics", "AskForImages", "FindWhatIsOurs", "ListPackages"}
+ANY_RESOURCE = {"FindWhatIsThere", "ShowMetrics", "AskForImages", "FindWhatIsOurs", "ListPackages", "FindCopies"}
 INLINE = 10_240  # characters of all inline policies of a role, as IAM allows
+MANAGED = 6_144  # characters of a policy by itself
 BODY = 51_200  # bytes of a template that is sent as it is
 
 
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A project for each answer to `ci`."""
-    return {ci: bake(tmp_path_factory.mktemp(ci), infra="yes", ci=ci) for ci in ("github", "gitlab", "none")}
+    """A project for each answer to `ci`, with all jobs."""
+    more = {"infra": "yes", "ci_jobs": "train", "mlflow_tracking_uri": "http://127.0.0.1:5000"}
+    return {ci: bake(tmp_path_factory.mktemp(ci), ci=ci, **more) for ci in ("github", "gitlab", "none")}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,17 @@ def test_it_works_without_a_choice(roots: dict[str, Path]) -> None:
         assert set(plain.roles()) == {"launcher", "jobs", "pipeline", "endpoint", "mlflow", "steward"}, ci
         for path in (root / "infra").iterdir():
             assert len(path.read_bytes()) < BODY
+
+
+def test_ci_takes_the_role_of_the_launcher_where_it_may_train(whole: Infrastructure, roots: dict[str, Path]) -> None:
+    def federated(made: Infrastructure) -> list[Any]:
+        trust = made.roles()["launcher"]["AssumeRolePolicyDocument"]["Statement"]
+        return [each["Condition"] for each in trust if each["Action"] == "sts:AssumeRoleWithWebIdentity"]
+
+    assert federated(whole) == []
+    chosen = {**CHOICES, "CiSubject": "repo:org/digits:ref:refs/heads/main", "CiLauncherSubject": "repo:org/digits:*"}
+    (condition,) = federated(Infrastructure(roots["github"], **chosen))
+    assert condition["StringLike"] == {"token.actions.githubusercontent.com:sub": "repo:org/digits:*"}
 
 
 def test_every_bucket_is_closed_encrypted_versioned_and_kept(whole: Infrastructure) -> None:
@@ -210,8 +223,12 @@ def test_roles_name_actions_and_resources(whole: Infrastructure) -> None:
         resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
         assert ("*" in resources) == (statement["Sid"] in ANY_RESOURCE), (role, statement["Sid"])
     for role in whole.roles().values():
-        text = "".join(json.dumps(policy["PolicyDocument"], separators=(",", ":")) for policy in role["Policies"])
-        assert len(text) < INLINE
+        sizes = [
+            (len(json.dumps(policy["PolicyDocument"], separators=(",", ":"))), "Managed" in policy)
+            for policy in role["Policies"]
+        ]
+        assert sum(size for size, is_managed in sizes if not is_managed) < INLINE
+        assert all(size < MANAGED for size, is_managed in sizes if is_managed)
 
 
 def test_sids_are_unique_in_a_role(whole: Infrastructure) -> None:

@@ -26,6 +26,7 @@ STAGES = ("preprocess", "train", "evaluate")
 SECRET = "traceable-digits-of-jobs"
 # what SageMaker's SDK asks by the way, and does without
 NOW = ("--older-than", "0")
+OF_OTHERS = [f"{name}-{number}" for name in ("of-others", "of-nobody") for number in "12"]
 ASKED_IN_VAIN = {"s3:ListAllMyBuckets", "iam:SimulatePrincipalPolicy"}
 
 
@@ -99,6 +100,24 @@ def test_an_mlflow_app_is_made_by_the_launcher_and_deleted_by_the_steward(accoun
         with account.without("steward", sid):
             assert "not authorized" in steward(account).run("lineage", "aws", "mlflow", "delete", arn, "--yes", code=1)
     steward(account).run("lineage", "aws", "mlflow", "delete", arn, "--yes")
+
+
+def test_versions_are_copied_to_sagemaker_by_the_launcher(account: Governed) -> None:
+    project, version = account.project, "models:/traceable-digits/1"
+    group = f"traceable-digits-{project.params['project_id'][:8]}"
+    before = refused(account)
+    project.compose(*overrides(account, "serving.endpoint.image=123456789012.dkr.ecr.eu-central-1.amazonaws.com/x:1"))
+    for command in (("registry", "sync"), ("registry", "status"), ("ml-lineage", "sync")):
+        project.run("lineage", "aws", *command)
+    assert "preprocess" in project.run("lineage", "aws", "ml-lineage", "query", version)
+    project.git("checkout", "--quiet", "--", "params.yaml")
+    assert refused(account) == before
+    launcher = account.client_as("launcher", "sagemaker")
+    [package] = launcher.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    with pytest.raises(ClientError, match="not authorized to perform: sagemaker:DeleteModelPackage"):
+        launcher.delete_model_package(ModelPackageName=package["ModelPackageArn"])
+    with pytest.raises(ClientError, match="not authorized to perform: sagemaker:CreateModelPackageGroup"):
+        launcher.create_model_package_group(ModelPackageGroupName=f"{group}-2")  # without a tag it would be nobody's
 
 
 def test_ci_reads_what_verify_reads_and_writes_nothing(account: Governed, lineage: Lineage) -> None:
@@ -223,7 +242,10 @@ def test_the_plan_says_what_goes_what_stays_and_what_it_costs(littered: Governed
     before = everything(littered)
     left = plan(littered, *NOW)
     goes = {name for name, item in left.items() if not item["kept"]}
-    assert not [name for name in left if "of-others" in name or "of-nobody" in name]
+    # what lies below the project's own address is named, whoever put it there; nothing else of theirs is
+    theirs = {name: item for name, item in left.items() if "of-others" in name or "of-nobody" in name}
+    assert {name.partition(" ")[0] for name in theirs} == {"objects"}
+    assert all(item["kept"] for item in theirs.values())
     assert goes >= {"endpoint served", "endpoint-config served", "model served", "pipeline served"}
     assert goes >= {
         f"model-package {GROUP}served/1",
@@ -244,6 +266,9 @@ def test_the_plan_says_what_goes_what_stays_and_what_it_costs(littered: Governed
     objects = [item for item in left.values() if item["kind"] == "objects" and item["name"].startswith("job ")]
     assert len(objects) == 5
     assert all("MiB" in item["cost"] for item in objects)
+    code = {name.rpartition("/")[2]: item["kept"] for name, item in left.items() if "/pipelines/code/" in name}
+    assert code.pop("serves-2") == "a pipeline that stays runs it"
+    assert {name for name, kept in code.items() if not kept} == {"serves-1", "served-1", "served-2"}
     assert everything(littered) == before
 
 
@@ -299,7 +324,12 @@ def test_what_goes_is_gone_and_the_rest_is_as_it_was(littered: Governed, lineage
     assert {f"s3://{bucket}/{key}" for key in before["jobs"] - after["jobs"]} == {
         address for address in going if address.startswith("s3://")
     }
-    assert [key for key in after["jobs"] if "/serving/" not in key] == []
+    of_packages = {key for key in after["jobs"] if "/registry/" in key}  # versions that stay
+    assert of_packages == {key for key in before["jobs"] if "/registry/" in key} != set()
+    assert {key.split("/", 1)[1] for key in after["jobs"] - of_packages} == {
+        *(f"serving/{name}/model.tar.gz" for name in ("serves", "of-others", "of-nobody")),
+        *(f"pipelines/code/{name}/launch.py" for name in ("serves-2", *OF_OTHERS)),
+    }
     assert [item for item in plan(littered, *NOW).values() if not item["kept"]] == []
     proof = lineage.verify(littered.project, "models:/traceable-digits/1", "--rehash")
     assert (proof.status, proof.not_passed) == (0, {})

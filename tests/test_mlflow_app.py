@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from aws_standin.container import can_run
 from baked import Project
@@ -88,6 +89,7 @@ def test_from_its_making_to_its_end(sky: Cloud, lineage: Lineage) -> None:
     assert project.lineage["model"]["tracking_uri"] == project.lineage["training_run"]["tracking_uri"] == arn
     status, said, errors = lineage.run(project, "promote", "models:/traceable-digits/1", "--to", "champion")
     assert status == 0, said + errors
+    _audited(project, lineage)
     assert any(key.startswith("traceable-digits/mlflow/") for key in sky.objects("the-jobs"))
     (state,) = states(sky)
     assert state["in_use"]
@@ -101,6 +103,23 @@ def test_from_its_making_to_its_end(sky: Cloud, lineage: Lineage) -> None:
     assert state["status"] == "is not there"
     assert "could not" in project.run("lineage", "verify", "models:/traceable-digits/1", code=2)
     assert "PASS" in project.run("lineage", "verify", "lineage.json", code=None)
+
+
+def _audited(project: Project, lineage: Lineage) -> None:
+    """An older server knows fewer questions: every one that an audit asks has an answer all the same."""
+    manifest = pq.read_table(project.root / "data" / "processed" / "manifest.parquet").to_pylist()
+    subject = next(row["subject_id"] for row in manifest if row["split"] == "train")
+    status, said, errors = lineage.run(project, "audit", "subject", subject, "--json")
+    assert errors == ""
+    answer = json.loads(said)
+    assert (status, answer["unknown"]) == (0, [])
+    assert "models:/traceable-digits/1" in said
+    status, said, errors = lineage.run(project, "audit", "excluded", subject, "--since", "2020-01-01", "--json")
+    assert (status, json.loads(said)["verdict"], errors) == (1, "FAILED", "")
+    status, said, errors = lineage.run(project, "audit", "records", "models:/traceable-digits/1", "--json")
+    assert (status, len(json.loads(said)), errors) == (0, len(manifest), "")
+    findings = json.loads(project.run("lineage", "doctor", "--json", code=None))
+    assert [finding for finding in findings if finding["check"] == "MLflow" and finding["state"] == "wrong"] == []
 
 
 def test_an_app_of_others_is_not_deleted(sky: Cloud) -> None:

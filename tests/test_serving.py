@@ -352,10 +352,14 @@ def test_kept_requests_are_compared_with_the_data_of_the_model(
     known = kept_requests(deployed)
     assert known  # the requests of the tests above, with the first version
     assert f"{ENDPOINT} serves {SECOND}." in deployed("deploy", SECOND, "--canary", "50")  # no alarm goes off
-    for image in list(images_of(linked).values())[:60]:
+    images = list(images_of(linked).values())
+    for image in images[:60]:
         deployed.ask(image)
+    several = json.dumps({"instances": [base64.b64encode(image).decode() for image in images[60:70]]})
+    client = deployed.client("sagemaker-runtime")
+    client.invoke_endpoint(EndpointName=ENDPOINT, Body=several.encode(), ContentType="application/json")
     keys = kept_requests(deployed) - known
-    assert len(keys) == 60
+    assert len(keys) == 61
     assert all(key.startswith(f"{CAPTURED}{ENDPOINT}/AllTraffic/") for key in keys)
     for key in keys:
         path = tmp_path / "kept" / key
@@ -364,7 +368,7 @@ def test_kept_requests_are_compared_with_the_data_of_the_model(
     # no fork: the processes that measure begin as the one does that starts them
     process = deployed.project.start("lineage", "drift", SECOND, "--data", str(tmp_path / "kept"), "--json")
     said = json.loads(process.communicate(timeout=120)[0])
-    assert (said["verdict"], said["after"]["records"]) == ("no drift", 60)
+    assert (said["verdict"], said["after"]["records"]) == ("no drift", 70)
 
 
 @apart
@@ -394,6 +398,47 @@ def test_all_objects_at_an_address_are_answered(deployed: Account, linked: Proje
     said = deployed("batch", SECOND, "--input", f"{PLACE}/in/", "--output", f"{PLACE}/more/", code=1)
     assert "Failed" in said
     assert "cannot be read: no image" in said
+
+
+def cleanup(account: Account, *arguments: str, code: int | None = 0) -> str:
+    """`lineage aws cleanup` by the steward, who alone may delete."""
+    steward = account.roles.act_as(account.roles.infrastructure.outputs()["StewardRole"], account.project)
+    return account.lineage(steward, "aws", "cleanup", "--older-than", "0", *arguments, code=code)
+
+
+def left(account: Account, *more: str) -> dict[str, dict[str, Any]]:
+    """What it finds, by kind and name."""
+    said = json.loads(cleanup(account, "--plan", "--json", *more))
+    return {f"{item['kind']} {item['name']}": item for item in said["left"]}
+
+
+@apart
+def test_what_an_endpoint_reads_and_keeps_stays_and_is_told_apart(deployed: Account) -> None:
+    (prices := deployed.roles.state / "prices.yaml").write_text(PRICES)
+    found = left(deployed, "--prices", str(prices))
+    archives = [item for name, item in found.items() if "/serving/" in name]
+    assert {item["kept"] for item in archives} == {"", "a model that stays reads it"}  # the first version is at none
+    assert found[f"captured {KEPT_AT}"]["kept"] == "the endpoint goes on writing there"
+    answers = [item for item in found.values() if item["kind"] == "answers"]
+    assert {item["kept"] for item in answers} == {"somebody asked for it: `--also answers` deletes it"}
+    assert sum(len(item["addresses"]) for item in answers) > 4
+    assert found["endpoint traceable-digits"]["usd_month"] == pytest.approx(0.25 * 730)
+    assert archives[0]["usd_month"] == pytest.approx(2.0 * len_of(deployed, archives[0]) / 2**30)
+    assert {item["usd_month"] for item in left(deployed).values()} == {None, 0.0}  # of this region none is known
+    assert "none is guessed" in cleanup(deployed, "--plan")
+    prices.write_text("eu-central-1: {gibibyte_month: -1}")
+    assert "is no table of prices" in cleanup(deployed, "--plan", "--prices", str(prices), code=1)
+
+
+KEPT_AT = f"{PLACE}/captured/{ENDPOINT}"
+PRICES = "eu-central-1: {as_of: 2026-11, gibibyte_month: 2.0, instance_hour: {ml.m5.large: 0.25}}"
+
+
+def len_of(account: Account, item: dict[str, Any]) -> int:
+    """The bytes of some objects."""
+    places = [address.removeprefix("s3://").partition("/") for address in item["addresses"]]
+    heads = [account.client("s3").head_object(Bucket=bucket, Key=key) for bucket, _, key in places]
+    return sum(int(head["ContentLength"]) for head in heads)
 
 
 @apart
@@ -474,3 +519,33 @@ def serving_below(folder: Path) -> list[list[str]]:
     """The commands of containers that serve from a folder."""
     commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
     return [each for each in commands if "serve" in each[-2:] and str(folder) in " ".join(each)]
+
+
+@apart
+def test_what_is_left_of_serving_is_found_and_cleared_away(deployed: Account) -> None:
+    store = deployed.client("s3")
+    of_others = {"Metadata": {"lineage-project-id": "p-of-others"}}
+    for name, more in (("a" * 64, of_others), ("b" * 64, {})):
+        store.put_object(Bucket=JOBS, Key=f"traceable-digits/serving/{name}/model.tar.gz", Body=b"x", **more)
+    for name in ("notes.txt", "out/of-somebody.txt"):
+        store.put_object(Bucket=JOBS, Key=f"traceable-digits/{name}", Body=b"of somebody")
+    found = left(deployed)
+    kept = {name.rpartition("/")[2]: item["kept"] for name, item in found.items()}
+    assert (kept["a" * 64], kept["b" * 64]) == (
+        "another project has put it there",
+        "it does not say which project has put it there",
+    )
+    assert found[f"objects {PLACE}/"]["kept"] == "nothing here says what it is of"
+    captured = found[f"captured {KEPT_AT}"]
+    assert captured["kept"] == "somebody asked for it: `--also captured` deletes it"
+    assert len(captured["addresses"]) >= 60
+    cleanup(deployed, "--execute", "--yes", "--also", "answers", "--also", "captured")
+    keys = {item["Key"].partition("/")[2] for item in store.list_objects_v2(Bucket=JOBS)["Contents"]}
+    assert {key for key in keys if not key.startswith("in/")} == {
+        f"serving/{'a' * 64}/model.tar.gz",
+        f"serving/{'b' * 64}/model.tar.gz",
+        "notes.txt",
+        "out/of-somebody.txt",
+    }
+    assert any(key.startswith("in/") for key in keys)  # what was asked is not ours
+    assert {item["kind"] for item in left(deployed).values() if not item["kept"]} == set()

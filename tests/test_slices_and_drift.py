@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,16 @@ def test_what_drifted_is_named_with_both_histograms(project: Project, folder: Pa
     assert lineage.ask(project, "drift", FIRST, REFERENCE)[0] == 0
     assert lineage.ask(project, "drift", SECOND, "--data", "data/raw")[0] == 0
     assert lineage.ask(project, "drift", FIRST, "--data", str(folder / "records.csv"))[0] == 1
+
+
+def test_a_report_counts_both_and_names_no_value(project: Project, lineage: Lineage) -> None:
+    _, said, _ = lineage.run(project, "report", FIRST, SECOND)
+    assert "- Drift: drift in " in said
+    assert re.search(r"\| brightness \| \d+\.\d+ \| .* \| drifted \|", said)
+    assert "- Slices: 2 (scanner, site)" in said
+    assert re.search(r"\| scanner B \| 0\.\d+ \| \d+ \| \d+ \| unknown \|", said)  # the first model never saw one
+    assert re.search(r"\| scanner A \| 1\.000 \| \d+ \| \d+ \| .* -\\> .* \|", said)
+    assert not re.search(r"(PAT|SCAN)-\d", said)
 
 
 def test_what_cannot_be_said_is_inconclusive(project: Project, tmp_path: Path, lineage: Lineage) -> None:

@@ -90,7 +90,7 @@ def test_changed_code_that_git_shows_as_it_was(
     right = project.git("rev-parse", "HEAD")
     project.git("branch", "right")
     path = project.root / CODE
-    rewrite(project, edit(path, "copy.deepcopy(network.state_dict())", "network.state_dict()"))
+    rewrite(project, edit(path, "logits.float()", "logits"))
     changed = project.git("rev-parse", "HEAD")
     project.git("branch", "--quiet", "-D", "right")
     lineage(project, "link")

@@ -29,13 +29,25 @@ HOSTILE = """ "quo'te" `tick` C:\\new\\x \\ : - # {x} ${y} %s %(z)s <b> & 👩�
 # the rest is cycled through them
 REST = [
     {},
-    {"license": "Apache-2.0", "ci": "gitlab", "project_name": "Ünï 2.0 & 数字" + 20 * " very long"},
+    {
+        "license": "Apache-2.0",
+        "ci": "gitlab",
+        "ci_jobs": "report",
+        "project_name": "Ünï 2.0 & 数字" + 20 * " very long",
+    },
     {"license": "BSD-3-Clause", "ci": "none", "project_slug": "Scans-v2_b-x", "infra": "yes"},
-    {"license": "proprietary", "ci": "github", "package_name": "scans2", "infra": "yes"},
+    {"license": "proprietary", "ci": "github", "ci_jobs": "report", "package_name": "scans2", "infra": "yes"},
     {"license": "MIT", "ci": "gitlab", "project_name": HOSTILE, "description": HOSTILE, "author": HOSTILE},
-    {"license": "Apache-2.0", "ci": "none", "project_name": "🙂", "author": 'Doe, J. "X" \\'},
-    {"license": "BSD-3-Clause", "author": HOSTILE, "description": "ends with \\", "ci": "gitlab", "infra": "yes"},
-    {"license": "proprietary", "author": HOSTILE, "package_name": "lineages"},
+    {"license": "Apache-2.0", "ci": "none", "ci_jobs": "train", "project_name": "🙂", "author": 'Doe, J. "X" \\'},
+    {
+        "license": "BSD-3-Clause",
+        "author": HOSTILE,
+        "description": "ends with \\",
+        "ci": "gitlab",
+        "ci_jobs": "train",
+        "infra": "yes",
+    },
+    {"license": "proprietary", "author": HOSTILE, "package_name": "lineages", "ci_jobs": "train"},
 ]
 CROSSED = [
     {"dvc_remote_url": remote, "mlflow_tracking_uri": uri, **rest}
@@ -56,7 +68,7 @@ def test_a_tree_is_whole_rendered_valid_and_clean(answers: dict[str, str], cooki
     root, given = result.project_path, result.context
     package, ci = given["package_name"], given["ci"]
 
-    assert found(root) == expected(package, ci, given["infra"])
+    assert found(root) == expected(package, ci, given["ci_jobs"], given["infra"])
     assert unrendered(root) == []
     assert not [name for name in found(root) if refused_by_windows(name)]
     assert not [path for path in root.iterdir() if path.is_dir() and not any(path.iterdir())]

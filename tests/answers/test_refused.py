@@ -33,6 +33,7 @@ REFUSED = [
     ({"project_slug": "yes"}, "not text to YAML"),
     ({"project_slug": "torch", "package_name": "mine"}, "would replace a package"),
     ({"project_slug": "scikit_learn", "package_name": "mine"}, "would replace a package"),
+    ({"ci_jobs": "train"}, "a file that goes with the machine of the job"),
     # packages
     ({"package_name": "a-b"}, "identifier"),
     ({"package_name": "größe"}, "identifier"),

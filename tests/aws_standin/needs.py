@@ -29,7 +29,12 @@ TYPES = {
     "ModelPackage": "model-package",
     "Pipeline": "pipeline",
     "MlflowApp": "mlflow-app",
+    "Artifact": "artifact",
+    "Action": "action",
+    "Context": "context",
 }
+# what names a resource by its ARN
+OWN = ("ResourceArn", "PipelineExecutionArn", "ModelPackageArn", "ArtifactArn", "Arn")
 INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
 VERB = re.compile(r"^(Create|Describe|Update|Delete|Stop|Start|Retry|List|Add|Search|Query|Get|Put|Invoke)")
 GIVEN_ROLES = ("RoleArn", "ExecutionRoleArn")
@@ -89,6 +94,7 @@ class Needs:
             "logs": self._logs,
             "secretsmanager": self._secrets,
             "tagging": lambda action, _: iter([Need(f"tag:{action}", "*")]),
+            "events": lambda action, _: iter([Need(f"events:{action}", self._arn("events", "event-bus/default"))]),
         }
 
     def of(self, service: str, environ: dict[str, Any], body: bytes) -> list[Need]:
@@ -119,9 +125,15 @@ class Needs:
 
     def _resources(self, action: str, request: Request) -> Iterator[str]:
         noun = VERB.sub("", action)
-        own = next((request[key] for key in ("ResourceArn", "PipelineExecutionArn", "Arn") if key in request), None)
+        own = next((request[key] for key in OWN if key in request), None)
         if own is not None:
             yield str(own)
+            return
+        if noun == "Association" and not action.startswith("List"):
+            yield from (str(request[key]) for key in ("SourceArn", "DestinationArn"))
+            return
+        if noun == "Artifact" and action.startswith("Create"):  # its ARN is made by the service
+            yield self._arn("sagemaker", "artifact/*")
             return
         if action in ("StartPipelineExecution", "ListPipelineExecutions"):
             noun = "Pipeline"

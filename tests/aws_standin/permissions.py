@@ -70,15 +70,15 @@ class Permissions:
                 return f"User: {session.arn} is not authorized to perform: {need.action} on resource: {need.resource}"
         return None
 
-    def credentials(self, role_arn: str) -> dict[str, str]:
-        """Those of a session of the service in a role. Raises PermissionError if the role does not trust it."""
+    def credentials(self, role_arn: str, service: str = "sagemaker.amazonaws.com") -> dict[str, str]:
+        """Those of a session of a service in a role. Raises PermissionError if the role does not trust it."""
         role = iam_backends[DEFAULT_ACCOUNT_ID]["aws"].get_role_by_arn(role_arn)
         context = {"aws:SourceAccount": DEFAULT_ACCOUNT_ID}
-        if not trusts(json.loads(role.assume_role_policy_document), "sagemaker.amazonaws.com", context):
-            raise PermissionError(f"SageMaker may not assume {role_arn}")
+        if not trusts(json.loads(role.assume_role_policy_document), service, context):
+            raise PermissionError(f"{service} may not assume {role_arn}")
         session = sts_backends[DEFAULT_ACCOUNT_ID]["aws"].assume_role(
             region_name=self._region,
-            role_session_name="SageMaker",
+            role_session_name=service.partition(".")[0],
             role_arn=role_arn,
             policy="",
             duration=3600,

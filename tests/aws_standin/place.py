@@ -25,8 +25,8 @@ class Place:
     region: str
     grace: float  # seconds that a job has to stop
     environment: dict[str, str] = field(default_factory=dict)
-    # of a session in a role, by its ARN
-    credentials: Callable[[str], dict[str, str]] = field(default=lambda _: ANYBODY)
+    # of a session in a role, by its ARN, and the service that takes it on where that is not SageMaker
+    credentials: Callable[..., dict[str, str]] = field(default=lambda *_: ANYBODY)
     # raises PermissionError unless a session with these credentials may do something to a resource
     require: Callable[[dict[str, str], str, str], None] = field(default=lambda *_: None)
     mlflow: Path | None = None  # folder of the executables that MLflow apps run

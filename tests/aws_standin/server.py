@@ -13,7 +13,6 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.sagemaker.models import sagemaker_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from . import registry
 from .answers import (
     Start,
     as_json,
@@ -26,7 +25,8 @@ from .answers import (
     refuse,
     without_empty,
 )
-from .entities import Entities
+from .entities import Entities, NotFoundError
+from .events import hand_on
 from .executions import Execution
 from .expressions import RefusedError
 from .faults import take
@@ -38,6 +38,7 @@ from .needs import INVOCATIONS
 from .parts import Parts, keep_in_files, parts_of, range_of
 from .permissions import Permissions
 from .place import ANYBODY, Place
+from .registry import Registry
 from .serving import Serving
 
 KINDS: dict[str, type[Job]] = {"TrainingJob": ManagedTrainingJob, "ProcessingJob": ProcessingJob}
@@ -54,19 +55,24 @@ class StandIn:
         self.apps = Apps(place, place.mlflow)
         self.executions: dict[str, Execution] = {}
         self.entities = Entities(place.region)
+        self.registry = Registry(place.region)
         self.serving = Serving(place)
         keep_in_files()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._moto.debug = True  # type: ignore[attr-defined]
-        self._permissions = Permissions(place.state, place.region, self.apps.tags_of)
+        self._permissions = Permissions(place.state, place.region, self._tags_of)
         place.credentials, place.require = self._credentials, self._require
+        hand_on(place)
 
-    def _credentials(self, role_arn: str) -> dict[str, str]:
-        return self._permissions.credentials(role_arn) if self._permissions.are_enforced else ANYBODY
+    def _credentials(self, role_arn: str, *service: str) -> dict[str, str]:
+        return self._permissions.credentials(role_arn, *service) if self._permissions.are_enforced else ANYBODY
 
     def _require(self, credentials: dict[str, str], action: str, resource: str) -> None:
         if credentials != ANYBODY:
             self._permissions.require(credentials, action, resource)
+
+    def _tags_of(self, arn: str) -> dict[str, str]:
+        return self.apps.tags_of(arn) or self.entities.tags_of(arn)
 
     def end(self) -> None:
         """Ends what runs."""
@@ -135,9 +141,6 @@ class StandIn:
         kind = next((kind for kind in KINDS if action.endswith(kind)), None)
         if action in ("StopTrainingJob", "StopProcessingJob"):
             return self._stop(str(request[f"{kind}Name"]), start)
-        if action in registry.CALLS:
-            status, answer = registry.answer(action, request, self.place.region)
-            return as_json(start, answer, status)
         if self.apps.knows(action, request):
             return self._of_apps(action, request, start)
         if action == "UpdateTrainingJob":
@@ -146,11 +149,13 @@ class StandIn:
         if handled is not None:
             return as_json(start, without_empty(handled[1]), handled[0])
         try:
-            own = self._of_pipelines(action, request) or self.entities.answer(action, request)
+            own = self._own(action, request)
+        except NotFoundError as error:
+            return as_json(start, {"__type": "ResourceNotFound", "message": str(error)}, "400 Bad Request")
         except RefusedError as error:
             return as_json(start, {"__type": "ValidationException", "message": str(error)}, "400 Bad Request")
         if own is not None:
-            return as_json(start, own)
+            return as_json(start, without_empty(own))
         status, answer = self._ask_moto(environ, body)
         if status.startswith("200") and kind and action == f"Create{kind}":
             job = KINDS[kind](self.place, request, answer[f"{kind}Arn"])
@@ -180,6 +185,14 @@ class StandIn:
         except RefusedError:
             del noted[arn]
             raise
+
+    def _own(self, action: str, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer to a call that moto lacks, or answers otherwise than the service; None for all others."""
+        for ask in (self._of_pipelines, self.entities.answer, self.registry.answer):
+            answer = ask(action, request)
+            if answer is not None:
+                return answer
+        return None
 
     def _of_pipelines(self, action: str, request: dict[str, Any]) -> dict[str, Any] | None:
         """The answer to a call about an execution that moto lacks; None for all others. Raises RefusedError."""

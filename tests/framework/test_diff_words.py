@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from lineage.base.markdown import plain
 from lineage.judgement.diff.code import _patch
 from lineage.judgement.diff.curves import _columns, drawn
 from lineage.judgement.diff.section import changes, section
-from lineage.judgement.diff.show import _plain, markdown
+from lineage.judgement.diff.show import markdown
 from lineage.judgement.diff.words import change, lines, score, sentence
 
 
@@ -124,7 +125,7 @@ def test_markdown_obeys_nothing_of_others() -> None:
     text = markdown(document())
     assert r"| train.lr\|\<b\> | 0.1 | 0.2 |" in text
     assert "````diff\n+```\n````" in text
-    assert _plain("@someone models:/x@champion [a](b)") == "@\N{ZERO WIDTH SPACE}someone models:/x@champion \\[a\\](b)"
+    assert plain("@someone models:/x@champion [a](b)") == "@\N{ZERO WIDTH SPACE}someone models:/x@champion \\[a\\](b)"
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from lineage.account.below import _folder
 from lineage.account.jobs import Job
 from lineage.account.left import Left, age, below, parted
+from lineage.account.prices import Prices, read_prices, shown
+from lineage.base.errors import LineageError
 
 
 @pytest.mark.parametrize(
@@ -64,3 +68,56 @@ def test_checkpoints_are_among_the_places_of_a_job() -> None:
     }
     places = {"s3://b/p/digits-train-x/input/code", "s3://b/p/output/digits-train-x", "s3://b/p/checkpoints/k"}
     assert {place for place in Job("Training", said).places() if place} == places
+
+
+@pytest.mark.parametrize(
+    ("key", "folder"),
+    [
+        ("serving/abc/model.tar.gz", "serving/abc"),
+        ("pipelines/code/abc/launch.py", "pipelines/code/abc"),
+        ("pipelines/digits/e1/reports/train.json", "pipelines/digits/e1"),
+        ("pipelines/digits/definition.json", "pipelines/digits"),
+        ("consent/registry.csv", "consent"),
+        ("notes/of/somebody.txt", "notes"),
+        ("notes.txt", ""),
+    ],
+)
+def test_things_below_the_folder_of_a_project_are_told_apart(key: str, folder: str) -> None:
+    assert _folder(key) == folder
+
+
+def test_a_price_is_known_or_unknown_and_never_guessed() -> None:
+    known = read_prices("us-east-1")
+    assert known.as_of
+    assert known.running([("ml.m5.large", 2)]) == pytest.approx(2 * known.instance_hour["ml.m5.large"] * 730)
+    assert known.running([("ml.m5.large", 1), ("ml.of-tomorrow", 1)]) is None
+    assert known.running([]) is None
+    assert read_prices("mars-north-1") == Prices()
+    assert Prices().stored(2**40) is None
+    assert [shown(usd) for usd in (None, 0.0, 0.001, 1234.5)] == [
+        "price unknown",
+        "nothing",
+        "less than $0.01 a month",
+        "$1,234.50 a month",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        "x: 1",
+        "x: {gibibyte_month: 1}",  # of which day?
+        "x: {as_of: a day, gibibyte_month: -1}",
+        "x: {as_of: a day, price: 2}",
+        "x: {as_of: a day, instance_hour: {ml.m5.large: DOLLARS}}",
+    ],
+)
+def test_what_is_no_table_of_prices(text: str, tmp_path: Path) -> None:
+    (tmp_path / "prices.yaml").write_text(text)
+    with pytest.raises(LineageError, match=r"is no table of prices"):
+        read_prices("us-east-1", tmp_path / "prices.yaml")
+    with pytest.raises(LineageError, match=r"is no table of prices"):
+        read_prices("us-east-1", tmp_path / "nowhere.yaml")

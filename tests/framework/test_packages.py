@@ -10,7 +10,11 @@ from lineage.base import workers
 from lineage.chain.packages import extra_locks, locked
 
 TEMPLATE = Path(workers.__file__).parents[2]
-EXTRAS = {"requirements-spark.lock": "pyspark", "requirements-wandb.lock": "wandb"}
+EXTRAS = {
+    "requirements-spark.lock": "pyspark",
+    "requirements-wandb.lock": "wandb",
+    "requirements-evidence.lock": "model-signing",
+}
 
 
 @pytest.mark.parametrize("lock", EXTRAS)

@@ -15,14 +15,22 @@ from .audit.commands import app as audit
 from .base.collector import collect_rarely
 from .base.errors import ProjectError
 from .base.project import project_root
-from .base.terminal import block, guard_output
+from .base.terminal import block, guard_output, print_answer
+from .collection.commands import gc
 from .compute.commands import jobs
 from .compute.sagemaker.commands import app as aws
 from .compute.sagemaker.pipelines.commands import app as pipeline
 from .erasure.commands import erase
+from .evidence.commands import attest, export
+from .evidence.keys import app as keys
+from .evidence.log_commands import app as log
 from .judgement.commands import demote, history, promote
 from .judgement.diff.command import diff
 from .judgement.drift_command import drift
+from .judgement.follow_up import FOLLOW_UPS
+from .judgement.report.command import report
+from .mirror.commands import ml_lineage, registry
+from .mirror.follow_up import update_registry
 from .proof.data_commands import app as data
 from .serving.commands import batch, deploy, invoke, serve, status, undeploy
 
@@ -52,6 +60,11 @@ app.add_typer(audit, name="audit")
 app.add_typer(data, name="data")
 app.add_typer(aws, name="aws")
 aws.command()(cleanup)
+aws.add_typer(registry, name="registry")
+aws.add_typer(ml_lineage, name="ml-lineage")
+FOLLOW_UPS.append(update_registry)
+app.add_typer(keys, name="keys")
+app.add_typer(log, name="log")
 app.add_typer(pipeline, name="pipeline")
 
 
@@ -98,7 +111,10 @@ def doctor(
         bool, typer.Option("--environment", help="Read every installed file and compiled file instead: a minute.")
     ] = False,
 ) -> None:
-    """Say what is wrong with this checkout, and the one command that fixes each thing."""
+    """Say what is wrong with this checkout, and the one command that fixes each thing.
+
+    Exit status: 1 if something is wrong.
+    """
     if environment:
         from .chain.environment import show_environment
 
@@ -107,7 +123,7 @@ def doctor(
 
     findings = examine_last_commit(project_root()) if last_commit else examine(project_root())
     if as_json:
-        print(json.dumps([finding.__dict__ for finding in findings], indent=2))
+        print_answer(json.dumps([finding.__dict__ for finding in findings], indent=2))
     else:
         _show_findings(findings)
     sys.exit(any(finding.state == "wrong" for finding in findings))
@@ -197,14 +213,13 @@ def verify(
     once_more: Annotated[bool, typer.Option("--reproduce", help="Make the model once more as well.")] = False,
     here: Annotated[bool, typer.Option("--here", help="With --reproduce: in this Python environment.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The answer as JSON.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the answer as a page to print, too.")] = None,
 ) -> None:
     """Prove where a model comes from, link by link. Exit status: 0 proved, 1 disproved, 2 unknown, 3 erased."""
+    from .proof.asked import prove
     from .proof.case import Evidence
-    from .proof.retired import retirement_of
     from .proof.show import show_verdicts
-    from .proof.targets import all_versions, not_in_mlflow, resolve, scope_of
-    from .proof.verify import Remake, exit_code, nothing_to_prove, verify
-    from .proof.verify import not_in_mlflow as not_there
+    from .proof.verify import Remake, exit_code
 
     if every == bool(models):
         raise typer.BadParameter("name a model, or give --all")
@@ -213,19 +228,15 @@ def verify(
     how: Remake = "no" if not once_more else "here" if here else "fresh"
     try:
         evidence = Evidence(project_root(), shared=not every)
-        named = {x: resolve(evidence, x) for x in models or []}
-        cases = all_versions(evidence) if every else [case for found in named.values() for case in found.cases]
-        retired = [found for case in cases if every and (found := retirement_of(case, unless_named=True))]
-        absent = not_in_mlflow(evidence, cases) if every else []
-        cases = [case for case in cases if case.title not in {one.model for one in retired}]
-        verdicts = [verify(case, rehash=rehash, reproduce=how) for case in cases]
-        verdicts += [nothing_to_prove(x, found.execution) for x, found in named.items() if not found.cases]
-        verdicts += [not_there(evidence, model) for model in absent]
-        scope = scope_of(evidence, cases, every=every)
+        proof = prove(evidence, models or [], every=every, rehash=rehash, remake=how)
+        if html is not None:
+            from .proof.verdict_page import write_verdicts
+
+            write_verdicts([*proof.verdicts], "every version" if every else ", ".join(models or []), proof.scope, html)
     except Exception as error:
         _say_inconclusive(error)
-    show_verdicts(verdicts, scope, retired, as_json=as_json)
-    sys.exit(exit_code(verdicts))
+    show_verdicts([*proof.verdicts], proof.scope, [*proof.retired], as_json=as_json)
+    sys.exit(exit_code([*proof.verdicts]))
 
 
 @app.command()
@@ -295,6 +306,7 @@ def reproduce(
 
 app.command()(drift)
 app.command()(diff)
+app.command()(report)
 app.command()(promote)
 app.command()(demote)
 app.command()(history)
@@ -305,13 +317,17 @@ app.command()(status)
 app.command()(undeploy)
 app.command()(batch)
 app.command()(erase)
+app.command()(gc)
+app.command()(attest)
+app.command()(export)
 app.command()(jobs)
 
 
 def main() -> None:
     """The entry point: a mistake is reported in a sentence, without a traceback."""
     collect_rarely()
-    guard_output()
+    options = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
+    guard_output(answers_alone="--json" in options)
     try:
         app()
     except ProjectError as error:

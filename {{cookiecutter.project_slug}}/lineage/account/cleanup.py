@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..base.errors import DispatchError
@@ -16,11 +18,15 @@ from ..proof.case import Evidence
 from ..settings import load_settings
 from ..settings.compute import TARGET
 from ..settings.params import Settings
+from .below import Uses, below_prefix
 from .evidence import Needed
 from .found import Found
-from .jobs import of_jobs
-from .left import Left, parted
-from .registered import apps, packages, pipelines
+from .jobs import OF_PIPELINES, of_jobs
+from .kept import answers, captured
+from .left import Also, Left, below, parted
+from .ml_lineage import delete_entity, entities
+from .prices import Prices, read_prices
+from .registered import GOING_ON, apps, packages, pipelines
 from .serving import serving
 
 MANY = 1000  # objects that S3 deletes in one call
@@ -35,6 +41,7 @@ class Plan:
     project_id: str
     left: list[Left]
     unseen: list[str]  # what is named by its tag, and cannot be looked at: gone a moment ago, or not allowed
+    prices: Prices  # of that region
 
     @property
     def going(self) -> list[Left]:
@@ -51,25 +58,47 @@ def aws_of(settings: Settings) -> Aws:
     return Aws(SageMakerSettings.model_validate(wanted), project_id=settings.project_id)
 
 
-def plan(evidence: Evidence, days: float) -> tuple[Aws, Plan]:
-    """What is left. What jobs of the last `days` days have left stays. Raises DispatchError where AWS cannot say."""
+def plan(evidence: Evidence, days: float, also: Collection[Also] = (), prices: Path | None = None) -> tuple[Aws, Plan]:
+    """What is left. What jobs of the last `days` days have left stays; so does what somebody asked for, but for `also`.
+
+    `prices` is a table in place of this project's. Raises DispatchError where AWS cannot say, LineageError if that is
+    no table.
+    """
     settings = load_settings(evidence.root / PARAMS_FILE)
     aws = aws_of(settings)
-    found, needed = Found(aws, evidence.project_id), Needed(evidence)
-    # the remotes and what MLflow keeps are no litter, wherever they lie
+    known = read_prices(aws.region, prices)
+    found, needed = Found(aws, evidence.project_id, known), Needed(evidence)
+    # the remotes are no litter, wherever they lie
     remotes = [str(section["url"]) for section in read_config(evidence.root)["remote"].values() if section.get("url")]
     protected = tuple(url for url in remotes if url.startswith("s3://"))
-    runnable = pipelines(found)
-    stay = bool(found.unseen["pipeline"]) or any(not each.goes for each in runnable)
-    left = [
-        *serving(found, needed),
-        *packages(found, needed),
-        *apps(found),
-        *runnable,
-        *of_jobs(found, protected, days, pipelines_stay=stay),
-    ]
+    served, archives = serving(found, needed)
+    registered, files = packages(found, needed)
+    runnable, definitions = pipelines(found)
+    staying = frozenset(each.name for each in runnable if not each.goes)
+    stay = bool(found.unseen["pipeline"]) or bool(staying)
+    jobs_left = of_jobs(found, protected, days, pipelines_stay=stay)
+    asked_for = [*answers(found, also), *captured(found, evidence, also)]
+    places = [address for item in (*jobs_left, *asked_for) for address in item.addresses]
     unseen = [f"{kind} {name}" for kind, names in found.unseen.items() for name in dict.fromkeys(names)]
-    return aws, Plan(aws.account or "unknown", aws.region, evidence.project_id, left, unseen)
+    is_going_on = any(each.kept.startswith(GOING_ON) for each in runnable)
+    uses = Uses(archives | files, definitions, is_going_on, tuple(unseen), staying, _executions(found))
+    left = [*served, *registered, *entities(found, needed), *apps(found), *runnable, *jobs_left]
+    left += [_without(item, protected) for item in asked_for]
+    left += below_prefix(found, uses, places, protected, days)
+    return aws, Plan(aws.account or "unknown", aws.region, evidence.project_id, left, unseen, known)
+
+
+def _executions(found: Found) -> frozenset[str]:
+    """The ids of executions of pipelines, by the names that SageMaker gives their jobs."""
+    names = [*found.names["training-job"], *found.names["processing-job"]]
+    return frozenset(match[1] for name in names if (match := re.match(rf"{OF_PIPELINES}([a-z0-9]+)-", name)))
+
+
+def _without(item: Left, protected: tuple[str, ...]) -> Left:
+    """A thing that stays if it lies where a DVC remote does."""
+    if any(below(protected, address) for address in item.addresses):
+        return replace(item, kept="a DVC remote lies there")
+    return item
 
 
 def execute(aws: Aws, wanted: Plan) -> Iterator[tuple[Left, str]]:
@@ -107,7 +136,10 @@ DELETE: dict[str, Callable[[Aws, Left], Any]] = {
     "model-package-group": lambda aws, item: aws.client("sagemaker").delete_model_package_group(
         ModelPackageGroupName=item.name
     ),
+    **dict.fromkeys(("artifact", "action", "context"), delete_entity),
     "pipeline": lambda aws, item: aws.client("sagemaker").delete_pipeline(PipelineName=item.name),
     "log": _log,
     "objects": _objects,
+    "answers": _objects,
+    "captured": _objects,
 }

@@ -10,6 +10,7 @@ from ..base.errors import DispatchError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
 from ..compute.sagemaker.tags import PROJECT_TAG
+from .prices import Prices
 
 OF_STACKS = "aws:cloudformation:stack-name"
 
@@ -17,8 +18,9 @@ OF_STACKS = "aws:cloudformation:stack-name"
 class Found:
     """The resources of SageMaker that bear the tag, by type. Raises DispatchError where AWS refuses or is silent."""
 
-    def __init__(self, aws: Aws, project_id: str) -> None:
+    def __init__(self, aws: Aws, project_id: str, prices: Prices) -> None:
         self.aws = aws
+        self.prices = prices
         self.project_id = project_id
         self.names: dict[str, list[str]] = defaultdict(list)  # as ARNs have them, by type
         self.stacks: dict[str, str] = {}  # the stack of CloudFormation that a resource belongs to, by ARN

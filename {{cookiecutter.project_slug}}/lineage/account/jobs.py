@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..base.errors import DispatchError
@@ -12,7 +12,8 @@ from ..base.translated import translate_errors
 from ..compute.job_spec import FILE
 from ..compute.sagemaker.jobs import ENDED
 from .found import Found
-from .left import DAY, Left, age, below, parted
+from .left import DAY, Left, age, below
+from .stored import Stored, group, listed
 
 KINDS = {"training-job": "Training", "processing-job": "Processing"}
 OF_PIPELINES = "pipelines-"  # how SageMaker begins the names of the jobs of executions
@@ -74,10 +75,9 @@ def of_jobs(found: Found, protected: tuple[str, ...], days: float, *, pipelines_
         objects = list(_objects(found, job, protected))
         if objects:
             kept = job.objects_kept(days, pipelines_stay=pipelines_stay)
-            addresses = tuple(address for address, _ in objects if kept or not below(stay, address))
-            size = sum(count for _, count in objects)
-            cost = f"storage of {len(objects)} objects, {size / 2**20:.2f} MiB"
-            left.append(Left("objects", f"job {job.name}", cost, kept, addresses=addresses))
+            of_job = group(found, "objects", f"job {job.name}", objects, kept)
+            addresses = tuple(address for address in of_job.addresses if kept or not below(stay, address))
+            left.append(replace(of_job, addresses=addresses))
     return left
 
 
@@ -107,35 +107,26 @@ def _log(found: Found, job: Job, days: float) -> Left | None:
         "the job ended well: its log says how a model was made" if job.status == "Completed" else ""
     )
     names = tuple(f"{group}:{stream['logStreamName']}" for stream in streams)
-    return Left("log", f"job {job.name}", "storage; AWS does not say of how much", kept, addresses=names)
+    cost = "storage; AWS does not say of how much"
+    return Left("log", f"job {job.name}", cost, kept, addresses=names, usd_month=None)
 
 
-def _objects(found: Found, job: Job, protected: tuple[str, ...]) -> Iterator[tuple[str, int]]:
-    """Address and size of each object of a job below the address of the settings, its report included."""
+def _objects(found: Found, job: Job, protected: tuple[str, ...]) -> Iterator[Stored]:
+    """Each object of a job below the address of the settings, its report included."""
     ours = found.aws.address()
     for place in job.places():
         if not below([ours], place) or place.rstrip("/") == ours:
             continue
-        for address, size in _listed(found, place):
-            if below(protected, address):
+        for each in listed(found, place):
+            if below(protected, each.address):
                 continue
-            yield address, size
-            if address.endswith(f"/{FILE}") and size < MOST_SPEC:
-                yield from _report(found, address, protected)
+            yield each
+            if each.address.endswith(f"/{FILE}") and each.size < MOST_SPEC:
+                yield from _report(found, each.address, protected)
 
 
-def _report(found: Found, spec: str, protected: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+def _report(found: Found, spec: str, protected: tuple[str, ...]) -> Iterator[Stored]:
     said = json.loads(found.aws.read(spec, MOST_SPEC) or b"{}")
     address = str(said.get("report") or "")
     if below([found.aws.address()], address) and not below(protected, address):
-        yield from _listed(found, address)
-
-
-def _listed(found: Found, place: str) -> Iterator[tuple[str, int]]:
-    bucket, key = parted(place)
-    with translate_errors(DispatchError, f"could not list {place}"):
-        pages = found.aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
-        for item in (item for page in pages for item in page.get("Contents", [])):
-            address = f"s3://{bucket}/{item['Key']}"
-            if below([place], address):
-                yield address, int(item["Size"])
+        yield from listed(found, address)

@@ -5,24 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
 DAY = 86_400
 
 
+class Also(StrEnum):
+    """What goes only if it is named."""
+
+    answers = "answers"
+    captured = "captured"
+
+
 @dataclass(frozen=True)
 class Left:
     """One thing in the account. It may be deleted if `kept` is empty."""
 
-    kind: (
-        str  # endpoint, endpoint-config, model, model-package, model-package-group, pipeline, mlflow-app, log, objects
-    )
+    # endpoint, endpoint-config, model, model-package, model-package-group, artifact, action, context, pipeline,
+    # mlflow-app, log, objects, answers, captured
+    kind: str
     name: str
-    cost: str  # in words
+    cost: str  # what is billed, in words
     kept: str = ""  # why it stays
     arn: str = ""
     addresses: tuple[str, ...] = ()  # of objects in S3; of log streams, as GROUP/STREAM
+    usd_month: float | None = 0.0  # of US dollars; None if that is not known
 
     @property
     def goes(self) -> bool:

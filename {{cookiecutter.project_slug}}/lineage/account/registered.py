@@ -12,18 +12,23 @@ from .left import Left
 
 IDENTITY = "model_identity"
 OF_APPS = "it holds runs and versions, which evidence needs"
-BILLED = "billed while it is there: see the prices of SageMaker"
+GOING_ON = "executions that go on"
+BILLED = "billed while it is there"
 
 
-def packages(found: Found, needed: Needed) -> list[Left]:
-    """The packages in the groups of this project, and the groups."""
-    left = []
+def packages(found: Found, needed: Needed) -> tuple[list[Left], frozenset[str]]:
+    """The packages in the groups of this project, and the groups; the addresses that packages which stay name."""
+    left, files = [], set[str]()
     for group in found.names["model-package-group"]:
-        own = [_package(found, needed, summary) for summary in _listed(found, group)]
+        own = []
+        for summary in _listed(found, group):
+            package, addresses = _package(found, needed, summary)
+            own.append(package)
+            files |= set() if package.goes else set(addresses)
         stays = sum(not package.goes for package in own)
         kept = found.kept_by_stack("model-package-group", group) or (f"{stays} of its packages stay" if stays else "")
         left += [*own, Left("model-package-group", group, "nothing", kept, found.arns["model-package-group", group])]
-    return left
+    return left, frozenset(files)
 
 
 def _listed(found: Found, group: str) -> list[dict[str, Any]]:
@@ -36,34 +41,41 @@ def _listed(found: Found, group: str) -> list[dict[str, Any]]:
         ]
 
 
-def _package(found: Found, needed: Needed, summary: dict[str, Any]) -> Left:
+def _package(found: Found, needed: Needed, summary: dict[str, Any]) -> tuple[Left, list[str]]:
+    """A package, and the addresses in S3 that it names."""
     arn = str(summary["ModelPackageArn"])
     said = found.described("model-package", "describe_model_package", ModelPackageName=arn) or {}
     if said.get("ModelApprovalStatus") == "Approved":
         kept = "it is approved"
     else:
         kept = needed.package((said.get("CustomerMetadataProperties") or {}).get(IDENTITY))
-    return Left("model-package", arn.partition("/")[2], "nothing", kept, arn)
+    containers = (said.get("InferenceSpecification") or {}).get("Containers") or []
+    quality = (said.get("ModelMetrics") or {}).get("ModelQuality") or {}
+    addresses = [str(each.get("ModelDataUrl") or "") for each in containers]
+    addresses.append(str((quality.get("Statistics") or {}).get("S3Uri") or ""))
+    return Left("model-package", arn.partition("/")[2], "nothing", kept, arn), addresses
 
 
 def apps(found: Found) -> list[Left]:
     """MLflow on SageMaker."""
     return [
-        Left(kind, name, BILLED, found.kept_by_stack(kind, name) or OF_APPS, found.arns[kind, name])
+        Left(kind, name, BILLED, found.kept_by_stack(kind, name) or OF_APPS, found.arns[kind, name], usd_month=None)
         for kind in ("mlflow-app", "mlflow-tracking-server")
         for name in found.names[kind]
     ]
 
 
-def pipelines(found: Found) -> list[Left]:
-    """Pipelines. With one goes the history of its executions, which says how models were made."""
-    left = []
+def pipelines(found: Found) -> tuple[list[Left], str]:
+    """Pipelines, and the definitions of those that stay. With one goes the history of its executions, which says how
+    models were made."""
+    left, definitions = [], ""
     for name in found.names["pipeline"]:
         said = found.described("pipeline", "describe_pipeline", PipelineName=name)
         if said is not None:
             kept = found.kept_by_stack("pipeline", name) or _history(found, name)
             left.append(Left("pipeline", str(said["PipelineName"]), "nothing", kept, str(said["PipelineArn"])))
-    return left
+            definitions += str(said.get("PipelineDefinition") or "") if kept else ""
+    return left, definitions
 
 
 def _history(found: Found, name: str) -> str:
@@ -71,6 +83,6 @@ def _history(found: Found, name: str) -> str:
         pages = found.aws.client("sagemaker").get_paginator("list_pipeline_executions").paginate(PipelineName=name)
         states = [str(one["PipelineExecutionStatus"]) for page in pages for one in page["PipelineExecutionSummaries"]]
     if going_on := sum(state in ("Executing", "Stopping") for state in states):
-        return f"executions that go on: {going_on}"
+        return f"{GOING_ON}: {going_on}"
     ended_well = states.count("Succeeded")
     return f"executions that ended well, and may have made a model: {ended_well}" if ended_well else ""

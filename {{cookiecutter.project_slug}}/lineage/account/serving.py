@@ -6,13 +6,15 @@ from typing import Any
 
 from .evidence import Needed
 from .found import Found
-from .left import Left, age, parted
+from .left import Left, age
+from .prices import HOURS
 
 STEADY = ("InService", "Failed", "OutOfService")
 
 
-def serving(found: Found, needed: Needed) -> list[Left]:
-    """What there is of endpoints. A configuration stays with the endpoint that uses it, a model with that."""
+def serving(found: Found, needed: Needed) -> tuple[list[Left], frozenset[str]]:
+    """What there is of endpoints, and the archives that models which stay read. A configuration stays with the
+    endpoint that uses it, a model with that."""
     left, configs, models = [], set[str](), set[str]()
     for name in found.names["endpoint"]:
         said = found.described("endpoint", "describe_endpoint", EndpointName=name)
@@ -23,7 +25,8 @@ def serving(found: Found, needed: Needed) -> list[Left]:
         if kept:
             configs.add(config.lower())
         called = str(said["EndpointName"])
-        left.append(Left("endpoint", called, _hours(found, said, config), kept, str(said["EndpointArn"])))
+        cost, usd = _hours(found, said, config)
+        left.append(Left("endpoint", called, cost, kept, str(said["EndpointArn"]), usd_month=usd))
     for name in found.names["endpoint-config"]:
         said = found.described("endpoint-config", "describe_endpoint_config", EndpointConfigName=name)
         if said is None:
@@ -36,7 +39,8 @@ def serving(found: Found, needed: Needed) -> list[Left]:
         left.append(
             Left("endpoint-config", str(said["EndpointConfigName"]), "nothing", kept, str(said["EndpointConfigArn"]))
         )
-    return left + _models(found, models | _of_transforms(found))
+    of_models, archives = _models(found, models | _of_transforms(found))
+    return left + of_models, archives
 
 
 def _why(said: dict[str, Any], needed: Needed) -> str:
@@ -51,19 +55,22 @@ def _used(is_used: bool, why: str, unseen: list[str]) -> str:
     return why if is_used else f"{unseen[0]}, which cannot be looked at, may use it" if unseen else ""
 
 
-def _hours(found: Found, said: dict[str, Any], config: str) -> str:
-    """What an endpoint has run for, in hours of instances: they are billed while it is there, asked or not."""
+def _hours(found: Found, said: dict[str, Any], config: str) -> tuple[str, float | None]:
+    """What an endpoint has run for, in hours of instances, and a month of it: it is billed while it is there."""
     seen = found.described("endpoint-config", "describe_endpoint_config", EndpointConfigName=config) if config else None
     wanted = seen or {}
     kinds = {str(one["VariantName"]): str(one.get("InstanceType")) for one in wanted.get("ProductionVariants") or []}
     hours = age(said.get("CreationTime")) / 3600
-    parts = []
+    parts, instances = [], []
     for variant in said.get("ProductionVariants") or []:
         count = int(variant.get("CurrentInstanceCount") or variant.get("DesiredInstanceCount") or 1)
-        parts.append(
-            f"{count} x {kinds.get(str(variant['VariantName']), 'instance')}, {count * hours:.1f} instance hours by now"
-        )
-    return "; ".join(parts) or "billed by the hour"
+        kind = kinds.get(str(variant["VariantName"]), "instance")
+        instances.append((kind, count))
+        parts.append(f"{count} x {kind}, {count * hours:.1f} instance hours by now")
+    usd = found.prices.running(instances)
+    if usd is not None:
+        parts.append(f"${usd / HOURS * hours:,.2f} by now")
+    return "; ".join(parts) or "billed by the hour", usd
 
 
 def _of_transforms(found: Found) -> set[str]:
@@ -76,8 +83,8 @@ def _of_transforms(found: Found) -> set[str]:
     return names
 
 
-def _models(found: Found, used: set[str]) -> list[Left]:
-    left, archives = [], dict[str, bool]()
+def _models(found: Found, used: set[str]) -> tuple[list[Left], frozenset[str]]:
+    left, archives = [], set[str]()
     for name in found.names["model"]:
         said = found.described("model", "describe_model", ModelName=name)
         if said is None:
@@ -87,13 +94,6 @@ def _models(found: Found, used: set[str]) -> list[Left]:
             name in used, "a configuration or a job that stays uses it", unseen
         )
         left.append(Left("model", str(said["ModelName"]), "nothing", kept, str(said["ModelArn"])))
-        address = str((said.get("PrimaryContainer") or {}).get("ModelDataUrl") or "")
-        if address.startswith("s3://"):
-            archives[address] = archives.get(address, False) or bool(kept)
-    ours = parted(found.aws.address())
-    for address, is_used in archives.items():
-        bucket, key = parted(address)
-        if bucket == ours[0] and key.startswith(f"{ours[1]}/"):
-            kept = "a model that stays reads it" if is_used else ""
-            left.append(Left("objects", f"archive {address}", "storage", kept, addresses=(address,)))
-    return left
+        if kept:
+            archives.add(str((said.get("PrimaryContainer") or {}).get("ModelDataUrl") or ""))
+    return left, frozenset(archives)

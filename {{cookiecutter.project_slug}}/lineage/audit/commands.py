@@ -36,7 +36,10 @@ Json = Annotated[bool, typer.Option("--json", help="The answer as JSON.")]
 
 @app.command()
 def subject(ids: Ids = None, file: File = None, alone: Alone = False, as_json: Json = False) -> None:
-    """Every version, run and dataset version that used the records of these subjects."""
+    """List every version, run and dataset version with records of these subjects.
+
+    Exit status: 0, or 2 if some are unknown.
+    """
     from . import questions
     from .show import show_subject
 
@@ -57,7 +60,7 @@ def excluded(
         Path | None, typer.Option("--certificate", metavar="FILE", help="Write the proof as FILE.json and FILE.html.")
     ] = None,
 ) -> None:
-    """PASSED (0) if none of these subjects is in anything made since a moment; FAILED (1); INCONCLUSIVE (2)."""
+    """Say whether none of these subjects is in anything made since. Exit status: 0 PASSED, 1 FAILED, 2 INCONCLUSIVE."""
     from . import exclusion
     from .show import show_exclusion
 
@@ -96,7 +99,10 @@ def records(
 
 @app.command()
 def affected(alone: Alone = False, as_json: Json = False) -> None:
-    """What rests on records that may no longer be used, by the consent registry of this moment."""
+    """List what rests on records that may no longer be used, by the consent registry of this moment.
+
+    Exit status: 0 nothing does, 1 something does, 2 unknown.
+    """
     from . import questions
     from .show import show_affected
 
@@ -110,7 +116,7 @@ def affected(alone: Alone = False, as_json: Json = False) -> None:
 def check(
     certificate: Annotated[Path, typer.Argument(metavar="FILE", help="A certificate, as JSON.")], as_json: Json = False
 ) -> None:
-    """Hold a certificate against this repository: is all that it says still what Git, DVC and MLflow say?"""
+    """Hold a certificate against Git, DVC and MLflow. Exit status: 0 it is as they say, 1 it is not, 2 unknown."""
     from .certificate import check as compare
     from .show import show_check
 

@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..base.printable import printable
+from ..base.terminal import print_answer
 from ..proof.show import WIDTH
 from .exclusion import Exclusion
 from .manifests import ERASED, Record
@@ -213,7 +214,9 @@ def _moment(moment: datetime | None) -> str:
 
 def _print_json(answer: Any) -> None:
     text = json.dumps(as_data(answer), indent=2, ensure_ascii=False)
-    print(BEYOND_ASCII.sub(lambda found: found[0] if printable(found[0]) == found[0] else _escaped(found[0]), text))
+    print_answer(
+        BEYOND_ASCII.sub(lambda found: found[0] if printable(found[0]) == found[0] else _escaped(found[0]), text)
+    )
 
 
 def _escaped(char: str) -> str:

@@ -24,3 +24,4 @@ WANDB_API_KEY = "WANDB_API_KEY"  # read by the package wandb; here to take it ou
 WANDB_CACHE_DIR = "WANDB_CACHE_DIR"
 WANDB_DATA_DIR = "WANDB_DATA_DIR"
 WANDB_ERROR_REPORTING = "WANDB_ERROR_REPORTING"  # always "false"
+LINEAGE_KEY_PASSWORD = "LINEAGE_KEY_PASSWORD"  # noqa: S105  of the private key that `lineage attest` signs with

@@ -114,6 +114,10 @@ class ServingError(ProjectError):
     """A version may not serve, or cannot: its files, its program, or the endpoint are not as they must be."""
 
 
+class MirrorError(ProjectError):
+    """SageMaker's own registry or lineage cannot be asked or told, or what is there is not this project's."""
+
+
 class ConsentError(ProjectError):
     """It cannot be shown that every subject has consented."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from typing import Any, TextIO
@@ -36,14 +37,36 @@ class Guarded:
             text = "".join(part if COLOUR.fullmatch(part) else block(part) for part in parts)
         return self._stream.write(text)
 
+    def flush(self) -> None:
+        """As that of the stream."""
+        self._stream.flush()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def guard_output() -> None:
-    """Guards standard output, and lets both streams write what their encoding does not know as an escape."""
+_answers: Guarded | None = None  # standard output itself, where all else is kept out of it
+
+
+def guard_output(*, answers_alone: bool = False) -> None:
+    """Guards standard output, and lets both streams write what their encoding does not know as an escape.
+
+    With `answers_alone` only `print_answer` writes to standard output. What else is printed there, by this program, a
+    library or a program that it starts, goes to standard error: a reader of JSON takes one document and nothing else.
+    """
+    global _answers
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")
     if not isinstance(sys.stdout, Guarded):
         sys.stdout = Guarded(sys.stdout)  # it has every attribute of the stream
+    if answers_alone and _answers is None:
+        sys.stdout.flush()
+        kept = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors="backslashreplace")
+        os.dup2(2, 1)
+        _answers = Guarded(kept)
+
+
+def print_answer(text: str) -> None:
+    """Prints the JSON that a program asked for."""
+    print(text, file=_answers or sys.stdout, flush=True)

@@ -12,6 +12,7 @@ import typer
 from ..base.errors import ProjectError
 from ..base.printable import printable
 from ..base.project import project_root
+from ..base.terminal import print_answer
 
 
 def jobs(
@@ -41,7 +42,7 @@ def jobs(
         return
     found = aftercare.look_after(main, stop=stop)
     if as_json:
-        print(json.dumps([asdict(item) for item in found], indent=2))
+        print_answer(json.dumps([asdict(item) for item in found], indent=2))
     else:
         for item in found:
             print(f"{printable(item.name)}  {printable(item.text)}")
@@ -57,7 +58,7 @@ def _show_files(*, as_json: bool) -> None:
     root = project_root()
     sizes = {name: (root / name).stat().st_size for name in Snapshot(root, read_pipeline(root)).names}
     if as_json:
-        print(json.dumps(sizes, indent=2))
+        print_answer(json.dumps(sizes, indent=2))
         return
     for name, size in sizes.items():
         print(f"{size:>10}  {printable(name)}")

@@ -25,6 +25,7 @@ from ..settings import flatten, load_settings, read_params
 from .candidate import check_candidate
 from .commit import check_commit, check_conflict
 from .decisions import check_decisions
+from .dvc_gc import check_dvc_gc
 from .dvc_notes import check_dvc_notes
 from .framework import check_framework
 from .hook import check_hook
@@ -59,6 +60,7 @@ def examine(root: Path) -> list[Finding]:
         check_models,
         check_hook,
         check_dvc_notes,
+        check_dvc_gc,
         check_jobs,
     ]
     conflict = distrust(root) or check_conflict(root)

@@ -62,6 +62,7 @@ def _lost_of_earlier(root: Path, remote: Remote) -> Finding | None:
         return None
     from ..git.history import History
     from ..git.tree import LINEAGE
+    from ..proof.collections import Collections
 
     history = History(root)
     if not history.git.head():
@@ -75,12 +76,14 @@ def _lost_of_earlier(root: Path, remote: Remote) -> Finding | None:
     gone = remote.missing(frozenset(lost)) or frozenset()
     if gone and (evidence := _evidence_of_erasures(root)):
         gone -= frozenset(md5 for md5 in gone if evidence.erasures.of_object(md5))
+    collections = Collections(history)
+    gone -= frozenset(md5 for md5 in gone if collections.of_object(md5))  # what ended was said then
     if not gone:
         return None
     models = sorted({lost[md5] for md5 in gone})
     text = (
         f"{len(gone)} objects of {len(models)} earlier models are not in {remote.url} ({some(models)}): they cannot be "
-        "restored or proved. Where a cache has them still, there:"
+        "restored or proved. `dvc gc --cloud` leaves it so. Where a cache has them still, there:"
     )
     return Finding("objects", "wrong", text, "lineage data push --all-commits")
 

@@ -39,11 +39,11 @@ def find(evidence: Evidence, search: Search) -> Iterator[str]:
         yield f"the DVC remote {name} ({strip_user(url)}) was not looked into: only the default one is"
     for url, where in _earlier_remotes(evidence).items():
         yield f"the DVC remote {strip_user(url)}, which .dvc/config {where} names, was not looked into"
-    for place in _kept_requests(evidence):
+    for place in kept_requests(evidence):
         yield f"requests that endpoints have kept at {place} were not looked into: nobody noted whose images they are"
 
 
-def _kept_requests(evidence: Evidence) -> list[str]:
+def kept_requests(evidence: Evidence) -> list[str]:
     """Where data capture puts requests, by params.yaml here and of every commit."""
     history, found = evidence.history, set()
     commits = {state.commit for state in history.states}

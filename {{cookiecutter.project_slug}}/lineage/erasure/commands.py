@@ -12,6 +12,7 @@ import typer
 from ..base.errors import ProjectError
 from ..base.printable import printable
 from ..base.project import project_root
+from ..base.terminal import print_answer
 from ..records.ids import normalize_nfc
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _strangers(evidence: Evidence, wanted: Plan) -> list[str]:
 
 def _show(plan: Plan, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(asdict(plan), indent=2, ensure_ascii=False))
+        print_answer(json.dumps(asdict(plan), indent=2, ensure_ascii=False))
         return
     print(f"{', '.join(plan.ids)}: {len(plan.holders)} objects, {len(plan.copies)} copies.")
     for title, lines in (

@@ -59,6 +59,24 @@ def locks_beside(git: Repository, prefix: str) -> list[State]:
     return list(found.values())
 
 
+def states_anywhere(git: Repository, patterns: tuple[str, ...]) -> tuple[list[tuple[int, State]], bool]:
+    """Every state of the files that match, wherever they lie in the repository, with its commit's time.
+
+    All refs, HEAD and the reflog count; paths are relative to the repository's root. And whether all of the reflog
+    could be read: one may name what is gone.
+    """
+    if not git.lines("rev-list", "--max-count=1", *EVERYWHERE, "--"):
+        return [], True
+    limits = ("--format=%H %ct", "--", *(f":(top,glob)**/{pattern}" for pattern in patterns))
+    lines = git.run("log", *LOG, "--all", "--reflog", "HEAD", *limits)
+    known = git.must("log", *LOG, "--all", "HEAD", *limits) if lines is None else lines.split("\n")
+    found: dict[State, int] = {}
+    for head, path, blob in _changes(known):
+        commit, _, moment = head.partition(" ")
+        found.setdefault(State(commit, path, blob), moment_of_commit(moment))
+    return [(moment, state) for state, moment in found.items()], lines is not None
+
+
 def _changes(lines: Iterable[str]) -> Iterator[tuple[str, str, str]]:
     """What `git log --raw` prints: the line of the commit, then path and new blob of each file that was not removed."""
     head = ""

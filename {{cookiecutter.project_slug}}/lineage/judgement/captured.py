@@ -3,8 +3,8 @@
 Files of JSON lines, as SageMaker writes them:
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
 
-Of a request of one raw image, that is the image. What several images in one request look like only the model's own code
-knows: these are counted, and said.
+Of a request of one raw image, that is the image. Of JSON, images are base64 text in the forms that MLflow's clients
+write (docs/serving.md). What is in a request of another form only the model's own code knows: it is counted, and said.
 """
 
 from __future__ import annotations
@@ -21,24 +21,32 @@ from ..base.errors import DataError
 
 ENDING = ".jsonl"
 RAW = ("image/", "application/x-image", "application/octet-stream")
+JSON = "application/json"
+COLUMN = "image"  # the name of an image in JSON
 AT_ONCE = 64  # requests that one process measures at a time
 
 
 @dataclass(frozen=True)
 class Kept:
-    """One request of one image: the file it lies in, and in which line."""
+    """One request whose images are known: the file it lies in, and in which line."""
 
     file: Path
     name: str  # FILE:LINE
     start: int  # of the line, in bytes
     size: int
+    images: int | None  # of JSON; None for one raw image
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each of its images."""
+        return [self.name] if self.images is None else [f"{self.name}#{number + 1}" for number in range(self.images)]
 
 
 def find_requests(folder: Path, said: list[str]) -> list[Kept]:
-    """The requests of one image in the files of a folder; none if there is no such file.
+    """The requests in the files of a folder whose images are known; none if there is no such file.
 
-    `said` gets what is left out. Raises DataError if a line is none that data capture writes, or no request is of one
-    image.
+    `said` gets what is left out. Raises DataError if a line is none that data capture writes, or no request has an
+    image that is known.
     """
     files = sorted(path for path in folder.rglob(f"*{ENDING}") if path.is_file())
     found, others = [], Counter[str]()
@@ -48,35 +56,71 @@ def find_requests(folder: Path, said: list[str]) -> list[Kept]:
             for number, line in enumerate(lines, 1):
                 name = f"{file.relative_to(folder).as_posix()}:{number}"
                 if line.strip():
-                    kind = str(_input_of(line, name).get("observedContentType") or "").partition(";")[0].lower()
-                    if kind.startswith(RAW):
-                        found.append(Kept(file, name, start, len(line)))
+                    kept = _input_of(line, name)
+                    kind = str(kept.get("observedContentType") or "").partition(";")[0].strip().lower()
+                    texts = _texts_in(_bytes_of(kept)) if kind == JSON else None
+                    if kind.startswith(RAW) or texts:
+                        found.append(Kept(file, name, start, len(line), None if texts is None else len(texts)))
                     else:
                         others[kind or "no media type"] += 1
                 start += len(line)
     if files and not found:
-        raise DataError(f"no request of one image is among those kept in {folder} ({sum(others.values())} others).")
-    said += [f"requests of {kind}, whose images only the model's code knows: {many}" for kind, many in others.items()]
+        raise DataError(
+            f"no image is in the requests kept in {folder}, of raw images or of JSON as docs/serving.md has it "
+            f"({sum(others.values())} others)."
+        )
+    said += [
+        f"requests of {kind} in another form than docs/serving.md has, left out: {many}"
+        for kind, many in others.items()
+    ]
     return found
 
 
 def images_of(requests: Sequence[Kept]) -> Iterator[Sequence[tuple[str, Any]]]:
-    """The images by the name of their request, some at a time."""
+    """The images by their name, those of some requests at a time."""
     for first in range(0, len(requests), AT_ONCE):
-        yield [(request.name, _image_of(request)) for request in requests[first : first + AT_ONCE]]
+        some = requests[first : first + AT_ONCE]
+        yield [pair for request in some for pair in zip(request.names, _images_in(request), strict=True)]
 
 
-def _image_of(request: Kept) -> bytes:
+def _images_in(request: Kept) -> list[bytes]:
     with request.file.open("rb") as file:
         file.seek(request.start)
-        kept = _input_of(file.read(request.size), request.name)
+        data = _bytes_of(_input_of(file.read(request.size), request.name))
+    return [data] if request.images is None else [_from_base64(text) for text in _texts_in(data) or []]
+
+
+def _bytes_of(kept: dict[str, Any]) -> bytes:
+    """The body of a request."""
     text = str(kept.get("data") or "")
-    if kept.get("encoding") != "BASE64":
-        return text.encode()
+    return _from_base64(text) if kept.get("encoding") == "BASE64" else text.encode()
+
+
+def _from_base64(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except ValueError:
         return b""  # no image: it is counted among those that cannot be read
+
+
+def _texts_in(body: bytes) -> list[str] | None:
+    """The images of a request, as base64 text; None if it has another form."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    match document:
+        case {"instances": [*rows]} if len(document) == 1:
+            found = [row.get(COLUMN) if isinstance(row, dict) else row for row in rows]
+        case {"dataframe_records": [*rows]} if len(document) == 1:
+            found = [row.get(COLUMN) if isinstance(row, dict) else None for row in rows]
+        case {"dataframe_split": {"columns": [*columns], "data": [*rows]}} if len(document) == 1 and COLUMN in columns:
+            place = columns.index(COLUMN)
+            found = [row[place] if isinstance(row, list) and len(row) > place else None for row in rows]
+        case _:
+            return None
+    texts = [text for text in found if isinstance(text, str)]
+    return texts if len(texts) == len(found) else None
 
 
 def _input_of(line: bytes, name: str) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""The commands that decide. Exit status of a decision: 0 promoted, 1 refused, 2 inconclusive or not to be looked at."""
+"""The commands that decide.
+
+Exit status of a decision: 0 promoted, 1 refused, 2 inconclusive or not to be looked at, 3 promoted and a follow-up
+failed.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,10 @@ def promote(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Give a version an alias if its gates let it. Exit status: 0 promoted, 1 refused, 2 inconclusive."""
+    """Give a version an alias if its gates let it.
+
+    Exit status: 0 promoted, 1 refused, 2 inconclusive, 3 promoted, and a follow-up failed.
+    """
     if as_decided == (what is not None):
         raise typer.BadParameter("name a version, or give --as-decided")
     if as_decided and accept:
@@ -60,7 +67,7 @@ def promote(
         reasons = [parse_accept(text, GATES) for text in accept or []]
         return deciding.promote(evidence, what, to, reasons, dry_run=dry_run)
 
-    _answer(decide, as_json=as_json)
+    _answer(decide, as_json=as_json, dry_run=dry_run)
 
 
 def demote(
@@ -84,7 +91,7 @@ def demote(
         evidence = Evidence(project_root())
         return deciding.demote(evidence, alias, reason, reasons, model=model, nobody=nobody, dry_run=dry_run)
 
-    _answer(decide, as_json=as_json)
+    _answer(decide, as_json=as_json, dry_run=dry_run)
 
 
 def history(
@@ -103,7 +110,8 @@ def history(
     sys.exit(status)
 
 
-def _answer(decide: Callable[[], Outcome], *, as_json: bool) -> None:
+def _answer(decide: Callable[[], Outcome], *, as_json: bool, dry_run: bool) -> None:
+    from .follow_up import follow_up
     from .show import show_outcome
 
     try:
@@ -113,5 +121,7 @@ def _answer(decide: Callable[[], Outcome], *, as_json: bool) -> None:
         said = block(str(error) + (f"\n-> {error.fix}" if error.fix else ""))
         print(f"lineage: {'refused' if refused else 'INCONCLUSIVE'}: {said}", file=sys.stderr)
         sys.exit(1 if refused else 2)
+    if outcome.is_settled and not dry_run:
+        outcome.follow_ups = follow_up(project_root(), outcome.model, outcome.alias)
     show_outcome(outcome, as_json=as_json)
     sys.exit(outcome.status)

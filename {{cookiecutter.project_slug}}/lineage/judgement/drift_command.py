@@ -11,7 +11,7 @@ import typer
 
 from ..base.errors import LineageError, ProjectError
 from ..base.project import project_root
-from ..base.terminal import block
+from ..base.terminal import block, print_answer
 
 if TYPE_CHECKING:
     from .drift import Drift
@@ -54,7 +54,7 @@ def drift(
         print(f"lineage: INCONCLUSIVE: {said}", file=sys.stderr)
         sys.exit(2)
     if as_json:
-        print(json.dumps({"reference": names[0], "other": names[1], **answer.to_dict()}, indent=2))
+        print_answer(json.dumps({"reference": names[0], "other": names[1], **answer.to_dict()}, indent=2))
     else:
         from .show_drift import show_drift
 

@@ -10,6 +10,7 @@ from typing import Any
 from rich.markup import escape
 
 from ..base.errors import LineageError, TrackerError
+from ..base.terminal import print_answer
 from ..dvc.dvcfile import PARAMS_FILE
 from ..proof.case import Evidence
 from ..proof.decisions import Decisions, Line, registered, standing
@@ -32,7 +33,7 @@ def history(root: Path, alias: str, model: str | None = None, *, as_json: bool) 
     found = [_line_history(evidence, line) for line in (decisions.line(named, alias), *others)]
     if as_json:
         first, *rest = [each.document for each in found]
-        print(json.dumps(first | {"others": rest}, indent=2, ensure_ascii=False))
+        print_answer(json.dumps(first | {"others": rest}, indent=2, ensure_ascii=False))
     else:
         for each in found:
             _print(each)

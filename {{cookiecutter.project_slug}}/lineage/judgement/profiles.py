@@ -166,7 +166,7 @@ def _of_folder(folder: Path, like: Profile, said: list[str]) -> tuple[pa.Table, 
     files = sorted(path for path in folder.rglob("*") if not _is_hidden(path, folder) and path.is_file())
     images = [path for path in files if path.suffix.lower() in ENDINGS]
     if not images and (requests := find_requests(folder, said)):
-        kept = [request.name for request in requests]
+        kept = [name for request in requests for name in request.names]
         return _rows(kept, kept, [None] * len(kept), {}), images_of(requests)
     if not images:
         raise DataError(f"there are no images in {folder}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,8 +14,11 @@ from ..proof.decisions import Decision, Line
 from .accept import Accept, accepted_by, require_reason
 from .bench import Bench
 from .decide import carry_out, one_at_a_time
+from .follow_up import Result
 from .gates.answer import Answer, worst
 from .judge import all_gates, ask, version_named, version_of
+
+NOT_FOLLOWED = 3  # exit status: decided, and what follows decisions does not show it yet
 
 
 @dataclass
@@ -39,11 +43,23 @@ class Outcome:
     decision: Decision | None = None
     notes: list[str] = field(default_factory=list)
     fix: str = ""
+    follow_ups: list[Result] = field(default_factory=list)  # they are no part of the decision
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the alias is where it was decided to be."""
+        return self.verdict in ("promoted", "demoted", "as it was", "settled")
+
+    @property
+    def model(self) -> str:
+        """The registered model that it is about."""
+        return re.split("[/@]", self.title.removeprefix("models:/"))[0]
 
     @property
     def status(self) -> int:
-        """0 decided (or as it was), 1 refused, 2 inconclusive."""
-        return {"refused": 1, "inconclusive": 2}.get(self.verdict, 0)
+        """0 decided (or as it was), 1 refused, 2 inconclusive, 3 decided, and a follow-up failed."""
+        missed = NOT_FOLLOWED if any(not each.is_done for each in self.follow_ups) else 0
+        return {"refused": 1, "inconclusive": 2}.get(self.verdict, missed)
 
 
 def promote(evidence: Evidence, what: str, alias: str, accept: Sequence[Accept] = (), *, dry_run: bool) -> Outcome:

@@ -6,6 +6,8 @@ import json
 
 from rich.markup import escape
 
+from ..base.printable import printable
+from ..base.terminal import print_answer
 from .promote import Outcome
 
 COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
@@ -14,7 +16,7 @@ COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
 def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """The answer in the first line, then each gate; last, what to do now."""
     if as_json:
-        print(json.dumps(_document(outcome), indent=2, ensure_ascii=False))
+        print_answer(json.dumps(_document(outcome), indent=2, ensure_ascii=False))
         return
     from rich.console import Console
 
@@ -34,6 +36,10 @@ def show_outcome(outcome: Outcome, *, as_json: bool) -> None:
         console.print(f"  {escape(note)}")
     if outcome.decision is not None:
         console.print(f"decided in {escape(outcome.decision.path)}, commit {outcome.decision.commit[:12]}.")
+    for each in outcome.follow_ups:
+        console.print(f"{'updated' if each.is_done else '[red]not updated[/]'}: {escape(printable(each.text))}")
+        if each.fix:
+            console.print(f"[bold]now:[/] {escape(printable(each.fix))}")
     if outcome.fix:
         console.print(f"[bold]now:[/] {escape(outcome.fix)}")
 
@@ -50,4 +56,5 @@ def _document(outcome: Outcome) -> dict[str, object]:
         "decision": decision and {"path": decision.path, "sha256": decision.sha256, "commit": decision.commit},
         "notes": outcome.notes,
         "fix": outcome.fix,
+        "follow_ups": [{**each.__dict__} for each in outcome.follow_ups],
     }

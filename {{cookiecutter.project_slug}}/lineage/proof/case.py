@@ -17,6 +17,7 @@ from ..git.history import History
 from ..git.tree import Tree
 from ..settings import read_params
 from ..tracking.store import Store
+from .collections import Collections
 from .decisions import Decisions
 from .erasures import Erasures
 from .git_models import GitModels
@@ -68,6 +69,11 @@ class Evidence:
     def decisions(self) -> Decisions:
         """Who was given an alias such as `champion`, by whom, as Git holds it."""
         return Decisions(self.history)
+
+    @cached_property
+    def collections(self) -> Collections:
+        """What `lineage gc` has deleted, as Git holds it."""
+        return Collections(self.history)
 
     def store_at(self, uri: str) -> Store:
         """The MLflow store at `uri`; a relative one belongs to the main project."""

@@ -26,6 +26,7 @@ class Pushed:
     sent: int = 0  # those of them that it did not have before
     erased: list[str] = field(default_factory=list)  # left out: erased for good
     lacking: list[str] = field(default_factory=list)
+    collected: list[str] = field(default_factory=list)  # left out: `lineage gc` has deleted it
 
     def send(self, evidence: Evidence, path: str, md5: str) -> None:
         """Sends what the remote lacks of an output, without what was erased for good. Raises as `upload_cached`."""
@@ -63,7 +64,10 @@ def push(evidence: Evidence, *, every: bool = False) -> Pushed:
         try:
             done.send(evidence, path, md5)
         except LineageError as error:
-            done.lacking.append(f"{path}: {error}")
+            collected = evidence.collections.of_object(md5)
+            (done.collected if collected else done.lacking).append(
+                f"{path}, deleted by {collected.title}" if collected else f"{path}: {error}"
+            )
     return done
 
 

@@ -37,6 +37,7 @@ FIXES = {
     "DVC cache": "delete the named objects from the cache; `dvc fetch` brings them again",
     "dataset": "this dataset version contradicts itself: `{dataset}`, then `dvc repro`, and commit",
     "registered artifact": CHANGED_IN_MLFLOW,
+    "attestation": "`git log -- attestations` shows who changed what; `lineage attest` makes a new one to commit",
 }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from ..base.printable import some
+from ..base.terminal import print_answer
 from ..git.history import DATA_TAGS
 from ..settings import flatten
 from .verify import LIMITS, Link, Verdict
@@ -44,7 +45,9 @@ def show_verdicts(
             for verdict in verdicts
         ]
         left_out = [asdict(retirement) for retirement in retired]
-        print(json.dumps({"scope": scope, "models": documents, "retired": left_out}, indent=2, ensure_ascii=False))
+        print_answer(
+            json.dumps({"scope": scope, "models": documents, "retired": left_out}, indent=2, ensure_ascii=False)
+        )
         return
     from rich.console import Console
 
@@ -102,7 +105,7 @@ def _coloured(state: str, width: int = 0) -> str:
 def show_trace(document: dict[str, Any], *, as_json: bool) -> None:
     """Prints what `lineage trace` found, as a tree."""
     if as_json:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        print_answer(json.dumps(document, indent=2, ensure_ascii=False))
         return
     from rich.console import Console
 
@@ -130,6 +133,8 @@ def _tree(model: dict[str, Any]) -> Tree:
     for gap in model["gaps"]:
         tree.add(f"[yellow]incomplete:[/] {escape(gap)}")
     tree.add(f"model identity  {_value(model['identity'])}")
+    if version.get("package"):
+        tree.add(f"package in SageMaker's Model Registry  {escape(version['package'])}")
     people = ", ".join(f"{did} by {name or 'unknown'}" for did, name in model["people"].items())
     tree.add(f"people  {escape(people)}")
     node = tree.add(f"[bold]training run[/]  {_value(run['id'])}  {_value(run['state'])}")
@@ -204,7 +209,7 @@ def show_linked(done: Linked) -> None:
 def show_tagged(done: Tagged, *, as_json: bool) -> None:
     """Prints what `lineage data tag` did."""
     if as_json:
-        print(json.dumps(asdict(done), indent=2))
+        print_answer(json.dumps(asdict(done), indent=2))
         return
     state = "is now" if done.is_new else "was already"
     print(f"{done.tag} {state} on {done.commit[:12]}: dataset version {done.dataset}.")
@@ -223,7 +228,7 @@ def show_tagged(done: Tagged, *, as_json: bool) -> None:
 def show_pushed(done: Pushed, *, as_json: bool) -> None:
     """Prints what `lineage data push` did."""
     if as_json:
-        print(json.dumps(asdict(done), indent=2))
+        print_answer(json.dumps(asdict(done), indent=2))
         return
     _print_sent(done)
     for sentence in done.lacking:
@@ -233,7 +238,7 @@ def show_pushed(done: Pushed, *, as_json: bool) -> None:
 def show_pulled(done: Pulled, *, as_json: bool) -> None:
     """Prints what `lineage data pull` did."""
     if as_json:
-        print(json.dumps(asdict(done), indent=2))
+        print_answer(json.dumps(asdict(done), indent=2))
         return
     print(f"{done.objects} objects are in the cache, {done.brought} of them brought now from {done.dvc_remote}.")
     for sentence in done.lacking:
@@ -242,14 +247,14 @@ def show_pulled(done: Pulled, *, as_json: bool) -> None:
 
 def _print_sent(done: Pushed) -> None:
     print(f"{done.objects} objects are in the DVC remote {done.dvc_remote}, {done.sent} of them sent now.")
-    for what in done.erased:
+    for what in (*done.erased, *done.collected):
         print(f"left out: {what}")
 
 
 def show_comparison(title: str, comparison: Comparison, *, as_json: bool) -> None:
     """Prints what `lineage reproduce` found."""
     if as_json:
-        print(json.dumps({"model": title, "identical": comparison.is_identical, **asdict(comparison)}, indent=2))
+        print_answer(json.dumps({"model": title, "identical": comparison.is_identical, **asdict(comparison)}, indent=2))
         return
     if comparison.is_identical:
         print(f"{title}: bit-identical, {comparison.looked_at} of {comparison.looked_at} outputs.")

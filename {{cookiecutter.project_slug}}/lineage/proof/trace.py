@@ -19,6 +19,7 @@ from .dataset import describe
 from .targets import Target, in_git_alone
 
 T = TypeVar("T")
+PACKAGE = "sagemaker_package_arn"  # tag of a version: its package in SageMaker's Model Registry
 MACHINE = ("device", "accelerator", "processor", "python", "torch", "threads")
 
 
@@ -134,6 +135,7 @@ def _version(evidence: Evidence, version: Any) -> dict[str, Any]:
         "registered": version.creation_timestamp,
         "status": version.tags.get("lineage_status", "unknown"),
         "source": version.source,
+        "package": version.tags.get(PACKAGE),  # as somebody has set it; `lineage aws registry status` asks AWS
     }
 
 

@@ -9,11 +9,13 @@ from typing import Literal
 
 from ..base.errors import DamageError, ProjectError
 from ..dvc.dvcfile import read_pipeline
+from .attestations import attestations_of
 from .case import Evidence, ModelCase
 from .fixes import fix_of_link, register_again
 from .git_models import GitModel
 from .links import commit, logged, moments, objects, registry
 from .links.aliases import aliases
+from .links.attestation import attestation
 from .links.environment import environment
 from .links.lineage_file import lineage_file
 from .links.reproduction import reproduction
@@ -74,12 +76,17 @@ class Verdict:
         return next((link.fix for link in open_ if link.fix), "")
 
 
-def verify(case: ModelCase, *, rehash: bool = False, reproduce: Remake = "no") -> Verdict:
+def verify(
+    case: ModelCase, *, rehash: bool = False, reproduce: Remake = "no", before_attesting: bool = False
+) -> Verdict:
     """Proves every link. Without a version in the case, MLflow is not asked: Git and DVC are.
 
-    With `reproduce` the model is made once more at the end, in this environment or in one made from its lock.
+    With `reproduce` the model is made once more at the end, in this environment or in one made from its lock. With
+    `before_attesting` earlier attestations are left out: the next one takes their place.
     """
     checks = [*_checks(case, rehash)]
+    if not before_attesting and case.version is not None and _is_attested(case):
+        checks.append(("attestation", attestation))
     if reproduce != "no":
         checks.append(("made once more", partial(reproduction, here=reproduce == "here")))
     return Verdict(case.title, tuple(_prove(name, check, case) for name, check in checks))
@@ -139,6 +146,11 @@ def _checks(case: ModelCase, rehash: bool) -> Iterator[tuple[str, Callable[[Mode
         yield ALIASES, aliases
 
 
+def _is_attested(case: ModelCase) -> bool:
+    assert case.version is not None
+    return bool(attestations_of(case.history, case.version.name, str(case.version.version)))
+
+
 def _prove(name: str, check: Callable[[ModelCase], CheckResult], case: ModelCase) -> Link:
     try:
         result = check(case)
@@ -187,5 +199,6 @@ MEANING = {
     "dataset": "checks hold: each row of the manifest is in the shards, each image has its SHA-256",
     "registered artifact": "files are those that register made",
     ALIASES: "statements hold: what is decided on is where Git's decisions put it, and nothing else is",
+    "attestation": "signatures and statements of the attestation hold",
     "made once more": "outputs are bit-identical",
 }

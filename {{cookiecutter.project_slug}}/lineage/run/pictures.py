@@ -7,12 +7,13 @@ than a stage that evaluates. Only numbers and the names of classes and columns a
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..base.yaml12 import parse_yaml
@@ -41,10 +42,17 @@ class Plot:
 
 def pictures(root: Path, stage: Stage) -> dict[str, str]:
     """The text of an SVG file by its name, for each plot of the stage that can be drawn."""
+    text = (root / DVC_YAML).read_text(encoding="utf-8")
+    return pictures_of(text, stage, lambda path: (root / path).read_text(encoding="utf-8"))
+
+
+def pictures_of(dvc_yaml: str, stage: Stage, read: Callable[[str], str | None]) -> dict[str, str]:
+    """The same for a dvc.yaml and tables wherever they are: `read` gives the text of a table, None if it has none."""
     found = {}
-    for number, plot in enumerate(_plots(parse_yaml((root / DVC_YAML).read_text(encoding="utf-8")), stage)):
-        if (root / plot.path).suffix == ".csv" and (drawn := draw(plot, _read(root / plot.path))):
-            name = Path(plot.path).stem
+    for number, plot in enumerate(_plots(parse_yaml(dvc_yaml), stage)):
+        text = read(plot.path) if plot.path.endswith(".csv") else None
+        if text is not None and (drawn := draw(plot, list(csv.DictReader(io.StringIO(text))))):
+            name = PurePosixPath(plot.path).stem
             found[f"{name}.svg" if f"{name}.svg" not in found else f"{name}-{number}.svg"] = drawn
     return found
 
@@ -74,11 +82,6 @@ def _plot(path: str, options: dict[str, Any], ys: Any) -> Iterator[Plot]:
     if isinstance(x, str) and columns and kind in KINDS:
         labels = options.get("x_label", x), options.get("y_label", ", ".join(columns))
         yield Plot(path, str(options.get("title", path)), kind, x, columns, *map(str, labels))
-
-
-def _read(path: Path) -> Rows:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def draw(plot: Plot, rows: Rows) -> str | None:

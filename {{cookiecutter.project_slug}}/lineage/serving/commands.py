@@ -13,7 +13,7 @@ import typer
 from ..base.errors import ProjectError
 from ..base.printable import printable
 from ..base.project import project_root
-from ..base.terminal import block
+from ..base.terminal import block, print_answer
 
 if TYPE_CHECKING:
     from ..settings.params import Settings
@@ -87,7 +87,7 @@ def invoke(
     for said in asking(aws_of(settings), endpoint or endpoint_name(settings), files):
         faults += bool(said.fault)
         line = {"file": said.file, "error": said.fault} if said.fault else {"file": said.file, "which": said.which}
-        print(json.dumps(line if said.fault else {**line, "answer": said.answer}))
+        print_answer(json.dumps(line if said.fault else {**line, "answer": said.answer}))
     sys.exit(bool(faults))
 
 
@@ -99,7 +99,7 @@ def status(as_json: Json = False) -> None:
 
     found = standing(Evidence(project_root(), shared=True), _settings())
     if as_json:
-        print(json.dumps([asdict(each) for each in found], indent=2))
+        print_answer(json.dumps([asdict(each) for each in found], indent=2))
     else:
         show_standing(found)
     sys.exit(any(each.faults for each in found))

@@ -77,7 +77,7 @@ def deploy(permission: Permission, name: str, canary: int | None, tell: Tell) ->
         else:
             endpoints.update(name, config, canary, settings)
     except ServingError as error:
-        # who is told no may be the one whose change is under way: asked again after an answer was lost
+        # who is refused may be the one whose change is under way: asked again after an answer was lost
         if not _has(endpoints.find(name), config):
             endpoints.tidy(config, model)
             if not was_said:

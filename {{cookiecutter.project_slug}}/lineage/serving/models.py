@@ -19,7 +19,7 @@ MOST_OF_TAG = 256  # characters
 
 
 def make_model(aws: Aws, name: str, address: str, order: Order, settings: Settings, tags: dict[str, str]) -> str:
-    """A Model of SageMaker's: the archive at an S3 address, and what its container is told. Returns its name."""
+    """A Model of SageMaker's: the archive at an S3 address, and the order that its container gets. Returns its name."""
     wanted, project = settings.serving.endpoint, aws.settings
     role, image = wanted.role or project.role, wanted.image or project.image
     if role is None or image is None:

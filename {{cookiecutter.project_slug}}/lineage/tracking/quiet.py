@@ -14,6 +14,8 @@ def quiet() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # creating the tables is not worth a line
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # where a run is to be seen, printed when it is closed, whatever else is being printed
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     # the plugin for SageMaker takes every address for an ARN, and MLflow warns of its error at each request
     logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
     # with a traceback, what is raised as well, and reported in a sentence

@@ -68,7 +68,7 @@ class Store(OneStore):
             return sorted(pages, key=lambda version: (version.name, int(version.version)))
 
     def look_again(self) -> None:
-        """Lets the next question about versions be asked anew: somebody else may have changed their tags."""
+        """Has the next question about versions ask the store again: somebody else may have changed their tags."""
         for name in ("every", "versions", "neighbours"):
             self.__dict__.pop(name, None)
 
@@ -129,10 +129,18 @@ class Store(OneStore):
         for first in range(0, len(digests), DIGESTS):
             named = ", ".join(f"'{digest}'" for digest in digests[first : first + DIGESTS] if NAME.fullmatch(digest))
             if named:
-                reading = f"datasets.digest IN ({named})"
-                found |= self._runs(tuple(self.experiments), f"{reading} and tags.project_id != '{self.project_id}'")
-                found |= self._runs(tuple(self.experiments), f"{reading} and tags.project_id IS NULL")
+                found |= self._runs_of_others(f"datasets.digest IN ({named})")
         return found
+
+    def _runs_of_others(self, wanted: str) -> dict[str, Run]:
+        """The runs for which `wanted` holds and that are not marked as this project's, by id."""
+        experiments = tuple(self.experiments)
+        marked = self._runs(experiments, f"{wanted} and tags.project_id != '{self.project_id}'")
+        try:
+            return marked | self._runs(experiments, f"{wanted} and tags.project_id IS NULL")
+        except TrackerError:  # an older server knows no such question
+            found = self._runs(experiments, wanted)
+            return {run_id: run for run_id, run in found.items() if run.data.tags.get("project_id") != self.project_id}
 
     def _marked_runs(self, experiments: tuple[str, ...], project_id: str | None) -> dict[str, Run]:
         """The runs that are marked as those of a project, or of none."""

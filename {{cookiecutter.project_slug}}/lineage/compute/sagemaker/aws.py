@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from ...base.errors import DispatchError
 from ...base.translated import translate_errors
 from .settings import SageMakerSettings
-from .tags import own_tags
+from .tags import PROJECT_METADATA, own_tags
 
 # the SDK reports each call, with the account's number and the text of failures, unless a file says no
 NO_TELEMETRY = Path(__file__).with_name("no_telemetry.yaml")
@@ -91,6 +91,11 @@ class Aws:
         return own_tags(self._project_id, self.settings.tags)
 
     @property
+    def _whose(self) -> dict[str, str]:
+        """What an object says of the project that put it there. Its tags would need a right of their own."""
+        return {PROJECT_METADATA: self._project_id} if self._project_id else {}
+
+    @property
     def is_local(self) -> bool:
         """Whether SageMaker itself is on this machine: a stand-in, whose jobs run here."""
         host = urlsplit(self.client("sagemaker").meta.endpoint_url).hostname or ""
@@ -123,7 +128,9 @@ class Aws:
         """Puts an S3 object."""
         parts = urlsplit(address)
         with translate_errors(DispatchError, f"could not write {address}"):
-            self.client("s3").put_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"), Body=data)
+            self.client("s3").put_object(
+                Bucket=parts.netloc, Key=parts.path.lstrip("/"), Body=data, Metadata=self._whose
+            )
 
     def upload(self, folder: Path, address: str = "") -> str:
         """Puts the files of a folder below an S3 address, by default one of their own, which it returns."""
@@ -131,7 +138,8 @@ class Aws:
         parts, client = urlsplit(address), self.client("s3")
         with translate_errors(DispatchError, f"could not write to {address}"):
             for path in sorted(folder.iterdir()):
-                client.upload_file(str(path), parts.netloc, f"{parts.path.lstrip('/')}/{path.name}")
+                key = f"{parts.path.lstrip('/')}/{path.name}"
+                client.upload_file(str(path), parts.netloc, key, ExtraArgs={"Metadata": self._whose})
         return address
 
     def secret(self, name: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ import typer
 from ...base.errors import DispatchError, ProjectError, SettingsError
 from ...base.printable import printable
 from ...base.project import project_root
+from ...base.terminal import print_answer
 
 if TYPE_CHECKING:
     from ...settings import Settings
@@ -67,7 +68,7 @@ def warm_pools(
     aws = Aws(section)
     found = open_pools(aws, f"{readable(section.prefix)}-")
     if as_json:
-        print(json.dumps([asdict(pool) for pool in found], indent=2))
+        print_answer(json.dumps([asdict(pool) for pool in found], indent=2))
     for pool in found:
         if not as_json:
             print(printable(pool.text))
@@ -123,7 +124,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="The answer as J
     if ":mlflow-app/" in uri and uri not in found:
         shown.append({"arn": uri, "status": "is not there", "in_use": True, "answer": None, "holds": None})
     if as_json:
-        print(json.dumps(shown, indent=2))
+        print_answer(json.dumps(shown, indent=2))
     else:
         for one in shown:
             print(_line(one))
@@ -174,7 +175,10 @@ def delete(
         bool, typer.Option("--yes", help="Delete it. Without this it is only said what goes with it.")
     ] = False,
 ) -> None:
-    """Delete an MLflow app of this project, with its runs and its registry. Artifacts in S3 stay."""
+    """Delete an MLflow app of this project, with its runs and its registry. Artifacts in S3 stay.
+
+    Exit status: 0 it is being deleted, 1 it is not.
+    """
     settings, _, apps = _apps()
     found = apps.find(arn)
     if found is None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ...settings.promotion import ALIAS
 from ...settings.section import Positive, Section
 
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
@@ -75,6 +76,12 @@ class PipelineSettings(Section):
     parameters: list[str]
 
 
+class RegistrySettings(Section):
+    group: Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$", max_length=63)] | None
+    alias: Annotated[str, Field(pattern=rf"^{ALIAS}$")]
+    follow: bool
+
+
 class SageMakerSettings(Section):
     region: str | None
     role: RoleArn | None
@@ -89,6 +96,7 @@ class SageMakerSettings(Section):
     processing: ProcessingInstances
     spark: SparkInstances
     pipeline: PipelineSettings
+    registry: RegistrySettings
     network: VpcSettings
     kms: Keys
     tags: dict[str, str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 PROJECT_TAG = "lineage:project_id"  # its value is the project_id of conf/project.yaml
+PROJECT_METADATA = "lineage-project-id"  # the same, of an object in S3 that this project's code has put there
 
 
 def own_tags(project_id: str, more: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...base.project import project_root
+from ...base.terminal import print_answer
 
 if TYPE_CHECKING:
     from .difference import Difference
@@ -43,7 +44,7 @@ def diff(
         raise typer.BadParameter("--no-images says what --html writes: give both")
     found = difference(Evidence(project_root(), shared=True), a, b, patch=patch)
     if as_json:
-        print(json.dumps(found.document, indent=2, ensure_ascii=False))
+        print_answer(json.dumps(found.document, indent=2, ensure_ascii=False))
     elif as_markdown:
         print(markdown(found.document), end="")
     elif not html and not export:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from ...base.errors import LineageError
 from ...base.printable import some
 from ...contract import Role
 from ...dvc.dvcfile import kept_outs, read_lock
@@ -16,6 +17,7 @@ from ..case import ModelCase
 from ..dataset import compare_manifest, subject_tree
 from ..erased import FOLDER, Erasure
 from ..recompute import CheckResult, stages_of_model
+from ..removed import how_removed
 from ..result_commits import holds_model
 
 
@@ -46,6 +48,7 @@ def remote_objects(case: ModelCase, *, rehash: bool) -> CheckResult:
     unshown: list[str] = []  # of these, the ones that only the tombstone says held somebody erased
     waiting: list[str] = []  # absent, in the cache here
     lost: list[str] = []  # absent, not in the cache either
+    absent: list[str] = []  # both, by hash
     for md5, held in objects.held(wanted).items():
         path, size = wanted[md5]
         what = f"{path} ({places.url(md5)})"
@@ -70,6 +73,7 @@ def remote_objects(case: ModelCase, *, rehash: bool) -> CheckResult:
                 )
         elif held.size is None:
             cached = objects.cached(md5) is not None
+            absent.append(md5)
             (waiting if cached else lost).append(path)
             result.fault(f"{what} is absent, the cache here {'has it' if cached else 'lacks it too'}")
         elif not held.is_file:
@@ -92,6 +96,7 @@ def remote_objects(case: ModelCase, *, rehash: bool) -> CheckResult:
         result.note += " (--rehash reads all)"
     if len(result.faults) == len(waiting) + len(lost):  # nothing but absent: counts say more than addresses
         result.summary = _absent(places.remote_url, len(wanted), waiting, lost)
+        result.summary = f"{result.summary} {how_removed(case, absent, wanted)}".strip() if absent else ""
     if len(there) < len(wanted) and case.evidence.erasures.refused:
         result.note += f"; {'; '.join(case.evidence.erasures.refused)}"
     if unshown:
@@ -169,8 +174,20 @@ def _objects(case: ModelCase) -> Iterator[tuple[str, str, int | None]]:
             yield md5, path, size
             continue
         yield md5, f"{path}/", None
-        for name, file in case.evidence.objects.listing(md5).items():
+        for name, file in _listing(case, md5).items():
             yield file, f"{path}/{name}", sizes.get(file)
+
+
+def _listing(case: ModelCase, md5: str) -> dict[str, str]:
+    """The files of a folder; where its listing is nowhere any more, those that lineage.json names."""
+    objects = case.evidence.objects
+    try:
+        return objects.listing(md5)
+    except LineageError:
+        if not objects.is_missing(md5):
+            raise
+    sections = (case.document[name] for name in ("dataset", "raw"))
+    return {file["path"]: file["md5"] for each in sections if each["md5"] == md5 for file in each["files"]}
 
 
 def _push(case: ModelCase) -> str:

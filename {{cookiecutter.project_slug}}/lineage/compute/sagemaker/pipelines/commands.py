@@ -13,10 +13,12 @@ import typer
 from ....base.errors import DispatchError, ProjectError
 from ....base.printable import printable
 from ....base.project import project_root
+from ....base.terminal import print_answer
 from ....contract import Role
 
 if TYPE_CHECKING:
     from ..aws import Aws
+    from .executions import Started
     from .parameters import Parameters
     from .plan import Plan
 
@@ -89,15 +91,14 @@ def status(
     from .runs import close_runs
 
     plan, _ = _planned(any_state=True)
-    aws = _aws(plan)
     if execution is None:
-        _show_listed(executions.listed(aws, plan.name), as_json=as_json)
+        _show_listed(executions.listed(_aws(plan), plan.name), as_json=as_json)
         return
-    found = executions.look(aws, executions.arn_of(aws, plan.name, execution))
+    _, found = _looked_at(plan, execution)
     closed = close_runs(plan, found)
     if as_json:
         document = {key: value for key, value in asdict(found).items() if key != "definition"}
-        print(json.dumps(document, indent=2))
+        print_answer(json.dumps(document, indent=2))
     else:
         print(f"{found.arn}  {found.status}")
         for step in found.steps:
@@ -119,8 +120,7 @@ def stop(execution: Annotated[str, EXECUTION]) -> None:
     from . import executions
 
     plan, _ = _planned(any_state=True)
-    aws = _aws(plan)
-    found = executions.look(aws, executions.arn_of(aws, plan.name, execution))
+    aws, found = _looked_at(plan, execution)
     executions.stop(aws, found)
     print(f"{found.arn} is asked to stop. `lineage pipeline status {found.identity}` says when it has.")
 
@@ -132,8 +132,7 @@ def retry(execution: Annotated[str, EXECUTION]) -> None:
     from .consent import require_consent_of
 
     plan, _ = _planned()
-    aws = _aws(plan)
-    found = executions.look(aws, executions.arn_of(aws, plan.name, execution))
+    aws, found = _looked_at(plan, execution)
     executions.require_retryable(found, plan.commit)
     require_consent_of(plan)
     executions.retry(aws, found.arn)
@@ -144,13 +143,11 @@ def retry(execution: Annotated[str, EXECUTION]) -> None:
 def collect(execution: Annotated[str, EXECUTION]) -> None:
     """Bring what an execution made into dvc.lock, with its objects, the registered version and lineage.json."""
     from .. import checkpoints
-    from . import executions
     from .collect import collect as bring
     from .runs import tag_runs
 
     plan, parameters = _planned()
-    aws = _aws(plan)
-    found = executions.look(aws, executions.arn_of(aws, plan.name, execution))
+    aws, found = _looked_at(plan, execution)
     done = bring(plan, parameters, aws, found)
     try:
         tag_runs(plan, aws, found)
@@ -180,6 +177,14 @@ def _aws(plan: Plan) -> Aws:
     return Aws(plan.backend, project_id=plan.settings.project_id)
 
 
+def _looked_at(plan: Plan, execution: str) -> tuple[Aws, Started]:
+    """The account, and what it says of an execution of the pipeline, which is named by id or ARN."""
+    from . import executions
+
+    aws = _aws(plan)
+    return aws, executions.look(aws, executions.arn_of(aws, plan.name, execution))
+
+
 def _summary(plan: Plan, parameters: Parameters) -> str:
     steps = ", ".join(step.name for step in plan.steps)
     gated = [*parameters.at_least, *parameters.at_most]
@@ -194,7 +199,7 @@ def _summary(plan: Plan, parameters: Parameters) -> str:
 def _show_listed(found: list[dict[str, Any]], *, as_json: bool) -> None:
     rows = [{"arn": each["PipelineExecutionArn"], "status": each["PipelineExecutionStatus"]} for each in found]
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print_answer(json.dumps(rows, indent=2))
         return
     for row in rows:
         print(f"{row['arn'].rpartition('/')[2]}  {row['status']}")

@@ -6,6 +6,7 @@ from typing import Any
 
 from ....contract import Role
 from ....dvc.remote import Remote
+from ..lineage_sources import of_commit, of_object
 from .plan import Plan
 
 MADE = {Role.DATASET: "DataSet", Role.MODEL: "Model"}  # what becomes an artifact, with its type
@@ -27,10 +28,9 @@ def step(name: str, plan: Plan, session: Any, executions: str) -> Any:
     remote = Remote.of(plan.root)
     assert remote is not None  # preflight has looked
     artifacts, actions, associations = [], [], []
-    known = {f"data-{md5}": f"{remote.url}/files/md5/{md5[:2]}/{md5[2:]}" for md5 in plan.known_inputs().values()}
-    address = plan.started_from.get("git_repo_url")
+    known = {f"data-{md5}": of_object(remote.url, md5) for md5 in plan.known_inputs().values()}
     code = f"{CODE}{plan.commit}"
-    known[code] = f"{address}#{plan.commit}" if address else f"git:{plan.commit}"
+    known[code] = of_commit(plan.started_from.get("git_repo_url"), plan.commit)
     for title, source in known.items():
         kind = "Code" if title == code else "DataSet"
         artifacts.append(

@@ -1,0 +1,102 @@
+"""The tutorials of the manual, done as they say: what they say comes out comes out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from baked import TEMPLATE, Project, remove_hooks, use_perceptron
+from command import Lineage
+from manual.blocks import TUTORIALS, Block, Command, blocks, differences
+
+SHELL = set("|&;<>$*(){}")
+
+
+class Reader:
+    """Somebody who reads the pages and types what they say.
+
+    The environment of the project is one that was installed before, and the network is the small one of most tests.
+    Git's hooks are taken out: their work in the background would race with what is typed next.
+    """
+
+    def __init__(self, folder: Path, installed: Project) -> None:
+        self.installed = installed
+        self.project = Project(folder, installed.venv, installed.environment)
+
+    def read(self, page: Path) -> Iterator[str]:
+        """What is not as the page says: lines that did not come out, with where they stand."""
+        for block in blocks(page):
+            if path := block.notes.get("file"):
+                (self.project.root / path).write_text("\n".join(block.lines) + "\n", encoding="utf-8")
+            elif block.is_commands and "not run" not in block.notes:
+                yield from self._type(block, page)
+
+    def _type(self, block: Block, page: Path) -> Iterator[str]:
+        for command in block.commands:
+            status, output = self._run(command)
+            place = f"{page.name}:{block.line}: $ {command.text}"
+            if status != int(block.notes.get("status", "0")):
+                yield f"{place}\nends with {status}:\n{output}"
+            elif missing := differences(command.output, output):
+                yield f"{place}\nlacks {missing}:\n{output}"
+
+    def _run(self, command: Command) -> tuple[int, str]:
+        words = command.text.split()
+        if words[0] == "cd":
+            self.project = Project(self.project.root / words[1], self.installed.venv, self.installed.environment)
+            return 0, ""
+        if words[0] == "cookiecutter":
+            return self._bake([str(TEMPLATE) if word == "gh:org/template" else word for word in words])
+        if words == [".", ".venv/bin/activate"]:
+            return int(not (self.project.root / words[1]).exists()), ""  # all commands are run as if it were
+        forked = words[0] in ("dvc", "lineage") and not SHELL & {*command.text}
+        if forked and Project.fork is not None:
+            return Project.fork(self.project, *words)
+        if words == ["make", "setup"]:
+            return self._set_up()
+        return self._shell(command.text)
+
+    def _bake(self, words: list[str]) -> tuple[int, str]:
+        program = Path(sys.executable).with_name("cookiecutter")
+        done = self._shell(" ".join([str(program), *(f"'{word}'" for word in words[1:])]))
+        for root in self.project.root.glob("*/dvc.yaml"):
+            use_perceptron(root.parent)
+            (root.parent / ".venv").symlink_to(self.installed.venv)
+        return done
+
+    def _set_up(self) -> tuple[int, str]:
+        """It finds that all is installed: what it would install, it would put into the environment of all tests."""
+        mine, theirs = (root / "pyproject.toml" for root in (self.project.root, self.installed.root))
+        assert mine.read_bytes() == theirs.read_bytes()
+        done = self._shell("make setup")
+        remove_hooks(self.project.root)
+        return done
+
+    def _shell(self, text: str) -> tuple[int, str]:
+        process = self.project.start("bash", "-c", text)
+        output = process.communicate()[0]
+        return process.returncode, output
+
+
+@pytest.fixture
+def reader(tmp_path: Path, installed: Project, lineage: Lineage) -> Reader:
+    return Reader(tmp_path, installed)
+
+
+def test_the_tutorials_work_as_they_say(reader: Reader) -> None:
+    for name in TUTORIALS:
+        assert [*reader.read(TEMPLATE / "docs" / "tutorials" / f"{name}.md")] == []
+
+
+def test_all_tutorials_are_done() -> None:
+    assert {path.stem for path in (TEMPLATE / "docs" / "tutorials").glob("*.md")} == {*TUTORIALS}
+
+
+def test_what_does_not_come_out_is_noticed() -> None:
+    output = "one 3f2b9c1\ntwo of 3, 0.98\nthree\n"
+    assert differences(("one aaaaaaa", "…", "two of 3, 0.11", "three"), output) == []
+    assert differences(("two of …",), output) == []
+    assert differences(("two of 4, 0.98",), output) == ["two of 4, 0.98"]
+    assert differences(("three", "one 3f2b9c1"), output) == ["one 3f2b9c1"]

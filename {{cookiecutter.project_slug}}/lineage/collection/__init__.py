@@ -1,0 +1,1 @@
+"""Deleting objects of DVC that nothing needs: `lineage gc`."""

@@ -1,0 +1,99 @@
+"""The commands that hand evidence to others."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..base.errors import ProjectError
+from ..base.project import project_root
+from .standards import Standard
+
+
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="X", help="A version: models:/NAME/3, models:/NAME@candidate, a revision.")
+    ],
+    standard: Annotated[Standard, typer.Option("--as", help="The standard in whose words it is written.")],
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="PATH", help="A file; for ro-crate a folder. Else it is printed.")
+    ] = None,
+    proved: Annotated[
+        bool, typer.Option("--verify", help="Prove the chain first and write the verdict down; exit status as verify.")
+    ] = False,
+) -> None:
+    """Write what is known of a model in the words of a standard. No id of a person leaves, nothing is sent."""
+    from ..proof.case import Evidence
+    from ..proof.targets import resolve
+    from ..proof.verify import exit_code, verify
+    from .export import export as exported_as
+    from .export import facts_of_case, write
+
+    is_folder = standard is Standard.ro_crate
+    if is_folder and to is None:
+        raise typer.BadParameter("an RO-Crate is a folder: give --to FOLDER")
+    evidence = Evidence(project_root(), shared=True)
+    cases = resolve(evidence, what).cases
+    if len(cases) != 1:
+        raise ProjectError(f"{what} leads to {len(cases)} models. Name one version.")
+    verdict = verify(cases[0]) if proved else None
+    facts, search, unchecked = facts_of_case(cases[0], verdict)
+    exported = exported_as(facts, standard, search, unchecked, as_page=to is not None and to.suffix == ".html")
+    if unchecked:
+        print(
+            f"warning: it was not searched for ids, because the dataset version cannot be read: {unchecked}",
+            file=sys.stderr,
+        )
+    if to is None:
+        (text,) = exported.files.values()
+        print(text, end="")
+    else:
+        for path in write(exported, to, is_folder=is_folder):
+            print(f"written: {path}")
+    if verdict is not None:
+        print(f"{verdict.model}  {verdict.state}  {verdict.sentence}", file=sys.stderr)
+        sys.exit(exit_code([verdict]))
+
+
+def attest(
+    what: Annotated[str, typer.Argument(metavar="X", help="A version: models:/NAME/3, models:/NAME@candidate.")],
+    key: Annotated[
+        Path, typer.Option("--key", metavar="FILE", help="The private key, in PEM, on P-256, P-384 or P-521.")
+    ],
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", metavar="FILE", help="The certificate of that key, in PEM.")
+    ] = None,
+    chain: Annotated[
+        list[Path] | None, typer.Option("--chain", metavar="FILE", help="Certificates above it, up to the authority's.")
+    ] = None,
+) -> None:
+    """Prove a version, then sign how it was made, what was found, and its files. Exit status: that of verify."""
+    from ..proof.case import Evidence
+    from ..proof.targets import resolve
+    from ..proof.verify import exit_code, verify
+    from .attest import attest as sign_all
+    from .attest import read_key
+    from .optional import need
+
+    root = project_root()
+    if chain and certificate is None:
+        raise typer.BadParameter("--chain leads from a certificate to its authority: give --certificate as well")
+    signing = read_key(key, certificate, chain or [])
+    need("model_signing", "lineage attest")
+    evidence = Evidence(root, shared=True)
+    cases = resolve(evidence, what).cases
+    if len(cases) != 1:
+        raise ProjectError(f"{what} leads to {len(cases)} models. Name one version.")
+    verdict = verify(cases[0], before_attesting=True)
+    print(f"{verdict.model}  {verdict.state}  {verdict.sentence}")
+    if verdict.state != "PASS":
+        print(f"lineage: nothing was signed. {verdict.fix}".rstrip(), file=sys.stderr)
+        sys.exit(exit_code([verdict]))
+    written = [path.relative_to(root) for path in sign_all(cases[0], verdict, signing)]
+    for path in written:
+        print(f"written: {path}")
+    folder = written[0].parent
+    print(f"They count once committed: git add {folder} && git commit. The key's id is {signing.id[:16]}.")

@@ -1,0 +1,102 @@
+"""A schedule: is everything still provable, may all of it be used, is this checkout right? If not, an issue says so.
+
+An issue stays for years. So it counts and names models, links and checks, and never a record or a subject.
+"""
+
+import json
+
+from credentials import aws_role
+from repository import Repository
+from results import asks_for_consent, has_model, store_is_of_this_machine
+from steps import ask
+
+MARK = "<!-- lineage checks -->"
+TITLE = "Lineage: something is wrong, or could not be looked at"
+SHOWN = 50  # rows of a table
+
+
+def run(service):
+    """Exit status: 0 if nothing is wrong, else 1."""
+    repository = Repository(service)
+    repository.begin(service.default_branch, None)
+    asked = {("verify", "lineage.json") if store_is_of_this_machine() else ("verify", "--all"): verified}
+    asked |= {("audit", "affected"): affected} if asks_for_consent() else {}
+    asked |= {("doctor",): wrong}
+    with aws_role(service):
+        answers = {
+            " ".join(command): shows(*ask("lineage", *command, "--json", **repository.variables))
+            for command, shows in asked.items()
+        }
+    text = "\n".join(line for name, (_, lines) in answers.items() for line in (f"### `lineage {name}`", "", *lines, ""))
+    text = f"{text}\n{service.job_url}\n"
+    print(text)
+    service.summary(text)
+    if any(not right for right, _ in answers.values()):
+        service.issue(
+            MARK, TITLE, f"{text}\nEach command, run in a clone, says more. This is written anew by each check.\n"
+        )
+        return 1
+    service.no_issue(MARK, f"All is right again.\n\n{text}")
+    return 0
+
+
+def verified(status, said):
+    """What `verify` says: whether all is right, and lines of Markdown."""
+    document = parsed(said)
+    if document is None:
+        return False, [unread(status)]
+    models = document["models"]
+    if not models and not has_model():
+        return True, ["There is no model yet."]
+    rows = []
+    for model in models:
+        open_ = ", ".join(f"{link['name']} {link['state']}" for link in model["links"] if link["state"] != "PASS")
+        if open_:
+            rows.append([f"`{model['model']}`", model["state"], open_])
+    right = status in (0, 3)  # 3: records were erased on purpose, and all that is left agrees
+    passed = sum(model["state"] == "PASS" for model in models)
+    return right, [f"{passed} of {len(models)} models proved.", *table(["model", "", "links that do not pass"], rows)]
+
+
+def affected(status, said):
+    """What `audit affected` says, counted."""
+    document = parsed(said)
+    if document is None:
+        return False, [unread(status)]
+    found, unknown = document["affected"], document["unknown"]
+    rows = [[f"`{each['use']['title']}`", str(len(each["subjects"])), str(each["records"])] for each in found]
+    lines = [f"{len(found)} models and runs rest on records that may not be used any more."]
+    lines += [f"{len(unknown)} questions could not be answered: there may be more."] if unknown else []
+    return status == 0, [*lines, *table(["", "subjects", "records"], rows)]
+
+
+def wrong(status, said):
+    """What `doctor` finds wrong."""
+    findings = parsed(said)
+    if findings is None:
+        return False, [unread(status)]
+    found = [each for each in findings if each["state"] == "wrong"]
+    rows = [[each["check"], f"`{each['fix']}`" if each["fix"] else ""] for each in found]
+    return not found, [f"{len(found)} of {len(findings)} checks find something wrong.", *table(["check", "mend"], rows)]
+
+
+def parsed(said):
+    """A command's JSON; None where it had no answer."""
+    try:
+        return json.loads(said)
+    except ValueError:
+        return None
+
+
+def unread(status):
+    return f"No answer (exit status {status}): the log of the job says why."
+
+
+def table(head, rows):
+    """Rows as Markdown; nothing for none."""
+    if not rows:
+        return []
+    more = [f"and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
+    cells = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows[:SHOWN])
+    lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *cells)]
+    return ["", *lines, *more]

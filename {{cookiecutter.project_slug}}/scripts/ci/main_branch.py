@@ -1,0 +1,33 @@
+"""A push to the default branch: the version of its last commit is registered, linked and verified."""
+
+from credentials import aws_role
+from repository import Repository
+from results import bring_up_to_date, has_model, register, store_is_of_this_machine, version_is_registered
+from steps import StopError, must
+from steps import run as run_command
+
+
+def run(service, *, as_committed):
+    """Exit status: that of `lineage verify` about the model of the commit."""
+    if service.branch != service.default_branch:
+        raise StopError(f"{service.branch} is not the default branch {service.default_branch}.")
+    repository = Repository(service)
+    repository.begin(service.branch, service.commit)
+    runs = service.writes and not as_committed
+    with aws_role(service):
+        if runs:
+            bring_up_to_date(repository, service.branch)
+        if not has_model():
+            print("dvc.lock holds no training yet: there is nothing to verify.")
+            return 0
+        if store_is_of_this_machine():
+            print("MLflow's store is a file on another machine: what Git and DVC hold is verified, and nothing linked.")
+            return run_command("lineage", "verify", "lineage.json", **repository.variables)
+        if runs and not version_is_registered():
+            register(repository, service.branch)
+        if service.writes:
+            must("lineage", "link", tries=3, **repository.variables)
+        if status := run_command("lineage", "verify", "HEAD", **repository.variables):
+            return status
+        # What is verified is attested: `lineage attest HEAD` goes here, once there is such a command.
+        return 0
