@@ -34,7 +34,7 @@ BUILDAH = ("buildah", f"--root={STORAGE}", f"--runroot={WORK / 'run'}", "--stora
 ALONE = ("unshare", "--mount", "--propagation", "private")
 TAG = "localhost/project"
 ROOM = 32 * 10**9  # bytes; what is installed has 7, and lies there up to four times while the image is made
-PATIENCE = 25 * 60  # seconds for the build; and for each of the four steps around it
+PATIENCE = 15 * 60  # seconds for the build; and for each of the four steps around it
 A_STEP = 5 * 60
 LAST = 60  # lines that are shown of a build that failed
 BASE = """FROM scratch
