@@ -203,6 +203,32 @@ def test_nothing_that_a_revoked_key_has_signed_counts(attested: Attested) -> Non
     state, text = attested.state()
     assert (state, "which was revoked: a laptop was stolen" in text) == ("FAIL", True)
     assert "already" in attested.lineage.ask(attested.project, "keys", "retire", listed(attested), "--reason", "x")[1]
+    # and by hand it does not come back
+    trust = attested.project.root / "attestations" / "trust.json"
+    trust.write_text(trust.read_text().replace('"revoked"', '"active"'))
+    attested.project.commit("All is well")
+    state, text = attested.state()
+    assert (state, "which was revoked: a laptop was stolen" in text) == ("FAIL", True)
+
+
+def test_what_another_branch_says_is_looked_at_and_proves_nothing(attested: Attested) -> None:
+    project = attested.project
+    project.git("switch", "--quiet", "--create", "beside")
+    try:
+        attested.say("keys", "revoke", listed(attested), "--reason", "a laptop was stolen")
+        project.git("switch", "--quiet", "main")
+        state, text = attested.state()
+        assert (state, "not in HEAD, takes its trust away" in text) == ("INCONCLUSIVE", True)
+        project.git("branch", "--quiet", "--force", "beside", attested.commit)
+        project.git("switch", "--quiet", "--detach", f"{attested.commit}~1")  # before it was attested
+        state, text = attested.state()
+        assert (state, f"{FOLDER}/0001 of commit {attested.commit[:12]} is not in HEAD" in text) == (
+            "INCONCLUSIVE",
+            True,
+        )
+    finally:
+        project.git("switch", "--quiet", "main")
+        project.git("branch", "--quiet", "--delete", "--force", "beside")
 
 
 def listed(attested: Attested) -> str:

@@ -23,6 +23,7 @@ from ..proof.case import ModelCase
 from ..signing import statements
 from ..signing.authority import key_of
 from ..signing.bundle import certificates, id_of, private_key, sign
+from .ids import require_no_ids, search_in
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -64,7 +65,9 @@ def read_key(path: Path, certificate: Path | None, above: list[Path]) -> Signing
 
 
 def attest(case: ModelCase, verdict: Verdict, key: SigningKey) -> list[Path]:
-    """Writes the three signed files and returns their paths. Raises LineageError unless the chain was proved.
+    """Writes the three signed files and returns their paths.
+
+    Raises LineageError unless the chain was proved, and where a statement would hold an id of a record or a subject.
 
     model-signing must be installed.
     """
@@ -85,8 +88,10 @@ def attest(case: ModelCase, verdict: Verdict, key: SigningKey) -> list[Path]:
         framework=(tree.read("lineage/VERSION") or b"unknown").decode().strip(),
         sums=sha256(tree.read("lineage/SHA256SUMS") or b"").hexdigest(),
     )
+    made = statements.provenance(document, case.commit)
+    require_no_ids([made, checked], search_in(case.evidence.objects, document["dataset"]["md5"]))
     texts = {
-        PROVENANCE: sign(statements.provenance(document, case.commit), key.key, key.chain),
+        PROVENANCE: sign(made, key.key, key.chain),
         VERIFICATION: sign(checked, key.key, key.chain),
         MODEL: _signature_of_files(case, document, key),
     }
