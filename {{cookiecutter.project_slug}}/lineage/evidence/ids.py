@@ -56,8 +56,8 @@ def require_no_ids(document: Any, search: Search) -> None:
     if found := search(places):
         where = min(places[word] for word in found)
         raise LineageError(
-            f"{where or 'the text'} of what was to leave holds the id of a record or a subject, so it was not written. Rename "
-            "what bears that name: a class, a path of dvc.yaml, a setting."
+            f"{where or 'the text'} of what was to leave holds the id of a record or a subject, so it was not written. "
+            "Rename what bears that name: a class, a path of dvc.yaml, a setting."
         )
 
 

@@ -122,7 +122,7 @@ def _said_of(history: History, identity: str, *where: str) -> list[tuple[str, Tr
 
 @cache  # lives as long as one command
 def _changes(history: History, path: str, *where: str) -> list[Change]:
-    """Commit, status, blob and path of each change below a path, oldest first. What only a merge brings, nobody has made."""
+    """Each change below a path, oldest first. What only a merge brings, nobody has made."""
     git, found, commit = history.git, list[Change](), ""
     where = where or (*PERMANENT, "HEAD")
     if not git.lines("rev-list", "--max-count=1", *where):
