@@ -203,6 +203,9 @@ def test_nothing_that_a_revoked_key_has_signed_counts(attested: Attested) -> Non
     state, text = attested.state()
     assert (state, "which was revoked: a laptop was stolen" in text) == ("FAIL", True)
     assert "already" in attested.lineage.ask(attested.project, "keys", "retire", listed(attested), "--reason", "x")[1]
+    private = str(attested.keys / "signing.pem")
+    status, said = attested.lineage.ask(attested.project, "attest", SECOND, "--key", private)
+    assert (status, "was revoked in attestations/trust.json" in said) == (1, True), said
     # and by hand it does not come back
     trust = attested.project.root / "attestations" / "trust.json"
     trust.write_text(trust.read_text().replace('"revoked"', '"active"'))
@@ -275,6 +278,7 @@ def test_with_a_certificate_and_what_is_refused(attested: Attested, signing: Cal
     own = file_of(folder, "ann.crt", certificate.public_bytes(Encoding.PEM))
     said = project.run(*LINEAGE, "attest", SECOND, "--key", private, "--certificate", own, "--chain", root)
     assert f"written: {FOLDER}/0002/provenance.json" in said
+    assert "names neither this key nor its authority" in said
     for arguments, why in (
         (
             ("attest", SECOND, "--key", str(folder / "signing.pem"), "--certificate", own, "--chain", root),

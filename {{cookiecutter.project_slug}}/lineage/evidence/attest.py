@@ -18,17 +18,19 @@ from ..base.env import LINEAGE_KEY_PASSWORD
 from ..base.errors import LineageError, ProjectError
 from ..base.pages import write_whole
 from ..dvc.hashes import hash_file
-from ..proof.attestations import MODEL, PROVENANCE, VERIFICATION, attestations_of, folder_of
+from ..proof.attestations import MODEL, PROVENANCE, VERIFICATION, as_worst, attestations_of, folder_of
 from ..proof.case import ModelCase
 from ..signing import statements
-from ..signing.authority import key_of
+from ..signing.authority import authority_of, key_of
 from ..signing.bundle import certificates, id_of, private_key, sign
+from ..signing.trust import TRUST, parse_trust
 from .ids import require_no_ids, search_in
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.x509 import Certificate
 
+    from ..git.history import History
     from ..proof.verify import Verdict
 
 
@@ -62,6 +64,23 @@ def read_key(path: Path, certificate: Path | None, above: list[Path]) -> Signing
     if key_of(chain[0]) != key.public_key():
         raise ProjectError(f"{certificate} is about another key than {path}.")
     return SigningKey(path, key, None, certificate, tuple(above), chain)
+
+
+def trust_of(history: History, signing: SigningKey) -> bool:
+    """Whether HEAD trusts the key, or the authority of its certificate.
+
+    Raises ProjectError for a key that was retired or revoked: nothing that it signs from then on counts.
+    """
+    trust = parse_trust(history.at("HEAD").read(TRUST))
+    found = authority_of(signing.chain, trust.signers) if signing.chain else trust.find(signing.id)
+    if found is None:
+        return False
+    state = as_worst(history, found)[0].state
+    if state != "active":
+        raise ProjectError(
+            f"{found.kind} {found.id[:12]} was {state} in {TRUST}: what it signs does not count. Use another."
+        )
+    return True
 
 
 def attest(case: ModelCase, verdict: Verdict, key: SigningKey) -> list[Path]:
