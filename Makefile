@@ -32,7 +32,7 @@ test: .venv-test ## Run the tests.
 	.venv-test/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: .venv-test ## Run the tests that damage and vary a project hundreds of times.
-	.venv-test/bin/python -m pytest -m long
+	.venv-test/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m long
 
 options: .venv-test ## Bake a project with ANSWERS="ci=gitlab infra=yes", and run its lint and tests.
 	.venv-test/bin/python scripts/options.py $(ANSWERS)
