@@ -32,9 +32,7 @@ def run(service):
     print(text)
     service.summary(text)
     if any(not right for right, _ in answers.values()):
-        service.issue(
-            MARK, TITLE, f"{text}\nEach command, run in a clone, says more. This is written anew by each check.\n"
-        )
+        service.issue(MARK, TITLE, f"{text}\nEach command, run in a clone, says more. Each check writes this again.\n")
         return 1
     service.no_issue(MARK, f"All is right again.\n\n{text}")
     return 0
