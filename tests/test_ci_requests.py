@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,10 +42,17 @@ SERVICES: dict[str, tuple[dict[str, str], str, str, str]] = {
 BEGIN = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import steps; steps.PAUSES = (0, 0)\n"
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Host]:
-    with host(tmp_path) as made:
+@pytest.fixture(scope="module")
+def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with host(tmp_path_factory.mktemp("host")) as made:
         yield made
+
+
+@pytest.fixture
+def running(_running: Host) -> Host:
+    """The host, to which nobody has said anything yet."""
+    _running.lists, _running.failures, _running.asked = {}, [], []
+    return _running
 
 
 def python(source: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -77,28 +84,50 @@ def test_what_fails_for_a_moment_is_answered(running: Host) -> None:
     assert asked(running, "GET").stdout == "[{'title': 'one'}]\n"
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_one_issue_is_opened_written_again_and_closed(running: Host, tmp_path: Path, service: str) -> None:
-    given, path, text, answers = SERVICES[service]
+@pytest.fixture
+def say(running: Host, tmp_path: Path) -> Callable[[str, str], None]:
+    """Has a service say something, in a job about pull request 7."""
     event = tmp_path / "event.json"
-    event.write_text("{}")
-    variables = {name: value.format(running.api) for name, value in given.items()} | {"LINEAGE_CI_TOKEN": TOKEN}
-    variables |= {"GITHUB_EVENT_PATH": str(event)} if service == "github" else {}
-    running.lists[path] = [{"id": 1, "number": 1, "iid": 1, "state": "open", text: "Of somebody"}]
+    event.write_text(json.dumps({"pull_request": {"number": 7}}))
 
-    def say(call: str) -> None:
+    def said(service: str, call: str) -> None:
+        variables = {name: value.format(running.api) for name, value in SERVICES[service][0].items()}
+        variables |= {"LINEAGE_CI_TOKEN": TOKEN, "GITHUB_EVENT_PATH": str(event), "CI_MERGE_REQUEST_IID": "7"}
         done = python(f"from service import service_here; service_here().{call}", **variables)
         assert done.returncode == 0, done.stderr
 
-    say("no_issue('<!-- x -->', 'Right')")
-    say("issue('<!-- x -->', 'Wrong', 'once')")
-    say("issue('<!-- x -->', 'Wrong', 'twice')")
+    return said
+
+
+@pytest.mark.parametrize(
+    ("service", "path"), [("github", f"{ISSUES}/7/comments"), ("gitlab", "/projects/42/merge_requests/7/notes")]
+)
+def test_one_comment_is_written_and_written_again(
+    running: Host, say: Callable[[str, str], None], service: str, path: str
+) -> None:
+    others = [{"id": 1, "body": "Nice"}, {"id": 2, "body": "<!-- x -->\nforeign", "foreign": True}]
+    running.lists[path] = [dict(each) for each in others]
+    for text in ("once", "twice"):
+        say(service, f"comment('<!-- x -->', {text!r})")
+    *before, comment = running.of(path)
+    assert (before, comment["body"]) == (others, "<!-- x -->\ntwice")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_one_issue_is_opened_written_again_and_closed(
+    running: Host, say: Callable[[str, str], None], service: str
+) -> None:
+    _, path, text, answers = SERVICES[service]
+    running.lists[path] = [{"id": 1, "number": 1, "iid": 1, "state": "open", text: "Of somebody"}]
+    say(service, "no_issue('<!-- x -->', 'Right')")
+    say(service, "issue('<!-- x -->', 'Wrong', 'once')")
+    say(service, "issue('<!-- x -->', 'Wrong', 'twice')")
     foreign, issue = running.of(path)
     assert (issue[text], issue["state"]) == ("<!-- x -->\ntwice", "open")
-    say("no_issue('<!-- x -->', 'Right again')")
+    say(service, "no_issue('<!-- x -->', 'Right again')")
     assert issue["state"] == "closed"
     assert [each["body"] for each in running.of(f"{path}/{issue['id']}/{answers}")] == ["Right again"]
-    say("issue('<!-- x -->', 'Wrong', 'later')")  # one that was closed is not opened again
+    say(service, "issue('<!-- x -->', 'Wrong', 'later')")  # one that was closed is not opened again
     assert len(running.of(path)) == 3
     assert foreign == {"id": 1, "number": 1, "iid": 1, "state": "open", text: "Of somebody"}
 
