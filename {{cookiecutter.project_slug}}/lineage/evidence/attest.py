@@ -1,6 +1,6 @@
 """Signs what is known of a version: how it was made, what `lineage verify` found, and its files.
 
-The files land in attestations/, for a person to commit. Nothing is sent anywhere, except by way of Sigstore (keyless.py).
+The files land in attestations/, for a person to commit. Nothing is sent anywhere, except for Sigstore (keyless.py).
 """
 
 from __future__ import annotations
