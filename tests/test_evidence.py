@@ -240,6 +240,20 @@ def listed(attested: Attested) -> str:
     return attested.lineage(attested.project, "keys", "list").split()[0]
 
 
+def test_what_a_squashed_branch_brought_is_before_what_came_after_it(attested: Attested) -> None:
+    project = attested.project
+    project.git("switch", "--quiet", "--create", "beside")
+    try:
+        attested.resign(2, attested.key)
+        project.git("switch", "--quiet", "main")
+        project.git("merge", "--quiet", "--squash", "beside")
+        project.commit("Attest, in one commit")
+        attested.say("keys", "retire", listed(attested), "--reason", "replaced")
+        assert attested.state()[0] == "PASS"
+    finally:
+        project.git("branch", "--quiet", "--delete", "--force", "beside")
+
+
 def test_a_key_that_nobody_knows_proves_nothing(attested: Attested) -> None:
     attested.resign(2, key_pair())
     state, text = attested.state()
