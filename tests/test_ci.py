@@ -301,7 +301,7 @@ def test_nightly_checks_open_an_issue(site: Site) -> None:
     (issue,) = site.host.of(ISSUES)
     assert "DVC remote FAIL" in issue["body"]
     assert "models and runs rest on records that may not be used any more." in issue["body"]
-    assert re.search(rf"\| `models:/{MODEL}/3` \| 2 \| \d+ \|", issue["body"]), issue["body"]
+    assert re.search(rf"\| `models:/{MODEL}/1` \| 2 \| \d+ \|", issue["body"]), issue["body"]
     assert issue["body"].count("### `lineage ") == 3
     assert issue["labels"] == ["lineage"]
     assert not re.search(r"(PAT|SCAN)-\d", issue["body"])

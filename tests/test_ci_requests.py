@@ -117,6 +117,23 @@ def test_a_stage_is_given_no_token_of_the_service() -> None:
     assert given["MLFLOW_TRACKING_TOKEN"] == "kept"
 
 
+def test_a_key_that_comes_as_text_is_a_file_while_it_signs(tmp_path: Path) -> None:
+    source = """
+import os, attest
+from pathlib import Path
+with attest._files() as options:
+    key, chain = Path(options[1]), options[3]
+    assert options[::2] == ["--key", "--chain"]
+    assert key.read_text().startswith("-----BEGIN PRIVATE KEY-----\\nx")
+    assert key.parent.stat().st_mode & 0o077 == 0
+assert not key.exists()
+print(chain)
+"""
+    given = tmp_path / "chain.pem"  # as GitLab's variables of type file are
+    done = python(source, LINEAGE_SIGNING_KEY="-----BEGIN PRIVATE KEY-----\nx", LINEAGE_SIGNING_CHAIN=str(given))
+    assert done.stdout == f"{given}\n", done.stderr
+
+
 def test_the_identity_token_is_fetched_again_while_a_training_goes_on(tmp_path: Path) -> None:
     source = """
 import os, time, credentials, itertools

@@ -118,7 +118,7 @@ def test_the_manual_is_built_as_ci_run_builds_it() -> None:
     (job,) = document["jobs"].values()
     commands = [step["run"] for step in job["steps"] if "run" in step]
     assert commands[0] == "make docs"
-    assert "\nmake docs\nexec make test\n" in (TEMPLATE / ".ci" / "run").read_text()
+    assert "make docs" in (TEMPLATE / ".ci" / "run").read_text().splitlines()
     makefile = (TEMPLATE / "Makefile").read_text()
     assert re.search(r"^docs:.*\n(\t.*\n)*\t.*build/manual/zensical.toml", makefile, re.MULTILINE)
 

@@ -32,9 +32,7 @@ def run(service):
     print(text)
     service.summary(text)
     if any(not right for right, _ in answers.values()):
-        service.issue(
-            MARK, TITLE, f"{text}\nEach command, run in a clone, says more. This is written anew by each check.\n"
-        )
+        service.issue(MARK, TITLE, f"{text}\nEach command, run in a clone, says more. Each check writes this again.\n")
         return 1
     service.no_issue(MARK, f"All is right again.\n\n{text}")
     return 0
@@ -64,10 +62,18 @@ def affected(status, said):
     if document is None:
         return False, [unread(status)]
     found, unknown = document["affected"], document["unknown"]
-    rows = [[f"`{each['use']['title']}`", str(len(each["subjects"])), str(each["records"])] for each in found]
+    rows = [[f"`{_named(each['use'])}`", str(len(each["subjects"])), _records(each)] for each in found]
     lines = [f"{len(found)} models and runs rest on records that may not be used any more."]
     lines += [f"{len(unknown)} questions could not be answered: there may be more."] if unknown else []
     return status == 0, [*lines, *table(["", "subjects", "records"], rows)]
+
+
+def _named(use):
+    return f"run {use['name']} ({use['stage']})" if use["kind"] == "run" else use["name"]
+
+
+def _records(each):
+    return f"{each['records']}, and those of {each['erased']} erased" if each["erased"] else str(each["records"])
 
 
 def wrong(status, said):

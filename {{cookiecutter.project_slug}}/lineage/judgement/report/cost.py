@@ -25,11 +25,11 @@ def cost(a: Side, b: Side) -> tuple[str, list[str]]:
 
     Raises TrackerError if MLflow cannot be asked, LineageError if its runs are not there.
     """
-    anew = [name for name, entry in b.recorded.lock.items() if entry != a.recorded.lock.get(name)]
-    if not anew:
+    ran = [name for name, entry in b.recorded.lock.items() if entry != a.recorded.lock.get(name)]
+    if not ran:
         return "nothing ran", []
     runs = _runs_of(b)
-    found = {name: run for name in anew if (run := runs.get(name) or runs.get(name.partition("@")[0]))}
+    found = {name: run for name in ran if (run := runs.get(name) or runs.get(name.partition("@")[0]))}
     if not found:
         raise LineageError("MLflow has no run of this model: its store may be on another machine")
     rows = [[plain(name), _where(run), _took(run), _billed(run)] for name, run in found.items()]
@@ -38,7 +38,7 @@ def cost(a: Side, b: Side) -> tuple[str, list[str]]:
     line = f"{counted(len(jobs), 'job')}, {sum(known):,} s billed, for each instance" if jobs else "no job was paid for"
     if len(known) < len(jobs):
         line += f", and of {counted(len(jobs) - len(known), 'job')} it is unknown"
-    if without := [name for name in anew if name not in found]:
+    if without := [name for name in ran if name not in found]:
         line += f"; without a run in MLflow: {plain(', '.join(without))}"
     return line, [*table(["stage", "where", "took", "billed, s"], rows), *([NOTE] if jobs else [])]
 
