@@ -24,7 +24,9 @@ NOW = ("--older-than", "0", "--cloud", "--alone")
 
 
 def plan(lineage: Lineage, project: Project, *options: str) -> dict[str, Any]:
-    return dict(json.loads(lineage.run(project, "gc", "--plan", "--json", *(options or NOW))[1]))
+    status, output, errors = lineage.run(project, "gc", "--plan", "--json", *(options or NOW))
+    assert output, (status, errors)
+    return dict(json.loads(output))
 
 
 def there(project: Project) -> set[Path]:

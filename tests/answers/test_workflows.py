@@ -19,7 +19,7 @@ INSIDE = TEMPLATE / "{{cookiecutter.project_slug}}"
 FOLDER = INSIDE / ".github" / "workflows"
 GITHUB = FOLDER / "ci.yml"
 OWN = TEMPLATE / ".github" / "workflows" / "ci.yml"
-WORKFLOWS = [*sorted(FOLDER.glob("*.yml")), OWN]
+WORKFLOWS = [*sorted(FOLDER.glob("*.yml")), *sorted(OWN.parent.glob("*.yml"))]
 PLACES = {"dvc_remote_url": "s3://the-data/dvc", "mlflow_tracking_uri": "https://mlflow.example.org"}
 
 
@@ -51,7 +51,9 @@ def gitlab(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {each: bake(folder / each, ci="gitlab", ci_jobs=each, **PLACES) / ".gitlab-ci.yml" for each in jobs}
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: "template" if path == OWN else path.stem)
+@pytest.mark.parametrize(
+    "workflow", WORKFLOWS, ids=lambda path: f"template-{path.stem}" if path.parent == OWN.parent else path.stem
+)
 def test_actionlint_finds_no_fault_in_githubs(workflow: Path) -> None:
     assert faults(workflow) == []
 
