@@ -135,7 +135,7 @@ def test_the_same_hashes_here_and_there_and_no_stage_runs_again(sky: Cloud, tmp_
         assert project.out(stage, path) == next(out["md5"] for out in there[stage]["outs"] if out["path"] == path)
 
 
-@pytest.mark.parametrize("instances", [1, 2])
+@pytest.mark.parametrize("instances", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_torch_gives_the_same_weights_here_and_there(
     instances: int, sky: Cloud, default: Project, tmp_path: Path
 ) -> None:

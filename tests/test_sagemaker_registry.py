@@ -380,7 +380,7 @@ def test_cleanup_takes_what_no_model_needs_any_more(copied: Account) -> None:
     assert set(copied.packages()) == {"1", "2"}
     again = copied.json("aws", "ml-lineage", "sync")
     assert (again["made"], again["new_associations"]) == ([], 0)
-    # one that is deleted is made anew, although AWS may remember how it was asked for
+    # one that is deleted is made again, although AWS may remember how it was asked for
     copied.aws.delete_model_package(ModelPackageName=package["ModelPackageArn"])
     assert copied.sync("sync")[FIRST]["done"][0] == "registered"
     assert copied.packages()["1"]["ModelPackageArn"] not in (package["ModelPackageArn"], lost)

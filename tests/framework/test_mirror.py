@@ -104,7 +104,7 @@ def test_who_has_the_alias_is_approved_and_nobody_else(steps: list[Any], statuse
     words = {"approved": "Approved", "rejected": "Rejected", "pending": "PendingManualApproval"}
     found = [approval_of(line, str(number), f"{number:x}" * 64).status for number in (1, 2, 3)]
     assert found == [words[word] for word in statuses.split()]
-    # another model under the number, as in a registry that was made anew
+    # another model under the number, as in a registry that was made again
     assert approval_of(line, "1", "f" * 64).status == approval_of(line, "2", "f" * 64).status == words["pending"]
 
 
@@ -174,7 +174,8 @@ def test_a_decision_is_what_it_is_whatever_follows_it() -> None:
     outcome = Outcome("models:/scans/2", "champion", "promoted", "")
     assert (outcome.is_settled, outcome.model, outcome.status) == (True, "scans", 0)
     assert Outcome("models:/scans@champion", "champion", "demoted", "").model == "scans"
-    for verdict, status in (("promoted", NOT_FOLLOWED), ("as it was", NOT_FOLLOWED), ("refused", 1), ("inconclusive", 2)):
+    statuses = {"promoted": NOT_FOLLOWED, "as it was": NOT_FOLLOWED, "refused": 1, "inconclusive": 2}
+    for verdict, status in statuses.items():
         made = Outcome("models:/scans/2", "champion", verdict, "", follow_ups=[done, missed])  # type: ignore[arg-type]
         assert made.status == status
     assert Outcome("models:/scans/2", "champion", "promoted", "", follow_ups=[done]).status == 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
@@ -72,3 +75,19 @@ def copy_to() -> Callable[[Path], Path]:
 def copy(copy_to: Callable[[Path], Path], tmp_path: Path) -> Path:
     """A copy of the project's code and configuration, to change at will."""
     return copy_to(tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def several(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What several.py found, by the number of processes."""
+    from project.settings import Train
+
+    document: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    quick = {"epochs": 5, "batch_size": 16, "lr": 0.05, "seed": 1, "threads": 1, "device": "cpu", "flip": True}
+    settings, folder = Train.model_validate(document["train"] | quick), tmp_path_factory.mktemp("several")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    command = [sys.executable, str(ROOT / "tests" / "several.py"), settings.model_dump_json(), str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads((folder / "found.json").read_text(encoding="utf-8"))
+    return found

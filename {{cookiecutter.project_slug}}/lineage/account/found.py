@@ -18,9 +18,9 @@ OF_STACKS = "aws:cloudformation:stack-name"
 class Found:
     """The resources of SageMaker that bear the tag, by type. Raises DispatchError where AWS refuses or is silent."""
 
-    def __init__(self, aws: Aws, project_id: str, prices: Prices) -> None:
+    def __init__(self, aws: Aws, project_id: str, prices: Prices | None = None) -> None:
         self.aws = aws
-        self.prices = prices
+        self.prices = prices or Prices()  # of nothing
         self.project_id = project_id
         self.names: dict[str, list[str]] = defaultdict(list)  # as ARNs have them, by type
         self.stacks: dict[str, str] = {}  # the stack of CloudFormation that a resource belongs to, by ARN

@@ -115,7 +115,7 @@ class ServingError(ProjectError):
 
 
 class MirrorError(ProjectError):
-    """SageMaker's own registry or lineage cannot be asked or told, or what is there is not this project's."""
+    """SageMaker's own registry or lineage cannot be asked or changed, or what is there is not this project's."""
 
 
 class ConsentError(ProjectError):

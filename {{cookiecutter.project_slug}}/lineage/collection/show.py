@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 
 from ..base.printable import printable
+from ..base.terminal import print_answer
 from .execute import Done
 from .plan import Going, Plan, size_of
 
@@ -15,7 +16,7 @@ SHOWN = 20  # of a long list; --json has all of it
 def show_plan(plan: Plan, *, as_json: bool) -> None:
     """Prints a plan: whether it is known what is needed, what may go, what ends, what stays."""
     if as_json:
-        print(json.dumps({"state": _state(plan), **asdict(plan)}, indent=2, ensure_ascii=False))
+        print_answer(json.dumps({"state": _state(plan), **asdict(plan)}, indent=2, ensure_ascii=False))
         return
     print(f"{_state(plan)}: {_sentence(plan)}")
     if not plan.wanted.accept_lost and plan.lost:
@@ -40,7 +41,7 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
 def show_done(done: Done, *, as_json: bool) -> None:
     """Prints what became of a plan."""
     if as_json:
-        print(json.dumps(asdict(done), indent=2, ensure_ascii=False))
+        print_answer(json.dumps(asdict(done), indent=2, ensure_ascii=False))
         return
     if done.unknown:
         _show("INCONCLUSIVE, nothing was deleted: what is needed is not known any more", done.unknown)

@@ -13,7 +13,7 @@ import typer
 
 from ..base.errors import DamageError, LineageError, ProjectError
 from ..base.project import project_root
-from ..base.terminal import block
+from ..base.terminal import block, print_answer
 
 if TYPE_CHECKING:
     from ..proof.case import Evidence
@@ -118,7 +118,7 @@ def prove(old: Kept) -> None:
     from .log import read_log
     from .merkle_log import read_head
 
-    print(json.dumps(prove_from(read_log(project_root()), read_head(old)), indent=2))
+    print_answer(json.dumps(prove_from(read_log(project_root()), read_head(old)), indent=2))
 
 
 def _say_faults(faults: list[str]) -> None:

@@ -19,7 +19,8 @@ class Result:
     fix: str = ""  # what to do where it is not
 
 
-FollowUp = Callable[[Path, str, str], Result | None]  # the project, the registered model, the alias; None: not concerned
+# of the project, the registered model, the alias; None: not concerned
+FollowUp = Callable[[Path, str, str], Result | None]
 FOLLOW_UPS: list[FollowUp] = []
 
 

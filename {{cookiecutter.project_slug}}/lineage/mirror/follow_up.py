@@ -34,7 +34,8 @@ def update_registry(root: Path, model: str, alias: str) -> Result | None:
         cases = [case for case in mirror.versions() if case.version is not None and str(case.version.version) == number]
         done = mirror.sync(cases)
     except ProjectError as error:
-        return Result(f"SageMaker's Model Registry could not be updated: {error}", is_done=False, fix=error.fix or AGAIN)
+        text = f"SageMaker's Model Registry could not be updated: {error}"
+        return Result(text, is_done=False, fix=error.fix or AGAIN)
     except Exception as error:  # of a library: it must not look as if nothing had been decided
         text = f"SageMaker's Model Registry could not be updated: {type(error).__name__}: {error}"
         return Result(text, is_done=False, fix=AGAIN)
