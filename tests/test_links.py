@@ -45,7 +45,7 @@ def site() -> Iterator[Site]:
 
     with served(Handler) as address:
         # by a name that is no stand-in for an address of the reader's
-        running.address = address.replace("127.0.0.1", "127.1")
+        running.address = address.replace("127.0.0.1", "2130706433")
         yield running
 
 

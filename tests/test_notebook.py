@@ -22,10 +22,12 @@ def cells(linked: Project, tmp_path_factory: pytest.TempPathFactory) -> list[dic
     tools = with_notebooks().parent
     lines = (project.root / "Makefile").read_text().partition("\nnotebook:")[2].split("\n\n")[0].splitlines()[1:]
     # there the project is installed in the same environment
-    variables = {**project.variables, "PYTHONPATH": str(project.root), "MPLBACKEND": "agg"}
+    variables = {**project.variables, "PYTHONPATH": str(project.root)}
     for line in lines:
         command = line.strip().replace("$(BIN)", str(tools))
-        done = subprocess.run(command.split(), cwd=project.root, env=variables, capture_output=True, text=True)
+        done = subprocess.run(
+            command.split(), cwd=project.root, env=variables, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
     assert project.git("status", "--porcelain") == ""
     return list(json.loads((project.root / SCRIPT.with_suffix(".ipynb")).read_text())["cells"])
@@ -48,7 +50,7 @@ def test_it_shows_plots_and_tables(cells: list[dict[str, Any]]) -> None:
 
 
 def test_its_answers_are_those_of_the_project(cells: list[dict[str, Any]], linked: Project) -> None:
-    printed = "".join(text for output in outputs(cells) for text in output.get("text", []))
+    printed = "".join(text for output in outputs(cells) if output.get("name") == "stdout" for text in output["text"])
     shown = "".join(text for output in outputs(cells) for text in output.get("data", {}).get("text/html", []))
     assert printed.startswith("1797 records of 320 subjects\nPASS\nCOMPLETE ")
     assert "FAILED" in printed  # the models are of today, a year later than the moment that was asked for

@@ -26,7 +26,7 @@ class Reader:
 
     def __init__(self, folder: Path, installed: Project, servers: ExitStack) -> None:
         self.installed = installed
-        self.servers, self.address = servers, SERVER
+        self.servers, self.address, self.is_set_up = servers, SERVER, False
         self.project = Project(folder, installed.venv, installed.environment)
 
     def read(self, page: Path) -> Iterator[str]:
@@ -74,11 +74,17 @@ class Reader:
         return done
 
     def _set_up(self) -> tuple[int, str]:
-        """It finds that all is installed: what it would install, it would put into the environment of all tests."""
+        """It finds that all is installed: what it would install, it would put into the environment of all tests.
+
+        In a clone, the project is the same, and so is what it would do.
+        """
         mine, theirs = (root / "pyproject.toml" for root in (self.project.root, self.installed.root))
         assert mine.read_bytes() == theirs.read_bytes()
         (self.project.root / ".venv").symlink_to(self.installed.venv)
         (self.project.root / ".git" / "info" / "exclude").write_text("/.venv\n")  # a link is no folder
+        if self.is_set_up:
+            return 0, ""
+        self.is_set_up = True
         done = self._shell("make setup")
         remove_hooks(self.project.root)
         return done

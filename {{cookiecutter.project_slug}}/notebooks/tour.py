@@ -19,8 +19,11 @@
 
 # %%
 import os
+import warnings
 from io import BytesIO
 from pathlib import Path
+
+warnings.filterwarnings("ignore", "IProgress")  # bars that show progress are not worth a package
 
 import dvc.api
 import matplotlib.pyplot as plt
