@@ -4,7 +4,7 @@ ENVIRONMENT := $(PYTHON) "$(TEMPLATE)/scripts/environment.py"
 RUFF := .venv-test/bin/ruff
 SOURCES := benchmarks hooks scripts tests
 
-.PHONY: help demo demo-optout demo-judgement demo-sagemaker test test-long options lint docs links reference pictures sums lock
+.PHONY: help demo demo-optout demo-judgement demo-sagemaker image test test-long options lint docs links reference pictures sums lock
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,12 +24,15 @@ demo-judgement: ## Compare versions, decide which goes live, and see one refused
 demo-sagemaker: .venv-test ## Live a model's life on SageMaker, from raw data to cleanup, against a stand-in for AWS on this machine.
 	@.venv-test/bin/python scripts/demo_sagemaker.py
 
+image: .venv-test ## Build the image of the Dockerfile, for the tests (root, Debian's buildah and mmdebstrap, 32 GB).
+	@.venv-test/bin/python scripts/image.py
+
 # Three at a time on two cores: a third of a test is waiting, for a server, a job or a lock.
 test: .venv-test ## Run the tests.
 	.venv-test/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: .venv-test ## Run the tests that damage and vary a project hundreds of times.
-	.venv-test/bin/python -m pytest -m long
+	.venv-test/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m long
 
 options: .venv-test ## Bake a project with ANSWERS="ci=gitlab infra=yes", and run its lint and tests.
 	.venv-test/bin/python scripts/options.py $(ANSWERS)

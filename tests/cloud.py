@@ -96,8 +96,13 @@ class Cloud:
 
 
 @contextlib.contextmanager
-def cloud(folder: Path, installed: Project, mlflow: Path | None = None) -> Iterator[Cloud]:
-    """Starts everything in `folder`; jobs find the packages of `installed`, and MLflow apps run those of `mlflow`."""
+def cloud(
+    folder: Path, installed: Project, mlflow: Path | None = None, images: dict[str, Path] | None = None
+) -> Iterator[Cloud]:
+    """Starts everything in `folder`; jobs find the packages of `installed`, and MLflow apps run those of `mlflow`.
+
+    `images` are further ones, by URI.
+    """
     guard = {"PYTHONPATH": str(GUARD), "LOOPBACK_ONLY": str(folder / "left.log")}
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true"}
     # everything is installed; what is not cannot be had
@@ -106,7 +111,7 @@ def cloud(folder: Path, installed: Project, mlflow: Path | None = None) -> Itera
     with (
         warm_image(folder, installed) as executables,
         aws_standin(
-            folder, {IMAGE: executables, OLD_IMAGE: old}, mlflow=mlflow, **guard, **quiet, **offline
+            folder, {IMAGE: executables, OLD_IMAGE: old, **(images or {})}, mlflow=mlflow, **guard, **quiet, **offline
         ) as endpoint,
     ):
         keys = {"AWS_ACCESS_KEY_ID": "launcher", "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -143,7 +148,7 @@ def warm_image(folder: Path, installed: Project) -> Iterator[Path]:
 def _watch_stages(project: Project) -> None:
     """Makes the guard watch stages as well, which follow no PYTHONPATH."""
     starter = project.root / "scripts" / "stage.py"
-    guard = f"exec(open({str(GUARD / 'sitecustomize.py')!r}).read())\n"
+    guard = f"exec({(GUARD / 'sitecustomize.py').read_text()!r})\n"  # itself: an image that was built has no such file
     starter.write_text(starter.read_text().replace("import hashlib\n", f"{guard}import hashlib\n", 1))
     project.git("commit", "--quiet", "--all", "--amend", "--no-edit")
 

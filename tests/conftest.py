@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True
 # for one of them. While one worker makes the project that all share, the others do what needs none.
 SLOWEST_FIRST = (
     "test_dispatch.py",
+    "test_image.py",
     "test_pipelines.py",
     "test_infrastructure_roles.py",
     "test_ci.py",

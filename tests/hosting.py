@@ -26,15 +26,28 @@ import yaml
 from baked import Project
 from command import Lineage
 from servers import Quiet, git_server, served
+from validators import with_evidence
 
 TOKEN, REPOSITORY = "t0ken-of-the-job", "org/digits"
 USERS = {"github": "x-access-token", "gitlab": "oauth2"}
 PAGE = 2  # items that a page has at most here: the hosts' own limit is 100
+# writes that what `make setup-evidence` installs is there
+STAMP = """
+import sys
+from argparse import Namespace
+from pathlib import Path
+sys.path.insert(0, "scripts")
+from environment import fingerprint
+locks = [Path(f"requirements{kind}.lock") for kind in ("", "-dev", "-evidence")]
+Path(sys.argv[1]).write_text(fingerprint(Namespace(requirements=locks, editable=Path())))
+"""
 EXPRESSION = re.compile(r"\$\{\{ (.+?) \}\}")
-# `dvc` and `lineage` of the runner: answered by the warm process of the tests
+# `dvc` and `lineage` of the runner: answered by the warm process of the tests, but for what needs packages it lacks
 WARM = """#!{python} -IS
 import json, os, socket, sys
 
+if sys.argv[1:2] == ["attest"]:
+    os.execv({signs!r}, [{signs!r}, "-m", "lineage.cli", *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX) as here:
     here.connect({address!r})
     request = [os.path.basename(sys.argv[0]), *sys.argv[1:]], os.getcwd(), dict(os.environ)
@@ -148,18 +161,25 @@ def host(folder: Path) -> Iterator[Host]:
 
 @contextmanager
 def warm_commands(folder: Path, project: Project, lineage: Lineage) -> Iterator[Path]:
-    """The .venv of a runner: that of the project, where `dvc` and `lineage` are forks of what has imported all."""
-    venv, executables = folder / ".venv", folder / ".venv" / "bin"
+    """The .venv of a runner: that of the project, where `dvc` and `lineage` are forks of what has imported all.
+
+    It also has what signs, as after `make setup-evidence`.
+    """
+    venv, executables, signs = folder / ".venv", folder / ".venv" / "bin", with_evidence()
     executables.mkdir(parents=True)
     for file in project.venv.iterdir():
-        if file.name != "bin":
+        if file.name not in ("bin", "installed", "compared.json"):
             (venv / file.name).symlink_to(file)
+    (executables / "model_signing").symlink_to(signs.with_name("model_signing"))
+    project.run("python", "-B", "-c", STAMP, str(venv / "installed"))
+    shutil.copyfile(project.venv / "compared.json", venv / "compared.json")  # after the other, as `make setup` wants
+    python = project.venv / "bin" / "python"
     address = str(Path(tempfile.mkdtemp(prefix="warm-")) / "socket")  # short: a name has at most 107 characters
     for file in (project.venv / "bin").iterdir():
         if file.name not in ("dvc", "lineage"):
             (executables / file.name).symlink_to(file)
     for name in ("dvc", "lineage"):
-        (executables / name).write_text(WARM.format(python=project.venv / "bin" / "python", address=address))
+        (executables / name).write_text(WARM.format(python=python, address=address, signs=str(signs)))
         (executables / name).chmod(0o755)
 
     def serve(listener: socket.socket) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+import shutil
+import subprocess
 import sys
 import tarfile
 import time
@@ -14,13 +17,14 @@ from typing import Any
 import boto3
 import botocore.exceptions
 import pytest
-from aws_standin.container import can_run
+from aws_standin.container import can_layer, can_run
 from aws_standin.interruptions import Order, left, order
 from servers import aws_standin
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
 ROLE = "arn:aws:iam::123456789012:role/jobs"
 IMAGE = "registry.example/image:1"
+BUILT = "registry.example/built:1"
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +33,23 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def aws(state: Path) -> Iterator[Any]:
+def built(state: Path) -> Path:
+    """An image like one that was built: a root file system, with `sh` and `ls` alone."""
+    image = state / "image"
+    for program in ("sh", "ls"):
+        file = str(shutil.which(program))
+        needed = subprocess.run(["ldd", file], capture_output=True, text=True, check=True).stdout
+        for path in (file, *re.findall(r"(/\S+) \(0x", needed)):
+            (image / "rootfs" / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, image / "rootfs" / path[1:])
+    (image / "image.json").write_text('{"config": {"Env": ["PATH=/usr/bin:/bin", "WORD=of=the image"]}}')
+    return image
+
+
+@pytest.fixture(scope="module")
+def aws(state: Path, built: Path) -> Iterator[Any]:
     """Makes clients of a running stand-in."""
-    with aws_standin(state, {IMAGE: Path(sys.executable).parent}) as endpoint:
+    with aws_standin(state, {IMAGE: Path(sys.executable).parent, BUILT: built}) as endpoint:
         keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": "eu-central-1"}
 
         def client(service: str) -> Any:
@@ -185,6 +203,28 @@ def test_an_image_that_nobody_has(aws: Any) -> None:
     specification = {"TrainingImage": "nowhere/at:all", "TrainingInputMode": "File", "ContainerEntrypoint": ["true"]}
     train(aws, "no-image", "", AlgorithmSpecification=specification)
     assert "Cannot pull the image nowhere/at:all" in ended(aws, "no-image")["FailureReason"]
+
+
+@pytest.mark.skipif(not can_layer(), reason="this machine lays no layer over a root file system")
+def test_a_job_in_an_image_that_was_built_sees_its_files_alone_and_changes_none(aws: Any, built: Path) -> None:
+    before = sorted(built.rglob("*"))
+    specification = {
+        "TrainingImage": BUILT,
+        "TrainingInputMode": "File",
+        "ContainerEntrypoint": ["sh", "-c"],
+        "ContainerArguments": ['echo "$WORD $HOME $$"; ls /dev; echo x > /left; echo x > /opt/ml/model/kept; ls /'],
+    }
+    train(aws, "built", "", AlgorithmSpecification=specification)
+    assert ended(aws, "built")["TrainingJobStatus"] == "Completed"
+    head, *found = lines(aws, "/aws/sagemaker/TrainingJobs", "built")
+    assert head == "of=the image /root 1"
+    own = {path.name for path in (built / "rootfs").iterdir()}
+    devices = {"fd", "full", "null", "random", "shm", "tty", "urandom", "zero"}
+    assert set(found) == devices | own | {"dev", "etc", "left", "opt", "proc", "sys"}
+    assert sorted(built.rglob("*")) == before
+    archive = aws("s3").get_object(Bucket="bucket", Key="out/built/output/model.tar.gz")["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        assert "./kept" in tar.getnames()
 
 
 def test_a_processing_job_brings_its_outputs(aws: Any) -> None:

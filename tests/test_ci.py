@@ -18,6 +18,7 @@ import pytest
 from aws_standin.place import client_of
 from baked import Project, bake, remove_hooks, use_perceptron
 from command import Lineage
+from framework.certificates import key_pair, pem, private_pem
 from hosting import (
     REPOSITORY,
     TOKEN,
@@ -38,6 +39,7 @@ NOTES, GITLAB_ISSUES = "/projects/42/merge_requests/7/notes", "/projects/42/issu
 SETTINGS = (
     *("train=debug", "data.columns=[site]", "evaluate.slices=[site]"),
     *("promotion.comparison.margin=0.9", "promotion.comparison.slice_margin=0.9"),
+    *("privacy=registry", "privacy.registry.path=s3://the-data/consent.csv"),
 )
 REGION, ROLE = "eu-central-1", "arn:aws:iam::123456789012:role/ci"
 
@@ -53,6 +55,13 @@ class Site:
     tracking: str
     s3: Any
     numbers: Iterator[int]
+
+    def ask_for_consent(self, *revoked: int) -> None:
+        """Writes the consent registry, which the digits' 320 subjects are in."""
+        said = {number: "revoked" if number in revoked else "active" for number in range(1, 321)}
+        rows = [f"PAT-{number:05d},{status},2024-01-31T08:30:00Z" for number, status in said.items()]
+        text = "\n".join(["subject_id,consent_status,effective_at", *rows, ""])
+        self.s3.put_object(Bucket="the-data", Key="consent.csv", Body=text.encode())
 
     def push(self, branch: str) -> str:
         """Pushes the last commit to a branch of the host, as its owner. Returns the commit."""
@@ -157,11 +166,12 @@ def site(installed: Project, lineage: Lineage, tmp_path_factory: pytest.TempPath
             host(folder / "host") as running,
             warm_commands(folder / "runner", project, lineage) as venv,
         ):
+            made = Site(running, project, folder, venv, tracking, client, count())
+            made.ask_for_consent()
             project.compose(*SETTINGS, f"tracking.uri={tracking}")
             project.dvc("repro")
             project.commit("First model")
             project.dvc("push", "--quiet")
-            made = Site(running, project, folder, venv, tracking, client, count())
             made.push("main")
             lineage(project, "link")
             yield made
@@ -238,46 +248,63 @@ def test_what_a_pull_request_must_not_do(site: Site) -> None:
     assert (status, "has gone on after" in output) == (1, True)
 
 
-def test_main_is_linked_and_verified_and_what_the_registry_lacks_is_registered(site: Site, lineage: Lineage) -> None:
-    project, store = site.project, site.project.store(site.tracking)
+def test_main_is_linked_verified_and_attested_and_what_the_registry_lacks_is_registered(
+    site: Site, lineage: Lineage, tmp_path: Path
+) -> None:
+    project, store, key = site.project, site.project.store(site.tracking), key_pair()
+    secret = {"secrets.LINEAGE_SIGNING_KEY": private_pem(key).decode()}
     merged = site.bring("other-seed")
     site.push("main")
     status, output, _ = site.github("model.yml", "main", {}, merged)
     assert status == 0, output
     assert "1 of 1 models proved" in output
+    assert f"Not attested: this job has no LINEAGE_SIGNING_KEY. models:/{MODEL}/2 is verified" in output
     assert store.candidate() == "2"
+
+    # a key that nobody trusts
+    status, output, _ = site.github("model.yml", "main", {}, merged, secret)
+    assert (status, "the attestation is not pushed" in output) == (1, True), output
     assert site.bring("main") == merged
 
+    # one that is trusted; and a registry that never had the model
+    public = tmp_path / "signing.pub"
+    public.write_bytes(pem(key.public_key()))
+    lineage(project, "keys", "add", str(public), "--reason", "of CI")
+    trusted = project.commit("Trust the key of CI")
+    site.push("main")
     store.client.delete_registered_model_alias(MODEL, "candidate")
     store.client.delete_model_version(MODEL, "2")
-    status, output, _ = site.github("model.yml", "main", {}, merged)
+    for tag in ("candidate_commit", "candidate_identity"):
+        store.client.delete_registered_model_tag(MODEL, tag)
+    status, output, _ = site.github("model.yml", "main", {}, trusted, secret)
     assert status == 0, output
-    assert (
-        project.git("log", "--format=%s", f"{merged}..{site.bring('main')}") == f"Register the model of {merged[:12]}"
-    )
+    assert project.git("log", "--reverse", "--format=%s", f"{trusted}..{site.bring('main')}").splitlines() == [
+        f"Register the model of {trusted[:12]}",
+        f"Attest models:/{MODEL}/3",
+    ]
     assert store.candidate() == "3"
+    assert lineage.verify(project, f"models:/{MODEL}/3").link("attestation")["state"] == "PASS"
+    assert "PRIVATE KEY" not in output
 
 
-def test_nightly_checks_open_an_issue_and_close_it(site: Site) -> None:
+def test_nightly_checks_open_an_issue(site: Site) -> None:
     head = site.bring("main")
-    status, output, _ = site.github("checks.yml", "checks", {}, head)
-    assert (status, site.host.of(ISSUES)) == (0, []), output
-
     md5 = site.project.out("train", "models/model.safetensors")
     key = f"dvc/files/md5/{md5[:2]}/{md5[2:]}"
     kept = site.s3.get_object(Bucket="the-data", Key=key)["Body"].read()
     site.s3.delete_object(Bucket="the-data", Key=key)
-    for _ in range(2):  # the second time the same issue is written again
-        status, output, _ = site.github("checks.yml", "checks", {}, head)
-        assert status == 1, output
-        (issue,) = site.host.of(ISSUES)
-        assert "DVC remote FAIL" in issue["body"]
-        assert issue["labels"] == ["lineage"]
-        assert not re.search(r"(PAT|SCAN)-\d", issue["body"])
-    site.s3.put_object(Bucket="the-data", Key=key, Body=kept)
+    site.ask_for_consent(17, 23)
     status, output, _ = site.github("checks.yml", "checks", {}, head)
-    assert (status, site.host.of(ISSUES)[0]["state"]) == (0, "closed"), output
-    assert "All is right again" in site.host.of(f"{ISSUES}/1/comments")[0]["body"]
+    site.s3.put_object(Bucket="the-data", Key=key, Body=kept)
+    site.ask_for_consent()
+    assert status == 1, output
+    (issue,) = site.host.of(ISSUES)
+    assert "DVC remote FAIL" in issue["body"]
+    assert "models and runs rest on records that may not be used any more." in issue["body"]
+    assert re.search(rf"\| `models:/{MODEL}/3` \| 2 \| \d+ \|", issue["body"]), issue["body"]
+    assert issue["body"].count("### `lineage ") == 3
+    assert issue["labels"] == ["lineage"]
+    assert not re.search(r"(PAT|SCAN)-\d", issue["body"])
 
 
 def test_a_promotion_is_decided_in_the_name_of_who_approved_it(site: Site) -> None:
@@ -327,8 +354,12 @@ def test_a_decision_that_main_does_not_take_is_not_lost(site: Site) -> None:
     site.push("main")
     decision = json.loads((site.project.root / "promotions" / MODEL / "champion-0002.json").read_text())
     assert (decision["by"], decision["version"]["number"]) == ("Grace Hopper (grace) <grace@example.org>", "1")
+    site.host.lists[GITLAB_ISSUES] = [
+        {"id": 1, "iid": 1, "state": "open", "description": "<!-- lineage checks -->\nWrong"}
+    ]
     status, output = site.gitlab("lineage-checks", site.bring("main"))
-    assert (status, site.host.of(GITLAB_ISSUES)) == (0, []), output
+    assert (status, site.host.of(GITLAB_ISSUES)[0]["state"]) == (0, "closed"), output
+    assert "All is right again" in site.host.of(f"{GITLAB_ISSUES}/1/notes")[0]["body"]
 
 
 def test_gitlab_reports_what_was_committed(site: Site) -> None:
@@ -367,8 +398,10 @@ def test_gitlab_reports_what_was_committed(site: Site) -> None:
     assert "train: train.seed is 8, it ran with 7" in note["body"]
     assert site.host.says("rev-parse", "committed") == commit
 
-    status, output = site.gitlab("main", site.bring("main"), CI_COMMIT_BRANCH="main")
-    assert status == 0, output
+    signs = {"LINEAGE_SIGNING_KEY": private_pem(key_pair()).decode()}  # of others than the first, which has signed
+    status, output = site.gitlab("main", main := site.bring("main"), CI_COMMIT_BRANCH="main", **signs)
+    assert (status, site.bring("main")) == (0, main), output
+    assert "1 of 1 versions of this commit have an attestation." in output
 
 
 def test_by_hand_it_shows_the_same_and_writes_nothing(site: Site) -> None:

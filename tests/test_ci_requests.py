@@ -15,6 +15,30 @@ from hosting import REPOSITORY, TOKEN, Host, host
 
 SCRIPTS = TEMPLATE / "{{cookiecutter.project_slug}}" / "scripts" / "ci"
 ISSUES = f"/repos/{REPOSITORY}/issues"
+# by service: its variables, with {} for the address of the API; where issues are, and how their parts are called
+SERVICES: dict[str, tuple[dict[str, str], str, str, str]] = {
+    "github": (
+        {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_SERVER_URL": "http://127.0.0.1",
+            "GITHUB_API_URL": "{}",
+            "GITHUB_RUN_ID": "99",
+        },
+        *(ISSUES, "body", "comments"),
+    ),
+    "gitlab": (
+        {
+            "GITLAB_CI": "true",
+            "CI_API_V4_URL": "{}",
+            "CI_PROJECT_ID": "42",
+            "CI_PROJECT_URL": "http://127.0.0.1",
+            "CI_JOB_URL": "http://127.0.0.1/1",
+            "CI_DEFAULT_BRANCH": "main",
+        },
+        *("/projects/42/issues", "description", "notes"),
+    ),
+}
 BEGIN = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import steps; steps.PAUSES = (0, 0)\n"
 
 
@@ -53,8 +77,35 @@ def test_what_fails_for_a_moment_is_answered(running: Host) -> None:
     assert asked(running, "GET").stdout == "[{'title': 'one'}]\n"
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_one_issue_is_opened_written_again_and_closed(running: Host, tmp_path: Path, service: str) -> None:
+    given, path, text, answers = SERVICES[service]
+    event = tmp_path / "event.json"
+    event.write_text("{}")
+    variables = {name: value.format(running.api) for name, value in given.items()} | {"LINEAGE_CI_TOKEN": TOKEN}
+    variables |= {"GITHUB_EVENT_PATH": str(event)} if service == "github" else {}
+    running.lists[path] = [{"id": 1, "number": 1, "iid": 1, "state": "open", text: "Of somebody"}]
+
+    def say(call: str) -> None:
+        done = python(f"from service import service_here; service_here().{call}", **variables)
+        assert done.returncode == 0, done.stderr
+
+    say("no_issue('<!-- x -->', 'Right')")
+    say("issue('<!-- x -->', 'Wrong', 'once')")
+    say("issue('<!-- x -->', 'Wrong', 'twice')")
+    foreign, issue = running.of(path)
+    assert (issue[text], issue["state"]) == ("<!-- x -->\ntwice", "open")
+    say("no_issue('<!-- x -->', 'Right again')")
+    assert issue["state"] == "closed"
+    assert [each["body"] for each in running.of(f"{path}/{issue['id']}/{answers}")] == ["Right again"]
+    say("issue('<!-- x -->', 'Wrong', 'later')")  # one that was closed is not opened again
+    assert len(running.of(path)) == 3
+    assert foreign == {"id": 1, "number": 1, "iid": 1, "state": "open", text: "Of somebody"}
+
+
 def test_a_stage_is_given_no_token_of_the_service() -> None:
     secrets = dict.fromkeys(("LINEAGE_CI_TOKEN", "GITHUB_TOKEN", "CI_JOB_TOKEN", "AWS_ID_TOKEN"), "s3cret")
+    secrets |= dict.fromkeys(("LINEAGE_SIGNING_KEY", "LINEAGE_KEY_PASSWORD"), "s3cret")
     secrets["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "s3cret"
     show = "[sys.executable, '-c', 'import json, os; print(json.dumps(dict(os.environ)))']"
     done = python(

@@ -150,7 +150,8 @@ def test_others_verify_it_with_their_own_tools(attested: Attested, tmp_path: Pat
         (model / file["path"]).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(stored / "artifacts" / file["path"], model / file["path"])
     command = [python, "-m", "model_signing", "verify", "key", str(model), "--public_key", public]
-    command += ["--signature", str(folder / "model.sig")]
+    (model / "registered_model_meta").write_text("MLflow adds it to what it hands out")
+    command += ["--signature", str(folder / "model.sig"), "--ignore-paths", str(model / "registered_model_meta")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, "Verification succeeded" in done.stdout) == (0, True), done.stderr
     (model / "MLmodel").write_text("another")
@@ -203,6 +204,35 @@ def test_nothing_that_a_revoked_key_has_signed_counts(attested: Attested) -> Non
     state, text = attested.state()
     assert (state, "which was revoked: a laptop was stolen" in text) == ("FAIL", True)
     assert "already" in attested.lineage.ask(attested.project, "keys", "retire", listed(attested), "--reason", "x")[1]
+    private = str(attested.keys / "signing.pem")
+    status, said = attested.lineage.ask(attested.project, "attest", SECOND, "--key", private)
+    assert (status, "was revoked in attestations/trust.json" in said) == (1, True), said
+    # and by hand it does not come back
+    trust = attested.project.root / "attestations" / "trust.json"
+    trust.write_text(trust.read_text().replace('"revoked"', '"active"'))
+    attested.project.commit("All is well")
+    state, text = attested.state()
+    assert (state, "which was revoked: a laptop was stolen" in text) == ("FAIL", True)
+
+
+def test_what_another_branch_says_is_looked_at_and_proves_nothing(attested: Attested) -> None:
+    project = attested.project
+    project.git("switch", "--quiet", "--create", "beside")
+    try:
+        attested.say("keys", "revoke", listed(attested), "--reason", "a laptop was stolen")
+        project.git("switch", "--quiet", "main")
+        state, text = attested.state()
+        assert (state, "not in HEAD, takes its trust away" in text) == ("INCONCLUSIVE", True)
+        project.git("branch", "--quiet", "--force", "beside", attested.commit)
+        project.git("switch", "--quiet", "--detach", f"{attested.commit}~1")  # before it was attested
+        state, text = attested.state()
+        assert (state, f"{FOLDER}/0001 of commit {attested.commit[:12]} is not in HEAD" in text) == (
+            "INCONCLUSIVE",
+            True,
+        )
+    finally:
+        project.git("switch", "--quiet", "main")
+        project.git("branch", "--quiet", "--delete", "--force", "beside")
 
 
 def listed(attested: Attested) -> str:
@@ -249,6 +279,7 @@ def test_with_a_certificate_and_what_is_refused(attested: Attested, signing: Cal
     own = file_of(folder, "ann.crt", certificate.public_bytes(Encoding.PEM))
     said = project.run(*LINEAGE, "attest", SECOND, "--key", private, "--certificate", own, "--chain", root)
     assert f"written: {FOLDER}/0002/provenance.json" in said
+    assert "names neither this key nor its authority" in said
     for arguments, why in (
         (
             ("attest", SECOND, "--key", str(folder / "signing.pem"), "--certificate", own, "--chain", root),

@@ -160,13 +160,19 @@ CHECKS = {
     "ro-crate/ro-crate-metadata.json": ro_crate,
     "README.md": model_card,
 }
+LAST = "ro-crate/ro-crate-metadata.json"  # what it imports makes RDF write moments another way than SPDX wants
 
 
 def main():
     warnings.simplefilter("ignore")
-    for folder in map(Path, sys.argv[1:]):
-        found = {name: check(folder / name) for name, check in CHECKS.items() if (folder / name).exists()}
-        print(json.dumps(found))
+    folders = list(map(Path, sys.argv[1:]))
+    found = {folder: {} for folder in folders}
+    for name in sorted(CHECKS, key=LAST.__eq__):
+        for folder in folders:
+            if (folder / name).exists():
+                found[folder][name] = CHECKS[name](folder / name)
+    for folder in folders:
+        print(json.dumps(found[folder]))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ INSIDE = TEMPLATE / "{{cookiecutter.project_slug}}"
 FOLDER = INSIDE / ".github" / "workflows"
 GITHUB = FOLDER / "ci.yml"
 OWN = TEMPLATE / ".github" / "workflows" / "ci.yml"
+MANUAL = OWN.with_name("manual.yml")
 WORKFLOWS = [*sorted(FOLDER.glob("*.yml")), *sorted(OWN.parent.glob("*.yml"))]
 PLACES = {"dvc_remote_url": "s3://the-data/dvc", "mlflow_tracking_uri": "https://mlflow.example.org"}
 
@@ -51,9 +52,11 @@ def gitlab(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {each: bake(folder / each, ci="gitlab", ci_jobs=each, **PLACES) / ".gitlab-ci.yml" for each in jobs}
 
 
-@pytest.mark.parametrize(
-    "workflow", WORKFLOWS, ids=lambda path: f"template-{path.stem}" if path.parent == OWN.parent else path.stem
-)
+def name_of(workflow: Path) -> str:
+    return f"{'template' if workflow.parent == OWN.parent else 'project'}-{workflow.stem}"
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=name_of)
 def test_actionlint_finds_no_fault_in_githubs(workflow: Path) -> None:
     assert faults(workflow) == []
 
@@ -105,6 +108,19 @@ def test_the_templates_own_runs_what_ci_run_runs_everywhere() -> None:
     asked = json.loads((TEMPLATE / "cookiecutter.json").read_text())
     crossed = jobs["options"]["strategy"]["matrix"]
     assert all(crossed[name] == asked[name] for name in ("ci", "ci_jobs", "infra"))
+    assert jobs["long"]["steps"][-1]["run"] == "make test-long"
+    assert "github.event_name == 'schedule'" in jobs["long"]["if"]
+
+
+def test_the_manual_is_built_as_ci_run_builds_it() -> None:
+    document = yaml.safe_load(MANUAL.read_text())
+    assert document[True] == {"push": {"branches": ["main"]}}
+    (job,) = document["jobs"].values()
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    assert commands[0] == "make docs"
+    assert "\nmake docs\nexec make test\n" in (TEMPLATE / ".ci" / "run").read_text()
+    makefile = (TEMPLATE / "Makefile").read_text()
+    assert re.search(r"^docs:.*\n(\t.*\n)*\t.*build/manual/zensical.toml", makefile, re.MULTILINE)
 
 
 def test_both_services_run_the_same_jobs(gitlab: dict[str, Path]) -> None:

@@ -1,4 +1,6 @@
-"""python -m aws_standin --state DIR --image URI=FOLDER_OF_EXECUTABLES
+"""python -m aws_standin --state DIR --image URI=FOLDER
+
+An image is a folder of executables, or one with the root file system of an image: see roots.py.
 
 Prints its address in the first line, then serves until standard input is closed.
 """

@@ -11,15 +11,21 @@ import json
 import signal
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from .roots import beginning
+
 # namespaces of its own: jobs side by side each have their /opt/ml, and the first process is the first, as in Docker
 NAMESPACE = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc")
-MOUNT = 'mkdir -p /opt/ml && mount --bind "$0" /opt/ml && mount --bind "$1" /etc/hosts && shift && exec "$@"'
+LAYER = (
+    'cd "$0" && mount -t tmpfs memory . && cd "$0" && mkdir upper work'
+    " && mount -t overlay layer -o lowerdir=/,upperdir=upper,workdir=work ."
+)
 
 
 def can_run() -> bool:
@@ -27,6 +33,13 @@ def can_run() -> bool:
     with contextlib.suppress(FileNotFoundError):
         return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
     return False
+
+
+def can_layer() -> bool:
+    """Whether this machine lays layers over root file systems, as images that were built need it."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*NAMESPACE, "sh", "-c", LAYER, folder]
+        return can_run() and subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 class Container:
@@ -56,12 +69,10 @@ class Container:
         path = self.path(inside)
         return path.read_text(encoding="utf-8", errors="replace")[:1024] if path.is_file() else ""
 
-    def run(self, command: list[str], environment: dict[str, str]) -> Iterator[str]:
-        """Runs the command to its end and yields its lines. `code` holds the exit status then."""
-        addresses = self.root.with_name("hosts")
-        addresses.write_text(Path("/etc/hosts").read_text() + "".join(f"127.0.0.1 {name}\n" for name in self._names))
+    def run(self, image: Path, command: list[str], environment: dict[str, str]) -> Iterator[str]:
+        """Runs a command of an image to its end and yields its lines. `code` holds the exit status then."""
         self._process = subprocess.Popen(
-            [*NAMESPACE, "sh", "-c", MOUNT, str(self.root), str(addresses), *command],
+            [*NAMESPACE, *beginning(image, self.root, self._names), *command],
             env=environment,
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from .container import MOUNT, NAMESPACE
+from .container import NAMESPACE
 from .log import Log
 from .place import Place
+from .roots import beginning, variables
 from .sessions import Session
 
 CLONE_NEWNET = 0x40000000
@@ -79,19 +80,13 @@ class Server:
             archive.extractall(target, filter="data")
 
     def _start(self, root: Path, image: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
-        addresses, home = self._folder / "hosts", self._folder / "home"
-        addresses.write_text(Path("/etc/hosts").read_text())
-        home.mkdir()
         apart = ("--net",) if has_networks() else ()
         lead = (sys.executable, "-c", LOOPBACK) if has_networks() else ()
         port = {} if has_networks() else {"SAGEMAKER_BIND_TO_PORT": str(self._port)}
         return subprocess.Popen(
-            [NAMESPACE[0], *apart, *NAMESPACE[1:], "sh", "-c", MOUNT, str(root), str(addresses), *lead, "serve"],
+            [NAMESPACE[0], *apart, *NAMESPACE[1:], *lead, *beginning(image, root), "serve"],
             env={
-                "PATH": f"{image}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                "HOME": str(home),
-                "TMPDIR": str(home),
-                "LANG": "C.UTF-8",
+                **variables(image, root),
                 **self._place.environment,
                 **port,
                 **environment,

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from .container import Container
 from .log import Log
 from .place import Place
+from .roots import variables
 from .sessions import Session
 
 ENDED = ("Completed", "Failed", "Stopped")
@@ -140,7 +141,7 @@ class Job(ABC):
         with Log(self.client("logs"), group, stream) as log:
             if self._stopping or self.failed:
                 return
-            for line in container.run(self.command(), self._environment(name)):
+            for line in container.run(self.place.images[self.image], self.command(), self._environment(name)):
                 log.write(line)
         if container.code != 0 and not self.failed:
             self.failed = name
@@ -148,14 +149,8 @@ class Job(ABC):
 
     def _environment(self, name: str) -> dict[str, str]:
         assert self.session is not None
-        executables = f"{self.place.images[self.image]}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        home = self.containers[name].root.with_name("home")
-        home.mkdir()
         return {
-            "PATH": executables,
-            "HOME": str(home),
-            "TMPDIR": str(home),
-            "LANG": "C.UTF-8",
+            **variables(self.place.images[self.image], self.containers[name].root),
             "AWS_REGION": self.place.region,
             "AWS_DEFAULT_REGION": self.place.region,
             "AWS_ENDPOINT_URL": self.place.endpoint,

@@ -20,7 +20,7 @@ class Place:
     """Where jobs run: what a container of this machine gets to see."""
 
     state: Path
-    images: dict[str, Path]  # folder of executables by image
+    images: dict[str, Path]  # by URI: see roots.py
     endpoint: str
     region: str
     grace: float  # seconds that a job has to stop

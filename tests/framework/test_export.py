@@ -58,7 +58,7 @@ def test_what_still_holds_an_id_is_not_written() -> None:
     named = document()
     named["outputs"][0]["path"] = f"metrics/{PERSON}.json"
     with pytest.raises(
-        LineageError, match=r"outputs\[1\]\.name of the export holds the id of a record or a subject"
+        LineageError, match=r"outputs\[1\]\.name of what was to leave holds the id of a record or a subject"
     ) as told:
         export(facts(named), Standard.openlineage, SEARCH)
     assert PERSON not in str(told.value)
@@ -70,7 +70,10 @@ def test_what_still_holds_an_id_is_not_written() -> None:
         ({"a": [{"b": f"of {RECORD}."}]}, True),
         ({RECORD: 1}, True),
         (f"see `{RECORD}.png`", True),
+        (f"plots/of_{PERSON}-2.tar.gz", True),
         ({"a": f"{RECORD}0"}, False),  # another word
+        ({"a": "raw/5005.png"}, True),
+        ({"a": "on-5005-05"}, False),  # a number: it may be a year
         ({"a": "7", "b": 7}, False),  # an id of one character: it would stand in every document
     ],
 )

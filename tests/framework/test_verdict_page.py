@@ -9,7 +9,7 @@ from lineage.proof.verify import LIMITS, Link, Verdict
 
 LINKS = (
     Link("version", "PASS", "26 of 26 properties and tags are those of lineage.json.", 26),
-    Link("DVC remote", "FAIL", "1 of 43: <b>an object</b> is missing.", 43, ("gone",), "bring it back"),
+    Link("DVC remote", "FAIL", "1 of 43: <b>an object</b> is missing.", 43, ("gone",), "`dvc pull` brings it back"),
 )
 
 
@@ -25,7 +25,7 @@ def test_it_says_what_was_asked_the_answer_how_to_check_it_and_what_it_does_not_
         text.index(f"<h2>{part}</h2>") for part in parts
     )
     assert "FAIL: records of this model contradict each other, or bytes are missing or changed." in text
-    assert "What to do now: bring it back" in text
+    assert "What to do now: <code>dvc pull</code> brings it back" in text
     assert "1 of 43: &lt;b&gt;an object&lt;/b&gt; is missing." in text
     assert LIMITS.split("(")[0] in text
 

@@ -18,16 +18,19 @@ from ..base.env import LINEAGE_KEY_PASSWORD
 from ..base.errors import LineageError, ProjectError
 from ..base.pages import write_whole
 from ..dvc.hashes import hash_file
-from ..proof.attestations import MODEL, PROVENANCE, VERIFICATION, attestations_of, folder_of
+from ..proof.attestations import MODEL, PROVENANCE, VERIFICATION, as_worst, attestations_of, folder_of
 from ..proof.case import ModelCase
 from ..signing import statements
-from ..signing.authority import key_of
+from ..signing.authority import authority_of, key_of
 from ..signing.bundle import certificates, id_of, private_key, sign
+from ..signing.trust import TRUST, parse_trust
+from .ids import require_no_ids, search_in
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.x509 import Certificate
 
+    from ..git.history import History
     from ..proof.verify import Verdict
 
 
@@ -63,8 +66,27 @@ def read_key(path: Path, certificate: Path | None, above: list[Path]) -> Signing
     return SigningKey(path, key, None, certificate, tuple(above), chain)
 
 
+def trust_of(history: History, signing: SigningKey) -> bool:
+    """Whether HEAD trusts the key, or the authority of its certificate.
+
+    Raises ProjectError for a key that was retired or revoked: nothing that it signs from then on counts.
+    """
+    trust = parse_trust(history.at("HEAD").read(TRUST))
+    found = authority_of(signing.chain, trust.signers) if signing.chain else trust.find(signing.id)
+    if found is None:
+        return False
+    state = as_worst(history, found)[0].state
+    if state != "active":
+        raise ProjectError(
+            f"{found.kind} {found.id[:12]} was {state} in {TRUST}: what it signs does not count. Use another."
+        )
+    return True
+
+
 def attest(case: ModelCase, verdict: Verdict, key: SigningKey) -> list[Path]:
-    """Writes the three signed files and returns their paths. Raises LineageError unless the chain was proved.
+    """Writes the three signed files and returns their paths.
+
+    Raises LineageError unless the chain was proved, and where a statement would hold an id of a record or a subject.
 
     model-signing must be installed.
     """
@@ -85,8 +107,10 @@ def attest(case: ModelCase, verdict: Verdict, key: SigningKey) -> list[Path]:
         framework=(tree.read("lineage/VERSION") or b"unknown").decode().strip(),
         sums=sha256(tree.read("lineage/SHA256SUMS") or b"").hexdigest(),
     )
+    made = statements.provenance(document, case.commit)
+    require_no_ids([made, checked], search_in(case.evidence.objects, document["dataset"]["md5"]))
     texts = {
-        PROVENANCE: sign(statements.provenance(document, case.commit), key.key, key.chain),
+        PROVENANCE: sign(made, key.key, key.chain),
         VERIFICATION: sign(checked, key.key, key.chain),
         MODEL: _signature_of_files(case, document, key),
     }

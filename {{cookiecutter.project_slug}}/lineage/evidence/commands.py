@@ -12,6 +12,11 @@ from ..base.errors import ProjectError
 from ..base.project import project_root
 from .standards import Standard
 
+NOT_TRUSTED = (
+    "note: attestations/trust.json of HEAD names neither this key nor its authority, so `lineage verify` will say "
+    "INCONCLUSIVE. `lineage keys add` it, and commit."
+)
+
 
 def export(
     what: Annotated[
@@ -75,15 +80,16 @@ def attest(
     from ..proof.targets import resolve
     from ..proof.verify import exit_code, verify
     from .attest import attest as sign_all
-    from .attest import read_key
+    from .attest import read_key, trust_of
     from .optional import need
 
     root = project_root()
     if chain and certificate is None:
         raise typer.BadParameter("--chain leads from a certificate to its authority: give --certificate as well")
     signing = read_key(key, certificate, chain or [])
-    need("model_signing", "lineage attest")
     evidence = Evidence(root, shared=True)
+    is_trusted = trust_of(evidence.history, signing)
+    need("model_signing", "lineage attest")
     cases = resolve(evidence, what).cases
     if len(cases) != 1:
         raise ProjectError(f"{what} leads to {len(cases)} models. Name one version.")
@@ -97,3 +103,5 @@ def attest(
         print(f"written: {path}")
     folder = written[0].parent
     print(f"They count once committed: git add {folder} && git commit. The key's id is {signing.id[:16]}.")
+    if not is_trusted:
+        print(NOT_TRUSTED, file=sys.stderr)

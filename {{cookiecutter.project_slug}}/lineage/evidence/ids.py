@@ -18,6 +18,8 @@ Search = Callable[[Collection[str]], Collection[str]]
 
 SHORTEST = 4  # characters: shorter ids are numbers and words that stand in every document for other reasons
 APART = re.compile(r"[\s/\\,;:()\[\]{}\"'`|<>=]+")
+PART = re.compile(r"[^-_.+@#]+")  # of a word: an id may stand in a name, as in `of_PAT-00023.png`
+MOST_PARTS = 16
 
 
 def search_in(objects: Objects, md5: str) -> Search:
@@ -49,13 +51,24 @@ def require_no_ids(document: Any, search: Search) -> None:
     for where, text in _texts(document, ""):
         words = {text, *APART.split(text)}
         words |= {word.rpartition(".")[0] for word in words if "." in word}
+        words |= {part for word in words for part in _parts(word)}
         places |= {word: where for word in words if len(word) >= SHORTEST and word not in places}
     if found := search(places):
         where = min(places[word] for word in found)
         raise LineageError(
-            f"{where or 'the text'} of the export holds the id of a record or a subject, so it was not written. Rename "
-            "what bears that name: a class, a path of dvc.yaml, a setting."
+            f"{where or 'the text'} of what was to leave holds the id of a record or a subject, so it was not written. "
+            "Rename what bears that name: a class, a path of dvc.yaml, a setting."
         )
+
+
+def _parts(word: str) -> Iterator[str]:
+    """What stands between two marks of a word, except short numbers: years and counts are in many names."""
+    parts = [part.span() for part in PART.finditer(word)][:MOST_PARTS]
+    for place, (start, _) in enumerate(parts):
+        for _, end in parts[place:]:
+            part = word[start:end]
+            if len(part) > SHORTEST * 2 or not part.isdigit():
+                yield part
 
 
 def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:

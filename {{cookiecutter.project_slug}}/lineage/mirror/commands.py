@@ -89,7 +89,7 @@ def _cases(evidence: Evidence, versions: list[str] | None) -> list[ModelCase]:
 
 
 def _print(done: Mirrored, *, dry_run: bool) -> None:
-    print(f"group {done.group}: {len(done.entries)} versions and packages looked at.")
+    print(f"group {done.group} of the Model Registry: {len(done.entries)} versions and packages looked at.")
     for entry in done.entries:
         status = entry.status or "not there"
         print(printable(f"{entry.version}  {status}  {entry.arn}".rstrip() + (f"  ({entry.why})" if entry.why else "")))

@@ -139,8 +139,12 @@ def private_key(path: Path, password: bytes | None) -> EllipticCurvePrivateKey:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        key = load_pem_private_key(path.read_bytes(), password)
-    except (OSError, ValueError, TypeError) as error:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        key = load_pem_private_key(data, password)
+    except (ValueError, TypeError) as error:
         raise ProjectError(f"{path} holds no private key that can be read: {str(error).splitlines()[0]}") from None
     _of_curve(key.public_key())
     return key  # type: ignore[return-value]  # the curve was looked at

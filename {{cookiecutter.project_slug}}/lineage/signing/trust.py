@@ -7,7 +7,7 @@ that somebody else may have is `revoked`: nothing that it ever signed counts.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FOLDER = "attestations"
 TRUST = f"{FOLDER}/trust.json"
 State = Literal["active", "retired", "revoked"]
+STATES = get_args(State)  # each worse than the one before, and none is ever left for a better one
 
 
 def _in_one_line(text: str) -> str:

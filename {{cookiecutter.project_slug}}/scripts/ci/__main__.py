@@ -1,7 +1,7 @@
 """What CI does beside lint, types and tests: the same on GitHub, on GitLab and, but for what it writes there, by hand.
 
     python scripts/ci pull-request      dvc repro, push the results, and one comment that is updated
-    python scripts/ci main              the version of the last commit: registered, linked, verified
+    python scripts/ci main              the version of the last commit: registered, linked, verified, attested
     python scripts/ci checks            verify --all, audit affected, doctor; an issue if something is wrong
     python scripts/ci promote           gives a version an alias, as whoever approved it, and deploys it
 

@@ -1,5 +1,6 @@
-"""A push to the default branch: the version of its last commit is registered, linked and verified."""
+"""A push to the default branch: the version of its last commit is registered, linked, verified and attested."""
 
+from attest import attest
 from credentials import aws_role
 from repository import Repository
 from results import bring_up_to_date, has_model, register, store_is_of_this_machine, version_is_registered
@@ -21,13 +22,12 @@ def run(service, *, as_committed):
             print("dvc.lock holds no training yet: there is nothing to verify.")
             return 0
         if store_is_of_this_machine():
-            print("MLflow's store is a file on another machine: what Git and DVC hold is verified, and nothing linked.")
+            print("MLflow's store is a file on another machine: what Git and DVC hold is verified, nothing is linked.")
+            print("Not attested: only a version in a registry can be.")
             return run_command("lineage", "verify", "lineage.json", **repository.variables)
         if runs and not version_is_registered():
             register(repository, service.branch)
         if service.writes:
             must("lineage", "link", tries=3, **repository.variables)
-        if status := run_command("lineage", "verify", "HEAD", **repository.variables):
-            return status
-        # What is verified is attested: `lineage attest HEAD` goes here, once there is such a command.
-        return 0
+        status = run_command("lineage", "verify", "HEAD", **repository.variables)
+        return status or (attest(repository, service.branch) if service.writes else 0)

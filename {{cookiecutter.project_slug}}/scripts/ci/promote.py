@@ -9,7 +9,7 @@ import re
 
 from credentials import aws_role
 from repository import Repository
-from steps import StopError, answer, ask, must
+from steps import StopError, answer
 from steps import run as run_command
 
 VERSION = re.compile(r"models:/[\w.-]+(/\d+|@[\w.-]+)")
@@ -49,13 +49,8 @@ def run(service):
 def send(service, repository, alias):
     """Pushes the decision. The alias has moved already: a decision that cannot be pushed must not be lost."""
     branch = service.default_branch
-    for _ in range(3):
-        if repository.push(f"HEAD:refs/heads/{branch}"):
-            return
-        must("git", "fetch", "--quiet", "origin", branch, tries=3, **repository.variables)
-        if ask("git", "rebase", "--quiet", f"origin/{branch}", **repository.variables)[0]:
-            run_command("git", "rebase", "--abort")
-            break
+    if repository.push_onto(branch):
+        return
     aside = f"promotion/{alias}-{answer('git', 'rev-parse', '--short=12', 'HEAD')}"
     kept = repository.push(f"HEAD:refs/heads/{aside}", tries=3)
     where = f"It is on the branch {aside}: merge that." if kept else "It is nowhere but in the log: `git show` above."

@@ -52,6 +52,14 @@ class Repository:
         """Commits what a run of the pipeline has written. Returns whether there was something."""
         must("git", "add", "--update")
         must("git", "add", "--", "*.gitignore")  # that of a new stage
+        return self._commit(message)
+
+    def keep(self, path, message):
+        """Commits what is new below a path."""
+        must("git", "add", "--", path)
+        self._commit(message)
+
+    def _commit(self, message):
         if ask("git", "diff", "--cached", "--quiet")[0] == 0:
             return False
         # the hook of Git would link in the background what may not be pushed yet
@@ -63,6 +71,17 @@ class Repository:
         return (
             run("git", "push", "--quiet", "--atomic", self.service.git_url, *refs, tries=tries, **self.variables) == 0
         )
+
+    def push_onto(self, branch):
+        """Whether the remote took the last commit on a branch, on top of what others have pushed there meanwhile."""
+        for _ in range(3):
+            if self.push(f"HEAD:refs/heads/{branch}"):
+                return True
+            must("git", "fetch", "--quiet", "origin", branch, tries=3, **self.variables)
+            if ask("git", "rebase", "--quiet", f"origin/{branch}", **self.variables)[0]:
+                run("git", "rebase", "--abort")
+                break
+        return False
 
     def keep_pictures(self, folder, ref):
         """Commits the files of a folder beside all branches, in place of those of before. Returns the commit."""

@@ -14,6 +14,8 @@ KEPT_BACK = (
     "AWS_ID_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "LINEAGE_SIGNING_KEY",
+    "LINEAGE_KEY_PASSWORD",
 )
 # what a service sets to an empty text where nobody has given a value
 OPTIONAL = ("AWS_", "MLFLOW_", "PIPELINE_", "LINEAGE_", "WANDB_")

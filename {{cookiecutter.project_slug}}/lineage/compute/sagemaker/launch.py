@@ -53,7 +53,8 @@ def unpack(folder: Path) -> Path:
     project = WORK / PROJECT
     project.mkdir()
     with tarfile.open(folder / ARCHIVE) as archive:
-        archive.extractall(project, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python has it from 3.11.4 on
+        archive.extractall(project)  # noqa: S202
     return project
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...base.pages import render, render_text
 from ...base.yaml12 import parse_yaml
+from ...proof.shown import ticks
 from ..facts import Facts, Score
 from .model_card import code, number
 
@@ -43,8 +44,8 @@ def annex_iv(facts: Facts, *, as_page: bool = False) -> str:
     missing = sum(bool(point.missing) for section in sections for point in section.points)
     values: dict[str, Any] = {"facts": facts, "sections": sections, "missing": missing}
     if as_page:
-        return render(HERE.with_name("annex_iv.html.jinja"), **values)
-    return render_text(HERE.with_name("annex_iv.md.jinja"), {"code": code}, **values)
+        return render(HERE.with_name("annex_iv.html.jinja"), {"ticks": ticks}, **values)
+    return render_text(HERE.with_name("annex_iv.md.jinja"), {"code": code}, **values).rstrip() + "\n"
 
 
 def sections_of(facts: Facts) -> list[Section]:

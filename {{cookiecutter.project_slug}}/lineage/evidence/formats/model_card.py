@@ -19,7 +19,8 @@ def model_card(facts: Facts) -> str:
     """The text of README.md. The license is left out: nobody has recorded one."""
     head = yaml.safe_dump(_metadata(facts), sort_keys=False, allow_unicode=True, width=1000)
     template = Path(__file__).with_name("model_card.md.jinja")
-    return f"---\n{head}---\n\n" + render_text(template, {"code": code, "number": number}, facts=facts)
+    text = render_text(template, {"code": code, "number": number}, facts=facts)
+    return f"---\n{head}---\n\n{text.rstrip()}\n"
 
 
 def _metadata(facts: Facts) -> dict[str, Any]:

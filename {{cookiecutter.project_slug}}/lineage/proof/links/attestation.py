@@ -12,7 +12,7 @@ from ...signing import statements
 from ...signing.authority import authority_of, key_of, out_of_time
 from ...signing.bundle import Signed, read
 from ...signing.trust import TRUST, Trust, Trusted, parse_trust
-from ..attestations import MODEL, PROVENANCE, VERIFICATION, Attestation, latest, was_before_retirement
+from ..attestations import MODEL, PROVENANCE, VERIFICATION, Attestation, as_worst, find, was_before_retirement
 from ..case import ModelCase
 from ..recompute import CheckResult
 
@@ -23,8 +23,13 @@ def attestation(case: ModelCase) -> CheckResult:
     """Every signature of the latest attestation, and every statement in it against lineage.json and the commit."""
     result = CheckResult()
     assert case.version is not None
-    found = latest(case.history, case.version.name, str(case.version.version))
-    assert found is not None  # else the link is not asked
+    known = find(case.history, case.version.name, str(case.version.version))
+    if known.elsewhere:
+        result.unknown.extend(known.elsewhere)
+        result.fix = "merge it, or check out a branch that has it, then ask again"
+    found = known.latest
+    if found is None:  # those that there are, are all elsewhere: else the link is not asked
+        return result
     trust = parse_trust(case.history.at("HEAD").read(TRUST))
     for name, data in found.files.items():
         try:
@@ -60,13 +65,19 @@ def _check_signer(
     if not whole:
         result.faults.append(f"{name} was not signed by {_named(signed)}, or was changed since")
         return
+    signer, worse = as_worst(case.history, signer)
     if signer.state == "revoked":
         reason = f": {signer.reason}" if signer.reason else ""
         result.faults.append(f"{name} was signed by {_named(signed)}, which was revoked{reason}")
         result.fix = f"`lineage attest {case.title}` with another key, then commit"
-    elif signer.state == "retired" and not was_before_retirement(case.history, found.commit, signer.id):
+    elif signer.state == "retired" and not was_before_retirement(case.history, found.commits[name], signer.id):
         result.faults.append(f"{name} was signed by {_named(signed)} after that was retired, by the order of commits")
         result.fix = f"`lineage attest {case.title}` with the key that replaced it, then commit"
+    elif worse:
+        result.unknown.append(
+            f"{name} was signed by {_named(signed)}: commit {worse[:12]}, not in HEAD, takes its trust away"
+        )
+        result.fix = "merge that commit, then ask again"
     elif wrong := out_of_time((*signed.chain, *_above(signer)), datetime.now(UTC)):
         result.unknown.append(f"{name}: {wrong[0]}, and nothing proves that it was signed in its time")
         result.fix = f"`lineage attest {case.title}` with a certificate that is valid, then commit"
