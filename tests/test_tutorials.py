@@ -5,16 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aws_standin.container import can_run
 from baked import TEMPLATE, Project, remove_hooks, use_perceptron
+from cloud import IMAGE, ROLE, cloud
 from command import Lineage
-from manual.blocks import TUTORIALS, Block, Command, blocks, differences
+from manual.blocks import LONG, TUTORIALS, Block, Command, blocks, differences
 from servers import mlflow_server
 
 SHELL = set("|&;<>$*(){}'\"")
 SERVER = "http://127.0.0.1:5000"  # on the pages; in the tests it has whatever port is free
+IN_AWS = {"DATA_BUCKET": "the-data", "JOBS_BUCKET": "the-jobs", "ROLE_ARN": ROLE, "=IMAGE": f"={IMAGE}"}
 
 
 class Reader:
@@ -26,7 +30,8 @@ class Reader:
 
     def __init__(self, folder: Path, installed: Project, servers: ExitStack) -> None:
         self.installed = installed
-        self.servers, self.address, self.is_set_up = servers, SERVER, False
+        self.servers, self.is_set_up = servers, False
+        self.values: dict[str, str] = {}  # of what stands on the page for something that is the reader's own
         self.project = Project(folder, installed.venv, installed.environment)
 
     def read(self, page: Path) -> Iterator[str]:
@@ -47,24 +52,28 @@ class Reader:
                 yield f"{place}\nlacks {missing}:\n{output}"
 
     def _run(self, command: Command) -> tuple[int, str]:
-        words = command.text.replace(SERVER, self.address).split()
+        text = command.text
+        for name, value in self.values.items():
+            text = text.replace(name, value)
+        words = text.split()
         if words[0] == "cd":
             folder = (self.project.root / words[1]).resolve()
             self.project = Project(folder, self.installed.venv, self.installed.environment)
             return 0, ""
         if words[:2] == ["mlflow", "server"]:
-            self.address = self.servers.enter_context(mlflow_server(self.installed, self.project.root / "server.db"))
+            running = mlflow_server(self.installed, self.project.root / "server.db")
+            self.values[SERVER] = self.servers.enter_context(running)
             return 0, ""
         if words[0] == "cookiecutter":
             return self._bake([str(TEMPLATE) if word == "gh:org/template" else word for word in words])
         if words == [".", ".venv/bin/activate"]:
             return int(not (self.project.root / words[1]).exists()), ""  # all commands are run as if it were
-        forked = words[0] in ("dvc", "lineage") and not SHELL & {*command.text}
+        forked = words[0] in ("dvc", "lineage") and not SHELL & {*text}
         if forked and Project.fork is not None:
             return Project.fork(self.project, *words)
         if words == ["make", "setup"]:
             return self._set_up()
-        return self._shell(command.text)
+        return self._shell(text)
 
     def _bake(self, words: list[str]) -> tuple[int, str]:
         program = Path(sys.executable).with_name("cookiecutter")
@@ -101,10 +110,21 @@ def reader(tmp_path: Path, installed: Project, lineage: Lineage) -> Iterator[Rea
         yield Reader(tmp_path, installed, servers)
 
 
-@pytest.mark.parametrize("names", TUTORIALS, ids=lambda names: names[0])
+@pytest.mark.parametrize("names", [each for each in TUTORIALS if LONG not in each], ids=lambda names: names[0])
 def test_the_tutorials_work_as_they_say(reader: Reader, names: tuple[str, ...]) -> None:
     for name in names:
         assert [*reader.read(TEMPLATE / "docs" / "tutorials" / f"{name}.md")] == []
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
+def test_the_tutorial_of_sagemaker_works_as_it_says(reader: Reader, tmp_path: Path) -> None:
+    with cloud(tmp_path / "cloud", reader.installed) as running:
+        reader.installed = replace(reader.installed, environment=running.project.environment)
+        reader.project = replace(reader.project, environment=running.project.environment)
+        reader.values = {**IN_AWS, "https://MLFLOW": running.tracking}
+        assert [*reader.read(TEMPLATE / "docs" / "tutorials" / f"{LONG}.md")] == []
+        assert running.left_the_machine() == ""
 
 
 def test_all_tutorials_are_done() -> None:

@@ -22,7 +22,9 @@ TUTORIALS = (
     ("first-ten-minutes", "a-patient-opts-out", "six-months-later"),
     ("your-own-photographs",),
     ("a-team-of-three",),
+    ("to-sagemaker",),
 )
+LONG = "to-sagemaker"  # its test runs once a week
 # how blocks of commands begin on pages that are no sessions
 PROGRAMS = ("$", "aws", "cookiecutter", "cruft", "dvc", "git", "lineage", "make", "mlflow", "pip", "python", "uv")
 

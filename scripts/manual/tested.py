@@ -14,8 +14,10 @@ HEAD = """# Which commands were run
 Every block of commands on every page, counted. *Run* means: `tests/test_tutorials.py` types it in a new project, and
 fails if it ends otherwise than the page says, or if a line that the page shows does not come out; hashes, dates and
 scores are not compared. Four things are otherwise than for a reader: the environment was installed before, the network
-is a smaller one without PyTorch, Git's hooks are taken out, and a server has another port. *Not run* means that nothing checks the block as it
-stands: other tests call the commands of `lineage` in their own ways, and do not read these pages.
+is a smaller one without PyTorch, Git's hooks are taken out, and what is the reader's own, such as a server's address,
+has a value. AWS is a server on this machine that stands in for it and really runs jobs; that page is run once a week.
+*Not run* means that nothing checks the block as it stands: other tests call the commands of `lineage` in their own
+ways, and do not read these pages.
 """
 
 
