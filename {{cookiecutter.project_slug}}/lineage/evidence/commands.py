@@ -30,7 +30,10 @@ def export(
         bool, typer.Option("--verify", help="Prove the chain first and write the verdict down; exit status as verify.")
     ] = False,
 ) -> None:
-    """Write what is known of a model in the words of a standard. No id of a person leaves, nothing is sent."""
+    """Write what is known of a model in the words of a standard. No id of a person leaves, nothing is sent.
+
+    Exit status: 0; with --verify, that of verify.
+    """
     from ..proof.case import Evidence
     from ..proof.targets import resolve
     from ..proof.verify import exit_code, verify
