@@ -110,7 +110,15 @@ def reader(tmp_path: Path, installed: Project, lineage: Lineage) -> Iterator[Rea
         yield Reader(tmp_path, installed, servers)
 
 
-@pytest.mark.parametrize("names", [each for each in TUTORIALS if LONG not in each], ids=lambda names: names[0])
+AWS = "to-sagemaker"
+ALONE = [
+    pytest.param(names, id=names[0], marks=[pytest.mark.long] if {*names} & {*LONG} else [])
+    for names in TUTORIALS
+    if AWS not in names
+]
+
+
+@pytest.mark.parametrize("names", ALONE)
 def test_the_tutorials_work_as_they_say(reader: Reader, names: tuple[str, ...]) -> None:
     for name in names:
         assert [*reader.read(TEMPLATE / "docs" / "tutorials" / f"{name}.md")] == []
@@ -123,7 +131,7 @@ def test_the_tutorial_of_sagemaker_works_as_it_says(reader: Reader, tmp_path: Pa
         reader.installed = replace(reader.installed, environment=running.project.environment)
         reader.project = replace(reader.project, environment=running.project.environment)
         reader.values = {**IN_AWS, "https://MLFLOW": running.tracking}
-        assert [*reader.read(TEMPLATE / "docs" / "tutorials" / f"{LONG}.md")] == []
+        assert [*reader.read(TEMPLATE / "docs" / "tutorials" / f"{AWS}.md")] == []
         assert running.left_the_machine() == ""
 
 

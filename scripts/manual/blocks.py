@@ -24,7 +24,7 @@ TUTORIALS = (
     ("a-team-of-three",),
     ("to-sagemaker",),
 )
-LONG = "to-sagemaker"  # its test runs once a week
+LONG = ("a-team-of-three", "to-sagemaker")  # their tests take minutes, and run once a week
 # how blocks of commands begin on pages that are no sessions
 PROGRAMS = ("$", "aws", "cookiecutter", "cruft", "dvc", "git", "lineage", "make", "mlflow", "pip", "python", "uv")
 

@@ -15,9 +15,10 @@ Every block of commands on every page, counted. *Run* means: `tests/test_tutoria
 fails if it ends otherwise than the page says, or if a line that the page shows does not come out; hashes, dates and
 scores are not compared. Four things are otherwise than for a reader: the environment was installed before, the network
 is a smaller one without PyTorch, Git's hooks are taken out, and what is the reader's own, such as a server's address,
-has a value. AWS is a server on this machine that stands in for it and really runs jobs; that page is run once a week.
-*Not run* means that nothing checks the block as it stands: other tests call the commands of `lineage` in their own
-ways, and do not read these pages.
+has a value. AWS is a server on this machine that stands in for it and really runs jobs. The pages about a team and
+about SageMaker are run once a week, the others at each change. *Not run* means that nobody types the block as it
+stands. Of its lines that begin with `lineage`, `tests/test_typed_commands.py` asks the command line whether there is
+such a command, with such options; what comes out, other tests see in their own ways.
 """
 
 
