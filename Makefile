@@ -4,7 +4,7 @@ ENVIRONMENT := $(PYTHON) "$(TEMPLATE)/scripts/environment.py"
 RUFF := .venv-test/bin/ruff
 SOURCES := benchmarks hooks scripts tests
 
-.PHONY: help demo demo-optout demo-judgement demo-sagemaker image test test-long options lint docs reference pictures sums lock
+.PHONY: help demo demo-optout demo-judgement demo-sagemaker image test test-long options lint docs links reference pictures sums lock
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ docs: .venv-test ## Build the manual into build/manual/site, and check its links
 	@$(ENVIRONMENT) --venv .venv-docs --requirements requirements-docs.lock
 	@PYTHONPATH=scripts .venv-test/bin/python -B -m manual pages
 	@.venv-docs/bin/zensical build --strict --config-file build/manual/zensical.toml
+
+links: ## Ask whether the pages of others that the manual links to are still there (needs a network).
+	@$(PYTHON) scripts/links.py
 
 reference: .venv-test ## Write docs/reference/ from the code.
 	@PYTHONPATH=scripts .venv-test/bin/python -B -m manual reference

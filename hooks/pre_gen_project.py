@@ -20,8 +20,8 @@ QUESTIONS = [name for name in ANSWERS if not name.startswith("_")]
 
 # folders and modules that stand beside the package
 BESIDE = (
-    "build conf data dist docs dvc_plots hydra_plugins infra lineage metrics mlartifacts mlruns models plots scripts "
-    "tests venv"
+    "attestations build collected conf data dist docs dvc_plots erasures hydra_plugins infra lineage log metrics "
+    "mlartifacts mlruns models notebooks plots promotions retired scripts tests venv"
 )
 WINDOWS = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}
 YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}

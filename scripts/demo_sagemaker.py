@@ -82,6 +82,7 @@ class Life:
         self.say("Is it what it says, and may it go live?")
         self.lineage("verify", FIRST, "--rehash")
         self.lineage("promote", FIRST, "--to", "champion")
+        self.say("SageMaker's Model Registry approves what was decided")
         self.lineage("aws", "registry", "sync")
 
     def serve(self) -> None:

@@ -60,6 +60,8 @@ SLOWEST_FIRST = (
     "test_spark_engine.py",
     "test_trackers.py",
     "test_evidence.py",
+    "test_gc.py",
+    "test_notebook.py",
     "test_promote.py",
     "test_slices_and_drift.py",
     "test_diff.py",

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from baked import Project
+from baked import GUARD, Project
 from command import Lineage
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -240,10 +240,36 @@ def listed(attested: Attested) -> str:
     return attested.lineage(attested.project, "keys", "list").split()[0]
 
 
+def test_what_a_squashed_branch_brought_is_before_what_came_after_it(attested: Attested) -> None:
+    project = attested.project
+    project.git("switch", "--quiet", "--create", "beside")
+    try:
+        attested.resign(2, attested.key)
+        project.git("switch", "--quiet", "main")
+        project.git("merge", "--quiet", "--squash", "beside")
+        project.commit("Attest, in one commit")
+        attested.say("keys", "retire", listed(attested), "--reason", "replaced")
+        assert attested.state()[0] == "PASS"
+    finally:
+        project.git("branch", "--quiet", "--delete", "--force", "beside")
+
+
 def test_a_key_that_nobody_knows_proves_nothing(attested: Attested) -> None:
     attested.resign(2, key_pair())
     state, text = attested.state()
     assert (state, "which attestations/trust.json does not name" in text) == ("INCONCLUSIVE", True)
+
+
+def test_what_is_said_to_be_signed_by_sigstore_is_not_believed(attested: Attested) -> None:
+    attested.resign(2, attested.key)
+    for path in (attested.project.root / FOLDER / "0002").iterdir():
+        bundle = json.loads(path.read_text())
+        bundle["verificationMaterial"] = {"certificate": {"rawBytes": ""}, "tlogEntries": [{}]}
+        path.write_text(json.dumps(bundle))
+    attested.project.git("add", "--all")
+    attested.project.git("commit", "--quiet", "--amend", "--no-edit")
+    state, text = attested.state()
+    assert (state, "was signed by way of Sigstore" in text) == ("INCONCLUSIVE", True)
 
 
 def test_certificates_of_an_authority(attested: Attested) -> None:
@@ -294,6 +320,21 @@ def test_with_a_certificate_and_what_is_refused(attested: Attested, signing: Cal
     # without the package that signs
     status, said = attested.lineage.ask(attested.project, "attest", SECOND, "--key", private)
     assert (status, "`make setup-evidence` installs it" in said) == (1, True), said
+
+
+def test_without_a_network_sigstore_signs_nothing(
+    attested: Attested, signing: Callable[[Project], Project], tmp_path: Path
+) -> None:
+    offline = {"PYTHONPATH": str(GUARD), "LOOPBACK_ONLY": str(tmp_path / "asked")}
+    project = signing(attested.project)
+    project = replace(project, environment={**project.environment, **offline})
+    said = project.run(*LINEAGE, "attest", SECOND, "--sigstore", code=1)
+    assert "Sigstore cannot be used" in said
+    assert (tmp_path / "asked").exists()
+    assert not (project.root / FOLDER / "0002").exists()
+    key = str(attested.keys / "signing.pem")
+    for arguments in ((), ("--key", key, "--sigstore"), ("--sigstore", "--certificate", key)):
+        assert attested.lineage.ask(attested.project, "attest", SECOND, *arguments)[0] == 2
 
 
 def test_what_is_not_proved_is_not_attested(attested: Attested, signing: Callable[[Project], Project]) -> None:

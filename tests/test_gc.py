@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -24,7 +25,9 @@ NOW = ("--older-than", "0", "--cloud", "--alone")
 
 
 def plan(lineage: Lineage, project: Project, *options: str) -> dict[str, Any]:
-    return dict(json.loads(lineage.run(project, "gc", "--plan", "--json", *(options or NOW))[1]))
+    status, output, errors = lineage.run(project, "gc", "--plan", "--json", *(options or NOW))
+    assert output, (status, errors)
+    return dict(json.loads(output))
 
 
 def there(project: Project) -> set[Path]:
@@ -163,13 +166,14 @@ def test_pipelines(project: Project, lineage: Lineage, tmp_path: Path) -> None:
     params.write_text(
         text.replace("    region: null", f"    region: {REGION}", 1).replace("    role: null", f"    role: {ROLE}", 1)
     )
-    keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_DEFAULT_REGION": REGION}
-    nobody = {**keys, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
+    nobody = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_DEFAULT_REGION": REGION}
+    nobody |= {"AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_CONFIG_FILE": os.devnull}
     project.environment |= nobody
     status, output = lineage.ask(project, "gc", "--plan", *NOW)
     assert (status, "whether a pipeline is going on" in output) == (2, True)
     with aws_standin(state, {IMAGE: Path(sys.executable).parent}) as endpoint:
-        project.environment["AWS_ENDPOINT_URL"] = endpoint
+        keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_ENDPOINT_URL": endpoint}
+        project.environment |= keys
         s3, aws = (client_of(name, endpoint, REGION) for name in ("s3", "sagemaker"))
         s3.create_bucket(Bucket="the-jobs", CreateBucketConfiguration={"LocationConstraint": REGION})
         body = json.dumps({"entry": {"outs": [{"path": "models", "md5": reported}]}}).encode()

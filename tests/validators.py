@@ -16,7 +16,8 @@ from filelock import FileLock
 
 HERE = Path(__file__).resolve().parents[1]
 VALIDATORS = HERE / "requirements-validators.lock"
-EVIDENCE = HERE / "{{cookiecutter.project_slug}}" / "requirements-evidence.lock"
+PROJECT = HERE / "{{cookiecutter.project_slug}}"
+EVIDENCE, NOTEBOOK = PROJECT / "requirements-evidence.lock", PROJECT / "requirements-notebook.lock"
 
 
 def with_validators() -> Path:
@@ -27,6 +28,11 @@ def with_validators() -> Path:
 def with_evidence() -> Path:
     """The Python that has what `make setup-evidence` installs on top of what the tests and a project have."""
     return _made("evidence", EVIDENCE, alone=False)
+
+
+def with_notebooks() -> Path:
+    """The Python that has what `make setup-notebook` installs, likewise."""
+    return _made("notebook", NOTEBOOK, alone=False)
 
 
 def _made(name: str, lock: Path, *, alone: bool) -> Path:

@@ -17,7 +17,14 @@ from pathlib import Path
 
 FENCE = re.compile(r"^```(\w*)")
 NOTE = re.compile(r"^<!-- (file|status|not run): (.+) -->$")
-TUTORIALS = ("first-ten-minutes", "a-patient-opts-out", "six-months-later")  # each goes on where the one before ended
+# the pages of each line go on where the one before ended
+TUTORIALS = (
+    ("first-ten-minutes", "a-patient-opts-out", "six-months-later"),
+    ("your-own-photographs",),
+    ("a-team-of-three",),
+    ("to-sagemaker",),
+)
+LONG = ("a-team-of-three", "to-sagemaker")  # their tests take minutes, and run once a week
 # how blocks of commands begin on pages that are no sessions
 PROGRAMS = ("$", "aws", "cookiecutter", "cruft", "dvc", "git", "lineage", "make", "mlflow", "pip", "python", "uv")
 

@@ -13,9 +13,12 @@ HEAD = """# Which commands were run
 
 Every block of commands on every page, counted. *Run* means: `tests/test_tutorials.py` types it in a new project, and
 fails if it ends otherwise than the page says, or if a line that the page shows does not come out; hashes, dates and
-scores are not compared. Three things are otherwise than for a reader: the environment was installed before, the network
-is a smaller one without PyTorch, and Git's hooks are taken out. *Not run* means that nothing checks the block as it
-stands: other tests call the commands of `lineage` in their own ways, and do not read these pages.
+scores are not compared. Four things are otherwise than for a reader: the environment was installed before, the network
+is a smaller one without PyTorch, Git's hooks are taken out, and what is the reader's own, such as a server's address,
+has a value. AWS is a server on this machine that stands in for it and really runs jobs. The pages about a team and
+about SageMaker are run once a week, the others at each change. *Not run* means that nobody types the block as it
+stands. Of its lines that begin with `lineage`, `tests/test_typed_commands.py` asks the command line whether there is
+such a command, with such options; what comes out, other tests see in their own ways.
 """
 
 
@@ -39,4 +42,4 @@ def state(block: Block, page: Path) -> str:
     """`run`, or why it is not."""
     if reason := block.notes.get("not run"):
         return reason
-    return "run" if page.parent.name == "tutorials" and page.stem in TUTORIALS else "not yet"
+    return "run" if page.parent.name == "tutorials" and page.stem in sum(TUTORIALS, ()) else "not yet"

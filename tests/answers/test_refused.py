@@ -45,6 +45,8 @@ REFUSED = [
     ({"package_name": "tests"}, "a folder of the project"),
     ({"package_name": "hydra_plugins"}, "a folder of the project"),
     ({"package_name": "lineage"}, "a folder of the project"),
+    ({"package_name": "notebooks"}, "a folder of the project"),
+    ({"package_name": "promotions"}, "a folder of the project"),
     ({"package_name": "nul"}, "Windows"),
     ({"package_name": "torch"}, "would hide a package"),
     ({"package_name": "pytest"}, "would hide a package"),

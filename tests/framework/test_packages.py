@@ -14,6 +14,7 @@ EXTRAS = {
     "requirements-spark.lock": "pyspark",
     "requirements-wandb.lock": "wandb",
     "requirements-evidence.lock": "model-signing",
+    "requirements-notebook.lock": "jupytext",
 }
 
 

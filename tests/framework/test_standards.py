@@ -14,6 +14,8 @@ from validators import with_evidence, with_validators
 
 import lineage.contract
 
+from .sample_lineage import SECRETS
+
 ROOT, TESTS = Path(lineage.contract.__file__).parents[1], Path(__file__).parents[1]
 
 WRITE = """
@@ -52,12 +54,18 @@ NAMES = {
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[str]]]:
-    """What the validators say of whole, scarce and damaged exports."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Exports of a model of which all is known, of one of which little is, and of one whose classes are people."""
     folder = tmp_path_factory.mktemp("exports")
     paths = os.pathsep.join([str(ROOT), str(TESTS)])
     variables = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     subprocess.run([with_evidence(), "-c", WRITE, folder], check=True, env=variables)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answers(folder: Path) -> dict[str, dict[str, list[str]]]:
+    """What the validators say of whole, scarce and damaged exports."""
     damage(shutil.copytree(folder / "whole", folder / "damaged"))
     places = [folder / name for name in ("whole", "little", "faces", "damaged")]
     variables = {**os.environ, "HOME": str(folder)}
@@ -84,6 +92,14 @@ def damage(folder: Path) -> None:
     change("ro-crate/ro-crate-metadata.json", lambda d: d["@graph"][1].pop("license"))
     card = folder / "README.md"
     card.write_text(card.read_text().replace("      value: 0.9\n", "", 1))
+
+
+def test_nothing_leaves_that_must_not(folder: Path) -> None:
+    """Of any of the eight, that of PROV too, which test_export.py cannot make."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {"whole", "little", "faces", "ro-crate"} <= {path.parent.name for path in files}
+    found = {path: path.read_text() for path in files}
+    assert [path for path, text in found.items() for secret in SECRETS if secret in text] == []
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))

@@ -150,7 +150,7 @@ def noted(evidence: Evidence) -> Plan:
     except FileNotFoundError:
         raise ProjectError("nothing was planned: `lineage gc --plan` says what would go.") from None
     except (OSError, ValueError, KeyError, TypeError):
-        raise LineageError(f"{path} is damaged. `lineage gc --plan` writes it anew.") from None
+        raise LineageError(f"{path} is damaged. `lineage gc --plan` writes it again.") from None
 
 
 def size_of(going: Iterable[Going]) -> int:

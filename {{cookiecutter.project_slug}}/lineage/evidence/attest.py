@@ -1,6 +1,6 @@
 """Signs what is known of a version: how it was made, what `lineage verify` found, and its files.
 
-The files land in attestations/, for a person to commit. Nothing is sent anywhere.
+The files land in attestations/, for a person to commit. Nothing is sent anywhere, except for Sigstore (keyless.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..base.env import LINEAGE_KEY_PASSWORD
 from ..base.errors import LineageError, ProjectError
@@ -34,6 +34,16 @@ if TYPE_CHECKING:
     from ..proof.verify import Verdict
 
 
+class Signer(Protocol):
+    """Whoever signs: by a key, or by way of Sigstore (keyless.py)."""
+
+    def sign(self, statement: dict[str, Any]) -> str:
+        """The text of a bundle with a statement."""
+
+    def sign_files(self, config: Any, model: Path, signature: Path) -> None:
+        """Signs the files of a folder, by a configuration of model-signing."""
+
+
 @dataclass(frozen=True)
 class SigningKey:
     """A private key, and the certificates that say whose it is, the signer's first."""
@@ -48,6 +58,20 @@ class SigningKey:
     @property
     def id(self) -> str:
         return id_of(self.key.public_key())
+
+    def sign(self, statement: dict[str, Any]) -> str:
+        """The text of a bundle with a statement."""
+        return sign(statement, self.key, self.chain)
+
+    def sign_files(self, config: Any, model: Path, signature: Path) -> None:
+        """Signs the files of a folder, by a configuration of model-signing."""
+        if self.certificate is None:
+            config.use_elliptic_key_signer(private_key=self.path, password=self.password)
+        else:
+            config.use_certificate_signer(
+                private_key=self.path, signing_certificate=self.certificate, certificate_chain=list(self.above)
+            )
+        config.sign(model, signature)
 
 
 def read_key(path: Path, certificate: Path | None, above: list[Path]) -> SigningKey:
@@ -83,7 +107,7 @@ def trust_of(history: History, signing: SigningKey) -> bool:
     return True
 
 
-def attest(case: ModelCase, verdict: Verdict, key: SigningKey) -> list[Path]:
+def attest(case: ModelCase, verdict: Verdict, signer: Signer) -> list[Path]:
     """Writes the three signed files and returns their paths.
 
     Raises LineageError unless the chain was proved, and where a statement would hold an id of a record or a subject.
@@ -110,9 +134,9 @@ def attest(case: ModelCase, verdict: Verdict, key: SigningKey) -> list[Path]:
     made = statements.provenance(document, case.commit)
     require_no_ids([made, checked], search_in(case.evidence.objects, document["dataset"]["md5"]))
     texts = {
-        PROVENANCE: sign(made, key.key, key.chain),
-        VERIFICATION: sign(checked, key.key, key.chain),
-        MODEL: _signature_of_files(case, document, key),
+        PROVENANCE: signer.sign(made),
+        VERIFICATION: signer.sign(checked),
+        MODEL: _signature_of_files(case, document, signer),
     }
     folder.mkdir(parents=True)
     for file, text in texts.items():
@@ -120,22 +144,15 @@ def attest(case: ModelCase, verdict: Verdict, key: SigningKey) -> list[Path]:
     return [folder / file for file in texts]
 
 
-def _signature_of_files(case: ModelCase, document: dict[str, Any], key: SigningKey) -> str:
+def _signature_of_files(case: ModelCase, document: dict[str, Any], signer: Signer) -> str:
     """model.sig over the files that the registry hands out, by OpenSSF model-signing."""
     from model_signing.signing import Config
 
-    config = Config()
-    if key.certificate is None:
-        config.use_elliptic_key_signer(private_key=key.path, password=key.password)
-    else:
-        config.use_certificate_signer(
-            private_key=key.path, signing_certificate=key.certificate, certificate_chain=list(key.above)
-        )
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         model = place / document["model"]["name"].replace("/", "-")
         _copy_files(case, document, model, place / "brought")
-        config.sign(model, place / MODEL)
+        signer.sign_files(Config(), model, place / MODEL)
         return (place / MODEL).read_text(encoding="utf-8")
 
 

@@ -16,6 +16,10 @@ NOT_TRUSTED = (
     "note: attestations/trust.json of HEAD names neither this key nor its authority, so `lineage verify` will say "
     "INCONCLUSIVE. `lineage keys add` it, and commit."
 )
+BY_SIGSTORE = (
+    "note: `lineage verify` does not check what Sigstore signed, and will say INCONCLUSIVE: `model_signing verify "
+    "sigstore` checks it, with a network."
+)
 
 
 def export(
@@ -30,7 +34,10 @@ def export(
         bool, typer.Option("--verify", help="Prove the chain first and write the verdict down; exit status as verify.")
     ] = False,
 ) -> None:
-    """Write what is known of a model in the words of a standard. No id of a person leaves, nothing is sent."""
+    """Write what is known of a model in the words of a standard. No id of a person leaves, nothing is sent.
+
+    Exit status: 0, or with --verify that of verify.
+    """
     from ..proof.case import Evidence
     from ..proof.targets import resolve
     from ..proof.verify import exit_code, verify
@@ -66,14 +73,17 @@ def export(
 def attest(
     what: Annotated[str, typer.Argument(metavar="X", help="A version: models:/NAME/3, models:/NAME@candidate.")],
     key: Annotated[
-        Path, typer.Option("--key", metavar="FILE", help="The private key, in PEM, on P-256, P-384 or P-521.")
-    ],
+        Path | None, typer.Option("--key", metavar="FILE", help="The private key, in PEM, on P-256, P-384 or P-521.")
+    ] = None,
     certificate: Annotated[
         Path | None, typer.Option("--certificate", metavar="FILE", help="The certificate of that key, in PEM.")
     ] = None,
     chain: Annotated[
         list[Path] | None, typer.Option("--chain", metavar="FILE", help="Certificates above it, up to the authority's.")
     ] = None,
+    sigstore: Annotated[
+        bool, typer.Option("--sigstore", help="In place of a key: its public log keeps who signed, and which hashes.")
+    ] = False,
 ) -> None:
     """Prove a version, then sign how it was made, what was found, and its files. Exit status: that of verify."""
     from ..proof.case import Evidence
@@ -81,14 +91,17 @@ def attest(
     from ..proof.verify import exit_code, verify
     from .attest import attest as sign_all
     from .attest import read_key, trust_of
+    from .keyless import identify
     from .optional import need
 
     root = project_root()
-    if chain and certificate is None:
-        raise typer.BadParameter("--chain leads from a certificate to its authority: give --certificate as well")
-    signing = read_key(key, certificate, chain or [])
+    if sigstore == (key is not None):
+        raise typer.BadParameter("who signs? Give --key FILE or --sigstore")
+    if (chain and certificate is None) or (certificate and key is None):
+        raise typer.BadParameter("--chain leads from --certificate to its authority, and that is about --key")
+    signing = read_key(key, certificate, chain or []) if key else None
     evidence = Evidence(root, shared=True)
-    is_trusted = trust_of(evidence.history, signing)
+    is_trusted = signing is not None and trust_of(evidence.history, signing)
     need("model_signing", "lineage attest")
     cases = resolve(evidence, what).cases
     if len(cases) != 1:
@@ -98,10 +111,11 @@ def attest(
     if verdict.state != "PASS":
         print(f"lineage: nothing was signed. {verdict.fix}".rstrip(), file=sys.stderr)
         sys.exit(exit_code([verdict]))
-    written = [path.relative_to(root) for path in sign_all(cases[0], verdict, signing)]
+    written = [path.relative_to(root) for path in sign_all(cases[0], verdict, signing or identify())]
     for path in written:
         print(f"written: {path}")
     folder = written[0].parent
-    print(f"They count once committed: git add {folder} && git commit. The key's id is {signing.id[:16]}.")
+    named = f" The key's id is {signing.id[:16]}." if signing else ""
+    print(f"They count once committed: git add {folder} && git commit.{named}")
     if not is_trusted:
-        print(NOT_TRUSTED, file=sys.stderr)
+        print(NOT_TRUSTED if signing else BY_SIGSTORE, file=sys.stderr)

@@ -49,7 +49,10 @@ def _show() -> None:
 
 @app.command()
 def update() -> None:
-    """Add what branches and tags hold and the log does not, for a person to commit. On one branch only: main."""
+    """Add what branches and tags hold and the log does not, for a person to commit. On one branch only: main.
+
+    Exit status: 0, or 1 if the log that is there is not as it was.
+    """
     from .log import PATH, append, compare
 
     compared = compare(_evidence())
@@ -78,7 +81,10 @@ def certify(
 def check(
     heads: Annotated[list[str] | None, typer.Argument(metavar="HEAD...", help="Earlier heads that were kept.")] = None,
 ) -> None:
-    """Compare the log with every commit of it, with what Git holds, and with earlier heads."""
+    """Compare the log with every commit of it, with what Git holds, and with earlier heads.
+
+    Exit status: 0 all is as it was, 1 something is not, 2 something is not in it yet, or it cannot be looked at.
+    """
     from .log import compare, prove, read_log
     from .merkle_log import read_head
 
