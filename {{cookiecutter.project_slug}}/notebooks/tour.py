@@ -66,6 +66,7 @@ manifest.head()
 # %%
 axes = manifest.groupby(["label", "split"]).size().unstack().plot.bar(stacked=True, figsize=(8, 3))
 axes.set(title="Records by label and split", ylabel="records")
+axes.legend(title="split", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
@@ -92,7 +93,7 @@ plt.show()
 # %% [markdown]
 # ## The training run, from MLflow
 #
-# Each stage is a run of its own. Those of `train` have a metric for each epoch.
+# Each stage is a run of its own. Those of `train` have a metric for each epoch, and as step 0 that of the best one.
 
 # %%
 mlflow.set_tracking_uri(params["tracking"]["uri"])
@@ -104,8 +105,8 @@ tags[~tags.index.str.startswith("mlflow.")]
 # %%
 for metric in ("train_loss", "val_loss"):
     history = client.get_metric_history(run.info.run_id, metric)
-    by_epoch = {point.step: point.value for point in sorted(history, key=lambda point: point.timestamp)}
-    plt.plot(by_epoch.keys(), by_epoch.values(), marker="o", label=metric)
+    by_epoch = {point.step: point.value for point in history if point.step > 0}
+    plt.plot(sorted(by_epoch), [by_epoch[step] for step in sorted(by_epoch)], marker="o", label=metric)
 plt.title("Loss by epoch")
 plt.xlabel("epoch")
 plt.legend()
@@ -131,8 +132,8 @@ links[["link", "state", "looked_at", "text"]]
 # %%
 colors = {"PASS": "tab:green", "FAIL": "tab:red", "INCONCLUSIVE": "tab:orange", "ERASED": "tab:gray"}
 plt.figure(figsize=(8, 5))
-plt.barh(links["link"], links["looked_at"].fillna(0) + 0.5, color=[colors[state] for state in links["state"]])
-plt.xscale("log")
+plt.barh(links["link"], links["looked_at"].fillna(0), color=[colors[state] for state in links["state"]])
+plt.xscale("symlog")  # there may be nothing to look at
 plt.gca().invert_yaxis()
 plt.title(f"{model}: {proof.state}; things looked at, by link")
 plt.tight_layout()
