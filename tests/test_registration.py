@@ -155,7 +155,7 @@ def test_a_job_registers_nothing(linked: Project, tmp_path: Path) -> None:
     environment["PATH"] = os.pathsep.join([str(inside.venv / "bin"), os.environ["PATH"]])
     before = inside.store().versions()
     command = f"cd /opt/ml/work/{inside.root.name} && exec dvc repro --force --single-item register"
-    output = "".join(container.run(["sh", "-c", command], environment))
+    output = "".join(container.run(inside.venv / "bin", ["sh", "-c", command], environment))
     assert container.code == 255, output
     assert "this is a job: it cannot ask who has consented, so nothing is registered from there" in output, output
     assert inside.store().versions() == before
