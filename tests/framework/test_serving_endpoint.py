@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from scans.settings import Settings
 
 from lineage.base.errors import DataError
+from lineage.compute.sagemaker.tags import tag_value
 from lineage.judgement.captured import find_requests, images_of
 from lineage.serving.endpoint import endpoint_name
-from lineage.serving.models import tag_value
 from lineage.settings import select
 from lineage.settings.serving import Serving
 

@@ -13,10 +13,9 @@ from ..base.errors import ServingError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
 from ..compute.sagemaker.settings import SageMakerSettings
-from ..compute.sagemaker.tags import PROJECT_TAG
+from ..compute.sagemaker.tags import PROJECT_TAG, as_tags
 from ..settings.compute import TARGET
 from ..settings.params import Settings
-from .models import as_tags
 from .program.order import Order, read_order
 
 POLL = 1.0  # seconds between two looks at an endpoint
