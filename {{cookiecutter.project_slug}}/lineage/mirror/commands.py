@@ -12,7 +12,7 @@ import typer
 from ..base.errors import ProjectError
 from ..base.printable import printable
 from ..base.project import project_root
-from ..base.terminal import block, print_answer
+from ..base.terminal import exit_inconclusive, print_answer
 
 if TYPE_CHECKING:
     from ..proof.case import Evidence, ModelCase
@@ -63,7 +63,7 @@ def _show_registry(versions: list[str] | None, *, as_json: bool, as_decided: boo
             _cases(mirror.evidence, versions) or mirror.versions(), as_decided=as_decided, dry_run=dry_run
         )
     except ProjectError as error:
-        _say_inconclusive(error)
+        exit_inconclusive(error)
     if as_json:
         print_answer(json.dumps(asdict(done), indent=2, ensure_ascii=False))
     else:
@@ -101,14 +101,8 @@ def _print(done: Mirrored, *, dry_run: bool) -> None:
             print(printable(f"  wrong: {entry.fault}"))
     if done.others:
         print(f"packages in it that this project has not made, left alone: {done.others}")
-    if any(entry.fault and entry.arn for entry in done.entries):
-        print("now: `lineage aws registry sync --as-decided` sets what the decisions say.")
-
-
-def _say_inconclusive(error: ProjectError) -> None:
-    said = block(str(error) + (f"\n-> {error.fix}" if error.fix else ""))
-    print(f"lineage: INCONCLUSIVE: {said}", file=sys.stderr)
-    sys.exit(2)
+    for fix in dict.fromkeys(entry.fix for entry in done.entries if entry.fix):
+        print(printable(f"now: `{fix}`"))
 
 
 @ml_lineage.command("sync")
@@ -125,7 +119,7 @@ def sync_ml_lineage(
         cases = _cases(mirror.evidence, versions) or mirror.versions()
         done = copy(graph_of(mirror.evidence, mirror.settings), cases, dry_run=dry_run)
     except ProjectError as error:
-        _say_inconclusive(error)
+        exit_inconclusive(error)
     if as_json:
         print_answer(json.dumps(asdict(done), indent=2, ensure_ascii=False))
     else:
@@ -151,7 +145,7 @@ def query(
 
         found = ask(mirror.evidence, graph_of(mirror.evidence, mirror.settings), what)
     except ProjectError as error:
-        _say_inconclusive(error)
+        exit_inconclusive(error)
     if as_json:
         print_answer(json.dumps(asdict(found), indent=2, ensure_ascii=False))
         return

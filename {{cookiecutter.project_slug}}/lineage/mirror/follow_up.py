@@ -7,7 +7,7 @@ from pathlib import Path
 from ..base.errors import ProjectError
 from ..judgement.follow_up import Result
 
-AGAIN = "lineage aws registry sync"
+AGAIN = "lineage aws registry sync"  # as SYNC in sync.py, which costs time to import
 
 
 def update_registry(root: Path, model: str, alias: str) -> Result | None:
@@ -41,7 +41,7 @@ def update_registry(root: Path, model: str, alias: str) -> Result | None:
         return Result(text, is_done=False, fix=AGAIN)
     if fault := next((entry for entry in done.entries if entry.fault), None):
         text = f"{done.group} in SageMaker's Model Registry is not as decided: {fault.version}: {fault.fault}"
-        return Result(text, is_done=False, fix=f"{AGAIN} --as-decided" if fault.arn else AGAIN)
+        return Result(text, is_done=False, fix=fault.fix or AGAIN)
     approved = [entry for entry in done.entries if entry.status == "Approved"]
     who = ", ".join(f"{entry.version} is Approved, {entry.arn}" for entry in approved) or "nothing is Approved"
     return Result(f"{done.group} in SageMaker's Model Registry: {who}.", is_done=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..base.errors import ServingError
 from ..proof.story import ENDPOINT
 from ..tracking.store import Store
 
@@ -32,7 +33,7 @@ def versions_of(store: Store, endpoint: str) -> list[ModelVersion]:
 
 
 def add(store: Store, name: str, number: str, endpoint: str) -> None:
-    """Says that a version serves at an endpoint."""
+    """Says that a version serves at an endpoint. Raises ServingError if there is no such version."""
     _change(store, name, number, endpoint, is_there=True)
 
 
@@ -44,6 +45,10 @@ def remove(store: Store, name: str, number: str, endpoint: str) -> None:
 def _change(store: Store, name: str, number: str, endpoint: str, *, is_there: bool) -> None:
     version = store.version(name, number)
     if version is None:
+        if is_there:
+            raise ServingError(
+                f"models:/{name}/{number} is not in MLflow any more, so audits would not know that it serves."
+            )
         return
     names = [each for each in names_in(version.tags) if each != endpoint] + ([endpoint] if is_there else [])
     if names == names_in(version.tags):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..compute.sagemaker.tags import tag_value
 from ..proof.case import Evidence
 from ..settings.params import Settings
+from .chain import MODEL
 from .endpoint import Endpoints, Running, aws_of
 from .served_by import names_in, title_of
 
@@ -37,7 +39,8 @@ def standing(evidence: Evidence, settings: Settings) -> list[Standing]:
     for name, titles in sorted(said.items()):
         fault = (
             f"{', '.join(sorted(titles))} has the tag endpoint={name}, and this account has no such endpoint in "
-            f"{endpoints.aws.region}. If it is in no other: `lineage undeploy --endpoint {name}` takes the tag away"
+            f"{endpoints.aws.region}. If it is in no other: `lineage undeploy --endpoint {name} --forget` takes the "
+            "tag away"
         )
         found.append(Standing(name, "not here", "", faults=[fault]))
     return found
@@ -56,6 +59,12 @@ def _of_running(running: Running, titles: set[str]) -> Standing:
     elif len(titles) > 1 and running.status == "InService":
         others = ", ".join(sorted(titles - {order.model}))
         shown.faults.append(f"{others} has the tag endpoint={running.name}, and does not serve there")
+    tagged = running.tags.get(MODEL) or "unknown"
+    if order is not None and running.status == "InService" and tagged != tag_value(order.model):
+        shown.faults.append(
+            f"it was made to serve {order.model}, and its tag {MODEL} is {tagged}: `lineage deploy {order.model} "
+            f"--endpoint {running.name}` asks it who answers"
+        )
     if running.failure and running.status == "InService":  # it went back to what it serves
         shown.note = f"its last change was taken back: {running.failure}"
     elif running.failure:

@@ -11,6 +11,7 @@ from ....base.errors import DispatchError
 from ....base.printable import printable
 from ....base.translated import translate_errors
 from ..aws import Aws
+from ..tags import as_tags
 from .lineage_step import commit_of
 from .parameters import Parameters
 from .plan import Plan
@@ -55,7 +56,7 @@ def upsert(aws: Aws, name: str, definition: str, description: str) -> str:
         "PipelineDescription": description,
         **_place(aws, name, text),
     }
-    tags = [{"Key": key, "Value": value} for key, value in aws.tags.items()]
+    tags = as_tags(aws.tags)
     with translate_errors(DispatchError, f"could not make the pipeline {name}"):
         if _is_there(client, name):
             return str(client.update_pipeline(**asked)["PipelineArn"])
