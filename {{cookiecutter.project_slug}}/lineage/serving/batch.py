@@ -17,7 +17,7 @@ from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
 from .allowed import Permission
 from .deploy import chain_tags, upload
-from .endpoint import Endpoints, aws_of, endpoint_name
+from .endpoint import Endpoints, endpoint_name
 from .files import order_of
 from .models import as_tags, make_model
 
@@ -43,7 +43,7 @@ def batch(permission: Permission, given: str, output: str, kind: str, tell: Call
         if not ADDRESS.fullmatch(address):
             raise ServingError(f"{address!r} is no address on S3: s3://BUCKET/PREFIX/.")
     case, settings = permission.case, permission.settings
-    aws = aws_of(settings)
+    aws = Aws.of(settings)
     endpoints = Endpoints(aws, case.evidence.project_id)
     if below(aws, output):
         raise ServingError(

@@ -12,7 +12,7 @@ from ..proof.case import Evidence, ModelCase
 from ..settings.params import Settings
 from . import served_by
 from .allowed import Permission
-from .endpoint import UNDER_WAY, Endpoints, Running, aws_of
+from .endpoint import UNDER_WAY, Endpoints, Running
 from .files import bring, order_of, pack
 from .models import make_config, make_model
 
@@ -60,7 +60,7 @@ def deploy(permission: Permission, name: str, canary: int | None, tell: Tell) ->
     """Brings a version into service at an endpoint, new or there. Raises ServingError if it cannot be begun."""
     case, settings = permission.case, permission.settings
     assert case.version is not None
-    aws = aws_of(settings)
+    aws = Aws.of(settings)
     endpoints = Endpoints(aws, case.evidence.project_id)
     former = endpoints.find(name)
     _require_possible(former, canary, settings)
@@ -167,7 +167,7 @@ def _failed(
 
 def undeploy(evidence: Evidence, settings: Settings, name: str, tell: Tell) -> str:
     """Deletes an endpoint of this project with what it ran, and says so to the audits. Returns what was done."""
-    endpoints = Endpoints(aws_of(settings), evidence.project_id)
+    endpoints = Endpoints(Aws.of(settings), evidence.project_id)
     found = endpoints.find(name)
     if found is not None:
         if found.status in UNDER_WAY and found.status != "Deleting":
