@@ -76,6 +76,9 @@ def test_a_job_is_stopped_by_the_launcher(account: Governed, tmp_path: Path) -> 
 
 def test_warm_instances_are_given_back_by_the_launcher(account: Governed) -> None:
     """As `lineage aws warm-pools --end` asks for it; of another one's job they are not."""
+    assert "no instances are kept warm for this project" in account.project.run("lineage", "aws", "warm-pools")
+    with account.without("launcher", "SeeWhose"):
+        assert "sagemaker:ListTags" in account.project.run("lineage", "aws", "warm-pools", code=1)
     (name,) = [job["TrainingJobName"] for job in account.jobs() if job.get("TrainingJobStatus") == "Completed"]
     wanted = {"TrainingJobName": name, "ResourceConfig": {"KeepAlivePeriodInSeconds": 0}}
     account.client_as("launcher", "sagemaker").update_training_job(**wanted)
@@ -275,7 +278,10 @@ def test_the_plan_says_what_goes_what_stays_and_what_it_costs(littered: Governed
 def test_what_is_of_today_stays_for_a_day(littered: Governed) -> None:
     left = plan(littered)
     kept = [item["kept"] for name, item in left.items() if name.startswith(("log ", "objects job "))]
-    assert set(kept) == {"the job ended less than 1 days ago"}
+    assert set(kept) == {"the job ended less than a day ago"}
+    assert [name for name, item in left.items() if not item["kept"]] == []
+    assert left["endpoint served"]["kept"] == "it was made or changed less than a day ago"
+    assert left["model alone"]["kept"] == "it was made less than a day ago"  # as of a deployment that has just begun
 
 
 def test_the_launcher_cannot_delete(littered: Governed) -> None:
@@ -316,7 +322,7 @@ def test_what_goes_is_gone_and_the_rest_is_as_it_was(littered: Governed, lineage
     assert "left:" not in said.partition("deleted:")[2]
     after = everything(littered)
     for kind in ("endpoint", "config", "model", "pipeline", "group"):
-        assert before[kind] - after[kind] == {"served"}, kind
+        assert before[kind] - after[kind] == {"served"} | ({"alone"} if kind == "model" else set()), kind
         assert after[kind] >= {"serves", "of-others", "of-nobody"}
     assert after["data"] == before["data"]
     assert after["artifacts"] == before["artifacts"]
@@ -324,6 +330,9 @@ def test_what_goes_is_gone_and_the_rest_is_as_it_was(littered: Governed, lineage
     assert {f"s3://{bucket}/{key}" for key in before["jobs"] - after["jobs"]} == {
         address for address in going if address.startswith("s3://")
     }
+    versions = littered.client("s3").list_object_versions(Bucket=bucket)  # the bucket keeps them
+    left_of_it = {one["Key"] for one in (*versions["Versions"], *versions.get("DeleteMarkers", []))}
+    assert left_of_it & before["jobs"] == after["jobs"]
     of_packages = {key for key in after["jobs"] if "/registry/" in key}  # versions that stay
     assert of_packages == {key for key in before["jobs"] if "/registry/" in key} != set()
     assert {key.split("/", 1)[1] for key in after["jobs"] - of_packages} == {

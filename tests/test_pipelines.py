@@ -6,6 +6,7 @@ By the roles of infra/ alone: that of the launcher asks, that of pipelines start
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -315,6 +316,50 @@ def test_what_is_not_what_it_was_is_not_collected(
     said = lineage(project, "pipeline", "collect", executed, code=1)
     assert f"git switch --create collected {commit[:12]}" in said
     assert project.git("status", "--porcelain") == ""
+
+
+def test_a_pipeline_of_others_is_left_alone(sky: Governed, executed: str, lineage: Lineage, tmp_path: Path) -> None:
+    """An account has one pipeline of a name, and two projects may have one name."""
+    client, project = sky.client("sagemaker"), sky.copy(tmp_path)
+    arn = client.describe_pipeline(PipelineName=PIPELINE)["PipelineArn"]
+    before = client.describe_pipeline(PipelineName=PIPELINE)["LastModifiedTime"]
+    tag = {"Key": "lineage:project_id", "Value": project.params["project_id"]}
+    try:
+        for whose, owner in ((["p-of-others"], "project p-of-others"), ([], "nobody that this project knows")):
+            client.delete_tags(ResourceArn=arn, TagKeys=[tag["Key"]])
+            client.add_tags(ResourceArn=arn, Tags=[{**tag, "Value": each} for each in whose])
+            for command in (("upsert",), ("start",), ("status",), ("stop", executed), ("collect", executed)):
+                said = lineage(project, "pipeline", *command, code=1)
+                assert f"the pipeline {PIPELINE} is of {owner}, so it is left alone" in said, command
+    finally:
+        client.delete_tags(ResourceArn=arn, TagKeys=[tag["Key"]])
+        client.add_tags(ResourceArn=arn, Tags=[tag])
+    assert client.describe_pipeline(PipelineName=PIPELINE)["LastModifiedTime"] == before
+    other = f"{arn.rpartition('/')[0]}/another/execution/{executed}"
+    assert "is an execution of another pipeline, another" in lineage(project, "pipeline", "stop", other, code=1)
+
+
+def test_what_a_collection_that_fails_leaves_is_said(
+    sky: Governed, executed: str, lineage: Lineage, tmp_path: Path
+) -> None:
+    """A stage of one's own fails after the version was registered."""
+    project = sky.copy(tmp_path)
+    (project.root / "dvc.yaml").write_text(
+        (project.root / "dvc.yaml").read_text().replace("\nplots:", f"{AFTER_REGISTER}\nplots:", 1)
+    )
+    project.commit("And then")
+    said = lineage(project, "pipeline", "collect", executed, code=1)
+    assert "it could not be collected: the lines above say why. The project is as it was." in said
+    assert re.search(r"models:/traceable-digits/\d+ stays in MLflow: collecting again takes that one\.", said), said
+    assert project.git("status", "--porcelain") == ""
+
+
+AFTER_REGISTER = """
+  after:
+    cmd: python -c "raise SystemExit('no')"
+    deps:
+      - lineage.json
+"""
 
 
 @pytest.fixture

@@ -445,8 +445,11 @@ def test_cleanup_takes_what_no_model_needs_any_more(copied: Account) -> None:
     _, _, prefix = folder.removeprefix("s3://").partition("/")
     for sha256, whose in (("0" * 64, mine), ("1" * 64, {})):
         copied.s3.put_object(Bucket=BUCKET, Key=f"{prefix}/{sha256}/model.tar.gz", Body=b"x", Metadata=whose)
-    young = {item["name"]: item["kept"] for item in copied.json("aws", "cleanup", "--plan")["left"]}
-    assert young[f"{folder}/{'0' * 64}"].startswith("it was written less than 1 days ago")
+    young = {f"{item['kind']} {item['name']}": item["kept"] for item in copied.json("aws", "cleanup", "--plan")["left"]}
+    assert [name for name, kept in young.items() if not kept] == []
+    assert young[f"objects {folder}/{'0' * 64}"] == "it was written less than a day ago"
+    assert young[f"model-package {lost.partition('/')[2]}"] == "it was made or changed less than a day ago"
+    assert young["action of-gone"] == "it was made less than a day ago"
     said = copied.json("aws", "cleanup", "--plan", "--older-than", "0")
     left = {f"{item['kind']} {item['name']}": item["kept"] for item in said["left"]}
     going = {name for name, kept in left.items() if not kept}

@@ -160,7 +160,7 @@ def test_whose_consent_has_ended_is_in_no_version_that_serves(project: Project, 
     project.compose(*OVERRIDES, "privacy=registry")
     said = lineage(project, "serve", FIRST, "--accept", "but I want to", code=1)
     assert "consent does not pass" in said
-    assert "1 subjects with" in said
+    assert "1 subject with" in said
 
 
 @dataclass
@@ -503,6 +503,8 @@ def test_what_an_endpoint_reads_and_keeps_stays_and_is_told_apart(deployed: Acco
     archives = [item for name, item in found.items() if "/serving/" in name]
     assert {item["kept"] for item in archives} == {"", "a model that stays reads it"}  # the first version is at none
     assert found[f"captured {KEPT_AT}"]["kept"] == "the endpoint goes on writing there"
+    assert found[f"log endpoint {ENDPOINT}"]["kept"] == "the endpoint stays"
+    assert {item["kept"] for name, item in found.items() if name.startswith("log transform ")} == {""}
     answers = [item for item in found.values() if item["kind"] == "answers"]
     assert {item["kept"] for item in answers} == {"somebody asked for it: `--also answers` deletes it"}
     assert sum(len(item["addresses"]) for item in answers) > 4
@@ -512,6 +514,30 @@ def test_what_an_endpoint_reads_and_keeps_stays_and_is_told_apart(deployed: Acco
     assert "none is guessed" in cleanup(deployed, "--plan")
     prices.write_text("eu-central-1: {gibibyte_month: -1}")
     assert "is no table of prices" in cleanup(deployed, "--plan", "--prices", str(prices), code=1)
+
+
+@apart
+def test_an_endpoint_that_answers_is_not_taken_for_one_that_nobody_needs(deployed: Account) -> None:
+    """Nor is it where tracking.uri is another store by now; not even where the one before is not there."""
+    project, name = deployed.project, f"endpoint {ENDPOINT}"
+    serves, number = (FIRST, "1") if deployed.tag("1") else (SECOND, "2")
+    params, store = project.root / "params.yaml", project.root / "mlflow.db"
+    text, before = params.read_text(), project.params["tracking"]["uri"]
+    (project.root.parent / "new.db").touch()
+    params.write_text(text.replace(before, f"sqlite:///{project.root.parent / 'new.db'}"))
+    try:
+        assert left(deployed)[name]["kept"] == f"{serves} serves there. `lineage undeploy` ends that"
+        store.rename(project.root.parent / "old.db")
+        kept = left(deployed)[name]["kept"]
+        assert kept.startswith("whether a version serves there is not known: the MLflow store ")
+        assert kept.endswith("there is no such file here")
+    finally:
+        (project.root.parent / "old.db").rename(store)
+        params.write_text(text)
+    client = project.store().client
+    client.delete_model_version_tag("traceable-digits", number, "endpoint")
+    assert left(deployed)[name]["kept"] == ""  # its version is known, and says that it serves no more
+    client.set_model_version_tag("traceable-digits", number, "endpoint", ENDPOINT)
 
 
 KEPT_AT = f"{PLACE}/captured/{ENDPOINT}"
@@ -637,6 +663,11 @@ def test_what_is_left_of_serving_is_found_and_cleared_away(deployed: Account) ->
     captured = found[f"captured {KEPT_AT}"]
     assert captured["kept"] == "somebody asked for it: `--also captured` deletes it"
     assert len(captured["addresses"]) >= 60
+    assert (
+        f"/aws/sagemaker/Endpoints/{ENDPOINT}` deletes it, if it is yours" in found[f"log endpoint {ENDPOINT}"]["kept"]
+    )
+    young = left(deployed, "--also", "answers", "--also", "captured", "--older-than", "1").values()
+    assert [item["name"] for item in young if not item["kept"]] == []
     cleanup(deployed, "--execute", "--yes", "--also", "answers", "--also", "captured")
     keys = {item["Key"].partition("/")[2] for item in store.list_objects_v2(Bucket=JOBS)["Contents"]}
     assert {key for key in keys if not key.startswith("in/")} == {

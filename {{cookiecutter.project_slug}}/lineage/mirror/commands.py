@@ -117,7 +117,7 @@ def sync_ml_lineage(
         from .ml_lineage import copy, graph_of
 
         cases = _cases(mirror.evidence, versions) or mirror.versions()
-        done = copy(graph_of(mirror.evidence, mirror.settings), cases, dry_run=dry_run)
+        done = copy(graph_of(mirror.settings), cases, dry_run=dry_run)
     except ProjectError as error:
         exit_inconclusive(error)
     if as_json:
@@ -143,7 +143,7 @@ def query(
         mirror = _mirror()
         from .ml_lineage import ask, graph_of
 
-        found = ask(mirror.evidence, graph_of(mirror.evidence, mirror.settings), what)
+        found = ask(mirror.evidence, graph_of(mirror.settings), what)
     except ProjectError as error:
         exit_inconclusive(error)
     if as_json:

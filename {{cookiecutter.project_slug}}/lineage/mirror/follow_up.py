@@ -16,14 +16,15 @@ def update_registry(root: Path, model: str, alias: str) -> Result | None:
     Whatever goes wrong is an answer: the decision is made, and stays as it is.
     """
     try:
+        from ..compute.sagemaker.settings import SageMakerSettings
         from ..dvc.dvcfile import PARAMS_FILE
         from ..settings import load_settings
-        from .group import section_of
 
         settings = load_settings(root / PARAMS_FILE)
-        if "sagemaker" not in settings.compute.backends or not section_of(settings).registry.follow:
+        if "sagemaker" not in settings.compute.backends:
             return None
-        if (model, alias) != (settings.tracking.model_name, section_of(settings).registry.alias):
+        wanted = SageMakerSettings.of(settings).registry
+        if not wanted.follow or (model, alias) != (settings.tracking.model_name, wanted.alias):
             return None
         from ..proof.case import Evidence
         from .sync import Mirror

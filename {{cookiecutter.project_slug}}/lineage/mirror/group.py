@@ -13,20 +13,11 @@ from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
 from ..compute.sagemaker.settings import SageMakerSettings
 from ..compute.sagemaker.tags import PROJECT_TAG, as_tags, tag_value
-from ..settings.compute import TARGET
 from ..settings.params import Settings
 
 MARK = "lineage:mirrors"  # tag of a group that was made here: the registered model whose versions are in it
 LONGEST = 63  # characters of a name
 OF_APPS = re.compile(r"[0-9a-f]{6}")  # what an MLflow app puts behind the name of a model, for the group that it writes
-
-
-def section_of(settings: Settings) -> SageMakerSettings:
-    """The section compute.sagemaker. Raises MirrorError if there is none."""
-    section = settings.compute.backends.get("sagemaker")
-    if section is None:
-        raise MirrorError("params.yaml has no section compute.sagemaker, which says where AWS is: `lineage compose`.")
-    return SageMakerSettings.model_validate({key: value for key, value in section.items() if key != TARGET})
 
 
 def group_name(settings: Settings, section: SageMakerSettings) -> str:

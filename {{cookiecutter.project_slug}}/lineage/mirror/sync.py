@@ -18,7 +18,7 @@ from ..proof.trace import PACKAGE
 from ..settings.params import Settings
 from .approval import Approval, approval_of, line_of
 from .entries import AS_DECIDED, SYNC, Entry, Mirrored, Pair, entry_of_others, wanted_of
-from .group import Group, Package, group_name, section_of
+from .group import Group, Package, group_name
 from .package import FITS, Version
 
 
@@ -27,10 +27,10 @@ class Mirror:
 
     def __init__(self, evidence: Evidence, settings: Settings) -> None:
         self.evidence, self.settings = evidence, settings
-        section = section_of(settings)
+        self._aws = Aws.of(settings)
+        section = self._aws.settings
         self._alias, self._model = section.registry.alias, settings.tracking.model_name
         name = group_name(settings, section)
-        self._aws = Aws(section, project_id=evidence.project_id)
         self.group = Group(self._aws, name, evidence.project_id, self._model)
 
     def versions(self) -> list[ModelCase]:

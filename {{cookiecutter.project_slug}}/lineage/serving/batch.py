@@ -20,7 +20,7 @@ from ..compute.sagemaker.tags import as_tags
 from .allowed import Permission
 from .chain import chain_tags, note_reason
 from .deploy import upload
-from .endpoint import Endpoints, aws_of, endpoint_name
+from .endpoint import Endpoints, endpoint_name
 from .files import bring, order_of
 from .models import make_model
 
@@ -46,7 +46,7 @@ def batch(permission: Permission, given: str, output: str, kind: str, tell: Call
     # S3 has no folders: without the slash, what lies below s3://b/scan-private would be sent for s3://b/scan
     given, output = (f"{address.rstrip('/')}/" for address in (given, output))
     case, settings = permission.case, permission.settings
-    aws = aws_of(settings)
+    aws = Aws.of(settings)
     endpoints = Endpoints(aws, case.evidence.project_id)
     if below(aws, output):
         raise ServingError(

@@ -86,11 +86,12 @@ def invoke(
     endpoint: Name = None,
 ) -> None:
     """Ask an endpoint about files: a line of JSON for each. Exit status: 1 if one was not answered."""
-    from .endpoint import aws_of, endpoint_name
+    from ..compute.sagemaker.aws import Aws
+    from .endpoint import endpoint_name
     from .invoke import invoke as asking
 
     settings, faults = _settings(), 0
-    for said in asking(aws_of(settings), endpoint_name(settings, endpoint), files):
+    for said in asking(Aws.of(settings), endpoint_name(settings, endpoint), files):
         faults += bool(said.fault)
         line = {"file": said.file, "error": said.fault} if said.fault else {"file": said.file, "which": said.which}
         print_answer(json.dumps(line if said.fault else {**line, "answer": said.answer}))

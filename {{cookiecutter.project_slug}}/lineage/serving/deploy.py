@@ -14,7 +14,7 @@ from ..settings.params import Settings
 from . import served_by
 from .allowed import Permission
 from .chain import chain_tags, note_reason, unproved
-from .endpoint import UNDER_WAY, Endpoints, Running, aws_of
+from .endpoint import UNDER_WAY, Endpoints, Running
 from .files import bring, order_of, pack
 from .invoke import who_answers
 from .models import make_config, make_model
@@ -44,7 +44,7 @@ def upload(aws: Aws, case: ModelCase, folder: Path) -> str:
 def deploy(permission: Permission, name: str, canary: int | None, tell: Tell) -> Deployed:
     """Brings a version into service at an endpoint, new or there. Raises ServingError if it cannot be begun."""
     case, settings = permission.case, permission.settings
-    aws = aws_of(settings)
+    aws = Aws.of(settings)
     endpoints = Endpoints(aws, case.evidence.project_id)
     former = endpoints.find(name)
     _require_possible(former, canary, settings)

@@ -12,24 +12,13 @@ from ..base.env import PIPELINE_SERVE
 from ..base.errors import ServingError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
-from ..compute.sagemaker.settings import SageMakerSettings
 from ..compute.sagemaker.tags import PROJECT_TAG, as_tags
-from ..settings.compute import TARGET
 from ..settings.params import Settings
 from ..settings.serving import ENDPOINT_NAME, LONGEST_NAME
 from .program.order import Order, read_order
 
 POLL = 1.0  # seconds between two looks at an endpoint
 UNDER_WAY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
-
-
-def aws_of(settings: Settings) -> Aws:
-    """The account of compute.sagemaker, wherever stages run. Raises ServingError if there is no such section."""
-    section = settings.compute.backends.get("sagemaker")
-    if section is None:
-        raise ServingError("params.yaml has no section compute.sagemaker, which says where AWS is: `lineage compose`.")
-    wanted = {key: value for key, value in section.items() if key != TARGET}
-    return Aws(SageMakerSettings.model_validate(wanted), project_id=settings.project_id)
 
 
 def endpoint_name(settings: Settings, given: str | None = None) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..compute.sagemaker.aws import Aws
 from ..compute.sagemaker.tags import tag_value
 from ..proof.case import Evidence
+from ..proof.endpoints import endpoints_in
 from ..settings.params import Settings
 from .chain import MODEL
-from .endpoint import Endpoints, Running, aws_of
-from .served_by import names_in, title_of
+from .endpoint import Endpoints, Running
+from .served_by import title_of
 
 
 @dataclass
@@ -26,10 +28,10 @@ class Standing:
 
 def standing(evidence: Evidence, settings: Settings) -> list[Standing]:
     """Every endpoint of this project in this account and region, and every one that a version names."""
-    endpoints = Endpoints(aws_of(settings), evidence.project_id)
+    endpoints = Endpoints(Aws.of(settings), evidence.project_id)
     said: dict[str, set[str]] = {}
     for version in evidence.store.versions:
-        for name in names_in(version.tags):
+        for name in endpoints_in(version.tags):
             said.setdefault(name, set()).add(title_of(version))
     found = []
     for name in endpoints.names():

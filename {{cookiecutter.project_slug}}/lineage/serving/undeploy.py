@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ..base.errors import ServingError
+from ..compute.sagemaker.aws import Aws
 from ..proof.case import Evidence
 from ..settings.params import Settings
 from . import served_by
 from .deploy import Tell
-from .endpoint import UNDER_WAY, Endpoints, aws_of
+from .endpoint import UNDER_WAY, Endpoints
 
 
 def undeploy(evidence: Evidence, settings: Settings, name: str, tell: Tell, *, forget: bool = False) -> str:
@@ -16,7 +17,7 @@ def undeploy(evidence: Evidence, settings: Settings, name: str, tell: Tell, *, f
     Raises ServingError where it is not in this account and region although a version names it: it may be in others, and
     audits must know of it. Only with `forget` the tag is taken away then.
     """
-    endpoints = Endpoints(aws_of(settings), evidence.project_id)
+    endpoints = Endpoints(Aws.of(settings), evidence.project_id)
     found = endpoints.find(name)
     versions = served_by.versions_of(evidence.store, name)
     titles = ", ".join(map(served_by.title_of, versions))
