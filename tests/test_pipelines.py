@@ -20,8 +20,9 @@ from baked import Project
 from botocore.exceptions import ClientError
 from command import Lineage
 from events import say_registry_changed, set_up_opt_out
-from governed import PIPELINE, Governed, governed
+from governed import PIPELINE, Governed, governed, write_registry
 from governed import overrides as of_roles
+from governed import registry as consent_registry
 from permissions_page import BY_PIPELINES
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
@@ -29,7 +30,6 @@ STEPS = ("preprocess", "train", "evaluate")
 EPOCHS = 20
 GATE = "+promotion.thresholds.at_least.test.accuracy=0.1"
 JOBS = "traceable-digits-jobs-123456789012"
-CSV = f"s3://{JOBS}/traceable-digits/consent.csv"
 
 
 def overrides(sky: Governed, *more: str) -> list[str]:
@@ -418,13 +418,10 @@ def test_who_opts_out_is_in_no_execution_after_it(sky: Governed, lineage: Lineag
     project = sky.copy(tmp_path)
 
     def registry(*revoked: int) -> None:
-        status = {number: "revoked" if number in revoked else "active" for number in range(1, 321)}
-        rows = [f"PAT-{number:05d},{said},2024-01-31T08:30:00Z" for number, said in status.items()]
-        text = "\n".join(["subject_id,consent_status,effective_at", *rows, ""])
-        sky.client("s3").put_object(Bucket=JOBS, Key="traceable-digits/consent.csv", Body=text.encode())
+        write_registry(sky, {f"PAT-{number:05d}": "2024-01-31T08:30:00Z" for number in revoked})
 
     registry()
-    project.compose(*overrides(sky, "privacy=registry", f"privacy.registry.path={CSV}"))
+    project.compose(*overrides(sky, "privacy=registry", f"privacy.registry.path={consent_registry(sky)}"))
     project.dvc("repro", "consent", "fetch")
     project.commit("Asks for consent")
     said = lineage(project, "pipeline", "upsert")

@@ -458,28 +458,30 @@ def test_all_objects_at_an_address_are_answered(deployed: Account, linked: Proje
     store, images, written = deployed.client("s3"), images_of(linked), predicted(linked)
     records = sorted(images)[:4]
     for record in records:
-        store.put_object(Bucket=JOBS, Key=f"traceable-digits/in/{record}.png", Body=images[record])
+        store.put_object(Bucket=JOBS, Key=f"traceable-digits/inputs/{record}.png", Body=images[record])
     # what begins with the same letters lies elsewhere, and is nobody's business here
-    private = {"Bucket": JOBS, "Key": "traceable-digits/in-private/x.png"}
+    private = {"Bucket": JOBS, "Key": "traceable-digits/inputs-private/x.png"}
     store.put_object(**private, Body=images[records[0]])
     refused = '{"__type": "ThrottlingException", "message": "Rate exceeded"}'
     order(deployed.roles.state, "POST SageMaker.DeleteModel", status="400 Bad Request", times=99, body=refused)
-    said = deployed("batch", SECOND, "--input", f"{PLACE}/in", "--output", f"{PLACE}/out")
+    said = deployed("batch", SECOND, "--input", f"{PLACE}/inputs", "--output", f"{PLACE}/answers/1")
     forget(deployed.roles.state)
     store.delete_object(**private)
-    assert f"Completed: 4 answers to 4 objects at {PLACE}/out/" in said
+    assert f"Completed: 4 answers to 4 objects at {PLACE}/answers/1/" in said
     [left_over] = re.findall(r"The model (\S+) is left in SageMaker", said)
     deployed.client("sagemaker").delete_model(ModelName=left_over)
     for record in records:
-        answer = json.loads(store.get_object(Bucket=JOBS, Key=f"traceable-digits/out/{record}.png.out")["Body"].read())
+        answer = json.loads(
+            store.get_object(Bucket=JOBS, Key=f"traceable-digits/answers/1/{record}.png.out")["Body"].read()
+        )
         assert list(answer["predictions"][0].values()) == pytest.approx(written[record], rel=1e-5)
-    note = json.loads(store.get_object(Bucket=JOBS, Key="traceable-digits/out/lineage.json")["Body"].read())
+    note = json.loads(store.get_object(Bucket=JOBS, Key="traceable-digits/answers/1/lineage.json")["Body"].read())
     assert note["chain"]["lineage:model"] == SECOND
     assert "there are objects below" in deployed(
-        "batch", SECOND, "--input", f"{PLACE}/in/", "--output", f"{PLACE}/out/", code=1
+        "batch", SECOND, "--input", f"{PLACE}/inputs/", "--output", f"{PLACE}/answers/1/", code=1
     )
-    store.put_object(Bucket=JOBS, Key="traceable-digits/in/broken.png", Body=b"no image")
-    said = deployed("batch", SECOND, "--input", f"{PLACE}/in/", "--output", f"{PLACE}/more/", code=1)
+    store.put_object(Bucket=JOBS, Key="traceable-digits/inputs/broken.png", Body=b"no image")
+    said = deployed("batch", SECOND, "--input", f"{PLACE}/inputs/", "--output", f"{PLACE}/answers/2/", code=1)
     assert "Failed" in said
     assert "cannot be read: no image" in said
 
@@ -651,7 +653,7 @@ def test_what_is_left_of_serving_is_found_and_cleared_away(deployed: Account) ->
     of_others = {"Metadata": {"lineage-project-id": "p-of-others"}}
     for name, more in (("a" * 64, of_others), ("b" * 64, {})):
         store.put_object(Bucket=JOBS, Key=f"traceable-digits/serving/{name}/model.tar.gz", Body=b"x", **more)
-    for name in ("notes.txt", "out/of-somebody.txt"):
+    for name in ("notes.txt", "answers/1/of-somebody.txt"):
         store.put_object(Bucket=JOBS, Key=f"traceable-digits/{name}", Body=b"of somebody")
     found = left(deployed)
     kept = {name.rpartition("/")[2]: item["kept"] for name, item in found.items()}
@@ -670,11 +672,11 @@ def test_what_is_left_of_serving_is_found_and_cleared_away(deployed: Account) ->
     assert [item["name"] for item in young if not item["kept"]] == []
     cleanup(deployed, "--execute", "--yes", "--also", "answers", "--also", "captured")
     keys = {item["Key"].partition("/")[2] for item in store.list_objects_v2(Bucket=JOBS)["Contents"]}
-    assert {key for key in keys if not key.startswith("in/")} == {
+    assert {key for key in keys if not key.startswith("inputs/")} == {
         f"serving/{'a' * 64}/model.tar.gz",
         f"serving/{'b' * 64}/model.tar.gz",
         "notes.txt",
-        "out/of-somebody.txt",
+        "answers/1/of-somebody.txt",
     }
-    assert any(key.startswith("in/") for key in keys)  # what was asked is not ours
+    assert any(key.startswith("inputs/") for key in keys)  # what was asked is not ours
     assert {item["kind"] for item in left(deployed).values() if not item["kept"]} == set()
