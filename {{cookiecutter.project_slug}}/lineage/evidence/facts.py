@@ -114,7 +114,6 @@ class Facts:
     run_id: str | None
     started: datetime | None  # of the training run
     ended: datetime | None
-    was_dirty: bool | None  # files differed from their commit when training started
     limits: tuple[str, ...]
     decisions: tuple[Decided, ...] = ()
     proved: Proved | None = None
@@ -196,7 +195,6 @@ def facts_of(
         packages=pins(lock, machine.get("markers")) if machine.get("markers") else {},
         machine={key: machine[key] for key in MACHINE if machine.get(key) is not None},
         run_id=record.get("run_id"),
-        was_dirty={"true": True, "false": False}.get(str(started.get("git_dirty"))),
         limits=tuple(_limits(shown["limits"], document.get("pretrained"))),
         **{**UNKNOWN, **known},
     )
