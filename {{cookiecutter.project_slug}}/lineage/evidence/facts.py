@@ -1,7 +1,7 @@
 """What may leave the project about a model. Every export is made of this and of nothing else.
 
 A list of what is allowed, not of what is not: names of raw files, reasons that people wrote, salts, addresses of stores
-and names of people stay. What is not known is None.
+and names of people stay, but for the account in the repository's address. What is not known is None.
 """
 
 from __future__ import annotations
