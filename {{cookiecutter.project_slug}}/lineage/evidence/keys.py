@@ -56,7 +56,7 @@ def revoke(
     key: Annotated[
         str,
         typer.Argument(
-            metavar="ID|FILE", help="The beginning of its id; or the file of a public key or a certificate."
+            metavar="KEY", help="The beginning of its id; or the file of a public key or a certificate."
         ),
     ],
     reason: Annotated[str, typer.Option("--reason", help="Why: who may have it.")],
