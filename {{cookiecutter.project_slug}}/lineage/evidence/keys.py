@@ -55,9 +55,7 @@ def retire(key: Key, reason: Annotated[str, typer.Option("--reason", help="Why, 
 def revoke(
     key: Annotated[
         str,
-        typer.Argument(
-            metavar="KEY", help="The beginning of its id; or the file of a public key or a certificate."
-        ),
+        typer.Argument(metavar="KEY", help="The beginning of its id; or the file of a public key or a certificate."),
     ],
     reason: Annotated[str, typer.Option("--reason", help="Why: who may have it.")],
 ) -> None:
