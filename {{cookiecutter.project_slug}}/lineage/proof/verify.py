@@ -46,9 +46,9 @@ class Link:
 
     name: str
     state: State
-    text: str
-    looked_at: int
-    faults: tuple[str, ...] = ()
+    text: str  # what was found, in a sentence
+    looked_at: int  # how many things were compared
+    faults: tuple[str, ...] = ()  # each thing that is not as recorded
     fix: str = ""  # what to do now
 
 
@@ -56,7 +56,7 @@ class Link:
 class Verdict:
     """The answer for one model."""
 
-    model: str
+    model: str  # models:/NAME/NUMBER, or lineage.json
     links: tuple[Link, ...]
 
     @property
