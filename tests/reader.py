@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -33,6 +34,7 @@ class Reader:
         self.statuses: dict[str, int] = {}  # of commands that begin so, where it is another than 0
         self.answers: dict[str, str] = {}  # what is typed when a command that begins so asks
         self.before: dict[str, Callable[[], object]] = {}  # what was done before a block that begins so
+        self.meanwhile: dict[str, Callable[[], object]] = {}  # likewise before a command
         self.signing: Path | None = None  # the Python that has what `make setup-evidence` installs
         self.compares = True  # what comes out with what the page says
         self.project = Project(folder, installed.venv, installed.environment)
@@ -51,6 +53,9 @@ class Reader:
             if block.typed[0].startswith(begin):
                 prepare()
         for command in block.commands:
+            for begin, prepare in self.meanwhile.items():
+                if command.text.startswith(begin):
+                    prepare()
             status, output = self._run(command)
             place = f"{page.name}:{block.line}: $ {command.text}"
             if status != int(block.notes.get("status", self._status_of(command.text))):
@@ -74,6 +79,9 @@ class Reader:
             running = mlflow_server(self.installed, self.project.root / "server.db")
             self.values[SERVER] = self.servers.enter_context(running)
             return 0, ""
+        if words[:3] == ["dvc", "queue", "start"]:
+            self.servers.enter_context(self.project.queue_workers(int(words[-1])))
+            return self._wait_for_queue()
         if words[0] == "cookiecutter":
             return self._bake([str(TEMPLATE) if word == "gh:org/template" else word for word in words])
         if answer := next((typed for begin, typed in self.answers.items() if text.startswith(begin)), ""):
@@ -94,6 +102,16 @@ class Reader:
         if words == ["make", "setup"]:
             return self._set_up()
         return self._shell(text)
+
+    def _wait_for_queue(self) -> tuple[int, str]:
+        """Until every experiment of the queue is done, as a reader would before going on."""
+        end = time.monotonic() + 300
+        while time.monotonic() < end:
+            output = self.project.run("dvc", "queue", "status")
+            if "Queued" not in output and "Running" not in output:
+                return int("Failed" in output), output
+            time.sleep(1)
+        return 1, output
 
     def _bake(self, words: list[str]) -> tuple[int, str]:
         program = Path(sys.executable).with_name("cookiecutter")

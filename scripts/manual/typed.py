@@ -9,9 +9,8 @@ INSTALLS = "installs packages"
 SERVER = "needs a server of one's own"
 # by page, and by how the block begins: the first that fits; "" is every block
 NOT_TYPED: dict[str, dict[str, str]] = {
-    "CONTRIBUTING": {"": "these are the tests"},
     "README": {
-        "make demo": "these are the tests",
+        "make demo": "makes environments, and takes minutes",
         "cruft": "needs a template that has changed",
         "dvc repro": "the same as in the first tutorial",
         "git add": "the same as in the first tutorial",
