@@ -6,7 +6,7 @@ conflict) is made before; what is the reader's own has a value. scripts/manual/t
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -67,8 +67,8 @@ class Page:
 
     def evidence(self) -> None:
         def read_head() -> None:
-            self.lineage(self.project, "log", "update")
-            head = json.loads(self.lineage(self.project, "log", "--json"))["head"]
+            said = self.lineage(self.project, "log", "update")
+            head = next(word for word in said.split() if re.fullmatch(r"\d+:[0-9a-f]{64}", word))
             self.project.git("clean", "--quiet", "-fd", "--", "log")
             self.reader.values |= {"HEAD...": head, "HEAD": head}
 
@@ -88,10 +88,7 @@ class Page:
         self.reader.statuses = {"git merge main": 1, "lineage doctor": 1}
 
     def promotion(self) -> None:
-        def second() -> None:
-            self.lineage(self.project, "promote", TWO, "--to", "champion", "--accept", "comparison=as the page has it")
-
-        self.reader.before = {"lineage demote": second}
+        self.lineage(self.project, "promote", TWO, "--to", "champion")  # what the page then goes back to
 
     def reproduce(self) -> None:
         self.reader.values |= {"HASH.dir --to ../data": f"{self.dataset} --to ../again", "HASH.dir": self.dataset}
