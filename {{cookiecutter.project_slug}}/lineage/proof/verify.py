@@ -52,9 +52,9 @@ class Link:
 
     name: str
     state: State
-    text: str
-    looked_at: int
-    faults: tuple[str, ...] = ()
+    text: str  # what was found, in a sentence
+    looked_at: int  # how many things were compared
+    faults: tuple[str, ...] = ()  # each thing that is not as recorded
     fix: str = ""  # what to do now
 
 
@@ -62,7 +62,7 @@ class Link:
 class Verdict:
     """The answer for one model."""
 
-    model: str
+    model: str  # models:/NAME/NUMBER, or lineage.json
     links: tuple[Link, ...]
     notes: tuple[str, ...] = ()  # what was not looked at, and does not change the answer
     asks_mlflow: bool = True
