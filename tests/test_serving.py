@@ -147,7 +147,7 @@ def test_what_nobody_can_tell_needs_a_reason(project: Project, lineage: Lineage)
         connection.request("GET", "/ping")
         assert connection.getresponse().status == 200
     [kept] = [text for name, text in project.version_tags("1").items() if name.startswith("serving_accepted_")]
-    assert kept.startswith("served at 127.0.0.1 port 0 of ")
+    assert kept.startswith("to serve at 127.0.0.1 port 0 of ")
     assert kept.endswith(f": consent: {reason}")
 
 

@@ -55,7 +55,7 @@ def batch(permission: Permission, given: str, output: str, kind: str, tell: Call
     asked = len(below(aws, given))
     if not asked:
         raise ServingError(f"there are no objects below {given}.")
-    noted = note_reason(permission, f"batch of {given} to {output}")
+    noted = note_reason(permission, f"for a batch of {given} to {output}")
     tags = chain_tags(permission, noted)
     name = f"{endpoint_name(settings)[:40]}-{secrets.token_hex(8)}".lower()
     order = order_of(case, settings.serving.limits)

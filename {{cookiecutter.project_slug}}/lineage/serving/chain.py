@@ -15,7 +15,7 @@ MODEL = f"{OF_CHAIN}model"  # models:/NAME/NUMBER
 
 
 def note_reason(permission: Permission, what: str) -> str:
-    """Keeps the accepted reason in a tag of the version, with what was done and by whom. Returns its name.
+    """Keeps the accepted reason in a tag of the version, with what it was given for and by whom. Returns its name.
 
     Empty where none was needed. Raises TrackerError if it cannot be kept.
     """

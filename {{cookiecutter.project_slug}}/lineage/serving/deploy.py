@@ -48,7 +48,7 @@ def deploy(permission: Permission, name: str, canary: int | None, tell: Tell) ->
     endpoints = Endpoints(aws, case.evidence.project_id)
     former = endpoints.find(name)
     _require_possible(former, canary, settings)
-    tags = chain_tags(permission, note_reason(permission, f"deployed to {name} in {aws.region}"))
+    tags = chain_tags(permission, note_reason(permission, f"to deploy to {name} in {aws.region}"))
     order, folder = order_of(case, settings.serving.limits), bring(case)
     model = make_model(aws, name, upload(aws, case, folder), order, settings, tags)
     config = _begin(endpoints, permission, model, former, name, canary, tags)
@@ -60,8 +60,10 @@ def deploy(permission: Permission, name: str, canary: int | None, tell: Tell) ->
     if now is None or now.config != config or now.status not in ("InService", "Updating"):
         return _failed(endpoints, now, replaced or former, case, config, name)
     other = _who_else_answers(aws, name, order, folder)
-    if other and ((now := endpoints.find(name)) is None or now.config != config):
-        return _failed(endpoints, now, replaced or former, case, config, name)
+    if other:
+        again = endpoints.find(name)
+        if again is None or again.config != config:  # somebody has deployed meanwhile
+            return _failed(endpoints, again, replaced or former, case, config, name)
     gone = [each for each in (former, replaced) if each is not None and each.config != config]
     steps: list[Callable[[], None]] = [partial(endpoints.tidy, each.config, each.model) for each in gone]
     if other:

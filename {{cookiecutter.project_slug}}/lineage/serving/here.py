@@ -24,7 +24,7 @@ def serve_here(permission: Permission, host: str, port: int) -> NoReturn:
     """
     order = order_of(permission.case, permission.settings.serving.limits)
     folder = bring(permission.case)
-    note_reason(permission, f"served at {host} port {port} of {platform.node()}")
+    note_reason(permission, f"to serve at {host} port {port} of {platform.node()}")
     command = [sys.executable, "-I", "-c", START, str(ROOT), str(folder), "--host", host, "--port", str(port)]
     sys.stdout.flush()
     os.chdir(Path(folder).anchor)
