@@ -16,7 +16,8 @@ from ..base.terminal import exit_inconclusive, print_answer
 
 if TYPE_CHECKING:
     from ..proof.case import Evidence, ModelCase
-    from .sync import Mirror, Mirrored
+    from .entries import Mirrored
+    from .sync import Mirror
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 registry = typer.Typer(
