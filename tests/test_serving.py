@@ -22,7 +22,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from aws_standin.container import can_run
-from aws_standin.faults import forget, order
+from aws_standin.faults import order
 from baked import Project, bake
 from botocore.exceptions import ClientError
 from command import Lineage
@@ -462,10 +462,9 @@ def test_all_objects_at_an_address_are_answered(deployed: Account, linked: Proje
     # what begins with the same letters lies elsewhere, and is nobody's business here
     private = {"Bucket": JOBS, "Key": "traceable-digits/inputs-private/x.png"}
     store.put_object(**private, Body=images[records[0]])
-    refused = '{"__type": "ThrottlingException", "message": "Rate exceeded"}'
-    order(deployed.roles.state, "POST SageMaker.DeleteModel", status="400 Bad Request", times=99, body=refused)
+    refused = '{"__type": "AccessDeniedException", "message": "not now"}'
+    order(deployed.roles.state, "POST SageMaker.DeleteModel", status="400 Bad Request", body=refused)
     said = deployed("batch", SECOND, "--input", f"{PLACE}/inputs", "--output", f"{PLACE}/answers/1")
-    forget(deployed.roles.state)
     store.delete_object(**private)
     assert f"Completed: 4 answers to 4 objects at {PLACE}/answers/1/" in said
     [left_over] = re.findall(r"The model (\S+) is left in SageMaker", said)

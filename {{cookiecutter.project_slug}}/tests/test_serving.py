@@ -253,7 +253,7 @@ def test_a_request_that_nobody_waits_for_is_given_up_at_the_next_image(predictor
     class Late(Exception):  # noqa: N818  as the server has it
         pass
 
-    seen = []
+    seen = list[int]()
 
     def go_on() -> None:
         seen.append(len(seen))

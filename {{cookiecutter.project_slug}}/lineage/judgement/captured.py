@@ -135,10 +135,9 @@ def _input_of(line: bytes, name: str) -> dict[str, Any]:
     """The request in a line, with the id that the caller gave it, if one did."""
     try:
         document = json.loads(line)
-        found: object = document["captureData"]["endpointInput"]
-        identity = (document.get("eventMetadata") or {}).get(ID)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        found, identity = None, None
+        found, about = document["captureData"]["endpointInput"], document.get("eventMetadata")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        found = about = None
     if not isinstance(found, dict):
         raise DataError(f"{name} is no line of SageMaker's data capture: it has no captureData.endpointInput.")
-    return {**found, ID: identity}
+    return {**found, ID: about.get(ID) if isinstance(about, dict) else None}
