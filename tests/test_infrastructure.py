@@ -344,11 +344,12 @@ import json
 from pathlib import Path
 from lineage.compute.sagemaker.jobs import base_name
 from lineage.compute.sagemaker.pipelines.plan import pipeline_name
-from lineage.mirror.group import group_name, section_of
+from lineage.compute.sagemaker.settings import SageMakerSettings
+from lineage.mirror.group import group_name
 from lineage.settings import load_settings
 
 settings = load_settings(Path("params.yaml"))
-there = section_of(settings)
+there = SageMakerSettings.of(settings)
 print(json.dumps({
     "job": base_name(there.prefix, "train"), "pipeline": pipeline_name(there), "group": group_name(settings, there),
     "prefix": there.prefix, "project": settings.project_id,

@@ -22,6 +22,7 @@ from ....base.printable import printable
 from ....contract import Role
 from ....dvc.dvcfile import DVC_LOCK, PARAMS_FILE, differences, locked_hash, read_lock
 from ....dvc.hashes import hash_path
+from ....git.repository import Repository
 from ....settings import read_params, select
 from ...inside import this_python
 from ...report import MOST_BYTES, read_report
@@ -35,6 +36,14 @@ from .plan import Plan
 FOLDER = Path(".dvc", "tmp", "collected")
 CHAIN = "lineage.json"
 KEPT = (DVC_LOCK, PARAMS_FILE, CHAIN)
+
+
+@dataclass(frozen=True)
+class Before:
+    """What Git keeps of the project, as it was."""
+
+    files: dict[str, bytes]
+    staged: list[str]  # their entries in Git's index, as `git ls-files --stage` has them
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ def collect(plan: Plan, parameters: Parameters, aws: Aws, execution: Started) ->
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in reports.items():
         (folder / f"{name}.json").write_bytes(data)
-    before = {name: path.read_bytes() for name in KEPT if (path := plan.root / name).is_file()}
+    before = _before(plan.root)
     outs = [out for name in (*reports, *(each.name for each in plan.after)) for out in plan.pipeline.stages[name].outs]
     absent = [plan.root / out for out in outs if not (plan.root / out).exists()]
     steps, after, began = list(reports), [stage.name for stage in plan.after], False
@@ -160,20 +169,30 @@ def _dvc(root: Path, more: dict[str, str], *arguments: str) -> None:
         raise DispatchError("it could not be collected: the lines above say why.")
 
 
-def _undone(plan: Plan, before: dict[str, bytes], absent: list[Path], stages: list[str], *, began: bool) -> str:
+def _before(root: Path) -> Before:
+    entries = (Repository(root).run("ls-files", "--stage", "--full-name", "-z", "--", *KEPT) or "").split("\0")
+    return Before({name: path.read_bytes() for name in KEPT if (path := root / name).is_file()}, entries[:-1])
+
+
+def _undone(plan: Plan, before: Before, absent: list[Path], stages: list[str], *, began: bool) -> str:
     """Brings the project back to what it was, and says what there is now. `began`: what rests on the steps has run."""
     registers = began and plan.pipeline.maker(Role.CHAIN) in plan.after
-    kept = _kept_by_mlflow(plan.root / CHAIN, before.get(CHAIN, b"")) if registers else ""
+    kept = _kept_by_mlflow(plan.root / CHAIN, before.files.get(CHAIN, b"")) if registers else ""
     return (_put_back(plan.root, before, absent, stages) or "The project is as it was.") + kept
 
 
-def _put_back(root: Path, before: dict[str, bytes], absent: list[Path], stages: list[str]) -> str:
+def _put_back(root: Path, before: Before, absent: list[Path], stages: list[str]) -> str:
     """Brings the project back to what it was. Returns what is not, in a sentence; empty if all is."""
     try:
         for path in absent:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        for name, data in before.items():
+        for name, data in before.files.items():
             (root / name).write_bytes(data)
+        for entry in before.staged:  # dvc stages what it has written
+            what, _, name = entry.partition("\t")
+            mode, blob, _ = what.split()
+            if why := Repository(root).refusal("update-index", "--cacheinfo", f"{mode},{blob},{name}"):
+                raise DispatchError(f"{name} stays staged: {why}")
         recorded = [name for name in stages if name in read_lock(root)]
         command = ["dvc", "checkout", "--force", *recorded]
         done = subprocess.run([sys.executable, "-m", *command, "--quiet"], cwd=root, check=False) if recorded else None
