@@ -25,7 +25,7 @@ from aws_standin.container import can_run  # noqa: E402
 from baked import Project  # noqa: E402
 from cloud import IMAGE  # noqa: E402
 from events import say_registry_changed, set_up_opt_out  # noqa: E402
-from governed import Governed, governed, overrides  # noqa: E402
+from governed import Governed, governed, overrides, registry, write_registry  # noqa: E402
 from project import NAME  # noqa: E402
 
 CONFIG = "[user]\n\tname = demo\n\temail = nobody@localhost\n[init]\n\tdefaultBranch = main\n"
@@ -71,7 +71,7 @@ class Life:
         running = self.account
         print(f"AWS is {running.endpoint}, MLflow is {running.tracking}, the image is {IMAGE}")
         self.say("Settings and raw data. Who may be used is in a consent registry on S3")
-        self.write_registry()
+        write_registry(running, self.revoked)
         self.lineage("compose", *self.settings())
         self.call("dvc", "repro", "consent", "fetch")
         self.commit("To SageMaker")
@@ -98,8 +98,8 @@ class Life:
         self.say(f"{WHO} opts out. Whoever keeps the registry says that it has changed, and nobody starts anything")
         known = self.executions()
         self.revoked[WHO] = datetime.now(UTC).isoformat(timespec="seconds")
-        self.write_registry()
-        print(f"# s3://.../consent/registry.csv: {WHO},revoked,{self.revoked[WHO]}")
+        write_registry(self.account, self.revoked)
+        print(f"# {registry(self.account)}: {WHO},revoked,{self.revoked[WHO]}")
         say_registry_changed(self.account.infrastructure, self.account.client("events"))
         print(f"# aws events put-events: {len(self.executions()) - len(known)} execution began, by the rule")
         self.lineage("audit", "affected", answers=(1,))
@@ -132,21 +132,10 @@ class Life:
         return overrides(
             self.account,
             "privacy=registry",
-            f"privacy.registry.path=s3://{outputs['JobsBucketName']}/{self.registry}",
+            f"privacy.registry.path={registry(self.account)}",
             "+promotion.thresholds.at_least.test.accuracy=0.1",
             *(f"serving.endpoint.{key}={value}" for key, value in endpoint.items()),
         )
-
-    registry = f"{NAME}/consent/registry.csv"  # where jobs may read
-
-    def write_registry(self) -> None:
-        """The registry as whoever keeps it writes it: everybody consents, but for those who do not any more."""
-        rows = [f"PAT-{number:05d}" for number in range(1, 321)]
-        since = {who: ("revoked", moment) for who, moment in self.revoked.items()}
-        lines = [",".join((who, *since.get(who, ("active", "2024-01-31T08:30:00Z")))) for who in rows]
-        text = "\n".join(["subject_id,consent_status,effective_at", *lines, ""])
-        bucket = self.account.infrastructure.outputs()["JobsBucketName"]
-        self.account.client("s3").put_object(Bucket=bucket, Key=self.registry, Body=text.encode())
 
     def executions(self) -> list[str]:
         """The ids of the executions of the pipeline, oldest first."""

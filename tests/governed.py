@@ -95,8 +95,11 @@ def session(sts: Any, role: str) -> dict[str, str]:
     }
 
 
-def set_up(root: Path, project_id: str, folder: Path, endpoint: str) -> Infrastructure:
-    """Makes the keys, buckets and roles of the infra/ below `root`; nobody may do more from then on."""
+def set_up(root: Path, project_id: str, folder: Path, endpoint: str, *, group: str = "") -> Infrastructure:
+    """Makes the keys, buckets and roles of the infra/ below `root`; nobody may do more from then on.
+
+    `group` is that in the Model Registry, by default the one that registered versions go to.
+    """
     infrastructure = Infrastructure(
         root,
         ProjectId=project_id,
@@ -104,6 +107,7 @@ def set_up(root: Path, project_id: str, folder: Path, endpoint: str) -> Infrastr
         CiSubject="repo:org/digits:ref:refs/heads/main",
         ImageRepository=IMAGE.partition("/")[2].partition(":")[0],
         PipelineName=PIPELINE,
+        Group=group or f"traceable-digits-{project_id[:8]}",
     )
     infrastructure.set_up(lambda service: client_of(service, endpoint, REGION))
     (folder / SWITCH).touch()
@@ -111,8 +115,8 @@ def set_up(root: Path, project_id: str, folder: Path, endpoint: str) -> Infrastr
 
 
 @contextlib.contextmanager
-def governed(folder: Path, installed: Project) -> Iterator[Governed]:
-    """Starts everything in `folder`; the project is baked with its infra/, and that is set up."""
+def governed(folder: Path, installed: Project, *, group: str = "") -> Iterator[Governed]:
+    """Starts everything in `folder`; the project is baked with its infra/, and that is set up (`group`: see there)."""
     root = bake(folder, infra="yes", dvc_remote_url="s3://traceable-digits-data-123456789012/dvc")
     remove_hooks(root)
     use_perceptron(root)
@@ -124,7 +128,7 @@ def governed(folder: Path, installed: Project) -> Iterator[Governed]:
     ):
         where = {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
         project = Project(root, installed.venv, {**installed.environment, **where, **guard, **quiet})
-        infrastructure = set_up(root, project.params["project_id"], folder, endpoint)
+        infrastructure = set_up(root, project.params["project_id"], folder, endpoint, group=group)
         running = Governed(folder, endpoint, "", project, infrastructure)
         outputs = infrastructure.outputs()
         server = running.act_as(outputs["MlflowRole"], project)
@@ -134,6 +138,21 @@ def governed(folder: Path, installed: Project) -> Iterator[Governed]:
         with mlflow_server(server, folder / "mlflow.db", artifacts, NO_ARTIFACTS) as uri:
             running.tracking = uri
             yield running
+
+
+def registry(running: Governed) -> str:
+    """Where the consent registry lies: roles may read it there, and an administrator alone writes it."""
+    return f"{running.infrastructure.outputs()['ConsentAddress']}/registry.csv"
+
+
+def write_registry(running: Governed, revoked: dict[str, str]) -> None:
+    """The registry as whoever keeps it writes it: everybody consents, but for these, each since a moment."""
+    rows = [f"PAT-{number:05d}" for number in range(1, 321)]
+    since = {who: ("revoked", moment) for who, moment in revoked.items()}
+    lines = [",".join((who, *since.get(who, ("active", "2024-01-31T08:30:00Z")))) for who in rows]
+    text = "\n".join(["subject_id,consent_status,effective_at", *lines, ""])
+    bucket, _, key = registry(running).removeprefix("s3://").partition("/")
+    running.client("s3").put_object(Bucket=bucket, Key=key, Body=text.encode())
 
 
 def overrides(running: Governed, *more: str) -> list[str]:
@@ -148,4 +167,14 @@ def overrides(running: Governed, *more: str) -> list[str]:
     return ["train=debug", *settings(running.tracking, **place), *more]
 
 
-__all__ = ["PIPELINE", "Governed", "governed", "make_role", "overrides", "session", "set_up"]
+__all__ = [
+    "PIPELINE",
+    "Governed",
+    "governed",
+    "make_role",
+    "overrides",
+    "registry",
+    "session",
+    "set_up",
+    "write_registry",
+]

@@ -44,6 +44,7 @@ def leave(running: Governed) -> None:
         }
         client.create_pipeline(PipelineName=name, Tags=tags, **pipeline)
         client.create_model_package_group(ModelPackageGroupName=GROUP + name, Tags=tags)
+    client.create_model(ModelName="alone", PrimaryContainer=container, ExecutionRoleArn=ROLE, Tags=ours)
     began = client.start_pipeline_execution(PipelineName="serves", ClientRequestToken="t" * 32)
     arn = began["PipelineExecutionArn"]
     _wait(client.describe_pipeline_execution, "PipelineExecutionStatus", "Succeeded", PipelineExecutionArn=arn)

@@ -56,7 +56,7 @@ BY_PIPELINES = {
 BY_SERVING = {
     "launcher": {"Deploy", "UseEndpoints", "LookAtEndpoints"},
     "endpoint": {
-        *("ListJobs", "ReadModel", "KeepWhatWasAsked", "UseDataKey", "WriteLogs", "WatchAlarms"),
+        *("ListJobs", "ReadModel", "ReadInputs", "KeepWhatWasAsked", "UseDataKey", "WriteLogs", "WatchAlarms"),
         *("AskForImages", "PullOwnImage"),
     },
 }

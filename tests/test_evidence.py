@@ -143,19 +143,34 @@ def test_others_verify_it_with_their_own_tools(attested: Attested, tmp_path: Pat
         "verification.json https://in-toto.io/attestation/svr/v0.2",
         "model.sig https://model_signing/signature/v1.0",
     ], said.stderr
+    model = handed_out(project, tmp_path / "model")
+    command = (*CHECKS, "key", model, "--public_key", public, "--signature", folder / "model.sig")
+    assert "Verification succeeded" in checked(*command)
+    (model / "MLmodel").write_text("another")
+    assert "Verification failed" in checked(*command, code=1)
+
+
+CHECKS = ("-m", "model_signing", "verify")
+
+
+def checked(*command: object, code: int = 0) -> str:
+    """What the command line of model-signing says of a folder that the registry handed out."""
+    ignored = ("--ignore-paths", Path(str(command[4])) / "registered_model_meta")
+    arguments = [str(with_evidence()), *map(str, (*command, *ignored))]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+def handed_out(project: Project, model: Path) -> Path:
+    """The registered files of the second version, as `mlflow artifacts download` leaves them."""
     files = project.lineage["artifact"]
     (stored,) = (project.root / "mlartifacts").rglob(files["model_id"])
-    model = tmp_path / "traceable-digits"
     for file in files["files"]:
         (model / file["path"]).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(stored / "artifacts" / file["path"], model / file["path"])
-    command = [python, "-m", "model_signing", "verify", "key", str(model), "--public_key", public]
     (model / "registered_model_meta").write_text("MLflow adds it to what it hands out")
-    command += ["--signature", str(folder / "model.sig"), "--ignore-paths", str(model / "registered_model_meta")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, "Verification succeeded" in done.stdout) == (0, True), done.stderr
-    (model / "MLmodel").write_text("another")
-    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+    return model
 
 
 def test_what_was_changed_or_removed_is_found(attested: Attested) -> None:
@@ -213,6 +228,59 @@ def test_nothing_that_a_revoked_key_has_signed_counts(attested: Attested) -> Non
     attested.project.commit("All is well")
     state, text = attested.state()
     assert (state, "which was revoked: a laptop was stolen" in text) == ("FAIL", True)
+
+
+def test_a_revoked_key_does_not_count_again_with_a_certificate(attested: Attested) -> None:
+    root = Authority("hospital")
+    middle = root.below("department")
+    attested.say("keys", "add", file_of(attested.keys, "hospital.crt", root.pem.encode()))
+    key, certificate = middle.issue("ann")
+    attested.resign(2, key, (certificate, middle.certificate))
+    assert attested.state()[0] == "PASS"
+    # somebody has the first key, and there is a certificate about it, from an authority that is trusted
+    attested.resign(3, attested.key, (root.issue("ann", key=attested.key)[1],))
+    assert attested.state()[0] == "PASS"
+    trusted = attested.project.git("rev-parse", "HEAD")
+    attested.say("keys", "revoke", listed(attested), "--reason", "a laptop was stolen")
+    state, text = attested.state()
+    assert (state, "which was revoked: a laptop was stolen" in text) == ("FAIL", True)
+    assert f"the certificate CN=ann, by key {listed(attested)[:12]}" in text
+    # nor one whose certificate is named, of a signer or of an authority between
+    for revoked in (certificate, middle.certificate):
+        attested.project.git("reset", "--quiet", "--hard", trusted)
+        attested.resign(4, key, (certificate, middle.certificate))
+        assert attested.state()[0] == "PASS"
+        file = file_of(attested.keys, "revoked.crt", revoked.public_bytes(Encoding.PEM))
+        assert "key  revoked" in attested.say("keys", "revoke", file, "--reason", "a laptop was stolen")
+        state, text = attested.state()
+        assert (state, "which was revoked: a laptop was stolen" in text) == ("FAIL", True)
+    assert "is revoked already" in attested.lineage.ask(attested.project, "keys", "revoke", file, "--reason", "x")[1]
+    status, said = attested.lineage.ask(attested.project, "keys", "add", file)
+    assert (status, "about the same key as key" in said) == (1, True), said
+    # and a line that is taken out again is not forgotten
+    (attested.project.root / "attestations" / "trust.json").unlink()
+    attested.project.commit("Nobody was ever trusted")
+    state, text = attested.state()
+    assert (state, "which was revoked: a laptop was stolen" in text) == ("FAIL", True)
+
+
+def test_with_mlflow_gone_an_attestation_is_looked_at(attested: Attested) -> None:
+    project = attested.project
+    proof = attested.lineage.verify(project, "lineage.json")
+    assert (proof.state, proof.link("attestation")["state"]) == ("PASS", "PASS")
+    file = project.root / FOLDER / "0001" / "verification.json"
+    file.write_text(file.read_text().replace("}", "} ", 1))
+    project.commit("A blank")
+    proof = attested.lineage.verify(project, "lineage.json")
+    assert (proof.state, proof.link("attestation")["state"]) == ("FAIL", "FAIL")
+    project.git("reset", "--quiet", "--hard", f"{attested.commit}~1")  # taken away, with its commit
+    try:
+        said = attested.lineage(project, "verify", "lineage.json")
+        assert "PASS  what Git and DVC record of this model agrees" in said
+        assert "not attested: no branch or tag here has an attestation of it." in said
+        assert "not attested" in attested.lineage(project, "verify", SECOND)
+    finally:
+        project.git("reset", "--quiet", "--hard", attested.commit)
 
 
 def test_what_another_branch_says_is_looked_at_and_proves_nothing(attested: Attested) -> None:
@@ -296,7 +364,9 @@ def test_certificates_of_an_authority(attested: Attested) -> None:
     assert (state, "was not signed by the holder of the certificate CN=ann" in text) == ("FAIL", True)
 
 
-def test_with_a_certificate_and_what_is_refused(attested: Attested, signing: Callable[[Project], Project]) -> None:
+def test_with_a_certificate_and_what_is_refused(
+    attested: Attested, signing: Callable[[Project], Project], tmp_path: Path
+) -> None:
     project, folder = signing(attested.project), attested.keys
     authority = Authority("root")
     key, certificate = authority.issue("ann")
@@ -306,6 +376,12 @@ def test_with_a_certificate_and_what_is_refused(attested: Attested, signing: Cal
     said = project.run(*LINEAGE, "attest", SECOND, "--key", private, "--certificate", own, "--chain", root)
     assert f"written: {FOLDER}/0002/provenance.json" in said
     assert "names neither this key nor its authority" in said
+    # which others check by the certificate of the authority, and by no other
+    signature = ("--signature", project.root / FOLDER / "0002" / "model.sig")
+    command = (*CHECKS, "certificate", handed_out(project, tmp_path / "model"), *signature, "--certificate_chain")
+    assert "Verification succeeded" in checked(*command, root)
+    other = file_of(folder, "other.crt", Authority("root").pem.encode())
+    assert "Verification failed" in checked(*command, other, code=1)
     for arguments, why in (
         (
             ("attest", SECOND, "--key", str(folder / "signing.pem"), "--certificate", own, "--chain", root),
@@ -356,12 +432,12 @@ def test_the_log_has_what_git_holds_and_a_kept_head_finds_a_rewrite(attested: At
     project, lineage = attested.project, attested.lineage
     assert "entries added: 5." in attested.say("log", "update")  # two versions, three files of an attestation
     kept = lineage(project, "log").splitlines()[-1].removeprefix("head: ")
-    assert "PASS: 5 entries, as every commit of this branch had them; 1 of 1 heads hold." in lineage(
+    assert "PASS: 5 entries, as every commit that HEAD comes from had them; 1 of 1 heads hold." in lineage(
         project, "log", "check", kept
     )
     attested.resign(2, attested.key)
     status, said = lineage.ask(project, "log", "check", kept)
-    assert (status, "3 things that Git holds are not in the log yet" in said) == (2, True)
+    assert (status, "INCONCLUSIVE: entries not in the log yet: 3." in said) == (2, True)
     attested.say("log", "update")
     lineage(project, "log", "check", kept)
 

@@ -29,6 +29,7 @@ CHOICES = {
     "ImageRepository": "digits",
     "EndpointName": "digits",
     "PipelineName": "digits",
+    "Group": "digits-p1",
     "MakeMlflowApp": "yes",
 }
 # actions that know no resource, by the service authorization reference; or none that is known before
@@ -77,7 +78,7 @@ def test_without_a_yes_there_is_nothing_of_it(tmp_path: Path) -> None:
 
 def test_it_works_without_a_choice(roots: dict[str, Path]) -> None:
     for ci, root in roots.items():
-        plain = Infrastructure(root, ProjectId="p1", NotifyEmail="ops@example.org")
+        plain = Infrastructure(root, ProjectId="p1", NotifyEmail="ops@example.org", Group="digits-p1")
         assert set(plain.roles()) == {"launcher", "jobs", "pipeline", "endpoint", "mlflow", "steward"}, ci
         for path in (root / "infra").iterdir():
             assert len(path.read_bytes()) < BODY
@@ -109,7 +110,7 @@ def test_every_bucket_is_closed_encrypted_versioned_and_kept(whole: Infrastructu
             assert rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"].startswith("arn:aws:kms:")
             raw = stack.template["Resources"][name]
             assert (raw["DeletionPolicy"], raw["UpdateReplacePolicy"]) == ("Retain", "Retain")
-    assert seen == 4
+    assert seen == 5
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_every_bucket_is_closed_encrypted_versioned_and_kept(whole: Infrastructu
 )
 def test_buckets_take_tls_alone(whole: Infrastructure, context: dict[str, str], allowed: bool) -> None:
     policies = buckets_policies(whole)
-    assert len(policies) == 4
+    assert len(policies) == 5
     for bucket, policy in policies.items():
         for action, resource in (
             ("s3:GetObject", f"arn:aws:s3:::{bucket}/x"),
@@ -251,6 +252,60 @@ def test_the_steward_alone_deletes_and_nobody_lifts_a_lock(whole: Infrastructure
             assert "-evidence-" not in json.dumps(statement["Resource"])
 
 
+def may(whole: Infrastructure, role: str, action: str, resource: str) -> bool:
+    """Whether a role may do something with what bears no tag."""
+    documents = [policy["PolicyDocument"] for policy in whole.roles()[role]["Policies"]]
+    return is_allowed(Need(action, resource), documents)
+
+
+def test_nobody_with_a_role_changes_who_consents(whole: Infrastructure) -> None:
+    bucket = whole.outputs()["ConsentAddress"].removeprefix("s3://")
+    assert bucket == whole.stacks["storage"].ref("ConsentBucket")
+    registry = f"arn:aws:s3:::{bucket}/registry.csv"
+    readers = {role for role in whole.roles() if may(whole, role, "s3:GetObject", registry)}
+    assert readers == {"launcher", "jobs", "ci"}
+    for role in whole.roles():
+        for action in ("PutObject", "DeleteObject", "DeleteObjectVersion", "PutObjectTagging", "RestoreObject"):
+            assert not may(whole, role, f"s3:{action}", registry), (role, action)
+        assert not may(whole, role, "s3:PutLifecycleConfiguration", f"arn:aws:s3:::{bucket}")
+
+
+@pytest.mark.parametrize(
+    ("key", "reads", "writes"),
+    [
+        ("serving/0a/model.tar.gz", True, False),
+        ("registry/0a/model.tar.gz", True, False),
+        ("inputs/scan.png", True, False),
+        ("answers/scan.png.out", False, True),
+        ("captured/digits/AllTraffic/x.jsonl", False, True),
+        ("pipelines/code/0a/launch.py", False, False),
+        ("projects/0a/project.tar.gz", False, False),
+        ("reports/0a.json", False, False),
+        ("spark/0a/part.parquet", False, False),
+        ("checkpoints/0a/state", False, False),
+    ],
+)
+def test_an_endpoint_reads_models_and_inputs_and_writes_answers(
+    whole: Infrastructure, key: str, reads: bool, writes: bool
+) -> None:
+    address = f"arn:aws:s3:::{whole.outputs()['JobsBucketName']}/traceable-digits/{key}"
+    assert may(whole, "endpoint", "s3:GetObject", address) == reads
+    assert may(whole, "endpoint", "s3:PutObject", address) == writes
+    data = whole.outputs()["DvcRemote"].removeprefix("s3://")
+    assert not may(whole, "endpoint", "s3:GetObject", f"arn:aws:s3:::{data}/files/md5/0a/1b")
+
+
+def test_packages_of_other_groups_are_out_of_reach(whole: Infrastructure) -> None:
+    """Of a project whose name begins likewise, and of an MLflow app for a model of this one's."""
+    arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package"
+    for role, action in (("launcher", "UpdateModelPackage"), ("steward", "DeleteModelPackage")):
+        assert may(whole, role, f"sagemaker:{action}", f"{arn}/digits-p1/1")
+        for group in ("digitsandmore-p2", "digits-0a1b2c", "digits-p2", "digits"):
+            assert not may(whole, role, f"sagemaker:{action}", f"{arn}/{group}/1"), (role, group)
+    assert may(whole, "launcher", "sagemaker:CreateModelPackage", f"{arn}-group/digits-p1")
+    assert not may(whole, "launcher", "sagemaker:CreateModelPackage", f"{arn}-group/digits-p10")
+
+
 HARMLESS = {"iam:PassRole", "kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant", "kms:DescribeKey"}
 
 
@@ -285,22 +340,54 @@ def test_the_budget_counts_what_has_the_tag(whole: Infrastructure) -> None:
     assert budget["Budget"]["CostFilters"] == {"TagKeyValue": ["user:lineage:project_id$p1"]}
 
 
-def test_names_are_taken_from_the_slug(tmp_path: Path) -> None:
-    root = bake(tmp_path, infra="yes", project_slug=SLUG)
-    made = Infrastructure(root, ProjectId="p1", NotifyEmail="ops@example.org")
-    assert made.stacks["storage"].parameters["Name"] == "scans-of-a-very-long-nam"
-    script = f"from lineage.compute.sagemaker.jobs import base_name; print(base_name({SLUG!r}, 'train'))"
-    # nothing compiled is left in the template
-    inside = {
-        **os.environ,
-        "PYTHONPATH": str(TEMPLATE / "{{cookiecutter.project_slug}}"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    base = subprocess.run([sys.executable, "-c", script], env=inside, capture_output=True, text=True, check=True).stdout
-    assert base.lower().startswith(f"{made.stacks['operations'].parameters['Jobs']}-train-")
+NAMES = """
+import json
+from pathlib import Path
+from lineage.compute.sagemaker.jobs import base_name
+from lineage.compute.sagemaker.pipelines.plan import pipeline_name
+from lineage.mirror.group import group_name, section_of
+from lineage.settings import load_settings
+
+settings = load_settings(Path("params.yaml"))
+there = section_of(settings)
+print(json.dumps({
+    "job": base_name(there.prefix, "train"), "pipeline": pipeline_name(there), "group": group_name(settings, there),
+    "prefix": there.prefix, "project": settings.project_id,
+}))
+"""
 
 
-SLUG = "Scans__of-a-very_Long-Name-x"
+@pytest.mark.parametrize(
+    ("slug", "begins"),
+    [
+        ("My_Scans", "my-scans"),
+        ("Scans__of-a-very_Lon-Name-that_ends_in_a_sign_at_the_5__-x98765", "scans-of-a-very-lon-name"),
+    ],
+)
+def test_names_are_those_of_the_code_whatever_the_slug(tmp_path: Path, slug: str, begins: str) -> None:
+    root = bake(tmp_path, infra="yes", project_slug=slug)
+    inside = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    asked = subprocess.run(
+        [sys.executable, "-c", NAMES], cwd=root, env=inside, capture_output=True, text=True, check=False
+    )
+    assert asked.returncode == 0, asked.stderr
+    code = json.loads(asked.stdout)
+    pages = "".join((root / "docs" / name).read_text() for name in ("infrastructure.md", "sagemaker.md"))
+    # what the manual has people give; AWS has small letters in ARNs
+    (group,) = set(re.findall(r"Group=(\S+)-\$\{ID:0:8\}", pages))
+    assert f"{group}-{code['project'][:8]}" == code["group"].lower()
+    assert set(re.findall(r"PipelineName=([a-z0-9-]+)", pages)) == {code["pipeline"].lower()}
+    made = Infrastructure(root, ProjectId=code["project"], NotifyEmail="ops@example.org", Group=group)
+    assert made.stacks["storage"].parameters["Name"] == begins
+    for stack in (made.stacks[name] for name in ("storage", "services", "people")):
+        assert stack.parameters["Prefix"] == code["prefix"]
+    assert made.stacks["people"].parameters["Pipeline"] == code["pipeline"].lower()
+    # names of jobs keep their letters in events
+    begin = made.stacks["operations"].resources("AWS::Events::Rule")["JobFailed"]["EventPattern"]["detail"]["$or"]
+    assert code["job"].startswith(begin[0]["TrainingJobName"][0]["prefix"])
+    for stack in made.stacks.values():
+        for name, says in stack.template["Parameters"].items():
+            assert re.fullmatch(says.get("AllowedPattern", ".*"), str(stack.parameters[name])), name
 
 
 def test_every_statement_of_infra_is_on_the_page_and_no_other(whole: Infrastructure) -> None:

@@ -16,7 +16,7 @@ from aws_standin.container import can_run
 from baked import Project
 from botocore.exceptions import ClientError
 from command import Lineage
-from governed import Governed, governed, overrides
+from governed import Governed, governed, overrides, registry, write_registry
 from left_behind import GROUP, everything, leave
 from permissions_page import calls, shown, shown_here
 from servers import mlflow_server
@@ -26,6 +26,9 @@ STAGES = ("preprocess", "train", "evaluate")
 SECRET = "traceable-digits-of-jobs"
 # what SageMaker's SDK asks by the way, and does without
 NOW = ("--older-than", "0")
+OURS = (
+    f"{GROUP}serve"  # the group of versions; the steward reaches those that begin like it, which left_behind.py makes
+)
 OF_OTHERS = [f"{name}-{number}" for name in ("of-others", "of-nobody") for number in "12"]
 ASKED_IN_VAIN = {"s3:ListAllMyBuckets", "iam:SimulatePrincipalPolicy"}
 
@@ -33,7 +36,7 @@ ASKED_IN_VAIN = {"s3:ListAllMyBuckets", "iam:SimulatePrincipalPolicy"}
 @pytest.fixture(scope="module")
 def account(installed: Project, lineage: Lineage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Governed]:
     """A project that was run from raw data to a verified version by the roles of its infra/ alone."""
-    with governed(tmp_path_factory.mktemp("governed"), installed) as running:
+    with governed(tmp_path_factory.mktemp("governed"), installed, group=OURS) as running:
         running.client("secretsmanager").create_secret(Name=SECRET, SecretString='{"OF_JOBS": "x"}')
         project = running.project
         project.compose(*overrides(running, f"compute.sagemaker.secret={SECRET}"))
@@ -76,6 +79,9 @@ def test_a_job_is_stopped_by_the_launcher(account: Governed, tmp_path: Path) -> 
 
 def test_warm_instances_are_given_back_by_the_launcher(account: Governed) -> None:
     """As `lineage aws warm-pools --end` asks for it; of another one's job they are not."""
+    assert "no instances are kept warm for this project" in account.project.run("lineage", "aws", "warm-pools")
+    with account.without("launcher", "SeeWhose"):
+        assert "sagemaker:ListTags" in account.project.run("lineage", "aws", "warm-pools", code=1)
     (name,) = [job["TrainingJobName"] for job in account.jobs() if job.get("TrainingJobStatus") == "Completed"]
     wanted = {"TrainingJobName": name, "ResourceConfig": {"KeepAlivePeriodInSeconds": 0}}
     account.client_as("launcher", "sagemaker").update_training_job(**wanted)
@@ -104,20 +110,25 @@ def test_an_mlflow_app_is_made_by_the_launcher_and_deleted_by_the_steward(accoun
 
 def test_versions_are_copied_to_sagemaker_by_the_launcher(account: Governed) -> None:
     project, version = account.project, "models:/traceable-digits/1"
-    group = f"traceable-digits-{project.params['project_id'][:8]}"
     before = refused(account)
-    project.compose(*overrides(account, "serving.endpoint.image=123456789012.dkr.ecr.eu-central-1.amazonaws.com/x:1"))
+    image = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/x:1"
+    more = (f"serving.endpoint.image={image}", f"compute.sagemaker.registry.group={OURS}")
+    project.compose(*overrides(account, *more))
     for command in (("registry", "sync"), ("registry", "status"), ("ml-lineage", "sync")):
         project.run("lineage", "aws", *command)
     assert "preprocess" in project.run("lineage", "aws", "ml-lineage", "query", version)
     project.git("checkout", "--quiet", "--", "params.yaml")
     assert refused(account) == before
     launcher = account.client_as("launcher", "sagemaker")
-    [package] = launcher.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    [package] = launcher.list_model_packages(ModelPackageGroupName=OURS)["ModelPackageSummaryList"]
     with pytest.raises(ClientError, match="not authorized to perform: sagemaker:DeleteModelPackage"):
         launcher.delete_model_package(ModelPackageName=package["ModelPackageArn"])
     with pytest.raises(ClientError, match="not authorized to perform: sagemaker:CreateModelPackageGroup"):
-        launcher.create_model_package_group(ModelPackageGroupName=f"{group}-2")  # without a tag it would be nobody's
+        launcher.create_model_package_group(ModelPackageGroupName=OURS)  # without a tag it would be nobody's
+    tags = [{"Key": "lineage:project_id", "Value": project.params["project_id"]}]
+    for name in (f"{OURS}r", "traceable-digits-0a1b2c"):  # of another project, of an MLflow app
+        with pytest.raises(ClientError, match="not authorized to perform: sagemaker:CreateModelPackageGroup"):
+            launcher.create_model_package_group(ModelPackageGroupName=name, Tags=tags)
 
 
 def test_ci_reads_what_verify_reads_and_writes_nothing(account: Governed, lineage: Lineage) -> None:
@@ -149,6 +160,18 @@ def test_evidence_is_put_and_then_nobody_deletes_it(account: Governed) -> None:
     locked = administrator.head_object(Bucket=bucket, Key=version["Key"])
     assert locked["ObjectLockMode"] == "GOVERNANCE"
     assert (locked["ObjectLockRetainUntilDate"] - locked["LastModified"]).days in (3649, 3650)
+
+
+def test_the_consent_registry_is_read_and_changed_by_nobody(account: Governed) -> None:
+    write_registry(account, {})
+    bucket, _, key = registry(account).removeprefix("s3://").partition("/")
+    for role in ("launcher", "jobs", "ci"):
+        assert b"PAT-00001,active" in account.client_as(role, "s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    for role in ("launcher", "jobs", "pipeline", "steward", "ci", "mlflow", "endpoint"):
+        with pytest.raises(ClientError, match="not authorized to perform: s3:PutObject"):
+            account.client_as(role, "s3").put_object(Bucket=bucket, Key=key, Body=b"everybody consents")
+        with pytest.raises(ClientError, match="not authorized to perform: s3:DeleteObject"):
+            account.client_as(role, "s3").delete_object(Bucket=bucket, Key=key)
 
 
 def test_nobody_touches_what_is_of_others(account: Governed) -> None:
@@ -193,7 +216,7 @@ def test_the_server_of_mlflow_keeps_artifacts(account: Governed, tmp_path: Path)
 @pytest.mark.parametrize("role", ["launcher", "jobs"])
 def test_without_a_statement_it_fails(role: str, account: Governed, tmp_path: Path) -> None:
     """Every one of those that the run needs is taken away once: no refusal is passed over in silence."""
-    by_hand = {"StopJobs", "FindWhatIsThere", "KeepEvidence", "UseEvidenceKey"}  # other tests show these
+    by_hand = {"StopJobs", "FindWhatIsThere", "KeepEvidence", "UseEvidenceKey", "ReadConsent"}  # other tests show these
     went = {}
     for number, sid in enumerate(["", *sorted(account.needed(role) - by_hand)]):
         (tmp_path / f"less{sid}").mkdir()
@@ -275,7 +298,10 @@ def test_the_plan_says_what_goes_what_stays_and_what_it_costs(littered: Governed
 def test_what_is_of_today_stays_for_a_day(littered: Governed) -> None:
     left = plan(littered)
     kept = [item["kept"] for name, item in left.items() if name.startswith(("log ", "objects job "))]
-    assert set(kept) == {"the job ended less than 1 days ago"}
+    assert set(kept) == {"the job ended less than a day ago"}
+    assert [name for name, item in left.items() if not item["kept"]] == []
+    assert left["endpoint served"]["kept"] == "it was made or changed less than a day ago"
+    assert left["model alone"]["kept"] == "it was made less than a day ago"  # as of a deployment that has just begun
 
 
 def test_the_launcher_cannot_delete(littered: Governed) -> None:
@@ -316,7 +342,7 @@ def test_what_goes_is_gone_and_the_rest_is_as_it_was(littered: Governed, lineage
     assert "left:" not in said.partition("deleted:")[2]
     after = everything(littered)
     for kind in ("endpoint", "config", "model", "pipeline", "group"):
-        assert before[kind] - after[kind] == {"served"}, kind
+        assert before[kind] - after[kind] == {"served"} | ({"alone"} if kind == "model" else set()), kind
         assert after[kind] >= {"serves", "of-others", "of-nobody"}
     assert after["data"] == before["data"]
     assert after["artifacts"] == before["artifacts"]
@@ -324,6 +350,9 @@ def test_what_goes_is_gone_and_the_rest_is_as_it_was(littered: Governed, lineage
     assert {f"s3://{bucket}/{key}" for key in before["jobs"] - after["jobs"]} == {
         address for address in going if address.startswith("s3://")
     }
+    versions = littered.client("s3").list_object_versions(Bucket=bucket)  # the bucket keeps them
+    left_of_it = {one["Key"] for one in (*versions["Versions"], *versions.get("DeleteMarkers", []))}
+    assert left_of_it & before["jobs"] == after["jobs"]
     of_packages = {key for key in after["jobs"] if "/registry/" in key}  # versions that stay
     assert of_packages == {key for key in before["jobs"] if "/registry/" in key} != set()
     assert {key.split("/", 1)[1] for key in after["jobs"] - of_packages} == {
@@ -337,9 +366,8 @@ def test_what_goes_is_gone_and_the_rest_is_as_it_was(littered: Governed, lineage
 
 def test_a_person_is_erased_by_the_steward_and_not_by_the_launcher(littered: Governed) -> None:
     project = littered.project
-    rows = [f"PAT-{number:05d},active,2024-01-31T08:30:00Z" for number in range(1, 321) if number != 24]
-    (project.root / "consent.csv").write_text("\n".join(["subject_id,consent_status,effective_at", *rows, ""]))
-    project.compose(*overrides(littered, "privacy=registry"))
+    write_registry(littered, {"PAT-00024": "2024-01-31T08:30:00Z"})
+    project.compose(*overrides(littered, "privacy=registry", f"privacy.registry.path={registry(littered)}"))
     project.environment["PIPELINE_COMPUTE"] = "local"
     project.dvc("repro", "preprocess")
     project.commit("Somebody revoked")

@@ -6,6 +6,7 @@ By the roles of infra/ alone: that of the launcher asks, that of pipelines start
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,8 +20,9 @@ from baked import Project
 from botocore.exceptions import ClientError
 from command import Lineage
 from events import say_registry_changed, set_up_opt_out
-from governed import PIPELINE, Governed, governed
+from governed import PIPELINE, Governed, governed, write_registry
 from governed import overrides as of_roles
+from governed import registry as consent_registry
 from permissions_page import BY_PIPELINES
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
@@ -28,7 +30,6 @@ STEPS = ("preprocess", "train", "evaluate")
 EPOCHS = 20
 GATE = "+promotion.thresholds.at_least.test.accuracy=0.1"
 JOBS = "traceable-digits-jobs-123456789012"
-CSV = f"s3://{JOBS}/traceable-digits/consent.csv"
 
 
 def overrides(sky: Governed, *more: str) -> list[str]:
@@ -317,6 +318,50 @@ def test_what_is_not_what_it_was_is_not_collected(
     assert project.git("status", "--porcelain") == ""
 
 
+def test_a_pipeline_of_others_is_left_alone(sky: Governed, executed: str, lineage: Lineage, tmp_path: Path) -> None:
+    """An account has one pipeline of a name, and two projects may have one name."""
+    client, project = sky.client("sagemaker"), sky.copy(tmp_path)
+    arn = client.describe_pipeline(PipelineName=PIPELINE)["PipelineArn"]
+    before = client.describe_pipeline(PipelineName=PIPELINE)["LastModifiedTime"]
+    tag = {"Key": "lineage:project_id", "Value": project.params["project_id"]}
+    try:
+        for whose, owner in ((["p-of-others"], "project p-of-others"), ([], "nobody that this project knows")):
+            client.delete_tags(ResourceArn=arn, TagKeys=[tag["Key"]])
+            client.add_tags(ResourceArn=arn, Tags=[{**tag, "Value": each} for each in whose])
+            for command in (("upsert",), ("start",), ("status",), ("stop", executed), ("collect", executed)):
+                said = lineage(project, "pipeline", *command, code=1)
+                assert f"the pipeline {PIPELINE} is of {owner}, so it is left alone" in said, command
+    finally:
+        client.delete_tags(ResourceArn=arn, TagKeys=[tag["Key"]])
+        client.add_tags(ResourceArn=arn, Tags=[tag])
+    assert client.describe_pipeline(PipelineName=PIPELINE)["LastModifiedTime"] == before
+    other = f"{arn.rpartition('/')[0]}/another/execution/{executed}"
+    assert "is an execution of another pipeline, another" in lineage(project, "pipeline", "stop", other, code=1)
+
+
+def test_what_a_collection_that_fails_leaves_is_said(
+    sky: Governed, executed: str, lineage: Lineage, tmp_path: Path
+) -> None:
+    """A stage of one's own fails after the version was registered."""
+    project = sky.copy(tmp_path)
+    (project.root / "dvc.yaml").write_text(
+        (project.root / "dvc.yaml").read_text().replace("\nplots:", f"{AFTER_REGISTER}\nplots:", 1)
+    )
+    project.commit("And then")
+    said = lineage(project, "pipeline", "collect", executed, code=1)
+    assert "it could not be collected: the lines above say why. The project is as it was." in said
+    assert re.search(r"models:/traceable-digits/\d+ stays in MLflow: collecting again takes that one\.", said), said
+    assert project.git("status", "--porcelain") == ""
+
+
+AFTER_REGISTER = """
+  after:
+    cmd: python -c "raise SystemExit('no')"
+    deps:
+      - lineage.json
+"""
+
+
 @pytest.fixture
 def back(sky: Governed, lineage: Lineage) -> Iterator[None]:
     """Brings the pipeline of the others back after a test that makes another one: the launcher may have this one."""
@@ -373,13 +418,10 @@ def test_who_opts_out_is_in_no_execution_after_it(sky: Governed, lineage: Lineag
     project = sky.copy(tmp_path)
 
     def registry(*revoked: int) -> None:
-        status = {number: "revoked" if number in revoked else "active" for number in range(1, 321)}
-        rows = [f"PAT-{number:05d},{said},2024-01-31T08:30:00Z" for number, said in status.items()]
-        text = "\n".join(["subject_id,consent_status,effective_at", *rows, ""])
-        sky.client("s3").put_object(Bucket=JOBS, Key="traceable-digits/consent.csv", Body=text.encode())
+        write_registry(sky, {f"PAT-{number:05d}": "2024-01-31T08:30:00Z" for number in revoked})
 
     registry()
-    project.compose(*overrides(sky, "privacy=registry", f"privacy.registry.path={CSV}"))
+    project.compose(*overrides(sky, "privacy=registry", f"privacy.registry.path={consent_registry(sky)}"))
     project.dvc("repro", "consent", "fetch")
     project.commit("Asks for consent")
     said = lineage(project, "pipeline", "upsert")

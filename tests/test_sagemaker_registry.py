@@ -165,6 +165,11 @@ def test_twice_is_as_once(registered: Account) -> None:
     registered.project.store().client.delete_model_version_tag(MODEL, "1", "sagemaker_package_arn")
     assert registered.sync("status", code=1)[FIRST]["done"] == ["its tag sagemaker_package_arn in MLflow"]
     registered.sync("sync", FIRST)
+    # Git says what the chain is, whatever a tag says
+    client, tags = registered.project.store().client, registered.project.version_tags("1")
+    client.set_model_version_tag(MODEL, "1", "data_git_commit_id", "0" * 40)
+    assert registered.sync("status", FIRST)[FIRST]["done"] == []
+    client.set_model_version_tag(MODEL, "1", "data_git_commit_id", tags["data_git_commit_id"])
     assert registered.project.version_tags("1")["sagemaker_package_arn"] == before["1"]["ModelPackageArn"]
     assert registered.packages() == before
 
@@ -217,6 +222,89 @@ def test_what_others_have_set_is_said_and_left(registered: Account) -> None:
     assert "somebody has set it to Approved there (because I can)" in entry["fault"]
     assert registered.states() == {"1": "Approved", "2": "Approved"}
     assert registered.sync("sync", "--as-decided")[FIRST]["done"] == ["Approved -> Rejected"]
+    assert registered.states() == {"1": "Rejected", "2": "Approved"}
+
+
+def test_one_package_of_a_version_is_approved_and_no_copy_of_it(registered: Account) -> None:
+    """Whoever may make packages can copy what the champion's says of itself, and name another image."""
+    champion = registered.packages()["2"]
+    [container] = champion["InferenceSpecification"]["Containers"]
+    other = {**container, "Image": IMAGE.replace(":1", ":other")}
+    specification = {**champion["InferenceSpecification"], "Containers": [other]}
+
+    def put(status: str, **more: Any) -> str:
+        made = registered.aws.create_model_package(
+            ModelPackageGroupName=registered.group,
+            ModelApprovalStatus=status,
+            InferenceSpecification=specification,
+            ClientToken=f"copy{len(added)}" + "x" * 32,
+            **more,
+        )
+        added.append(made["ModelPackageArn"])
+        return str(added[-1])
+
+    def status(arn: str) -> str:
+        return str(registered.aws.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"])
+
+    added: list[str] = []
+    known = champion["CustomerMetadataProperties"]
+    waits = put("PendingManualApproval", CustomerMetadataProperties=known)
+    copied, foreign = put("Approved", CustomerMetadataProperties=known), put("Approved")
+    # which of them is the version's is known without its tag as well
+    registered.project.store().client.delete_model_version_tag(MODEL, "2", "sagemaker_package_arn")
+    try:
+        done = {each["arn"]: each for each in registered.json("aws", "registry", "sync", code=1)["entries"]}
+        assert (done[champion["ModelPackageArn"]]["status"], status(waits)) == ("Approved", "PendingManualApproval")
+        assert registered.project.version_tags("2")["sagemaker_package_arn"] == champion["ModelPackageArn"]
+        assert f"{champion['ModelPackageArn']} is the one that counts" in done[copied]["fault"]
+        assert "this project has not made it, and it is Approved" in done[foreign]["fault"]
+        assert (status(copied), status(foreign)) == ("Approved", "Approved")  # what others have set stays, and is said
+        said = registered.lineage(registered.project, "aws", "registry", "sync", "--as-decided", code=1)
+        assert f"--model-approval-status Rejected --model-package-arn {foreign}`" in said
+        assert (status(copied), status(foreign)) == ("Rejected", "Approved")
+    finally:
+        for arn in added:
+            registered.aws.delete_model_package(ModelPackageName=arn)
+    assert [entry["done"] for entry in registered.sync("sync").values()] == [[], []]
+
+
+def test_what_would_serve_something_else_is_not_approved(registered: Account) -> None:
+    champion = registered.packages()["2"]
+    arn, specification = champion["ModelPackageArn"], champion["InferenceSpecification"]
+    [container] = specification["Containers"]
+    for change in (
+        {"Image": IMAGE.replace(":1", ":other")},
+        {"ModelDataUrl": f"s3://{BUCKET}/another.tar.gz"},
+        {"Environment": {**container["Environment"], "PYTHONPATH": "/tmp"}},
+    ):
+        registered.aws.update_model_package(
+            ModelPackageArn=arn,
+            ModelApprovalStatus="PendingManualApproval",
+            CustomerMetadataProperties={"approval": "PendingManualApproval"},
+            InferenceSpecification={**specification, "Containers": [{**container, **change}]},
+        )
+        entry = registered.sync("sync", FIRST, code=1)[SECOND]
+        assert f"it would serve otherwise than {SECOND} is to be" in entry["fault"]
+        assert next(iter(change)) in entry["fault"]
+        assert registered.states()["2"] == "PendingManualApproval"
+    assert registered.sync("sync", "--as-decided")[SECOND]["done"][-1] == "PendingManualApproval -> Approved"
+    assert registered.packages()["2"]["InferenceSpecification"] == specification
+    # other limits of requests are no other model
+    order = json.loads(container["Environment"]["PIPELINE_SERVE"])
+    order["limits"]["waiting"] += 1
+    container["Environment"]["PIPELINE_SERVE"] = json.dumps(order)
+    registered.aws.update_model_package(ModelPackageArn=arn, InferenceSpecification=specification)
+    assert registered.sync("sync")[SECOND]["fault"] == ""
+
+
+def test_the_champion_is_looked_at_whichever_versions_are_named(registered: Account) -> None:
+    registered.aws.delete_model_package(ModelPackageName=registered.packages()["2"]["ModelPackageArn"])
+    done = registered.sync("sync", FIRST, code=1)
+    assert (done[SECOND]["fault"], done[SECOND]["fix"]) == (
+        "it is champion and has no package",
+        "lineage aws registry sync",
+    )
+    assert registered.sync("sync")[SECOND]["done"][0] == "registered"
     assert registered.states() == {"1": "Rejected", "2": "Approved"}
 
 
@@ -357,8 +445,11 @@ def test_cleanup_takes_what_no_model_needs_any_more(copied: Account) -> None:
     _, _, prefix = folder.removeprefix("s3://").partition("/")
     for sha256, whose in (("0" * 64, mine), ("1" * 64, {})):
         copied.s3.put_object(Bucket=BUCKET, Key=f"{prefix}/{sha256}/model.tar.gz", Body=b"x", Metadata=whose)
-    young = {item["name"]: item["kept"] for item in copied.json("aws", "cleanup", "--plan")["left"]}
-    assert young[f"{folder}/{'0' * 64}"].startswith("it was written less than 1 days ago")
+    young = {f"{item['kind']} {item['name']}": item["kept"] for item in copied.json("aws", "cleanup", "--plan")["left"]}
+    assert [name for name, kept in young.items() if not kept] == []
+    assert young[f"objects {folder}/{'0' * 64}"] == "it was written less than a day ago"
+    assert young[f"model-package {lost.partition('/')[2]}"] == "it was made or changed less than a day ago"
+    assert young["action of-gone"] == "it was made less than a day ago"
     said = copied.json("aws", "cleanup", "--plan", "--older-than", "0")
     left = {f"{item['kind']} {item['name']}": item["kept"] for item in said["left"]}
     going = {name for name, kept in left.items() if not kept}

@@ -18,7 +18,7 @@ import pytest
 from aws_standin.container import can_run
 from baked import Project, bake
 from botocore.exceptions import ClientError
-from governed import PIPELINE, Governed, set_up
+from governed import PIPELINE, Governed, registry, set_up, write_registry
 from permissions_page import BY_PIPELINES, BY_SERVING
 from servers import aws_standin
 
@@ -171,7 +171,7 @@ def served(account: Governed) -> Governed:
     sagemaker, s3, packed = account.client("sagemaker"), account.client("s3"), io.BytesIO()
     tarfile.open(fileobj=packed, mode="w:gz").close()
     s3.put_object(Bucket=JOBS, Key="traceable-digits/serving/x/model.tar.gz", Body=packed.getvalue())
-    s3.put_object(Bucket=JOBS, Key="traceable-digits/in/0", Body=b"x")
+    s3.put_object(Bucket=JOBS, Key="traceable-digits/inputs/0", Body=b"x")
     sagemaker.create_model(
         ModelName="model",
         ExecutionRoleArn=account.infrastructure.outputs()["EndpointRole"],
@@ -194,8 +194,8 @@ def transformed(account: Governed, name: str) -> tuple[str, str]:
     sagemaker.create_transform_job(
         TransformJobName=name,
         ModelName="model",
-        TransformInput={"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{PLACE}/in/"}}},
-        TransformOutput={"S3OutputPath": f"{PLACE}/out/{name}"},
+        TransformInput={"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{PLACE}/inputs/"}}},
+        TransformOutput={"S3OutputPath": f"{PLACE}/answers/{name}"},
         TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
     )
     while (said := sagemaker.describe_transform_job(TransformJobName=name))["TransformJobStatus"] == "InProgress":
@@ -246,8 +246,21 @@ def test_an_endpoint_needs_each_statement_of_its_role(served: Governed) -> None:
     sagemaker.update_endpoint(**wanted)
     assert settled(served, "served") == ("InService", "second")
 
-    with served.without("endpoint", "ListJobs"):
-        status, said = transformed(served, "less")
-    assert (status, REFUSED in said) == ("Failed", True)
+    for sid in ("ListJobs", "ReadInputs"):
+        with served.without("endpoint", sid):
+            status, said = transformed(served, f"less-{sid}")
+        assert (status, REFUSED in said) == ("Failed", True), sid
     assert transformed(served, "whole") == ("Completed", "")
     assert served.needed("endpoint") == BY_SERVING["endpoint"]
+
+
+def test_an_endpoint_sees_neither_code_nor_who_consents(account: Governed) -> None:
+    write_registry(account, {})
+    bucket, _, key = registry(account).removeprefix("s3://").partition("/")
+    account.client("s3").put_object(Bucket=JOBS, Key="traceable-digits/pipelines/code/0a/launch.py", Body=b"code")
+    endpoint = account.client_as("endpoint", "s3")
+    for place in ((bucket, key), (JOBS, "traceable-digits/pipelines/code/0a/launch.py")):
+        with pytest.raises(ClientError, match="not authorized to perform: s3:GetObject"):
+            endpoint.get_object(Bucket=place[0], Key=place[1])
+        with pytest.raises(ClientError, match="not authorized to perform: s3:PutObject"):
+            endpoint.put_object(Bucket=place[0], Key=place[1], Body=b"another")

@@ -22,7 +22,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from aws_standin.container import can_run
-from aws_standin.faults import order
+from aws_standin.faults import forget, order
 from baked import Project, bake
 from botocore.exceptions import ClientError
 from command import Lineage
@@ -33,12 +33,29 @@ from servers import aws_standin
 FIRST, SECOND = "models:/traceable-digits/1", "models:/traceable-digits/2"
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/pytorch:1"
 BAD_IMAGE = IMAGE.replace(":1", ":bad")  # its `serve` ends at once
+OTHER_IMAGE = IMAGE.replace(":1", ":other")  # its `serve` answers everything, whatever model it was given
 REGION = "eu-central-1"
 ENDPOINT = "traceable-digits"
 JOBS = "traceable-digits-jobs-123456789012"  # the bucket; roles reach what is below the prefix
 PLACE = f"s3://{JOBS}/traceable-digits"
 CAPTURED = "traceable-digits/captured/"
 OVERRIDES = ("train=debug", "train.seed=5", "train.weight_decay=1e-5")  # those of the fixture `linked`
+OTHER_SERVE = """#!/usr/bin/env python3
+import http.server, os
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    do_GET = do_POST = answer
+
+address = ("0.0.0.0", int(os.environ.get("SAGEMAKER_BIND_TO_PORT") or 8080))
+http.server.ThreadingHTTPServer(address, Handler).serve_forever()
+"""
 apart = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which containers run")
 
 
@@ -123,10 +140,15 @@ def test_what_nobody_can_tell_needs_a_reason(project: Project, lineage: Lineage)
     said = lineage(project, "serve", FIRST, code=2)
     assert f"inconclusive  whether {FIRST} may serve: of consent nothing can be said" in said
     assert "--accept REASON" in said
-    assert "needs a reason" in lineage(project, "serve", FIRST, "--accept", " ", code=2)
-    with serving(project, FIRST, "--accept", "the registry is being moved, agreed with QA") as connection:
+    assert "a reason is needed" in lineage(project, "serve", FIRST, "--accept", " ", code=2)
+    assert "in one line" in lineage(project, "serve", FIRST, "--accept", "urgent\nsays QA", code=2)
+    reason = "the registry is being moved (agreed with QA)"
+    with serving(project, FIRST, "--accept", reason) as connection:
         connection.request("GET", "/ping")
         assert connection.getresponse().status == 200
+    [kept] = [text for name, text in project.version_tags("1").items() if name.startswith("serving_accepted_")]
+    assert kept.startswith("to serve at 127.0.0.1 port 0 of ")
+    assert kept.endswith(f": consent: {reason}")
 
 
 def test_whose_consent_has_ended_is_in_no_version_that_serves(project: Project, lineage: Lineage) -> None:
@@ -138,7 +160,7 @@ def test_whose_consent_has_ended_is_in_no_version_that_serves(project: Project, 
     project.compose(*OVERRIDES, "privacy=registry")
     said = lineage(project, "serve", FIRST, "--accept", "but I want to", code=1)
     assert "consent does not pass" in said
-    assert "1 subjects with" in said
+    assert "1 subject with" in said
 
 
 @dataclass
@@ -169,18 +191,33 @@ class Account:
     def tag(self, number: str) -> str | None:
         return self.project.version_tags(number).get("endpoint")
 
+    def chain(self) -> dict[str, str]:
+        """The tags of the endpoint."""
+        client = self.client("sagemaker")
+        arn = client.describe_endpoint(EndpointName=ENDPOINT)["EndpointArn"]
+        return {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=arn)["Tags"]}
+
+    def made(self) -> tuple[int, int]:
+        """How many configurations of endpoints and models there are."""
+        client = self.client("sagemaker")
+        return len(client.list_endpoint_configs()["EndpointConfigs"]), len(client.list_models()["Models"])
+
 
 @pytest.fixture(scope="module")
 def account(linked: Project, lineage: Lineage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     folder = tmp_path_factory.mktemp("account")
     project = linked.copy(folder)
-    for name, serve in (("good", project.root / "scripts" / "serve"), ("bad", Path(shutil.which("false") or ""))):
+    (folder / "other-serve").write_text(OTHER_SERVE)
+    (folder / "other-serve").chmod(0o755)
+    programs = {"good": project.root / "scripts" / "serve", "bad": Path(shutil.which("false") or "")}
+    for name, serve in {**programs, "other": folder / "other-serve"}.items():
         (folder / name).mkdir()
         (folder / name / "serve").symlink_to(serve)
         # a link would not lead Python to the packages of the environment
         (folder / name / "python3").write_text(f'#!/bin/sh\nexec {project.venv}/bin/python3 "$@"\n')
         (folder / name / "python3").chmod(0o755)
-    with aws_standin(folder, {IMAGE: folder / "good", BAD_IMAGE: folder / "bad"}) as endpoint:
+    images = {IMAGE: folder / "good", BAD_IMAGE: folder / "bad", OTHER_IMAGE: folder / "other"}
+    with aws_standin(folder, images) as endpoint:
         project.environment |= {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION}
         infra = bake(folder / "baked", infra="yes")
         infrastructure = set_up(infra, project.params["project_id"], folder, endpoint)
@@ -214,9 +251,7 @@ def test_an_endpoint_answers_and_everybody_knows_with_which_model(
 ) -> None:
     assert deployed.tag("1") == ENDPOINT
     assert deployed("status") == f"{ENDPOINT}  InService  {FIRST}  requests are kept at {PLACE}/captured\n"
-    arn = deployed.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointArn"]
-    tags = {tag["Key"]: tag["Value"] for tag in deployed.client("sagemaker").list_tags(ResourceArn=arn)["Tags"]}
-    version = deployed.project.version_tags("1")
+    tags, version = deployed.chain(), deployed.project.version_tags("1")
     for name in ("model_identity", "result_git_commit_id", "data_git_commit_id", "dvc_data_md5", "project_id"):
         assert tags[f"lineage:{name}"] == version[name]
     (tmp_path / "one.png").write_bytes(image)
@@ -238,7 +273,13 @@ def test_an_audit_says_that_a_model_that_saw_somebody_is_deployed(deployed: Acco
 
 @apart
 def test_a_second_deployment_leaves_nobody_without_an_answer(deployed: Account, image: bytes) -> None:
+    """And nothing of the first one's chain on the endpoint, whatever MLflow says of the second one."""
     over, answers, faults = threading.Event(), list[str](), list[str]()
+    arn = deployed.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointArn"]
+    of_another = {"Key": "lineage:data_git_commit_id", "Value": "0" * 40}
+    deployed.client("sagemaker").add_tags(ResourceArn=arn, Tags=[of_another])
+    store, commit = deployed.project.store().client, deployed.project.version_tags("2")["data_git_commit_id"]
+    store.delete_model_version_tag("traceable-digits", "2", "data_git_commit_id")  # as before `lineage link`
 
     def keep_asking() -> None:
         while not over.is_set():
@@ -263,8 +304,14 @@ def test_a_second_deployment_leaves_nobody_without_an_answer(deployed: Account, 
     assert answers == sorted(answers)  # the first, then the second, and nothing else
     assert set(answers) == {FIRST, SECOND}
     assert (deployed.tag("1"), deployed.tag("2")) == (None, ENDPOINT)
-    assert len(deployed.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]) == 1
-    assert len(deployed.client("sagemaker").list_models()["Models"]) == 1
+    assert deployed.made() == (1, 1)
+    version = deployed.project.version_tags("2")
+    wanted = {
+        name: version[name] for name in ("model_identity", "model_sha256", "dvc_data_md5", "result_git_commit_id")
+    }
+    assert {name: deployed.chain()[f"lineage:{name}"] for name in wanted} == wanted
+    assert deployed.chain()["lineage:data_git_commit_id"] == commit
+    store.set_model_version_tag("traceable-digits", "2", "data_git_commit_id", commit)
 
 
 @apart
@@ -300,6 +347,30 @@ def test_a_container_that_does_not_become_healthy_changes_nothing(deployed: Acco
     assert "did not pass the ping health check" in said
     assert deployed.ask(image)[0] == SECOND
     assert (deployed.tag("1"), deployed.tag("2")) == (None, ENDPOINT)
+    assert "its last change was taken back: The container" in deployed("status")
+
+
+@apart
+def test_a_container_that_is_healthy_is_not_taken_for_the_model(deployed: Account, image: bytes) -> None:
+    """Whatever it is, it was given the model, and only the answers of the project's own program say which that is."""
+    deployed.compose(f"serving.endpoint.image={OTHER_IMAGE}")
+    said = deployed("deploy", FIRST, code=1)
+    assert f"{ENDPOINT} is in service, and nobody knows that it serves {FIRST}: its answer says nothing" in said
+    assert deployed.chain()["lineage:model"] == "unknown"
+    assert (deployed.tag("1"), deployed.tag("2")) == (ENDPOINT, ENDPOINT)  # an audit misses neither
+    assert "its tag lineage:model is unknown" in deployed("status", code=1)
+    deployed.compose("serving.endpoint.capture.percent=100")
+    assert f"{ENDPOINT} serves {SECOND}." in deployed("deploy", SECOND)
+    assert (deployed.chain()["lineage:model"], deployed.made()) == (SECOND, (1, 1))
+    assert (deployed.tag("1"), deployed.tag("2")) == (None, ENDPOINT)
+
+
+@apart
+def test_a_name_that_no_endpoint_can_have_leaves_nothing(deployed: Account) -> None:
+    before = deployed.made()
+    for command in (("deploy", FIRST), ("undeploy",), ("invoke", "one.png")):
+        assert "can be no name of an endpoint" in deployed(*command, "--endpoint", "x" * 64, code=1)
+    assert (deployed.made(), deployed.tag("1")) == (before, None)
 
 
 @apart
@@ -312,11 +383,15 @@ def test_a_tag_that_is_not_as_aws_has_it_is_said(deployed: Account) -> None:
     client.delete_model_version_tag("traceable-digits", "2", "endpoint")
     assert f"{SECOND} serves there and has no tag" in deployed("status", code=1)
     client.set_model_version_tag("traceable-digits", "2", "endpoint", ENDPOINT)
-    assert "there was no endpoint elsewhere" in deployed("undeploy", "--endpoint", "elsewhere")
+    # it may be in another account or region, where audits must know of it
+    said = deployed("undeploy", "--endpoint", "elsewhere", code=1)
+    assert f"there is no endpoint elsewhere in account 123456789012, {REGION}, and {FIRST} has the tag" in said
+    assert deployed.tag("1") == f"elsewhere, {ENDPOINT}"
+    assert "is for an endpoint that is nowhere" in deployed("undeploy", "--forget", code=1)
+    assert "there was no endpoint elsewhere" in deployed("undeploy", "--endpoint", "elsewhere", "--forget")
     assert deployed.tag("1") == ENDPOINT
     client.delete_model_version_tag("traceable-digits", "1", "endpoint")
     assert json.loads(deployed("status", "--json"))[0]["faults"] == []
-    assert "its last change was taken back: The container" in deployed("status")
 
 
 @apart
@@ -359,7 +434,7 @@ def test_kept_requests_are_compared_with_the_data_of_the_model(
     client = deployed.client("sagemaker-runtime")
     client.invoke_endpoint(EndpointName=ENDPOINT, Body=several.encode(), ContentType="application/json")
     keys = kept_requests(deployed) - known
-    assert len(keys) == 61
+    assert len(keys) == 62  # the example that `deploy` asked with is among them
     assert all(key.startswith(f"{CAPTURED}{ENDPOINT}/AllTraffic/") for key in keys)
     for key in keys:
         path = tmp_path / "kept" / key
@@ -368,7 +443,7 @@ def test_kept_requests_are_compared_with_the_data_of_the_model(
     # no fork: the processes that measure begin as the one does that starts them
     process = deployed.project.start("lineage", "drift", SECOND, "--data", str(tmp_path / "kept"), "--json")
     said = json.loads(process.communicate(timeout=120)[0])
-    assert (said["verdict"], said["after"]["records"]) == ("no drift", 70)
+    assert (said["verdict"], said["after"]["records"]) == ("no drift", 70)  # and not among these
 
 
 @apart
@@ -383,19 +458,30 @@ def test_all_objects_at_an_address_are_answered(deployed: Account, linked: Proje
     store, images, written = deployed.client("s3"), images_of(linked), predicted(linked)
     records = sorted(images)[:4]
     for record in records:
-        store.put_object(Bucket=JOBS, Key=f"traceable-digits/in/{record}.png", Body=images[record])
-    said = deployed("batch", SECOND, "--input", f"{PLACE}/in/", "--output", f"{PLACE}/out/")
-    assert f"4 answers to 4 objects at {PLACE}/out/" in said
+        store.put_object(Bucket=JOBS, Key=f"traceable-digits/inputs/{record}.png", Body=images[record])
+    # what begins with the same letters lies elsewhere, and is nobody's business here
+    private = {"Bucket": JOBS, "Key": "traceable-digits/inputs-private/x.png"}
+    store.put_object(**private, Body=images[records[0]])
+    refused = '{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+    order(deployed.roles.state, "POST SageMaker.DeleteModel", status="400 Bad Request", times=99, body=refused)
+    said = deployed("batch", SECOND, "--input", f"{PLACE}/inputs", "--output", f"{PLACE}/answers/1")
+    forget(deployed.roles.state)
+    store.delete_object(**private)
+    assert f"Completed: 4 answers to 4 objects at {PLACE}/answers/1/" in said
+    [left_over] = re.findall(r"The model (\S+) is left in SageMaker", said)
+    deployed.client("sagemaker").delete_model(ModelName=left_over)
     for record in records:
-        answer = json.loads(store.get_object(Bucket=JOBS, Key=f"traceable-digits/out/{record}.png.out")["Body"].read())
+        answer = json.loads(
+            store.get_object(Bucket=JOBS, Key=f"traceable-digits/answers/1/{record}.png.out")["Body"].read()
+        )
         assert list(answer["predictions"][0].values()) == pytest.approx(written[record], rel=1e-5)
-    note = json.loads(store.get_object(Bucket=JOBS, Key="traceable-digits/out/lineage.json")["Body"].read())
+    note = json.loads(store.get_object(Bucket=JOBS, Key="traceable-digits/answers/1/lineage.json")["Body"].read())
     assert note["chain"]["lineage:model"] == SECOND
     assert "there are objects below" in deployed(
-        "batch", SECOND, "--input", f"{PLACE}/in/", "--output", f"{PLACE}/out/", code=1
+        "batch", SECOND, "--input", f"{PLACE}/inputs/", "--output", f"{PLACE}/answers/1/", code=1
     )
-    store.put_object(Bucket=JOBS, Key="traceable-digits/in/broken.png", Body=b"no image")
-    said = deployed("batch", SECOND, "--input", f"{PLACE}/in/", "--output", f"{PLACE}/more/", code=1)
+    store.put_object(Bucket=JOBS, Key="traceable-digits/inputs/broken.png", Body=b"no image")
+    said = deployed("batch", SECOND, "--input", f"{PLACE}/inputs/", "--output", f"{PLACE}/answers/2/", code=1)
     assert "Failed" in said
     assert "cannot be read: no image" in said
 
@@ -419,6 +505,8 @@ def test_what_an_endpoint_reads_and_keeps_stays_and_is_told_apart(deployed: Acco
     archives = [item for name, item in found.items() if "/serving/" in name]
     assert {item["kept"] for item in archives} == {"", "a model that stays reads it"}  # the first version is at none
     assert found[f"captured {KEPT_AT}"]["kept"] == "the endpoint goes on writing there"
+    assert found[f"log endpoint {ENDPOINT}"]["kept"] == "the endpoint stays"
+    assert {item["kept"] for name, item in found.items() if name.startswith("log transform ")} == {""}
     answers = [item for item in found.values() if item["kind"] == "answers"]
     assert {item["kept"] for item in answers} == {"somebody asked for it: `--also answers` deletes it"}
     assert sum(len(item["addresses"]) for item in answers) > 4
@@ -428,6 +516,30 @@ def test_what_an_endpoint_reads_and_keeps_stays_and_is_told_apart(deployed: Acco
     assert "none is guessed" in cleanup(deployed, "--plan")
     prices.write_text("eu-central-1: {gibibyte_month: -1}")
     assert "is no table of prices" in cleanup(deployed, "--plan", "--prices", str(prices), code=1)
+
+
+@apart
+def test_an_endpoint_that_answers_is_not_taken_for_one_that_nobody_needs(deployed: Account) -> None:
+    """Nor is it where tracking.uri is another store by now; not even where the one before is not there."""
+    project, name = deployed.project, f"endpoint {ENDPOINT}"
+    serves, number = (FIRST, "1") if deployed.tag("1") else (SECOND, "2")
+    params, store = project.root / "params.yaml", project.root / "mlflow.db"
+    text, before = params.read_text(), project.params["tracking"]["uri"]
+    (project.root.parent / "new.db").touch()
+    params.write_text(text.replace(before, f"sqlite:///{project.root.parent / 'new.db'}"))
+    try:
+        assert left(deployed)[name]["kept"] == f"{serves} serves there. `lineage undeploy` ends that"
+        store.rename(project.root.parent / "old.db")
+        kept = left(deployed)[name]["kept"]
+        assert kept.startswith("whether a version serves there is not known: the MLflow store ")
+        assert kept.endswith("there is no such file here")
+    finally:
+        (project.root.parent / "old.db").rename(store)
+        params.write_text(text)
+    client = project.store().client
+    client.delete_model_version_tag("traceable-digits", number, "endpoint")
+    assert left(deployed)[name]["kept"] == ""  # its version is known, and says that it serves no more
+    client.set_model_version_tag("traceable-digits", number, "endpoint", ENDPOINT)
 
 
 KEPT_AT = f"{PLACE}/captured/{ENDPOINT}"
@@ -481,8 +593,23 @@ def test_a_refused_change_leaves_nothing_of_it(deployed: Account) -> None:
     said = deployed("deploy", FIRST, code=1)
     assert "Nothing is left of this deployment" in said
     assert (deployed.tag("1"), deployed.tag("2")) == (None, ENDPOINT)
-    assert len(deployed.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]) == 1
-    assert len(deployed.client("sagemaker").list_models()["Models"]) == 1
+    assert deployed.made() == (1, 1)
+
+
+@apart
+def test_what_mlflow_does_not_take_is_said_and_leaves_no_models(deployed: Account) -> None:
+    trigger = "CREATE TRIGGER refused BEFORE {} ON model_version_tags WHEN {}.key = 'endpoint' BEGIN {}; END"
+    refuse, no_more = "SELECT RAISE(ABORT, 'no more tags')", "DROP TRIGGER refused"
+    deployed.project.sql(trigger.format("INSERT", "NEW", refuse))
+    said = deployed("deploy", FIRST, code=1)
+    deployed.project.sql(no_more)
+    assert "Nothing is left of this deployment" in said
+    assert (deployed.made(), deployed.tag("1"), deployed.tag("2")) == ((1, 1), None, ENDPOINT)
+    deployed.project.sql(trigger.format("DELETE", "OLD", refuse))
+    said = deployed("deploy", FIRST, code=1)
+    deployed.project.sql(no_more)
+    assert f"{ENDPOINT} serves {FIRST}. Not done: " in said
+    assert (deployed.made(), deployed.tag("1"), deployed.tag("2")) == ((1, 1), ENDPOINT, ENDPOINT)
 
 
 @apart
@@ -494,8 +621,7 @@ def test_two_deployments_at_one_moment_end_in_one_of_them(deployed: Account, ima
     tags = {FIRST: deployed.tag("1"), SECOND: deployed.tag("2")}
     assert {what for what, tag in tags.items() if tag} == {serves}, said
     assert json.loads(deployed("status", "--json"))[0]["faults"] == []
-    assert len(deployed.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]) == 1
-    assert len(deployed.client("sagemaker").list_models()["Models"]) == 1
+    assert deployed.made() == (1, 1)
 
 
 @apart
@@ -527,7 +653,7 @@ def test_what_is_left_of_serving_is_found_and_cleared_away(deployed: Account) ->
     of_others = {"Metadata": {"lineage-project-id": "p-of-others"}}
     for name, more in (("a" * 64, of_others), ("b" * 64, {})):
         store.put_object(Bucket=JOBS, Key=f"traceable-digits/serving/{name}/model.tar.gz", Body=b"x", **more)
-    for name in ("notes.txt", "out/of-somebody.txt"):
+    for name in ("notes.txt", "answers/1/of-somebody.txt"):
         store.put_object(Bucket=JOBS, Key=f"traceable-digits/{name}", Body=b"of somebody")
     found = left(deployed)
     kept = {name.rpartition("/")[2]: item["kept"] for name, item in found.items()}
@@ -539,13 +665,18 @@ def test_what_is_left_of_serving_is_found_and_cleared_away(deployed: Account) ->
     captured = found[f"captured {KEPT_AT}"]
     assert captured["kept"] == "somebody asked for it: `--also captured` deletes it"
     assert len(captured["addresses"]) >= 60
+    assert (
+        f"/aws/sagemaker/Endpoints/{ENDPOINT}` deletes it, if it is yours" in found[f"log endpoint {ENDPOINT}"]["kept"]
+    )
+    young = left(deployed, "--also", "answers", "--also", "captured", "--older-than", "1").values()
+    assert [item["name"] for item in young if not item["kept"]] == []
     cleanup(deployed, "--execute", "--yes", "--also", "answers", "--also", "captured")
     keys = {item["Key"].partition("/")[2] for item in store.list_objects_v2(Bucket=JOBS)["Contents"]}
-    assert {key for key in keys if not key.startswith("in/")} == {
+    assert {key for key in keys if not key.startswith("inputs/")} == {
         f"serving/{'a' * 64}/model.tar.gz",
         f"serving/{'b' * 64}/model.tar.gz",
         "notes.txt",
-        "out/of-somebody.txt",
+        "answers/1/of-somebody.txt",
     }
-    assert any(key.startswith("in/") for key in keys)  # what was asked is not ours
+    assert any(key.startswith("inputs/") for key in keys)  # what was asked is not ours
     assert {item["kind"] for item in left(deployed).values() if not item["kept"]} == set()

@@ -14,7 +14,7 @@ import pytest
 from aws_standin.container import can_run
 from aws_standin.interruptions import Order, left, order
 from baked import Project
-from cloud import Cloud, cloud, settings
+from cloud import IMAGE, ROLE, Cloud, cloud, settings
 from command import Lineage
 
 pytestmark = pytest.mark.skipif(not can_run(), reason="this machine forbids mount namespaces, in which jobs run")
@@ -143,11 +143,48 @@ def test_warm_instances_are_shown_and_given_back(sky: Cloud) -> None:
         "ReusedByJob": second,
         "ResourceRetainedBillableTimeInSeconds": 0,
     }
-    (kept,) = json.loads(sky.project.run("lineage", "aws", "warm-pools", "--json"))
+    # a step of a pipeline, and others' whose names hold those of this project
+    of_step, of_others = warm(sky, "pipelines-abcdef-train-0123456789"), warm(sky, f"mri-{second}", whose="p-of-others")
+    of_nobody = warm(sky, f"x-{second}", whose="")
+    step, kept = sorted(
+        json.loads(sky.project.run("lineage", "aws", "warm-pools", "--json")), key=lambda one: one["job"] == second
+    )
+    assert (step["job"], step["status"]) == (of_step, "Available")
     assert (kept["job"], kept["status"], kept["minutes"]) == (second, "Available", 5)
     assert 0 <= kept["billed"] < 300
     shown = sky.project.run("lineage", "aws", "warm-pools", "--end")
     assert "seconds of an instance so far" in shown
     assert f"{second}: its instances are given back." in shown
-    assert sky.job(second)["WarmPoolStatus"]["Status"] == "Terminated"
-    assert sky.project.run("lineage", "aws", "warm-pools") == "no instances are kept warm.\n"
+    for name, status in ((of_step, "Terminated"), (second, "Terminated"), (of_others, "Available")):
+        assert sky.job(name)["WarmPoolStatus"]["Status"] == status
+    assert sky.job(of_nobody)["WarmPoolStatus"]["Status"] == "Available"
+    said = sky.project.run("lineage", "aws", "warm-pools")
+    assert said == "no instances are kept warm for this project in eu-central-1.\n"
+
+
+def warm(sky: Cloud, name: str, whose: str | None = None) -> str:
+    """The name of a job that has ended, whose instances are kept warm: of this project, or with another's id, or none.
+
+    Each wants other instances than the ones before, or it would take theirs.
+    """
+    client = sky.client("sagemaker")
+    wanted = sky.project.params["project_id"] if whose is None else whose
+    client.create_training_job(
+        TrainingJobName=name,
+        RoleArn=ROLE,
+        AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File", "ContainerEntrypoint": ["true"]},
+        OutputDataConfig={"S3OutputPath": "s3://the-jobs/out"},
+        ResourceConfig={
+            "InstanceType": "ml.m5.large",
+            "InstanceCount": 1,
+            "VolumeSizeInGB": len(name),
+            "KeepAlivePeriodInSeconds": 600,
+        },
+        StoppingCondition={"MaxRuntimeInSeconds": 60},
+        Tags=[{"Key": "lineage:project_id", "Value": wanted}] if wanted else [],
+    )
+    deadline = time.monotonic() + 60
+    while client.describe_training_job(TrainingJobName=name)["WarmPoolStatus"]["Status"] != "Available":
+        assert time.monotonic() < deadline, sky.job(name)
+        time.sleep(0.1)  # between two looks at the condition
+    return name

@@ -73,7 +73,7 @@ class Account:
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     folder = tmp_path_factory.mktemp("aws")
     root = bake(folder, infra="yes")
-    given = {"ProjectId": "p1", "NotifyEmail": "ops@example.org", "PipelineName": "digits"}
+    given = {"ProjectId": "p1", "NotifyEmail": "ops@example.org", "PipelineName": "digits", "Group": "digits-p1"}
     infrastructure = Infrastructure(root, **given)
     with aws_standin(folder, {}) as endpoint:
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -10,98 +9,13 @@ from pathlib import Path
 
 import pytest
 from aws_standin.container import can_run
-from baked import TEMPLATE, Project, remove_hooks, use_perceptron
+from baked import TEMPLATE, Project
 from cloud import IMAGE, ROLE, cloud
 from command import Lineage
-from manual.blocks import LONG, TUTORIALS, Block, Command, blocks, differences
-from servers import mlflow_server
+from manual.blocks import LONG, TUTORIALS, differences
+from reader import Reader
 
-SHELL = set("|&;<>$*(){}'\"")
-SERVER = "http://127.0.0.1:5000"  # on the pages; in the tests it has whatever port is free
 IN_AWS = {"DATA_BUCKET": "the-data", "JOBS_BUCKET": "the-jobs", "ROLE_ARN": ROLE, "=IMAGE": f"={IMAGE}"}
-
-
-class Reader:
-    """Somebody who reads the pages and types what they say.
-
-    The environment of the project is one that was installed before, and the network is the small one of most tests.
-    Git's hooks are taken out: their work in the background would race with what is typed next.
-    """
-
-    def __init__(self, folder: Path, installed: Project, servers: ExitStack) -> None:
-        self.installed = installed
-        self.servers, self.is_set_up = servers, False
-        self.values: dict[str, str] = {}  # of what stands on the page for something that is the reader's own
-        self.project = Project(folder, installed.venv, installed.environment)
-
-    def read(self, page: Path) -> Iterator[str]:
-        """What is not as the page says: lines that did not come out, with where they stand."""
-        for block in blocks(page):
-            if path := block.notes.get("file"):
-                (self.project.root / path).write_text("\n".join(block.lines) + "\n", encoding="utf-8")
-            elif block.is_commands and "not run" not in block.notes:
-                yield from self._type(block, page)
-
-    def _type(self, block: Block, page: Path) -> Iterator[str]:
-        for command in block.commands:
-            status, output = self._run(command)
-            place = f"{page.name}:{block.line}: $ {command.text}"
-            if status != int(block.notes.get("status", "0")):
-                yield f"{place}\nends with {status}:\n{output}"
-            elif missing := differences(command.output, output):
-                yield f"{place}\nlacks {missing}:\n{output}"
-
-    def _run(self, command: Command) -> tuple[int, str]:
-        text = command.text
-        for name, value in self.values.items():
-            text = text.replace(name, value)
-        words = text.split()
-        if words[0] == "cd":
-            folder = (self.project.root / words[1]).resolve()
-            self.project = Project(folder, self.installed.venv, self.installed.environment)
-            return 0, ""
-        if words[:2] == ["mlflow", "server"]:
-            running = mlflow_server(self.installed, self.project.root / "server.db")
-            self.values[SERVER] = self.servers.enter_context(running)
-            return 0, ""
-        if words[0] == "cookiecutter":
-            return self._bake([str(TEMPLATE) if word == "gh:org/template" else word for word in words])
-        if words == [".", ".venv/bin/activate"]:
-            return int(not (self.project.root / words[1]).exists()), ""  # all commands are run as if it were
-        forked = words[0] in ("dvc", "lineage") and not SHELL & {*text}
-        if forked and Project.fork is not None:
-            return Project.fork(self.project, *words)
-        if words == ["make", "setup"]:
-            return self._set_up()
-        return self._shell(text)
-
-    def _bake(self, words: list[str]) -> tuple[int, str]:
-        program = Path(sys.executable).with_name("cookiecutter")
-        done = self._shell(" ".join([str(program), *(f"'{word}'" for word in words[1:])]))
-        for root in self.project.root.glob("*/dvc.yaml"):
-            use_perceptron(root.parent)
-        return done
-
-    def _set_up(self) -> tuple[int, str]:
-        """It finds that all is installed: what it would install, it would put into the environment of all tests.
-
-        In a clone, the project is the same, and so is what it would do.
-        """
-        mine, theirs = (root / "pyproject.toml" for root in (self.project.root, self.installed.root))
-        assert mine.read_bytes() == theirs.read_bytes()
-        (self.project.root / ".venv").symlink_to(self.installed.venv)
-        (self.project.root / ".git" / "info" / "exclude").write_text("/.venv\n")  # a link is no folder
-        if self.is_set_up:
-            return 0, ""
-        self.is_set_up = True
-        done = self._shell("make setup")
-        remove_hooks(self.project.root)
-        return done
-
-    def _shell(self, text: str) -> tuple[int, str]:
-        process = self.project.start("bash", "-c", text)
-        output = process.communicate()[0]
-        return process.returncode, output
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Every `lineage ...` that a page shows in a block of commands exists, and takes what it is given there.
 
-Tutorials are run (test_tutorials.py); the blocks of all other pages are read here by the command line itself, which
-refuses a command, an option or a number of arguments that there is not. Nothing is run.
+Tutorials and many how-tos are run (test_tutorials.py, test_howtos.py). The blocks of all pages, READMEs too, are read
+here by the command line itself, which refuses a command, an option or a number of arguments that there is not, and
+each `make ...` is looked up. Nothing is run.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ USAGE: Any = typer.BadParameter.__base__  # what the command line says of whatev
 ANY = ("...", "…", "\\")  # further words of the reader's
 
 
-def typed(page: Path) -> Iterator[tuple[int, str]]:
-    """The commands of `lineage` in the blocks of a page, with their lines."""
+def typed(page: Path, program: str = "lineage") -> Iterator[tuple[int, str]]:
+    """The commands of a program in the blocks of a page, with their lines."""
     for block in blocks(page):
         lines = block.lines if block.kind in ("", "sh", "bash", "console") else []
         whole, first = "", 0
@@ -41,7 +42,7 @@ def typed(page: Path) -> Iterator[tuple[int, str]]:
             if text.endswith("\\"):
                 continue
             for part in SEPARATOR.split(whole):
-                if part.startswith("lineage "):
+                if part.startswith(f"{program} "):
                     yield first, part.strip()
             whole = ""
 
@@ -74,6 +75,24 @@ def test_what_pages_type_exists() -> None:
         f"{page.relative_to(TEMPLATE)}:{line}: {text}: {said}" for page, line, text in found if (said := fault(text))
     ]
     assert wrong == []
+
+
+def test_what_pages_make_is_in_a_makefile() -> None:
+    """Pages of the template may mean its own Makefile, or that of a project; pages of a project only its own."""
+    found = [(page, line, text) for page in PAGES for line, text in typed(page, "make")]
+    assert len(found) > 10
+    assert {page.name for page, *_ in found} >= {"README.md"}
+    wrong = [
+        f"{page.relative_to(TEMPLATE)}:{line}: {text}"
+        for page, line, text in found
+        if text.split()[1] not in _targets(page)
+    ]
+    assert wrong == []
+
+
+def _targets(page: Path) -> set[str]:
+    folders = [PROJECT] if page.is_relative_to(PROJECT) else [TEMPLATE, PROJECT]
+    return {name for folder in folders for name in re.findall(r"^([a-z-]+):", (folder / "Makefile").read_text(), re.M)}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,11 @@ TUTORIALS = (
 )
 LONG = ("a-team-of-three", "to-sagemaker")  # their tests take minutes, and run once a week
 # how blocks of commands begin on pages that are no sessions
-PROGRAMS = ("$", "aws", "cookiecutter", "cruft", "dvc", "git", "lineage", "make", "mlflow", "pip", "python", "uv")
+PROGRAMS = (
+    *("$", "aws", "cd", "cookiecutter", "cp", "cruft", "curl", "dvc", "export", "git", "lineage", "make", "mlflow"),
+    *("openssl", "pip", "python", "rm", "uv", "wandb", "ID=$(sed"),
+)
+COMMENT = re.compile(r"(^|\s+)#\s.*$")
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,11 @@ class Block:
 
     @property
     def commands(self) -> list[Command]:
-        """The commands of a session; none for another block."""
+        """The commands of a session with what comes out; of another block, each line, or part of one after `&&`."""
+        if self.kind != "console":
+            return [Command(part, ()) for line in self.typed for part in line.split(" && ")]
         found: list[Command] = []
-        for line in self.lines if self.kind == "console" else []:
+        for line in self.lines:
             if line.startswith("$ "):
                 found.append(Command(line[2:], ()))
             elif found:
@@ -58,9 +64,18 @@ class Block:
         return found
 
     @property
+    def typed(self) -> list[str]:
+        """What a reader types, without comments: of a session its commands, of another block each line."""
+        if any(line.startswith("$ ") for line in self.lines):
+            lines = [line[2:] for line in self.lines if line.startswith("$ ")]
+        else:
+            lines = re.sub(r"\s*\\\n\s*", " ", "\n".join(self.lines)).split("\n")
+        return [text for line in lines if (text := COMMENT.sub("", line).strip())]
+
+    @property
     def is_commands(self) -> bool:
         """Whether a reader would type it into a terminal."""
-        words = [line.split()[0] for line in self.lines if line.strip()]
+        words = [line.split()[0] for line in self.lines if line.strip() and not line.startswith("# ")]
         return self.kind == "console" or (self.kind in ("", "sh", "bash") and bool(words) and words[0] in PROGRAMS)
 
 

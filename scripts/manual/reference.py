@@ -1,4 +1,7 @@
-"""The pages of docs/reference/, made from the code. They are kept in Git: a review sees what changes for users."""
+"""The pages of docs/reference/ and the badges of the README, made from the code.
+
+They are kept in Git: a review sees what changes for users.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ MADE = "<!-- Made by `make reference` from the code. Edit that, not this page. -
 
 def pages() -> dict[str, str]:
     """The text of each page by its name."""
-    from . import commands, names, settings, tested
+    from . import badges, commands, names, settings, tested
 
     with baked() as root:
         made = {"commands.md": commands.page(), "settings.md": settings.page(root), "mlflow.md": names.page(root)}
         made["tested.md"] = tested.page(root)
+    made |= badges.pages()
     return {name: MADE + text.rstrip() + "\n" for name, text in made.items()}
 
 

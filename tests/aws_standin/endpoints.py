@@ -21,6 +21,7 @@ from .place import Place
 
 LOOK = 0.1  # seconds between two looks at alarms
 DRAIN = 60  # seconds that what is asked already has
+INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"  # what who asks calls a request
 VARIANT = "X-Amzn-Invoked-Production-Variant"
 
 
@@ -204,7 +205,11 @@ class Endpoint:
                 "endpointInput": _captured("INPUT", request[0], kinds[0], as_json),
                 "endpointOutput": _captured("OUTPUT", answer[0], kinds[1], as_json),
             },
-            "eventMetadata": {"eventId": secrets.token_hex(16), "inferenceTime": now.strftime("%Y-%m-%dT%H:%M:%SZ")},
+            "eventMetadata": {
+                "eventId": secrets.token_hex(16),
+                **({"inferenceId": request[1][INFERENCE_ID]} if INFERENCE_ID in request[1] else {}),
+                "inferenceTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            },
             "eventVersion": "0",
         }
         place = urlsplit(wanted["DestinationS3Uri"])

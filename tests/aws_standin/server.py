@@ -25,6 +25,7 @@ from .answers import (
     refuse,
     without_empty,
 )
+from .endpoints import INFERENCE_ID
 from .entities import Entities, NotFoundError
 from .events import hand_on
 from .executions import Execution
@@ -120,6 +121,8 @@ class StandIn:
 
     def _invoke(self, name: str, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         headers = {"Content-Type": environ.get("CONTENT_TYPE") or "", "Accept": environ.get("HTTP_ACCEPT") or "*/*"}
+        if known := environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID"):
+            headers[INFERENCE_ID] = known
         status, said, data = self.serving.invoke(name, body_of(environ), headers)
         start(f"{status} {HTTPStatus(status).phrase}", [*said.items(), ("Content-Length", str(len(data)))])
         return [data]

@@ -60,9 +60,10 @@ class Authority:
         since: datetime = NOW - timedelta(days=1),
         until: datetime = NOW + YEAR,
         may_sign: bool = True,
+        key: ec.EllipticCurvePrivateKey | None = None,
     ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-        """A key, and a certificate for it."""
-        key = key_pair()
+        """A key, made here unless it is given, and a certificate for it."""
+        key = key or key_pair()
         return key, self._issue(name, key, since=since, until=until, may_sign=may_sign)
 
     def _issue(

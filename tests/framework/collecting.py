@@ -78,7 +78,7 @@ class World:
         (self.remote / "files" / "md5").mkdir(parents=True)
         config = f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {self.remote}\n"
         (self.root / ".dvc" / "config").write_text(config)
-        (self.root / ".gitignore").write_text("/.dvc/cache\n/.dvc/tmp\n")
+        (self.root / ".gitignore").write_text("/.dvc/cache\n/.dvc/tmp\n/mlartifacts\n")
         shutil.copyfile(EXAMPLE / "dvc.yaml", self.root / "dvc.yaml")
         document = yaml.safe_load(self.params)
         document["project_id"] = self.project_id

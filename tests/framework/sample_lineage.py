@@ -9,7 +9,8 @@ from typing import Any
 from lineage.evidence.facts import Decided, Facts, Gate, Proved, facts_of
 
 PERSON, RECORD = "PAT-00023", "scan-4711"  # ids of a subject and of a record
-IDS = frozenset({PERSON, RECORD, "7", "5005"})
+SLASHED = "train/NORMAL/IM-0001"
+IDS = frozenset({PERSON, RECORD, "7", "5005", SLASHED, "PAT 23", "R&D lab", "★★★★"})
 SECRETS = (PERSON, RECORD, "Erika Muster", "erika@", "s3cret", "salt-of-", "internal.example")
 COMMIT, DATA_COMMIT = "c" * 40, "d" * 40
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)

@@ -12,9 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lineage.audit.certificate_form import KIND
 from lineage.base.errors import ProjectError
+from lineage.collection.plan import note, noted
+from lineage.dvc.hashes import sha256_of_json
 from lineage.dvc.remote import object_path
+from lineage.evidence.log import PATH as LOG
+from lineage.evidence.log import text_of
 from lineage.proof.collections import FOLDER
+from lineage.proof.data_push import push
 
 from .collecting import World, environment, experiment, going, without_reflog
 
@@ -326,6 +332,156 @@ def test_what_another_project_names_stays(world: World, tmp_path: Path) -> None:
     other.commit()
     assert going(world.plan(alone=False, projects=(str(other.root),))) == {mine}
     assert going(world.plan()) == {mine, theirs[0], *theirs[1].values()}
+
+
+def _stale(world: World, other: World, theirs: str) -> None:
+    """A colleague has pushed to the other project since it was cloned here."""
+    origin = world.base / f"theirs-{world.number}"
+    other.git("clone", "--quiet", "--bare", str(other.root), str(origin))
+    other.git("remote", "add", "origin", str(origin))
+    (other.root / "x.dvc").write_text(f"outs:\n- md5: {theirs}\n  path: x\n")
+    other.commit()
+    other.git("push", "--quiet", "origin", "main")
+    other.git("reset", "--quiet", "--hard", "HEAD~1")
+    other.git("update-ref", "-d", "refs/remotes/origin/main")
+    without_reflog(other)
+
+
+def test_a_stale_clone_of_another_project_is_noticed(world: World, tmp_path: Path) -> None:
+    theirs = world.folder({"x": "theirs"})[0]
+    other = World(tmp_path, world.params)
+    other.root.mkdir()
+    other.git("init", "--quiet")
+    other.commit()
+    _stale(world, other, theirs)
+    plan = world.plan(alone=False, projects=(str(other.root),))
+    assert (plan.is_known, plan.going) == (False, [])
+    assert f"{other.root} lacks refs/heads/main of origin" in plan.unknown[0]
+    other.git("fetch", "--quiet", "origin")
+    plan = world.plan(alone=False, projects=(str(other.root),))
+    assert (plan.unknown, going(plan)) == ([], set())
+    other.git("remote", "set-url", "origin", str(tmp_path / "nowhere"))
+    assert not world.plan(alone=False, projects=(str(other.root),)).is_known
+
+
+def _certificate(path: Path, *datasets: str) -> str:
+    """What gc looks for in a certificate of these dataset versions. Returns its digest."""
+    document: dict[str, Any] = {"kind": KIND, "datasets": [{"md5": md5} for md5 in datasets]}
+    digest = sha256_of_json(document)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**document, "digest": digest}))
+    return digest
+
+
+CERTIFICATES: dict[str, Callable[[World, str], object]] = {
+    "committed": lambda world, md5: (_certificate(world.root / "for the board" / "one.json", md5), world.commit()),
+    "deleted since": lambda world, md5: (
+        _certificate(world.root / "one.json", md5),
+        world.commit(),
+        world.git("rm", "-q", "one.json"),
+        world.commit(),
+    ),
+    "staged": lambda world, md5: (
+        _certificate(world.root / "one.json", md5),
+        world.git("add", "one.json"),
+        (world.root / "one.json").unlink(),
+    ),
+    "lying here": lambda world, md5: _certificate(world.root / "one.json", md5),
+    "a page": lambda world, md5: (world.root / "one.html").write_text(f"<title>{KIND}</title> {md5}"),
+}
+
+
+@pytest.mark.parametrize("what", list(CERTIFICATES))
+def test_the_dataset_versions_of_certificates_stay(what: str, world: World) -> None:
+    """Also where no commit and no run names them any more, as after `dvc exp remove` and `mlflow gc`."""
+    world.run("a", "a", "a")
+    world.commit()
+    dataset, files = world.folder({"manifest.parquet": "rows", "shards/0.parquet": "images"})
+    orphan = world.put("orphan")
+    assert going(world.plan()) == {dataset, *files.values(), orphan}
+    CERTIFICATES[what](world, dataset)
+    plan = world.plan(past=True)
+    assert (plan.unknown, plan.lost, going(plan)) == ([], [], {orphan})
+    assert world.execute(plan).is_whole
+    assert {dataset, *files.values()} <= world.there()["remote"] & world.there()["cache"]
+
+
+def test_a_certificate_that_lies_elsewhere_is_shown(world: World, tmp_path: Path) -> None:
+    dataset, files = world.folder({"manifest.parquet": "rows"})
+    path, orphan = tmp_path / "one.json", world.put("orphan")
+    digest = _certificate(path, dataset)
+    assert going(world.plan()) == {dataset, *files.values(), orphan}  # of one that nobody shows nothing is known
+    plan = world.plan(certificates=(str(path),))
+    assert going(plan) == {orphan}
+    note(world.evidence(), plan)
+    assert noted(world.evidence()) == plan
+    # the log knows that there is one, and not what it names
+    entries = world.root / LOG
+    entries.parent.mkdir()
+    entries.write_bytes(text_of({"kind": "certified", "sha256": digest}) + b"\n")
+    world.commit()
+    without = world.plan()
+    assert (without.is_known, without.going) == (False, [])
+    assert digest[:12] in without.lost[0]
+    assert going(world.plan(certificates=(str(path),))) == {orphan}
+    path.unlink()
+    with pytest.raises(ProjectError, match="is not there"):
+        world.execute(plan)
+    path.write_text("{}")
+    with pytest.raises(ProjectError, match="is no certificate"):
+        world.execute(plan)
+    assert dataset in world.there()["cache"]
+
+
+def test_with_past_a_version_that_mlflow_has_lost_is_not_given_up_unseen(world: World) -> None:
+    old = world.run("old", "old", "old")
+    old.document["model"]["version"] = "7"
+    world.write(old)
+    first = world.commit("old")
+    world.run("now", "now", "now")
+    world.commit("now")
+    assert world.plan().is_known  # without --past nothing of it goes
+    plan = world.plan(past=True)
+    assert (plan.is_known, plan.going) == (False, [])
+    assert f"models:/scans/7 is registered by lineage.json of {first[:12]}" in plan.lost[0]
+    assert old.document["model"]["md5"] in going(world.plan(past=True, accept_lost=True))
+    retired = world.root / "retired" / "scans-7.json"
+    retired.parent.mkdir()
+    of_it = {"model": "models:/scans/7", "identity": old.identity, "reason": "x", "by": "x", "at": "x"}
+    retired.write_text(json.dumps(of_it))
+    world.commit()
+    plan = world.plan(past=True)
+    assert plan.is_known and old.document["model"]["md5"] in going(plan)
+
+
+def test_a_push_excuses_nothing_by_a_record_of_what_was_deleted(world: World) -> None:
+    """It explains only what an earlier commit needs, and no place here has."""
+    old = world.run("old", "old", "old")
+    world.commit("old")
+    now = world.run("now", "now", "now")
+    world.commit("now")
+    md5s = {out: each.document["model"]["md5"] for out, each in (("old", old), ("now", now))}
+    document = {"id": "2026-01-01-x", "moment": "2026-01-01T00:00:00+00:00", "by": "x", "reason": "x", "places": []}
+    path = world.root / FOLDER / f"{document['id']}.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"schema": 1, **document, "ends": [], "objects": dict.fromkeys(md5s.values(), "")}))
+    world.commit()
+    _forget(world, *md5s.values())
+    done = push(world.evidence(), every=True)
+    assert [each.split(",")[0] for each in done.collected] == ["models/model.safetensors"]
+    assert len(done.lacking) == 1 and md5s["now"] in done.lacking[0] and path.name in done.lacking[0]
+    # made again, and damaged: there is something to say, and it is no deletion
+    damaged = object_path(world.root / ".dvc" / "cache", md5s["old"])
+    damaged.write_text("other bytes")
+    done = push(world.evidence(), every=True)
+    assert done.collected == []
+    assert any("does not match its hash" in each for each in done.lacking)
+
+
+def _forget(world: World, *names: str) -> None:
+    for name in names:
+        for folder in (world.root / ".dvc" / "cache", world.remote):
+            object_path(folder, name).unlink()
 
 
 def test_what_is_needed_since_it_was_planned_stays(world: World) -> None:

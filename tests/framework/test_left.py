@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from lineage.account.below import _folder
-from lineage.account.jobs import Job
-from lineage.account.left import Left, age, below, parted
+from lineage.account.evidence import served_by
+from lineage.account.jobs import Job, report_of, waiting_pool
+from lineage.account.left import Left, age, below, parted, young
 from lineage.account.prices import Prices, read_prices, shown
 from lineage.base.errors import LineageError
 
@@ -45,6 +48,58 @@ def test_what_has_a_reason_stays() -> None:
 def test_the_age_of_what_has_no_moment_is_nothing() -> None:
     assert age(None) == 0
     assert 59 < age(datetime.now(UTC) - timedelta(minutes=1)) < 70
+
+
+def test_what_is_young_stays() -> None:
+    yesterday = datetime.now(UTC) - timedelta(hours=20)
+    assert young(yesterday, 1.0) == "it was made less than a day ago"
+    assert young(yesterday, 7.0, "the job ended") == "the job ended less than 7 days ago"
+    assert young(yesterday, 0.5) == ""
+    assert young(None, 1.0)  # nobody says when
+    assert young(None, 0.0) == ""
+
+
+def version(number: str, identity: str, endpoint: str = "") -> Any:
+    tags = {"model_identity": identity, **({"endpoint": endpoint} if endpoint else {})}
+    return SimpleNamespace(name="scans", version=number, tags=tags)
+
+
+def serves(*versions: Any, status: str = "InService", number: str = "1") -> str:
+    """Why the endpoint `prod` stays, whose tags say that it serves that version of the model `a`."""
+    tags = {"lineage:model": f"models:/scans/{number}", "lineage:model_identity": "a"}
+    return served_by(versions, "prod", status, tags if number else {})
+
+
+def test_an_endpoint_that_answers_goes_only_if_its_version_says_that_it_serves_no_more() -> None:
+    assert "models:/scans/1 serves there" in serves(version("1", "a", "prod"))
+    assert "models:/scans/2 serves there" in serves(version("1", "a"), version("2", "b", "test, prod"))
+    assert serves(version("1", "a", "test")) == ""
+    for others in ((), (version("1", "b"),), (version("2", "a"),)):  # of another store: its own is not known
+        assert "it answers requests with models:/scans/1, and no MLflow store" in serves(*others)
+        assert serves(*others, status="Failed") == ""
+    assert "with what its tags do not say" in serves(version("1", "a"), number="")
+
+
+@pytest.mark.parametrize("spec", [b"", b"no JSON", b"\xff", b"[1]", b"null", b'{"report": null}', b"{}"])
+def test_what_is_no_specification_of_a_job_names_no_report(spec: bytes) -> None:
+    assert report_of(spec) == ""
+    assert report_of(b'{"report": "s3://b/p/reports/1.json"}') == "s3://b/p/reports/1.json"
+
+
+def test_instances_that_wait_are_named_and_stay() -> None:
+    said = {
+        "TrainingJobName": "digits-train-x",
+        "TrainingJobStatus": "Completed",
+        "TrainingEndTime": datetime(2026, 1, 31, 8, tzinfo=UTC),
+        "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 2, "KeepAlivePeriodInSeconds": 600},
+        "WarmPoolStatus": {"Status": "Available", "ResourceRetainedBillableTimeInSeconds": 30},
+    }
+    waiting = waiting_pool(Job("Training", said))
+    assert waiting is not None
+    assert (waiting.kind, waiting.cost) == ("warm-pool", "2 x ml.g5.xlarge, 60 seconds of an instance so far")
+    assert "until 2026-01-31T08:10:00+00:00. `lineage aws warm-pools --end`" in waiting.kept
+    assert waiting_pool(Job("Training", {**said, "WarmPoolStatus": {"Status": "Terminated"}})) is None
+    assert waiting_pool(of_pipeline("Completed")) is None
 
 
 def of_pipeline(status: str) -> Job:

@@ -12,11 +12,12 @@ from scans.settings import Settings
 
 from lineage.base.errors import MirrorError
 from lineage.compute.sagemaker.lineage_sources import of_commit, of_object
+from lineage.compute.sagemaker.settings import SageMakerSettings
 from lineage.judgement.follow_up import Result
 from lineage.judgement.promote import NOT_FOLLOWED, Outcome
 from lineage.mirror.approval import approval_of
 from lineage.mirror.graph import Graph
-from lineage.mirror.group import group_name, section_of
+from lineage.mirror.group import group_name
 from lineage.mirror.package import FITS
 from lineage.proof.decision import Asked, Document, Version
 from lineage.proof.decisions import Decision, Line
@@ -32,7 +33,7 @@ def settings(params: dict[str, Any], **registry: Any) -> Settings:
 
 def named(params: dict[str, Any], **registry: Any) -> str:
     made = settings(params, **registry)
-    return group_name(made, section_of(made))
+    return group_name(made, SageMakerSettings.of(made))
 
 
 def test_a_group_is_the_project_s_own(params: dict[str, Any]) -> None:

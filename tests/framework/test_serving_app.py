@@ -17,7 +17,7 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lineage.contract import Refuse
+from lineage.contract import GoOn, Refuse
 from lineage.serving.program.app import Service
 from lineage.serving.program.order import Order
 from lineage.settings.serving import Limits
@@ -30,28 +30,28 @@ Said = tuple[int, dict[str, str], bytes]
 class Echo:
     """Answers with what it was given."""
 
-    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse) -> tuple[bytes, str]:
+    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse, go_on: GoOn) -> tuple[bytes, str]:
         return json.dumps({"kind": kind, "size": len(body), "most": most}).encode(), "application/json"
 
 
 class Refusing:
     """Finds fault with every request."""
 
-    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse) -> tuple[bytes, str]:
+    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse, go_on: GoOn) -> tuple[bytes, str]:
         refuse(int(body), "say it otherwise\x1b[2J")
 
 
 class Broken:
     """Fails, and its error says what no caller should know."""
 
-    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse) -> tuple[bytes, str]:
+    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse, go_on: GoOn) -> tuple[bytes, str]:
         raise ValueError(HIDDEN)
 
 
 class Ending:
     """Wants the process to end."""
 
-    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse) -> tuple[bytes, str]:
+    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse, go_on: GoOn) -> tuple[bytes, str]:
         sys.exit(HIDDEN)
 
 
@@ -61,10 +61,20 @@ class Slow:
     def __init__(self) -> None:
         self.begun, self.go_on = threading.Semaphore(0), threading.Event()
 
-    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse) -> tuple[bytes, str]:
+    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse, go_on: GoOn) -> tuple[bytes, str]:
         self.begun.release()
         assert self.go_on.wait(60)
         return b"late", "text/plain"
+
+
+class Long:
+    """Works on for ever, as long as it is let."""
+
+    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse, go_on: GoOn) -> tuple[bytes, str]:
+        if body == b"short":
+            return b"short", "text/plain"
+        while True:
+            go_on()
 
 
 @contextmanager
@@ -180,6 +190,17 @@ def test_an_answer_that_takes_too_long_is_given_up_and_its_thread_is_missing() -
         while ask("GET", "/ping")[0] != 200:
             assert time.monotonic() < deadline
         assert ask("POST", "/invocations", b"x")[0] == 200
+
+
+def test_a_request_that_nobody_waits_for_gives_its_thread_back() -> None:
+    """Two short requests that take long to answer would else hold up both threads of a small machine."""
+    with serving(Long(), seconds=0.3) as ask:
+        for _ in range(2):
+            assert "within 0.3 seconds" in error_of(ask("POST", "/invocations", b"x"), 503, "unavailable")["message"]
+        deadline = time.monotonic() + 30
+        while ask("GET", "/ping")[0] != 200:
+            assert time.monotonic() < deadline
+        assert ask("POST", "/invocations", b"short")[0] == 200
 
 
 def test_more_requests_than_may_wait_are_told_to_come_again() -> None:

@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from scans.settings import Settings
 
 from lineage.base.errors import DataError
-from lineage.judgement.captured import find_requests, images_of
+from lineage.compute.sagemaker.tags import tag_value
+from lineage.judgement.captured import OF_DEPLOY, find_requests, images_of
 from lineage.serving.endpoint import endpoint_name
-from lineage.serving.models import tag_value
 from lineage.settings import select
 from lineage.settings.serving import Serving
 
@@ -151,6 +151,16 @@ def test_lines_that_are_none_of_data_capture(tmp_path: Path, line: str) -> None:
     (tmp_path / "a.jsonl").write_text(f"{kept(png(1))}\n{line}\n")
     with pytest.raises(DataError, match=r"a\.jsonl:2 is no line of SageMaker's data capture"):
         find_requests(tmp_path, [])
+
+
+def test_what_deploy_itself_has_asked_is_left_out_and_said(tmp_path: Path) -> None:
+    document = json.loads(kept(png(1)))
+    by_deploy = json.dumps({**document, "eventMetadata": {"inferenceId": OF_DEPLOY}})
+    by_another = json.dumps({**document, "eventMetadata": {"inferenceId": "7"}})
+    (tmp_path / "a.jsonl").write_text(f"{by_deploy}\n{by_another}\n")
+    said: list[str] = []
+    assert [each.name for each in find_requests(tmp_path, said)] == ["a.jsonl:2"]
+    assert said == ["requests of `lineage deploy` itself, with the example of the model, left out: 1"]
 
 
 def test_requests_of_which_none_has_an_image(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ Path({ran!r}).touch()
 
 
 class Model:
-    def answer(self, body, kind, most, refuse):
+    def answer(self, body, kind, most, refuse, go_on):
         if not body.startswith(b"{{"):
             refuse(400, "no brace")
         return body, kind
@@ -60,7 +60,7 @@ def registered(tmp_path: Path, ran: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def test_the_registered_files_are_loaded_and_answer(registered: Path) -> None:
     model = load(registered, hash_tree(registered).sha256)
-    assert model.answer(b"{}", "application/json", 1, refuse)[0] == b"{}"
+    assert model.answer(b"{}", "application/json", 1, refuse, lambda: None)[0] == b"{}"
     assert not list(registered.rglob("__pycache__"))
 
 
@@ -100,6 +100,12 @@ def test_a_model_without_answer_is_named_as_such(registered: Path) -> None:
 
 def test_other_packages_than_those_registered_are_named(registered: Path) -> None:
     assert other_packages(registered) == {"pytest": f"{pytest.__version__}, not 0.1"}
+
+
+def test_files_that_name_no_packages(registered: Path) -> None:
+    (registered / "requirements.txt").unlink()
+    with pytest.raises(ServingError, match=r"requirements\.txt of the registered files cannot be read"):
+        other_packages(registered)
 
 
 def test_an_archive_of_the_same_files_has_the_same_bytes(registered: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lineage.proof.verdict_page import write_verdicts
-from lineage.proof.verify import LIMITS, Link, Verdict
+from lineage.proof.verify import ATTESTATION, LIMITS, NOT_ATTESTED, Link, Verdict
 
 LINKS = (
     Link("version", "PASS", "26 of 26 properties and tags are those of lineage.json.", 26),
@@ -28,6 +28,21 @@ def test_it_says_what_was_asked_the_answer_how_to_check_it_and_what_it_does_not_
     assert "What to do now: <code>dvc pull</code> brings it back" in text
     assert "1 of 43: &lt;b&gt;an object&lt;/b&gt; is missing." in text
     assert LIMITS.split("(")[0] in text
+
+
+def test_an_attestation_is_spoken_of_only_where_it_holds(tmp_path: Path) -> None:
+    others = "others check it with their own tools"
+    assert others not in page(tmp_path, Verdict("models:/scans/3", LINKS))
+    assert others not in page(tmp_path, Verdict("models:/scans/3", (Link(ATTESTATION, "FAIL", "a fault", 3),)))
+    assert others in page(tmp_path, Verdict("models:/scans/3", (Link(ATTESTATION, "PASS", "all hold", 3),)))
+    assert "no branch or tag here has an attestation" in page(tmp_path, Verdict("m", LINKS, (NOT_ATTESTED,)))
+
+
+def test_where_mlflow_was_not_asked_it_says_so(tmp_path: Path) -> None:
+    text = page(tmp_path, Verdict("lineage.json", LINKS[:1], asks_mlflow=False))
+    assert "PASS: what Git and DVC record of this model agrees" in text
+    assert "MLflow, and the files registered there, were not looked at." in text
+    assert "Git, DVC and MLflow" not in text
 
 
 def test_it_can_be_printed_and_needs_no_network(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ def test_who_may_be_used_today_counts(project: Project, lineage: Lineage) -> Non
     status, output, _ = lineage.run(project, "promote", FIRST, "--to", "champion", "--accept", "all: x", "--json")
     gates = json.loads(output)["gates"]
     assert (status, gates["consent"]["state"]) == (1, "FAIL")
-    assert gates["consent"]["text"] == "1 subjects with 7 records in its data have no active consent today"
+    assert gates["consent"]["text"] == "1 subject with 7 records in its data has no active consent today"
     assert OUT not in output
     status, output, _ = lineage.run(project, "promote", SECOND, "--to", "champion", "--json")
     gates = json.loads(output)["gates"]

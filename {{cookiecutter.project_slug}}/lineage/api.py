@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,13 +30,49 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .audit.exclusion import Exclusion
+    from .audit.manifests import Record
     from .audit.questions import SubjectAnswer
+    from .audit.use import Use
+    from .contract import Role
     from .proof.case import Evidence
-    from .proof.verify import Verdict
+    from .proof.verify import Link, Verdict
 
-__all__ = ["Answer", "Chains", "Difference", "ProjectError", "Proof", "audit", "diff", "trace", "verify"]
+__all__ = [
+    "Answer",
+    "Chains",
+    "Difference",
+    "Exclusion",
+    "Link",
+    "ProjectError",
+    "Proof",
+    "Record",
+    "Role",
+    "SubjectAnswer",
+    "Use",
+    "Verdict",
+    "audit",
+    "diff",
+    "trace",
+    "verify",
+]
 
+# the parts of answers; where they come from takes a second to import, and only who asks needs it
+PARTS = {
+    "Exclusion": ".audit.exclusion",
+    "Link": ".proof.verify",
+    "Record": ".audit.manifests",
+    "Role": ".contract",
+    "SubjectAnswer": ".audit.questions",
+    "Use": ".audit.use",
+    "Verdict": ".proof.verify",
+}
 State = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERASED"]
+
+
+def __getattr__(name: str) -> type:
+    if name not in PARTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(PARTS[name], __package__), name)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -80,7 +117,8 @@ class Proof:
     """Whether the chains of models hold.
 
     `state` is the worst of all links: PASS, ERASED (all that is left is as it was), INCONCLUSIVE (not everything could
-    be looked at: no proof) or FAIL. `scope` says which models were looked for, `retired` which were left out.
+    be looked at: no proof) or FAIL. `verdicts` are the answers, a `Verdict` with its `Link`s for each model. `scope`
+    says which models were looked for, `retired` which were left out.
     """
 
     state: State
@@ -107,13 +145,15 @@ class Answer:
     With a moment, `state` is PASSED (in nothing made since, and nothing in doubt), FAILED or INCONCLUSIVE. Without one
     there is nothing to pass: it is COMPLETE, or INCONCLUSIVE where more may have used them than is listed. `reasons`
     says why it is not PASSED or COMPLETE, `looked_at` how many versions, runs and dataset versions were looked at.
+    `answer` is all of it: an `Exclusion` with a moment, a `SubjectAnswer` without one, each with the `Use`s and
+    `Record`s that it found.
     """
 
     state: Literal["PASSED", "FAILED", "COMPLETE", "INCONCLUSIVE"]
     reasons: tuple[str, ...]
     looked_at: dict[str, int]
     scope: str
-    answer: SubjectAnswer | Exclusion  # all of it
+    answer: SubjectAnswer | Exclusion
 
     def table(self) -> pd.DataFrame:
         """A row for each record of the subjects in what used them: what, in which dataset version, split and label."""

@@ -80,6 +80,8 @@ class Servable(Protocol):
 
 # Tells a caller what to change: the HTTP status of the answer (400 to 499), and a sentence. It raises.
 Refuse = Callable[[int, str], NoReturn]
+# Raises once nobody waits for the answer any more, so that the thread can answer somebody else.
+GoOn = Callable[[], None]
 
 
 class Answering(Protocol):
@@ -91,13 +93,14 @@ class Answering(Protocol):
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:
         """As `mlflow.pyfunc.PythonModel` has it."""
 
-    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse) -> tuple[bytes, str]:
+    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse, go_on: GoOn) -> tuple[bytes, str]:
         """The answer to a request, and its media type.
 
         `kind` is the media type of `body`, in small letters and without parameters; `most` how many items a request may
         have. Calls `refuse`, which raises, for whatever the caller must change: they are told that sentence. Any other
-        error is the server's, and no caller sees its text. What MLflow makes of `example_input` must be answered: JSON
-        with `dataframe_split`.
+        error is the server's, and no caller sees its text. Calls `go_on` between items, and lets through what it
+        raises: a thread cannot be stopped from outside, and one that works for nobody is missing. What MLflow makes of
+        `example_input` must be answered: JSON with `dataframe_split`.
         """
 
 

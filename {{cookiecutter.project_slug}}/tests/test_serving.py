@@ -157,7 +157,7 @@ def refuse(status: int, message: str) -> NoReturn:
 
 
 def ask(predictor: serving.Predictor, body: bytes, kind: str = serving.JSON, most: int = 9) -> list[dict[str, float]]:
-    answer, made = predictor.answer(body, kind, most, refuse)
+    answer, made = predictor.answer(body, kind, most, refuse, lambda: None)
     assert made == "application/json"
     return json.loads(answer)["predictions"]
 
@@ -239,6 +239,31 @@ def test_an_image_that_would_fill_the_memory_is_refused_by_what_it_says_of_itsel
     Image.new("1", (6000, 6000)).save(buffer, format="PNG")  # 5 kB as a file
     with pytest.raises(Refused, match="more than 25000000 pixels"):
         ask(predictor, buffer.getvalue(), "image/png")
+
+
+def test_many_images_that_would_take_long_to_read_are_refused_before_one_is_read(predictor: serving.Predictor) -> None:
+    buffer = io.BytesIO()
+    Image.new("1", (5000, 5000)).save(buffer, format="PNG")  # 3 kB as a file, and a quarter of a second to read
+    body = json.dumps({"instances": [text(buffer.getvalue())] * 5}).encode()
+    with pytest.raises(Refused, match="may have 100000000 pixels together"):
+        ask(predictor, body)
+
+
+def test_a_request_that_nobody_waits_for_is_given_up_at_the_next_image(predictor: serving.Predictor) -> None:
+    class Late(Exception):  # noqa: N818  as the server has it
+        pass
+
+    seen = []
+
+    def go_on() -> None:
+        seen.append(len(seen))
+        if len(seen) == 2:
+            raise Late
+
+    body = json.dumps({"instances": [text(image) for image in IMAGES] * 2}).encode()
+    with pytest.raises(Late):
+        predictor.answer(body, serving.JSON, 9, refuse, go_on)
+    assert seen == [0, 1]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -28,12 +28,14 @@ WEIGHTS = "model.safetensors"
 COLUMN = "image"
 BATCH = 256
 MOST_PIXELS = 25_000_000  # of an image in a request: opened, it takes 100 MB, whatever its file has
+ALL_PIXELS = 100_000_000  # of all images in a request: to read them takes seconds, however small the files are
 JSON = "application/json"
 IMAGES = ("image/", "application/octet-stream", "application/x-image")  # what a request of one raw image is called
 FORMS = "instances, dataframe_split or dataframe_records"
 ALWAYS_NEEDED = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "torch")
 PACKAGES = {"mobilenet_v3_small": ("torchvision",)}  # what a network needs beside torch
 Refuse = Callable[[int, str], NoReturn]  # see Answering in lineage/contract.py
+GoOn = Callable[[], None]
 
 
 class Predictor:
@@ -48,27 +50,30 @@ class Predictor:
         pixels = self._decode([_as_bytes(image) for image in model_input[COLUMN]])
         return pd.DataFrame(self._probabilities(pixels), columns=self._header["classes"], index=model_input.index)
 
-    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse) -> tuple[bytes, str]:
+    def answer(self, body: bytes, kind: str, most: int, refuse: Refuse, go_on: GoOn) -> tuple[bytes, str]:
         """The answer to a request, and its media type: probabilities by class for each image, as JSON.
 
         A request is one image, or JSON with base64 text of several. `kind` is its media type, `most` the largest number
-        of images; `refuse` is called, and raises, for what the caller must change.
+        of images; `refuse` is called, and raises, for what the caller must change; `go_on` is called between images,
+        and raises when nobody waits any more.
         """
         images = _images_in(body, kind, refuse)
         if len(images) > most:
             refuse(413, f"{len(images)} images are in this request; at most {most} are answered at once")
-        rows = self._probabilities(self._decode(images, refuse)).tolist()
+        _require_readable(images, refuse)
+        rows = self._probabilities(self._decode(images, refuse, go_on)).tolist()
         said = [dict(zip(self._header["classes"], row, strict=True)) for row in rows]
         return json.dumps({"predictions": said}, allow_nan=False).encode(), JSON
 
-    def _decode(self, images: Sequence[bytes], refuse: Refuse | None = None) -> NDArray[np.uint8]:
+    def _decode(
+        self, images: Sequence[bytes], refuse: Refuse | None = None, go_on: GoOn = lambda: None
+    ) -> NDArray[np.uint8]:
         """Pixels of shape (images, channels, size, size). With `refuse`, that is told which image cannot be read."""
         size, channels = self._header["image_size"], self._header["channels"]
         background, further_pages = self._header["background"], self._header["further_pages"]
         pixels = np.empty((len(images), channels, size, size), dtype=np.uint8)
         for number, image in enumerate(images):
-            if refuse and _pixels_of(image) > MOST_PIXELS:
-                refuse(413, f"image {number + 1} has more than {MOST_PIXELS} pixels")
+            go_on()
             try:
                 pixels[number] = decode(image, size, channels, background, further_pages)
             except OSError as error:
@@ -151,6 +156,15 @@ def _from_base64(text: Any, number: int, refuse: Refuse) -> bytes:
         return base64.b64decode("".join(text.split()), validate=True)
     except ValueError:
         return refuse(400, f"image {number} is no base64 text")
+
+
+def _require_readable(images: Sequence[bytes], refuse: Refuse) -> None:
+    """Refuses what takes too long to read, before any of it is read."""
+    pixels = [_pixels_of(image) for image in images]
+    if (number := next((number for number, many in enumerate(pixels, 1) if many > MOST_PIXELS), None)) is not None:
+        refuse(413, f"image {number} has more than {MOST_PIXELS} pixels")
+    if sum(pixels) > ALL_PIXELS:
+        refuse(413, f"the images of a request may have {ALL_PIXELS} pixels together")
 
 
 def _pixels_of(image: bytes) -> int:

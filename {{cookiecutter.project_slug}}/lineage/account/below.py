@@ -14,8 +14,8 @@ from ..base.errors import DispatchError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.tags import PROJECT_METADATA
 from .found import Found
-from .left import DAY, Left, age, below, parted
-from .stored import Stored, group, listed
+from .left import Left, below, parted
+from .stored import Stored, group, listed, written
 
 SERVED, REGISTERED, CODE, ARTIFACTS = "serving", "registry", "pipelines/code", "mlflow"  # folders
 OF_CODE = re.compile(r"-([0-9a-f]{12,64})$")  # the SDK's copies of code: what it was made of, as far as the name has it
@@ -80,8 +80,7 @@ def _why(
         return UNEXPLAINED
     if not why and uses.unseen:
         why = f"{uses.unseen[0]}, which cannot be looked at, may use it"
-    if not why and any(age(each.modified) < days * DAY for each in objects):
-        why = f"it was written less than {days:g} days ago"
+    why = why or written(objects, days)
     return why or ("" if rest.rpartition("/")[2] in uses.executions else _of_others(found, packed or objects[0]))
 
 

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..base.errors import DispatchError
+from ..base.errors import DispatchError, ServingError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
 from ..compute.sagemaker.settings import SageMakerSettings
 from ..dvc.dvcfile import PARAMS_FILE
 from ..dvc.remote import read_config
 from ..proof.case import Evidence
+from ..serving.endpoint import endpoint_name
 from ..settings import load_settings
-from ..settings.compute import TARGET
 from ..settings.params import Settings
 from .below import Uses, below_prefix
 from .evidence import Needed
 from .found import Found
 from .jobs import OF_PIPELINES, of_jobs
 from .kept import answers, captured
-from .left import Also, Left, below, parted
+from .left import Also, Left, below
+from .logs import of_endpoints, of_transforms
 from .ml_lineage import delete_entity, entities
 from .prices import Prices, read_prices
 from .registered import GOING_ON, apps, packages, pipelines
 from .serving import serving
-
-MANY = 1000  # objects that S3 deletes in one call
+from .stored import delete_objects
 
 
 @dataclass(frozen=True)
@@ -49,43 +50,45 @@ class Plan:
         return [item for item in self.left if item.goes]
 
 
-def aws_of(settings: Settings) -> Aws:
-    """The account of compute.sagemaker, wherever stages run. Raises DispatchError if the settings name no bucket."""
-    section = settings.compute.backends.get("sagemaker") or {}
-    wanted = {key: value for key, value in section.items() if key != TARGET}
-    if not wanted.get("bucket"):
-        raise DispatchError("compute.sagemaker.bucket is not set, so no job of this project has left anything there.")
-    return Aws(SageMakerSettings.model_validate(wanted), project_id=settings.project_id)
-
-
 def plan(evidence: Evidence, days: float, also: Collection[Also] = (), prices: Path | None = None) -> tuple[Aws, Plan]:
-    """What is left. What jobs of the last `days` days have left stays; so does what somebody asked for, but for `also`.
+    """What is left. What is of the last `days` days stays; so does what somebody asked for, but for `also`.
 
     `prices` is a table in place of this project's. Raises DispatchError where AWS cannot say, LineageError if that is
     no table.
     """
     settings = load_settings(evidence.root / PARAMS_FILE)
-    aws = aws_of(settings)
+    if not SageMakerSettings.of(settings).bucket:
+        raise DispatchError("compute.sagemaker.bucket is not set, so no job of this project has left anything there.")
+    aws = Aws.of(settings)
     known = read_prices(aws.region, prices)
     found, needed = Found(aws, evidence.project_id, known), Needed(evidence)
     # the remotes are no litter, wherever they lie
     remotes = [str(section["url"]) for section in read_config(evidence.root)["remote"].values() if section.get("url")]
     protected = tuple(url for url in remotes if url.startswith("s3://"))
-    served, archives = serving(found, needed)
-    registered, files = packages(found, needed)
-    runnable, definitions = pipelines(found)
+    served, archives = serving(found, needed, days)
+    registered, files = packages(found, needed, days)
+    runnable, definitions = pipelines(found, days)
     staying = frozenset(each.name for each in runnable if not each.goes)
     stay = bool(found.unseen["pipeline"]) or bool(staying)
     jobs_left = of_jobs(found, protected, days, pipelines_stay=stay)
-    asked_for = [*answers(found, also), *captured(found, evidence, also)]
+    chains = entities(found, needed, days)
+    asked_for = [*answers(found, also, days), *captured(found, evidence, also, days)]
     places = [address for item in (*jobs_left, *asked_for) for address in item.addresses]
     unseen = [f"{kind} {name}" for kind, names in found.unseen.items() for name in dict.fromkeys(names)]
     is_going_on = any(each.kept.startswith(GOING_ON) for each in runnable)
     uses = Uses(archives | files, definitions, is_going_on, tuple(unseen), staying, _executions(found))
-    left = [*served, *registered, *entities(found, needed), *apps(found), *runnable, *jobs_left]
+    left = [*served, *registered, *chains, *apps(found), *runnable, *jobs_left]
+    left += [*of_endpoints(found, served, _usual(settings)), *of_transforms(found, days)]
     left += [_without(item, protected) for item in asked_for]
     left += below_prefix(found, uses, places, protected, days)
     return aws, Plan(aws.account or "unknown", aws.region, evidence.project_id, left, unseen, known)
+
+
+def _usual(settings: Settings) -> str:
+    """What `lineage deploy` calls an endpoint that nobody names; empty if the settings have no name for it."""
+    with suppress(ServingError):
+        return endpoint_name(settings)
+    return ""
 
 
 def _executions(found: Found) -> frozenset[str]:
@@ -112,16 +115,6 @@ def execute(aws: Aws, wanted: Plan) -> Iterator[tuple[Left, str]]:
             yield item, str(error)
 
 
-def _objects(aws: Aws, item: Left) -> None:
-    bucket = parted(item.addresses[0])[0] if item.addresses else ""
-    keys = [{"Key": parted(address)[1]} for address in item.addresses]
-    for start in range(0, len(keys), MANY):
-        wanted = {"Objects": keys[start : start + MANY], "Quiet": True}
-        errors = aws.client("s3").delete_objects(Bucket=bucket, Delete=wanted).get("Errors") or []
-        if errors:
-            raise DispatchError(f"S3 kept {len(errors)} objects, {errors[0]['Key']} first: {errors[0].get('Message')}")
-
-
 def _log(aws: Aws, item: Left) -> None:
     for name in item.addresses:
         group, _, stream = name.partition(":")
@@ -139,7 +132,5 @@ DELETE: dict[str, Callable[[Aws, Left], Any]] = {
     **dict.fromkeys(("artifact", "action", "context"), delete_entity),
     "pipeline": lambda aws, item: aws.client("sagemaker").delete_pipeline(PipelineName=item.name),
     "log": _log,
-    "objects": _objects,
-    "answers": _objects,
-    "captured": _objects,
+    **dict.fromkeys(("objects", "answers", "captured"), delete_objects),
 }

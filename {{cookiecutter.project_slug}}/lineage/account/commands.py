@@ -24,9 +24,7 @@ def cleanup(
         bool, typer.Option("--plan", help="List it, with its cost, and what stays and why. Nothing is changed.")
     ] = False,
     do_it: Annotated[bool, typer.Option("--execute", help="Delete what nobody needs.")] = False,
-    days: Annotated[
-        float, typer.Option("--older-than", metavar="DAYS", help="What jobs of the last days have left stays.")
-    ] = 1.0,
+    days: Annotated[float, typer.Option("--older-than", metavar="DAYS", help="What is of the last days stays.")] = 1.0,
     also: Annotated[
         list[Also] | None,
         typer.Option("--also", help="Of what somebody asked for: answers of batches, requests that endpoints kept."),
@@ -77,9 +75,9 @@ def _show(wanted: Plan) -> None:
             print(f"  {printable(name)}")
     _show_sums(wanted, stay)
     print(
-        "Not looked at: other regions, what has no such tag, logs of endpoints, old versions in buckets, the "
-        "infrastructure itself (its stacks), and the DVC remote, which `lineage erase` clears. What it did cost: Cost "
-        "Explorer, by the tag lineage:project_id."
+        "Not looked at: other regions, what has no such tag, logs of endpoints that are gone (but for that of the "
+        "settings), old versions of objects that are gone, the infrastructure itself (its stacks), and the DVC remote, "
+        "which `lineage erase` clears. What it did cost: Cost Explorer, by the tag lineage:project_id."
     )
 
 

@@ -13,6 +13,7 @@ from ..compute.sagemaker.tags import PROJECT_TAG
 from .prices import Prices
 
 OF_STACKS = "aws:cloudformation:stack-name"
+GONE = ("not find", "does not exist")  # how SageMaker says so, by the kind of the thing
 
 
 class Found:
@@ -23,7 +24,7 @@ class Found:
         self.prices = prices or Prices()  # of nothing
         self.project_id = project_id
         self.names: dict[str, list[str]] = defaultdict(list)  # as ARNs have them, by type
-        self.stacks: dict[str, str] = {}  # the stack of CloudFormation that a resource belongs to, by ARN
+        self.tags: dict[tuple[str, str], dict[str, str]] = {}  # of each
         self.arns: dict[tuple[str, str], str] = {}
         self.unseen: dict[str, list[str]] = defaultdict(list)  # by kind: what AWS shows by its tag, and not itself
         wanted = [{"Key": PROJECT_TAG, "Values": [project_id]}]
@@ -40,8 +41,7 @@ class Found:
             return
         self.names[kind].append(name)
         self.arns[kind, name] = arn
-        if OF_STACKS in tags:
-            self.stacks[arn] = tags[OF_STACKS]
+        self.tags[kind, name] = tags
 
     def described(self, kind: str, operation: str, **key: str) -> dict[str, Any] | None:
         """What AWS says of a resource; None if it is gone, or cannot be seen.
@@ -59,11 +59,11 @@ class Found:
                 if code in CODES:
                     self.unseen[kind].append(next(iter(key.values())))
                     return None
-                if code == "ResourceNotFound" or (code.startswith("Validation") and "not find" in text):
+                if code == "ResourceNotFound" or (code.startswith("Validation") and any(each in text for each in GONE)):
                     return None
                 raise
 
     def kept_by_stack(self, kind: str, name: str) -> str:
         """Why a resource of a stack stays; empty if it is of none."""
-        stack = self.stacks.get(self.arns.get((kind, name), ""))
+        stack = self.tags.get((kind, name), {}).get(OF_STACKS)
         return f"of the CloudFormation stack {stack}: delete it with that" if stack else ""

@@ -1,4 +1,4 @@
-"""What jobs have left: their logs, and what went to them and came from them by S3."""
+"""What jobs have left: their logs, instances that are kept warm, and what went to them and came from them by S3."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..base.errors import DispatchError
-from ..base.translated import translate_errors
 from ..compute.job_spec import FILE
 from ..compute.sagemaker.jobs import ENDED
+from ..compute.sagemaker.warm_pools import pool_of
 from .found import Found
-from .left import DAY, Left, age, below
+from .left import Left, below, young
+from .logs import log_of
 from .stored import Stored, group, listed
 
 KINDS = {"training-job": "Training", "processing-job": "Processing"}
@@ -39,10 +39,7 @@ class Job:
         """Why everything of it stays; empty if it may go."""
         if self.status not in ENDED:
             return f"the job is {self.status}"
-        ended = age(self.said.get(f"{self.kind}EndTime") or self.said.get("LastModifiedTime"))
-        if ended < days * DAY:
-            return f"the job ended less than {days:g} days ago"
-        return ""
+        return young(self.said.get(f"{self.kind}EndTime") or self.said.get("LastModifiedTime"), days, "the job ended")
 
     def objects_kept(self, days: float, *, pipelines_stay: bool) -> str:
         """Why its objects stay; empty if they may go."""
@@ -64,12 +61,13 @@ class Job:
 
 
 def of_jobs(found: Found, protected: tuple[str, ...], days: float, *, pipelines_stay: bool) -> list[Left]:
-    """The logs and objects of the jobs of this project. What lies below `protected` addresses is left out.
+    """The logs, waiting instances and objects of this project's jobs. What lies below `protected` is left out.
 
     A pipeline that stays runs the code again that the jobs of its earlier executions had.
     """
     jobs = list(_jobs(found))
     left = [log for job in jobs if (log := _log(found, job, days)) is not None]
+    left += [pool for job in jobs if (pool := waiting_pool(job)) is not None]
     stay = {place for job in jobs if job.objects_kept(days, pipelines_stay=pipelines_stay) for place in job.places()}
     for job in jobs:
         objects = list(_objects(found, job, protected))
@@ -92,23 +90,22 @@ def _jobs(found: Found) -> Iterator[Job]:
 
 def _log(found: Found, job: Job, days: float) -> Left | None:
     """The log of a job. That of one which ended well says how a model was made, and stays."""
-    group = f"/aws/sagemaker/{job.kind}Jobs"
-    client = found.aws.client("logs")
-    with translate_errors(DispatchError, f"could not look for the log of job {job.name}"):
-        try:
-            pages = client.get_paginator("describe_log_streams")
-            asked = {"logGroupName": group, "logStreamNamePrefix": f"{job.name}/"}
-            streams = [stream for page in pages.paginate(**asked) for stream in page["logStreams"]]
-        except client.exceptions.ResourceNotFoundException:
-            return None
-    if not streams:
-        return None
     kept = job.kept(days) or (
         "the job ended well: its log says how a model was made" if job.status == "Completed" else ""
     )
-    names = tuple(f"{group}:{stream['logStreamName']}" for stream in streams)
-    cost = "storage; AWS does not say of how much"
-    return Left("log", f"job {job.name}", cost, kept, addresses=names, usd_month=None)
+    return log_of(found, f"job {job.name}", f"{job.kind}Jobs", kept, f"{job.name}/")
+
+
+def waiting_pool(job: Job) -> Left | None:
+    """The instances of a job that wait for the next one: billed like those that work. None if there are none."""
+    pool = pool_of(job.said)
+    if pool is None or pool.status != "Available":
+        return None
+    billed = "" if pool.billed is None else f", {pool.billed} seconds of an instance so far"
+    kept = f"it waits for the next job until {pool.until}. `lineage aws warm-pools --end` gives it back"
+    return Left(
+        "warm-pool", f"job {job.name}", f"{pool.instances} x {pool.instance_type}{billed}", kept, usd_month=None
+    )
 
 
 def _objects(found: Found, job: Job, protected: tuple[str, ...]) -> Iterator[Stored]:
@@ -126,7 +123,18 @@ def _objects(found: Found, job: Job, protected: tuple[str, ...]) -> Iterator[Sto
 
 
 def _report(found: Found, spec: str, protected: tuple[str, ...]) -> Iterator[Stored]:
-    said = json.loads(found.aws.read(spec, MOST_SPEC) or b"{}")
-    address = str(said.get("report") or "")
+    address = report_of(found.aws.read(spec, MOST_SPEC) or b"{}")
     if below([found.aws.address()], address) and not below(protected, address):
         yield from listed(found, address)
+
+
+def report_of(spec: bytes) -> str:
+    """The address that a job's specification names for its report; empty if it names none, or is no specification.
+
+    Whoever may write to the bucket may have put it there: what is then at the address stays, and is named.
+    """
+    try:
+        said = json.loads(spec)
+    except ValueError:
+        return ""
+    return str(said.get("report") or "") if isinstance(said, dict) else ""

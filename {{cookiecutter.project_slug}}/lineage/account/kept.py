@@ -10,14 +10,14 @@ from ..proof.case import Evidence
 from ..serving.batch import NOTE
 from .found import Found
 from .left import Also, Left, below
-from .stored import Stored, group, listed
+from .stored import Stored, group, listed, written
 
 UNDER_WAY = ("InProgress", "Stopping")
 ANSWERS = (".out", f"/{NOTE}")  # how the names of what a batch leaves end
 
 
-def answers(found: Found, also: Collection[Also]) -> list[Left]:
-    """What the batch transforms of this project have answered."""
+def answers(found: Found, also: Collection[Also], days: float) -> list[Left]:
+    """What the batch transforms of this project have answered. What was written in the last `days` days stays."""
     left = []
     for name in found.names["transform-job"]:
         said = found.described("transform-job", "describe_transform_job", TransformJobName=name)
@@ -31,12 +31,16 @@ def answers(found: Found, also: Collection[Also]) -> list[Left]:
             left.append(_unseen("answers", place, error))
             continue
         if objects:
+            kept = kept or written(objects, days)
             left.append(group(found, "answers", f"{place} of {said['TransformJobName']}", objects, kept))
     return left
 
 
-def captured(found: Found, evidence: Evidence, also: Collection[Also]) -> list[Left]:
-    """What endpoints have kept of requests, where their configurations or the settings of any commit say they do."""
+def captured(found: Found, evidence: Evidence, also: Collection[Also], days: float) -> list[Left]:
+    """What endpoints have kept of requests, where their configurations or the settings of any commit say they do.
+
+    What was written in the last `days` days stays.
+    """
     default, writing = found.aws.address("captured"), _writing(found)
     places = {default, *(place.rstrip("/") for place in kept_requests(evidence)), *writing}
     left = []
@@ -52,7 +56,7 @@ def captured(found: Found, evidence: Evidence, also: Collection[Also]) -> list[L
             if where in writing:
                 kept = "the endpoint goes on writing there"
             elif below([default], where):
-                kept = _unless(Also.captured, also)
+                kept = _unless(Also.captured, also) or written(objects, days)
             else:
                 kept = "it is not in the folder of this project: `aws s3 rm --recursive` deletes it, if it is yours"
             left.append(group(found, "captured", where, objects, kept))

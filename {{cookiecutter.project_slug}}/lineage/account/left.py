@@ -24,7 +24,7 @@ class Left:
     """One thing in the account. It may be deleted if `kept` is empty."""
 
     # endpoint, endpoint-config, model, model-package, model-package-group, artifact, action, context, pipeline,
-    # mlflow-app, log, objects, answers, captured
+    # mlflow-app, mlflow-tracking-server, log, warm-pool, objects, answers, captured
     kind: str
     name: str
     cost: str  # what is billed, in words
@@ -41,6 +41,13 @@ class Left:
 def age(moment: Any) -> float:
     """Seconds since a moment that AWS names; 0 if it names none."""
     return max(0.0, (datetime.now(UTC) - moment).total_seconds()) if moment else 0.0
+
+
+def young(moment: Any, days: float, what: str = "it was made") -> str:
+    """Why what is of a moment stays; empty if that was more than `days` ago. `what` says what it was the moment of."""
+    if age(moment) >= days * DAY:
+        return ""
+    return f"{what} less than {'a day' if days == 1 else f'{days:g} days'} ago"
 
 
 def below(addresses: Iterable[str], key: str) -> bool:

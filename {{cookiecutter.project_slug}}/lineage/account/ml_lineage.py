@@ -11,7 +11,7 @@ from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
 from .evidence import Needed
 from .found import Found
-from .left import Left
+from .left import Left, young
 from .registered import IDENTITY
 
 KINDS = ("artifact", "action", "context")
@@ -35,14 +35,18 @@ class _Entity:
         return str(self.said.get(f"{self.kind.capitalize()}Name") or self.name)
 
 
-def entities(found: Found, needed: Needed) -> list[Left]:
+def entities(found: Found, needed: Needed, days: float) -> list[Left]:
     """Artifacts, actions and contexts that bear the tag.
 
     Of a model that is somewhere, all stays that led to it and all that came of it. So does what is associated with
     something that does not bear the tag, for that may be another project's chain.
     """
     ours = {entity.arn: entity for entity in _described(found)}
-    own = {arn: why for arn, entity in ours.items() if (why := _kept(found, needed, entity, ours))}
+    why = {
+        arn: _kept(found, needed, entity, ours) or young(entity.said.get("CreationTime"), days)
+        for arn, entity in ours.items()
+    }
+    own = {arn: kept for arn, kept in why.items() if kept}
     kept = dict(own)
     for end in (0, 1):  # up to what led to it, down to what came of it
         todo, seen = list(own), set(own)

@@ -6,13 +6,13 @@ from typing import Any
 
 from .evidence import Needed
 from .found import Found
-from .left import Left, age
+from .left import Left, age, young
 from .prices import HOURS
 
 STEADY = ("InService", "Failed", "OutOfService")
 
 
-def serving(found: Found, needed: Needed) -> tuple[list[Left], frozenset[str]]:
+def serving(found: Found, needed: Needed, days: float) -> tuple[list[Left], frozenset[str]]:
     """What there is of endpoints, and the archives that models which stay read. A configuration stays with the
     endpoint that uses it, a model with that."""
     left, configs, models = [], set[str](), set[str]()
@@ -20,7 +20,7 @@ def serving(found: Found, needed: Needed) -> tuple[list[Left], frozenset[str]]:
         said = found.described("endpoint", "describe_endpoint", EndpointName=name)
         if said is None:
             continue
-        kept = found.kept_by_stack("endpoint", name) or _why(said, needed)
+        kept = found.kept_by_stack("endpoint", name) or _why(said, needed, found.tags["endpoint", name], days)
         config = str(said.get("EndpointConfigName") or "")
         if kept:
             configs.add(config.lower())
@@ -31,23 +31,26 @@ def serving(found: Found, needed: Needed) -> tuple[list[Left], frozenset[str]]:
         said = found.described("endpoint-config", "describe_endpoint_config", EndpointConfigName=name)
         if said is None:
             continue
-        kept = found.kept_by_stack("endpoint-config", name) or _used(
-            name in configs, "an endpoint that stays uses it", found.unseen["endpoint"]
+        kept = (
+            found.kept_by_stack("endpoint-config", name)
+            or _used(name in configs, "an endpoint that stays uses it", found.unseen["endpoint"])
+            or young(said.get("CreationTime"), days)  # a deployment that goes on has made it, and no endpoint yet
         )
         if kept:
             models |= {str(variant["ModelName"]).lower() for variant in said.get("ProductionVariants") or []}
         left.append(
             Left("endpoint-config", str(said["EndpointConfigName"]), "nothing", kept, str(said["EndpointConfigArn"]))
         )
-    of_models, archives = _models(found, models | _of_transforms(found))
+    of_models, archives = _models(found, models | _of_transforms(found), days)
     return left + of_models, archives
 
 
-def _why(said: dict[str, Any], needed: Needed) -> str:
+def _why(said: dict[str, Any], needed: Needed, tags: dict[str, str], days: float) -> str:
     name, status = str(said["EndpointName"]), str(said["EndpointStatus"])
     if status not in STEADY:
         return f"it is {status}"
-    return needed.endpoint(name)
+    changed = said.get("LastModifiedTime") or said.get("CreationTime")
+    return needed.endpoint(name, status, tags) or young(changed, days, "it was made or changed")
 
 
 def _used(is_used: bool, why: str, unseen: list[str]) -> str:
@@ -83,15 +86,17 @@ def _of_transforms(found: Found) -> set[str]:
     return names
 
 
-def _models(found: Found, used: set[str]) -> tuple[list[Left], frozenset[str]]:
+def _models(found: Found, used: set[str], days: float) -> tuple[list[Left], frozenset[str]]:
     left, archives = [], set[str]()
     for name in found.names["model"]:
         said = found.described("model", "describe_model", ModelName=name)
         if said is None:
             continue
         unseen = [*found.unseen["endpoint"], *found.unseen["endpoint-config"], *found.unseen["transform-job"]]
-        kept = found.kept_by_stack("model", name) or _used(
-            name in used, "a configuration or a job that stays uses it", unseen
+        kept = (
+            found.kept_by_stack("model", name)
+            or _used(name in used, "a configuration or a job that stays uses it", unseen)
+            or young(said.get("CreationTime"), days)
         )
         left.append(Left("model", str(said["ModelName"]), "nothing", kept, str(said["ModelArn"])))
         if kept:

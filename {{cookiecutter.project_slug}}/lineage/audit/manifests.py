@@ -39,12 +39,12 @@ MEMORY = "600MB"  # for DuckDB; what does not fit goes to disk
 class Record(NamedTuple):
     """A record of a subject in one dataset version."""
 
-    dataset: str
+    dataset: str  # as DVC names it
     subject_id: str
     record_id: str
     split: str
     label: str
-    content_sha256: str
+    content_sha256: str  # of the image or row
 
 
 class Manifests:

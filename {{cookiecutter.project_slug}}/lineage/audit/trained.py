@@ -8,10 +8,10 @@ from ..base.errors import LineageError
 from ..contract import Role
 from ..dvc.dvcfile import locked_hash
 from ..proof.case import Evidence, ModelCase
+from ..proof.endpoints import endpoints_in
 from ..proof.git_models import GitModel
 from ..proof.locks import Entry
 from ..proof.moments import moment_of
-from ..proof.story import ENDPOINT
 from .holdings import Holdings, inputs_of
 from .use import Use
 
@@ -25,7 +25,6 @@ ANCESTORS = {"pretrained_sha256", "parent_model_sha256"}  # tags that name the w
 
 def use_of_version(version: ModelVersion) -> Use:
     """A version as MLflow describes it, whatever it rests on."""
-    endpoints = (version.tags.get(ENDPOINT) or "").split(",")
     return Use(
         kind="version",
         name=f"models:/{version.name}/{version.version}",
@@ -35,7 +34,7 @@ def use_of_version(version: ModelVersion) -> Use:
         registered=moment_of(version.creation_timestamp),
         state=version.status,
         aliases=tuple(version.aliases),
-        endpoints=tuple(name.strip() for name in endpoints if name.strip()),
+        endpoints=tuple(endpoints_in(version.tags)),
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
+from .errors import ProjectError
 from .printable import printable
 
 COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
@@ -70,3 +71,10 @@ def guard_output(*, answers_alone: bool = False) -> None:
 def print_answer(text: str) -> None:
     """Prints the JSON that a program asked for."""
     print(text, file=_answers or sys.stdout, flush=True)
+
+
+def exit_inconclusive(error: ProjectError) -> NoReturn:
+    """Ends the command with status 2, where 1 would be a refusal: what could not be looked at says nothing."""
+    said = block(str(error) + (f"\n-> {error.fix}" if error.fix else ""))
+    print(f"lineage: INCONCLUSIVE: {said}", file=sys.stderr)
+    sys.exit(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -37,6 +38,10 @@ def gc(
     projects: Annotated[
         list[str] | None, typer.Option("--project", metavar="FOLDER", help="A clone of another one that does.")
     ] = None,
+    certificates: Annotated[
+        list[Path] | None,
+        typer.Option("--certificate", metavar="FILE", help="One that is not in Git: what it names stays."),
+    ] = None,
     accept_lost: Annotated[
         bool, typer.Option("--accept-lost", help="What is nowhere to be found counts as gone.")
     ] = False,
@@ -44,12 +49,15 @@ def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The plan, or what was done, as JSON.")] = False,
 ) -> None:
-    """Delete objects of DVC that nothing needs. Exit status: 0, or 2 if that is not known, or something is left."""
+    """Delete objects of DVC that nothing needs. Exit status: 0, 1 you said no, 2 unknown, or something is left."""
     from .plan import Wanted
 
     if plan_only == do_it:
         raise typer.BadParameter("give either --plan or --execute")
-    wanted = Wanted(days, cloud, past, alone, accept_lost, tuple(projects or ()))
+    # whole paths: --execute may run in another folder
+    others = tuple(str(Path(folder).absolute()) for folder in projects or ())
+    shown = tuple(str(path.absolute()) for path in certificates or ())
+    wanted = Wanted(days, cloud, past, alone, accept_lost, others, shown)
     if do_it and wanted != Wanted():
         raise typer.BadParameter("--execute does what --plan has said: give --plan the other options")
     if len(reason) > REASON:

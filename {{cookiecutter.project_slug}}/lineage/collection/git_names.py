@@ -143,6 +143,32 @@ class GitNames:
             identities |= dict.fromkeys((each.decode() for each in IDENTITY.findall(data)), state.path)
         return commits, identities
 
+    def contents(self, patterns: tuple[str, ...]) -> Iterator[tuple[bytes, str]]:
+        """What files that match ever held, each content once, with where: in commits, staged, and beside what Git has.
+
+        What Git ignores is not looked at.
+        """
+        seen = set[str]()
+        for _, state in states_anywhere(self.git, patterns)[0]:
+            if state.blob not in seen:
+                seen.add(state.blob)
+                yield self._blobs.get(state.blob), f"{state.path} of {state.commit[:12]}"
+        wanted = [f":(top,glob)**/{pattern}" for pattern in patterns]
+        for tree in self.git.worktrees():
+            there = Repository(tree)
+            for entry in (there.run("ls-files", "--stage", "-z", "--", *wanted) or "").split("\0")[:-1]:
+                meta, _, name = entry.partition("\t")
+                mode, blob, _ = meta.split()
+                if mode != SUBMODULE and blob not in seen:
+                    seen.add(blob)
+                    yield self._blobs.get(blob), f"{name}, staged in {tree}"
+            listed = there.run(
+                "ls-files", "--cached", "--others", "--exclude-standard", "--full-name", "-z", "--", *wanted
+            )
+            for name in (listed or "").split("\0")[:-1]:
+                if (path := tree / name).is_file():
+                    yield path.read_bytes(), str(path)
+
     @cached_property
     def here(self) -> Named:
         """What lies in the worktrees and in what is staged there, temporary experiments included, names."""

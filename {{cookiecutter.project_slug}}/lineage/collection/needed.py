@@ -10,22 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..audit.scope import Scope
 from ..base.errors import LineageError, ProjectError
 from ..contract import Role
-from ..dvc.hashes import NAME, md5_of_listing
+from ..dvc.hashes import NAME
 from ..proof.case import Evidence, ModelCase
 from ..proof.erased import FOLDER as ERASURES
 from ..proof.retired import retirement_of
+from .certificates import Certificates, missing
+from .folders import Folders
 from .git_names import GitNames, Named
+from .others import lacks
 from .pending import Pending
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
+    from ..proof.git_models import GitModel
     from ..tracking.store import Store
 
 ALWAYS = (Role.RUN, Role.CONSENT)  # small: which run made a model, and whom it was allowed to use
@@ -46,13 +51,19 @@ class Needed:
     nobody knows which objects belonged to it.
     """
 
-    def __init__(self, evidence: Evidence, others: Iterable[GitNames], since: float) -> None:
-        """What commits after `since`, in seconds since 1970, name counts as what is being worked on."""
+    def __init__(
+        self, evidence: Evidence, others: Iterable[GitNames], since: float, shown: Iterable[Path] = ()
+    ) -> None:
+        """What commits after `since`, in seconds since 1970, name counts as what is being worked on.
+
+        `shown` are certificates that lie outside of Git.
+        """
         self._evidence = evidence
         self._git = GitNames(evidence.root)
         self._others = list(others)
-        self._since = since
+        self._since, self._shown = since, list(shown)
         self._scope = Scope(evidence)
+        self._folders = Folders(evidence)
         self._reasons: dict[str, Reason] = {}
         self._made: set[str] = set()
         self._opened: dict[str, list[str]] = {}  # the files of each folder
@@ -90,6 +101,7 @@ class Needed:
         self._keep(pending.names, "what an execution of a pipeline has reported")
         for git in (self._git, *self._others):
             self._of_git(git, is_other=git is not self._git)
+            self._of_certificates(git)
         self._of_decisions()
         self._of_mlflow()
         self._of_audits()
@@ -97,8 +109,7 @@ class Needed:
     def _of_git(self, git: GitNames, *, is_other: bool) -> None:
         whose = f"{git.git.folder}: " if is_other else ""
         try:
-            if is_other and git.git.must("rev-parse", "--is-shallow-repository") == ["true"]:
-                self.unknown.append(f"{git.git.folder} is a shallow clone: `git fetch --unshallow` there")
+            self.unknown += lacks(git.git) if is_other else []
             if gone := [str(tree) for tree in git.git.worktrees() if not tree.is_dir()]:
                 self.unknown.append(f"the worktree {gone[0]} is not there: `git worktree prune` forgets it")
                 return
@@ -115,6 +126,14 @@ class Needed:
             return
         if not git.is_whole:
             self.lost.append(f"{whose}the reflog names commits that Git does not have any more")
+
+    def _of_certificates(self, git: GitNames) -> None:
+        """A certificate is checked against the dataset versions that it names, whoever rests on them by now."""
+        found = Certificates(git, self._shown)
+        self._made |= found.datasets.keys()
+        for name, where in found.datasets.items():
+            self._keep([name], where)
+        self.lost += missing(found.unread)
 
     def _of_decisions(self) -> None:
         commits, identities = self._git.promoted
@@ -176,69 +195,29 @@ class Needed:
     def _open_folders(self) -> None:
         """What a folder consists of stays for the reason for which the folder does."""
         folders = [name for name in self._reasons if name.endswith(".dir")]
-        for name, listing in self._listed(folders).items():
+        for name, listing in self._folders.listed(folders).items():
             reason = self._reasons[name]
-            files = self._documented.get(name) if isinstance(listing, LineageError) else listing
+            files = self._folders.documented.get(name) if isinstance(listing, LineageError) else listing
             if files is None and isinstance(listing, LineageError):
                 self._say_unlisted(name, reason, listing)
             self._opened[name] = files or []
             self._keep(self._opened[name], reason.text, is_past=reason.is_past)
 
-    def _listed(self, folders: list[str]) -> dict[str, list[str] | LineageError]:
-        """The files of each folder, or why nobody knows them."""
-        objects, places = self._evidence.objects, self._evidence.places
-
-        def listed(name: str) -> list[str] | LineageError:
-            try:
-                return list(objects.listing(name).values())
-            except LineageError as error:
-                return error
-
-        if not self._has_remote:
-            return {name: listed(name) for name in folders}
-        away = [name for name in folders if objects.cached(name) is None]
-        there = {name for name, held in objects.held(away).items() if held.size is not None}
-        gone: dict[str, list[str] | LineageError] = dict.fromkeys(set(away) - there, LineageError("it is nowhere"))
-        return gone | places.for_all([name for name in folders if name not in gone], listed)
-
-    @cached_property
-    def _documented(self) -> dict[str, list[str]]:
-        """The files of folders as a lineage.json lists them, where that list has the folder's hash."""
-        found: dict[str, list[str]] = {}
-        for document in self._evidence.git_models.documents:
-            for name in ("dataset", "raw"):
-                section = document.get(name)
-                try:
-                    files = {str(file["path"]): str(file["md5"]) for file in section["files"]}  # type: ignore[index]
-                except (KeyError, TypeError):  # none of ours, or an older form of it
-                    continue
-                found[md5_of_listing(files)] = list(files.values())
-        return found
-
-    @cached_property
-    def _has_remote(self) -> bool:
-        places = self._evidence.places
-        return places.remote_or_none is not None and places.absent_remote is None
-
     def _say_unlisted(self, name: str, reason: Reason, error: LineageError) -> None:
-        if not self._is_nowhere(name):
+        if not self._folders.is_nowhere(name):
             self.unknown.append(f"what the folder {name} consists of ({reason.text}): {error}")
         elif name in self._made and self._evidence.collections.of_object(name) is None:
             self.lost.append(f"{name} ({reason.text}) is nowhere here: nobody knows which objects belonged to it")
 
-    def _is_nowhere(self, name: str) -> bool:
-        objects = self._evidence.objects
-        return objects.cached(name) is None and (not self._has_remote or objects.is_missing(name))
-
-    def ends(self, going: Collection[str]) -> list[str]:
-        """The models that nobody can prove any more without these objects, by what they are called.
+    def ends(self, going: Collection[str]) -> list[GitModel]:
+        """The models that nobody can prove any more without these objects.
 
         Each of the commits that hold such a model names one of the objects.
         """
         gone = set(going)
         models = self._evidence.git_models.models.values()
         past = [model for model in models if model.commits and model.identity not in self.identities]
-        return [model.title for model in past if all(gone & self._objects_of(commit) for commit in model.commits)]
+        return [model for model in past if all(gone & self._objects_of(commit) for commit in model.commits)]
 
     @cache  # noqa: B019  lives as long as one command
     def _objects_of(self, commit: str) -> frozenset[str]:

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import psutil
 
-from ..account.cleanup import aws_of
 from ..account.found import Found
 from ..account.left import parted
 from ..base.errors import DispatchError, LineageError, ProjectError
@@ -103,4 +102,4 @@ class Pending:
     def _aws(self) -> Aws | None:
         settings = load_settings(self._evidence.root / PARAMS_FILE)
         section = settings.compute.backends.get("sagemaker") or {}
-        return aws_of(settings) if section.get("bucket") else None
+        return Aws.of(settings) if section.get("bucket") else None

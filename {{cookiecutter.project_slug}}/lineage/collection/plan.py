@@ -18,8 +18,10 @@ from ..base.errors import LineageError, ProjectError
 from ..base.pages import write_whole
 from ..base.project import path_at
 from ..proof.case import Evidence
+from .certificates import require
 from .git_names import GitNames
 from .needed import Needed
+from .registered import without_version
 from .stored import Inventory, Stored, in_cache, in_remote
 
 DAY = 86_400  # seconds
@@ -36,6 +38,7 @@ class Wanted:
     alone: bool = False  # no other project keeps objects in the same places
     accept_lost: bool = False  # what is nowhere to be found counts as gone
     projects: tuple[str, ...] = ()  # folders of other projects that do
+    certificates: tuple[str, ...] = ()  # files outside of Git, whose dataset versions stay
 
 
 @dataclass(frozen=True)
@@ -77,14 +80,16 @@ def make(evidence: Evidence, wanted: Wanted) -> Plan:
     now = time.time()
     # what there is, before what is needed: what is put there and named meanwhile is not looked at
     there = [in_cache(evidence.places), *([in_remote(evidence.places)] if wanted.cloud else [])]
-    needed = Needed(evidence, others, since=now - wanted.days * DAY)
+    needed = Needed(evidence, others, now - wanted.days * DAY, require(wanted.certificates))
     plan = Plan(wanted, datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"))
     plan.places = [inventory.url for inventory in there]
     plan.unknown, plan.lost = list(dict.fromkeys(needed.unknown)), list(dict.fromkeys(needed.lost))
     for inventory in there:
         _part(plan, inventory, needed, now)
     if plan.past:
-        plan.would_end = needed.ends({each.md5 for each in plan.past})
+        models = needed.ends({each.md5 for each in plan.past})
+        plan.would_end = [model.title for model in models]
+        plan.lost += without_version(evidence, models) if wanted.past else []
     if wanted.past:
         plan.going, plan.past, plan.ends, plan.would_end = [*plan.going, *plan.past], [], plan.would_end, []
     if not plan.is_known:
@@ -143,7 +148,7 @@ def noted(evidence: Evidence) -> Plan:
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         wanted = document.pop("wanted")
-        wanted["projects"] = tuple(wanted["projects"])
+        wanted |= {name: tuple(wanted[name]) for name in ("projects", "certificates")}
         for name in ("going", "past"):
             document[name] = [Going(**item) for item in document[name]]
         return Plan(wanted=Wanted(**wanted), **document)

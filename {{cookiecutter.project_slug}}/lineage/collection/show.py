@@ -33,8 +33,9 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
         _show("could not be proved any more then", plan.would_end)
     print(
         f"Looked at: {', '.join(map(printable, plan.places))}. Not looked at: other clones with their caches, other "
-        "remotes, commits that were never pushed from elsewhere, the run cache of DVC, older versions that a bucket "
-        "keeps. Dataset versions that a model or a run rests on always stay: every audit looks into them."
+        "remotes, commits that were never pushed from elsewhere, certificates outside of Git that are not shown, the run "
+        "cache of DVC, older versions that a bucket keeps. Dataset versions that a model or a run rests on always stay: "
+        "every audit looks into them."
     )
 
 

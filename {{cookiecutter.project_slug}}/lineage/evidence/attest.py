@@ -18,10 +18,10 @@ from ..base.env import LINEAGE_KEY_PASSWORD
 from ..base.errors import LineageError, ProjectError
 from ..base.pages import write_whole
 from ..dvc.hashes import hash_file
-from ..proof.attestations import MODEL, PROVENANCE, VERIFICATION, as_worst, attestations_of, folder_of
+from ..proof.attestations import MODEL, PROVENANCE, VERIFICATION, attestations_of, folder_of, standing
 from ..proof.case import ModelCase
 from ..signing import statements
-from ..signing.authority import authority_of, key_of
+from ..signing.authority import authority_of, below, ids_of, key_of
 from ..signing.bundle import certificates, id_of, private_key, sign
 from ..signing.trust import TRUST, parse_trust
 from .ids import require_no_ids, search_in
@@ -93,18 +93,20 @@ def read_key(path: Path, certificate: Path | None, above: list[Path]) -> Signing
 def trust_of(history: History, signing: SigningKey) -> bool:
     """Whether HEAD trusts the key, or the authority of its certificate.
 
-    Raises ProjectError for a key that was retired or revoked: nothing that it signs from then on counts.
+    Raises ProjectError where the key, or a certificate above it, was retired or revoked: what is signed from then on
+    does not count.
     """
     trust = parse_trust(history.at("HEAD").read(TRUST))
     found = authority_of(signing.chain, trust.signers) if signing.chain else trust.find(signing.id)
-    if found is None:
-        return False
-    state = as_worst(history, found)[0].state
-    if state != "active":
-        raise ProjectError(
-            f"{found.kind} {found.id[:12]} was {state} in {TRUST}: what it signs does not count. Use another."
-        )
-    return True
+    above = found.certificate if found and signing.chain else None
+    ids = {signing.id} | ids_of((*below(signing.chain, above), *([above] if above else ())))
+    for signer in standing(history, ids).signers:
+        if signer.state != "active":
+            raise ProjectError(
+                f"{signer.kind} {signer.id[:12]} was {signer.state} in {TRUST}: what it signs does not count. "
+                "Use another."
+            )
+    return found is not None
 
 
 def attest(case: ModelCase, verdict: Verdict, signer: Signer) -> list[Path]:

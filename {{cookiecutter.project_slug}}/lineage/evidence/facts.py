@@ -1,7 +1,7 @@
 """What may leave the project about a model. Every export is made of this and of nothing else.
 
 A list of what is allowed, not of what is not: names of raw files, reasons that people wrote, salts, addresses of stores
-and names of people stay. What is not known is None.
+and names of people stay, but for the account in the repository's address. What is not known is None.
 """
 
 from __future__ import annotations
@@ -114,7 +114,6 @@ class Facts:
     run_id: str | None
     started: datetime | None  # of the training run
     ended: datetime | None
-    was_dirty: bool | None  # files differed from their commit when training started
     limits: tuple[str, ...]
     decisions: tuple[Decided, ...] = ()
     proved: Proved | None = None
@@ -196,7 +195,6 @@ def facts_of(
         packages=pins(lock, machine.get("markers")) if machine.get("markers") else {},
         machine={key: machine[key] for key in MACHINE if machine.get(key) is not None},
         run_id=record.get("run_id"),
-        was_dirty={"true": True, "false": False}.get(str(started.get("git_dirty"))),
         limits=tuple(_limits(shown["limits"], document.get("pretrained"))),
         **{**UNKNOWN, **known},
     )

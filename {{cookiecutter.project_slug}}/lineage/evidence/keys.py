@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+BEGINNING = re.compile("[0-9a-f]{1,64}")  # of an id; a file of such a name is ./NAME
 Key = Annotated[str, typer.Argument(metavar="ID", help="The beginning of its id, as `lineage keys list` shows it.")]
 
 
@@ -35,6 +37,11 @@ def add(
     trust = _trust()
     if (found := trust.find(signer.id)) is not None:
         raise ProjectError(f"{signer.id[:12]} is there already, {found.state}. What was retired or revoked stays so.")
+    ids = {signer.id, _key_of(signer, reason).id if signer.kind == "authority" else signer.id}
+    if lost := next((one for one in trust.signers if one.is_one_of(ids) and one.state != "active"), None):
+        raise ProjectError(
+            f"it is about the same key as {lost.kind} {lost.id[:12]}, which was {lost.state}. Name another."
+        )
     _write(trust.with_(signer), signer)
 
 
@@ -45,9 +52,28 @@ def retire(key: Key, reason: Annotated[str, typer.Option("--reason", help="Why, 
 
 
 @app.command()
-def revoke(key: Key, reason: Annotated[str, typer.Option("--reason", help="Why: who may have it.")]) -> None:
-    """Say that a key may be in other hands: nothing that it ever signed counts."""
-    _change(key, "revoked", reason)
+def revoke(
+    key: Annotated[
+        str,
+        typer.Argument(metavar="KEY", help="The beginning of its id; or the file of a public key or a certificate."),
+    ],
+    reason: Annotated[str, typer.Option("--reason", help="Why: who may have it.")],
+) -> None:
+    """Say that a key may be in other hands: nothing that it ever signed counts, with whatever certificate.
+
+    Of a certificate that is not in the list, its key is revoked: that of the signer, or of an authority between.
+    """
+    if BEGINNING.fullmatch(key):
+        _change(key, "revoked", reason)
+        return
+    given, trust = _read(Path(key), reason), _trust()
+    if trust.find(given.id) is None and given.kind == "authority":
+        given = _key_of(given, reason)
+    if trust.find(given.id) is not None:
+        _change(given.id, "revoked", reason)
+        return
+    signer = given.model_copy(update={"state": "revoked"})
+    _write(trust.with_(signer), signer)
 
 
 @app.command("list")
@@ -68,6 +94,7 @@ def _trust() -> Trust:
 
 
 def _read(file: Path, reason: str) -> Trusted:
+    from ..signing.authority import fingerprint
     from ..signing.bundle import certificates, id_of, pem_of, public_key
     from ..signing.trust import Trusted
 
@@ -78,19 +105,29 @@ def _read(file: Path, reason: str) -> Trusted:
     if b"PRIVATE KEY" in data:
         raise ProjectError(f"{file} holds a private key, which belongs in no repository. Name the public one.")
     if b"BEGIN CERTIFICATE" in data:
-        from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.serialization import Encoding
 
         (certificate, *more) = certificates(file)
         if more:
-            raise ProjectError(f"{file} holds several certificates. Name the one of the authority alone.")
+            raise ProjectError(f"{file} holds several certificates. Name a file with one.")
         pem = certificate.public_bytes(Encoding.PEM).decode()
-        return Trusted(id=certificate.fingerprint(SHA256()).hex(), kind="authority", pem=pem, reason=reason)
+        return Trusted(id=fingerprint(certificate), kind="authority", pem=pem, reason=reason)
     try:
         key = public_key(data)
     except ProjectError as error:
         raise ProjectError(f"{file}: {error}") from None
     return Trusted(id=id_of(key), kind="key", pem=pem_of(key), reason=reason)
+
+
+def _key_of(authority: Trusted, reason: str) -> Trusted:
+    """The key of a certificate."""
+    from ..signing.authority import key_id
+    from ..signing.bundle import pem_of
+    from ..signing.trust import Trusted
+
+    certificate = authority.certificate
+    pem = pem_of(certificate.public_key())  # type: ignore[arg-type]  # of an authority it may be an RSA key
+    return Trusted(id=key_id(certificate), kind="key", pem=pem, reason=reason)
 
 
 def _change(beginning: str, state: State, reason: str) -> None:

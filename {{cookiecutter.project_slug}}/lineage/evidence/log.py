@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import Any
 
 from ..base import strict_json
 from ..base.errors import DamageError, LineageError, ProjectError
-from ..git.states import PERMANENT
+from ..git.changes import EVERYWHERE, changes_below
+from ..git.states import states_in
 from ..git.tree import LINEAGE
 from ..proof.attestations import NAMES
 from ..proof.case import Evidence
@@ -29,6 +31,8 @@ from .merkle_log import Head, consistency, head_of
 
 PATH = "log/entries.jsonl"
 KINDS = ("registered", "decided", "erased", "attested", "certified")
+KEPT = ("HEAD", "--tags")  # a branch may go again, and no line may
+NOWHERE = "`git fetch --all --tags`, then ask again; if its branch was deleted or rewritten, nothing shows it any more"
 LIMIT = 64 * 2**20  # bytes
 HASH = re.compile(r"[0-9a-f]{64}")
 FILES = "|".join(map(re.escape, NAMES))
@@ -45,6 +49,7 @@ class Compared:
 
     head: Head
     faults: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # about the logs of commits that this branch does not come from
     missing: list[dict[str, str]] = field(default_factory=list)  # what Git holds and the log does not, in its order
 
@@ -89,41 +94,76 @@ def log_at(evidence: Evidence, commit: str) -> list[bytes]:
     return lines_of(evidence.history.at(commit).read(PATH) or b"")
 
 
-def held(evidence: Evidence) -> list[dict[str, str]]:
-    """What branches and tags hold that belongs into the log, oldest first."""
-    found = [*_registered(evidence), *_added(evidence)]
+def held(evidence: Evidence, where: tuple[str, ...] = KEPT) -> list[dict[str, str]]:
+    """What these refs hold that belongs into the log, oldest first."""
+    found = [*_registered(evidence, where), *_added(evidence, where)]
     return list({text_of(entry): entry for entry in found}.values())
 
 
 def compare(evidence: Evidence) -> Compared:
-    """The log here: does it begin with that of every commit, and is all in it that Git holds, and nothing else?"""
+    """The log here: does it begin with that of every commit, is all in it that HEAD and tags hold, and nothing else?"""
     lines = read_log(evidence.root)
     result = Compared(head_of(lines))
-    branch = evidence.history.git.lines("log", "--first-parent", "--format=%H", "HEAD", "--", PATH)
-    for commit in reversed(list(dict.fromkeys([*evidence.history.commits_changing(PATH), *branch]))):
-        said = _not_beginning(evidence, commit, lines)
-        if said:
-            (result.faults if commit in branch else result.notes).append(said)
-    known, there = {*lines}, held(evidence)
+    brought = _compare_commits(evidence, lines, result)
+    known = {*lines}
     if len(known) < len(lines):
         result.faults.append("an entry is in the log twice")
-    result.missing = [entry for entry in there if text_of(entry) not in known]
-    expected = {text_of(entry) for entry in there}
+    there = {text_of(entry): entry for entry in (*held(evidence), *brought)}
+    result.missing = [entry for text, entry in there.items() if text not in known]
+    anywhere = {text_of(entry) for entry in held(evidence, EVERYWHERE)} | {*there}
     for number, line in enumerate(lines, start=1):
-        if line not in expected and _entry(line, number)["kind"] != "certified":
-            result.faults.append(f"line {number} is about something that no branch or tag holds: {line.decode()[:150]}")
+        if line not in anywhere and _entry(line, number)["kind"] != "certified":
+            result.unknown.append(
+                f"line {number} is about something that no branch or tag here holds: {line.decode()[:150]}. {NOWHERE}"
+            )
     return result
 
 
-def _not_beginning(evidence: Evidence, commit: str, lines: list[bytes]) -> str:
-    """What is wrong if this log does not begin with that of a commit."""
-    try:
-        before = log_at(evidence, commit)
-    except DamageError as error:
-        return f"at commit {commit[:12]}, {error}"
-    if lines[: len(before)] == before:
-        return ""
-    return f"the log of commit {commit[:12]} ({head_of(before)}) is not the beginning of this one: it was changed"
+def _compare_commits(evidence: Evidence, lines: list[bytes], result: Compared) -> list[dict[str, str]]:
+    """Whether the log begins with that of every commit. Returns what an ancestor had in it, and this has not.
+
+    Every ancestor of HEAD counts: which parent of a merge is the first one, whoever merges decides. So of two logs that
+    a merge brought together nobody can say which is the rewritten one, as long as nothing is lost.
+    """
+    history, known, lost = evidence.history, {*lines}, dict[bytes, None]()
+    listed = history.git.lines("log", "--full-history", "--format=%H %P", "HEAD", "--", PATH)
+    before = {commit: parents for commit, *parents in map(str.split, listed)}
+    other = []
+    for commit in reversed(list(dict.fromkeys([*history.commits_changing(PATH), *before]))):
+        try:
+            earlier = log_at(evidence, commit)
+        except DamageError as error:
+            (result.faults if commit in before else result.notes).append(f"at commit {commit[:12]}, {error}")
+            continue
+        if not _begins(lines, earlier):
+            other.append((commit, earlier))
+    rewritten = bool(other) and any(_is_rewriting(evidence, commit, parents) for commit, parents in before.items())
+    for commit, earlier in other:
+        said = f"the log of commit {commit[:12]} ({head_of(earlier)}) is not the beginning of this one"
+        gone = [each for each in earlier if each not in known]
+        if commit not in before:
+            result.notes.append(f"{said}, and HEAD does not come from it")
+        elif gone or rewritten:
+            lost |= dict.fromkeys(gone)
+            result.faults.append(
+                f"{said}, though HEAD comes from it: {len(gone)} of its {len(earlier)} entries are not here"
+            )
+        else:
+            result.unknown.append(
+                f"{said}: a merge brought two logs together. All its entries are here, in another order"
+            )
+    return [_entry(each, 0) for each in lost]
+
+
+def _begins(lines: list[bytes], earlier: list[bytes]) -> bool:
+    return lines[: len(earlier)] == earlier
+
+
+def _is_rewriting(evidence: Evidence, commit: str, parents: list[str]) -> bool:
+    """Whether a commit, which is no merge, changed what its parent had in the log."""
+    with suppress(DamageError):
+        return len(parents) == 1 and not _begins(log_at(evidence, commit), log_at(evidence, parents[0]))
+    return False
 
 
 def append(root: Path, entries: list[dict[str, str]]) -> Head:
@@ -168,11 +208,11 @@ def prove(lines: list[bytes], old: Head) -> dict[str, Any]:
     return {"kind": "consistency of a log", "old": str(old), "new": str(new), "proof": consistency(lines, old.size)}
 
 
-def _registered(evidence: Evidence) -> Iterator[dict[str, str]]:
-    """Every lineage.json of a branch or tag that is about a version."""
+def _registered(evidence: Evidence, where: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """Every lineage.json about a version that these refs lead to."""
     history = evidence.history
-    for state in history.states:
-        if state.path != LINEAGE or not history.is_on_branch(state.commit):
+    for state in states_in(history.git, where):
+        if state.path != LINEAGE:
             continue
         data = history.blob(state.blob)
         try:
@@ -184,21 +224,13 @@ def _registered(evidence: Evidence) -> Iterator[dict[str, str]]:
             yield {"kind": "registered", **named, "identity": str(model.get("identity")), "sha256": _hash(data)}
 
 
-def _added(evidence: Evidence) -> Iterator[dict[str, str]]:
-    """Every decision, tombstone and attestation that a commit of a branch or tag has added, oldest first."""
-    git, history = evidence.history.git, evidence.history
-    folders = (f"{PROMOTIONS}/", f"{ERASURES}/", f"{ATTESTATIONS}/")
-    options = ("--full-history", "--no-merges", "--raw", "--no-abbrev", "--no-renames", "--relative", "--reverse")
-    if not git.lines("rev-list", "--max-count=1", *PERMANENT, "HEAD"):
-        return
-    for line in git.must("log", *PERMANENT, "HEAD", *options, "--topo-order", "--format=", "--", *folders):
-        if not line.startswith(":"):
-            continue
-        meta, _, path = line.partition("\t")
-        *_, blob, status = meta.split()
-        kind = next((name for name, pattern in ADDED.items() if pattern.fullmatch(path)), None)
-        if status == "A" and kind:
-            yield {"kind": kind, "path": path, "sha256": _hash(history.blob(blob))}
+def _added(evidence: Evidence, where: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """Every decision, tombstone and attestation that a commit before one of these refs has added, oldest first."""
+    history = evidence.history
+    for change in changes_below(history.git, (f"{PROMOTIONS}/", f"{ERASURES}/", f"{ATTESTATIONS}/"), where):
+        kind = next((name for name, pattern in ADDED.items() if pattern.fullmatch(change.path)), None)
+        if change.status == "A" and kind:
+            yield {"kind": kind, "path": change.path, "sha256": _hash(history.blob(change.blob))}
 
 
 def _hash(data: bytes) -> str:

@@ -24,6 +24,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+FIX = (
+    "`git log -p --full-history -- log/entries.jsonl` shows which commit changed what, and who made it. Tell whoever "
+    "keeps a head. `git checkout COMMIT -- log/entries.jsonl`, then `lineage log update`, goes on from the log of the "
+    "last good commit"
+)
+MISSING = "`lineage log update` adds what HEAD, tags and earlier logs of this branch have"
 Kept = Annotated[str, typer.Argument(metavar="HEAD", help="An earlier head that was kept: SIZE:ROOT.")]
 
 
@@ -49,20 +55,19 @@ def _show() -> None:
 
 @app.command()
 def update() -> None:
-    """Add what branches and tags hold and the log does not, for a person to commit. On one branch only: main.
+    """Add what HEAD and tags hold and the log does not, for a person to commit. On one branch only: main.
 
-    Exit status: 0, or 1 if the log that is there is not as it was.
+    Exit status: 0, or 1 if the log that is there is not as it was. What is missing is added all the same.
     """
     from .log import PATH, append, compare
 
     compared = compare(_evidence())
-    if compared.faults:
-        _say_faults(compared.faults)
-        sys.exit(1)
     head = append(project_root(), compared.missing) if compared.missing else compared.head
     print(f"entries added: {len(compared.missing)}. head: {head}")
     if compared.missing:
         print(f"They count once committed: git add {PATH} && git commit. Keep the head where nobody can change it.")
+    _say_faults(compared.faults)
+    sys.exit(bool(compared.faults))
 
 
 @app.command()
@@ -98,23 +103,20 @@ def check(
                 prove(lines, old)
             except LineageError as error:
                 compared.faults.append(f"head {old}: {error}")
-    _say_faults(compared.faults)
     for note in compared.notes:
-        print(f"note: on another branch, {note}.")
-    if not compared.faults and compared.missing:
-        print(
-            f"INCONCLUSIVE: {len(compared.missing)} things that Git holds are not in the log yet: `lineage log update`."
-        )
-        sys.exit(2)
-    if not compared.faults:
-        held = (
-            f"; {len(kept)} of {len(kept)} heads hold"
-            if kept
-            else ". Give a head that you kept: nothing else shows a fork"
-        )
-        print(f"PASS: {compared.head.size} entries, as every commit of this branch had them{held}.")
-        print(f"head: {compared.head}")
-    sys.exit(bool(compared.faults))
+        print(f"note: {note}.")
+    if compared.missing:
+        compared.unknown.append(f"entries not in the log yet: {len(compared.missing)}. {MISSING}")
+    for unknown in compared.unknown:
+        print(f"INCONCLUSIVE: {unknown}.")
+    _say_faults(compared.faults)
+    if compared.faults or compared.unknown:
+        sys.exit(1 if compared.faults else 2)
+    held = (
+        f"; {len(kept)} of {len(kept)} heads hold" if kept else ". Give a head that you kept: nothing else shows a fork"
+    )
+    print(f"PASS: {compared.head.size} entries, as every commit that HEAD comes from had them{held}.")
+    print(f"head: {compared.head}")
 
 
 @app.command()
@@ -129,7 +131,9 @@ def prove(old: Kept) -> None:
 
 def _say_faults(faults: list[str]) -> None:
     for fault in faults:
-        print(f"FAIL: {fault}.")
+        print(f"FAIL: {fault.removesuffix('.')}.")
+    if faults:
+        print(f"What to do now: {FIX}.")
 
 
 @contextmanager

@@ -46,36 +46,6 @@ def consistency(entries: Sequence[bytes], size: int) -> list[str]:
     return [node.hex() for node in _subproof(leaves, size, whole=True)] if 0 < size < len(leaves) else []
 
 
-def is_consistent(old: Head, new: Head, proof: Sequence[str]) -> bool:
-    """Whether the proof shows that the log of `new` begins with that of `old` (RFC 9162, 2.1.4.2)."""
-    if old.size > new.size:
-        return False
-    if old.size == 0:
-        return old.root == sha256().hexdigest() and not proof
-    if old.size == new.size:
-        return old.root == new.root and not proof
-    path = [bytes.fromhex(node) for node in proof]
-    if old.size & (old.size - 1) == 0:  # the old root is a node of the new tree, so it need not be told
-        path.insert(0, bytes.fromhex(old.root))
-    if not path:
-        return False
-    place, last = old.size - 1, new.size - 1
-    while place % 2:
-        place, last = place // 2, last // 2
-    before = after = path[0]
-    for node in path[1:]:
-        if last == 0:
-            return False
-        if place % 2 or place == last:
-            before, after = _node(node, before), _node(node, after)
-            while place and not place % 2:
-                place, last = place // 2, last // 2
-        else:
-            after = _node(after, node)
-        place, last = place // 2, last // 2
-    return last == 0 and (before.hex(), after.hex()) == (old.root, new.root)
-
-
 def _leaf(entry: bytes) -> bytes:
     return sha256(b"\x00" + entry).digest()
 

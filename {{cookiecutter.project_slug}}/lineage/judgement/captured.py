@@ -23,6 +23,8 @@ ENDING = ".jsonl"
 RAW = ("image/", "application/x-image", "application/octet-stream")
 JSON = "application/json"
 COLUMN = "image"  # the name of an image in JSON
+ID = "inferenceId"  # among eventMetadata
+OF_DEPLOY = "lineage-deploy-example"  # the InferenceId of the request by which `lineage deploy` asks who answers
 AT_ONCE = 64  # requests that one process measures at a time
 
 
@@ -49,14 +51,17 @@ def find_requests(folder: Path, said: list[str]) -> list[Kept]:
     image that is known.
     """
     files = sorted(path for path in folder.rglob(f"*{ENDING}") if path.is_file())
-    found, others = [], Counter[str]()
+    found, others, examples = [], Counter[str](), 0
     for file in files:
         start = 0
         with file.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 name = f"{file.relative_to(folder).as_posix()}:{number}"
-                if line.strip():
-                    kept = _input_of(line, name)
+                if not line.strip():
+                    pass
+                elif (kept := _input_of(line, name)).get(ID) == OF_DEPLOY:
+                    examples += 1
+                else:
                     kind = str(kept.get("observedContentType") or "").partition(";")[0].strip().lower()
                     texts = _texts_in(_bytes_of(kept)) if kind == JSON else None
                     if kind.startswith(RAW) or texts:
@@ -67,8 +72,11 @@ def find_requests(folder: Path, said: list[str]) -> list[Kept]:
     if files and not found:
         raise DataError(
             f"no image is in the requests kept in {folder}, of raw images or of JSON as docs/serving.md has it "
-            f"({sum(others.values())} others)."
+            f"({sum(others.values()) + examples} others)."
         )
+    said += [f"requests of `lineage deploy` itself, with the example of the model, left out: {examples}"] * bool(
+        examples
+    )
     said += [
         f"requests of {kind} in another form than docs/serving.md has, left out: {many}"
         for kind, many in others.items()
@@ -124,10 +132,13 @@ def _texts_in(body: bytes) -> list[str] | None:
 
 
 def _input_of(line: bytes, name: str) -> dict[str, Any]:
+    """The request in a line, with the id that the caller gave it, if one did."""
     try:
-        found = json.loads(line)["captureData"]["endpointInput"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        found = None
+        document = json.loads(line)
+        found: object = document["captureData"]["endpointInput"]
+        identity = (document.get("eventMetadata") or {}).get(ID)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        found, identity = None, None
     if not isinstance(found, dict):
         raise DataError(f"{name} is no line of SageMaker's data capture: it has no captureData.endpointInput.")
-    return found
+    return {**found, ID: identity}

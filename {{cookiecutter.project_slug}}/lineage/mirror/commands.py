@@ -12,11 +12,12 @@ import typer
 from ..base.errors import ProjectError
 from ..base.printable import printable
 from ..base.project import project_root
-from ..base.terminal import block, print_answer
+from ..base.terminal import exit_inconclusive, print_answer
 
 if TYPE_CHECKING:
     from ..proof.case import Evidence, ModelCase
-    from .sync import Mirror, Mirrored
+    from .entries import Mirrored
+    from .sync import Mirror
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 registry = typer.Typer(
@@ -63,7 +64,7 @@ def _show_registry(versions: list[str] | None, *, as_json: bool, as_decided: boo
             _cases(mirror.evidence, versions) or mirror.versions(), as_decided=as_decided, dry_run=dry_run
         )
     except ProjectError as error:
-        _say_inconclusive(error)
+        exit_inconclusive(error)
     if as_json:
         print_answer(json.dumps(asdict(done), indent=2, ensure_ascii=False))
     else:
@@ -101,14 +102,8 @@ def _print(done: Mirrored, *, dry_run: bool) -> None:
             print(printable(f"  wrong: {entry.fault}"))
     if done.others:
         print(f"packages in it that this project has not made, left alone: {done.others}")
-    if any(entry.fault and entry.arn for entry in done.entries):
-        print("now: `lineage aws registry sync --as-decided` sets what the decisions say.")
-
-
-def _say_inconclusive(error: ProjectError) -> None:
-    said = block(str(error) + (f"\n-> {error.fix}" if error.fix else ""))
-    print(f"lineage: INCONCLUSIVE: {said}", file=sys.stderr)
-    sys.exit(2)
+    for fix in dict.fromkeys(entry.fix for entry in done.entries if entry.fix):
+        print(printable(f"now: `{fix}`"))
 
 
 @ml_lineage.command("sync")
@@ -123,9 +118,9 @@ def sync_ml_lineage(
         from .ml_lineage import copy, graph_of
 
         cases = _cases(mirror.evidence, versions) or mirror.versions()
-        done = copy(graph_of(mirror.evidence, mirror.settings), cases, dry_run=dry_run)
+        done = copy(graph_of(mirror.settings), cases, dry_run=dry_run)
     except ProjectError as error:
-        _say_inconclusive(error)
+        exit_inconclusive(error)
     if as_json:
         print_answer(json.dumps(asdict(done), indent=2, ensure_ascii=False))
     else:
@@ -149,9 +144,9 @@ def query(
         mirror = _mirror()
         from .ml_lineage import ask, graph_of
 
-        found = ask(mirror.evidence, graph_of(mirror.evidence, mirror.settings), what)
+        found = ask(mirror.evidence, graph_of(mirror.settings), what)
     except ProjectError as error:
-        _say_inconclusive(error)
+        exit_inconclusive(error)
     if as_json:
         print_answer(json.dumps(asdict(found), indent=2, ensure_ascii=False))
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..base.errors import ProjectError
 from ..judgement.follow_up import Result
 
-AGAIN = "lineage aws registry sync"
+AGAIN = "lineage aws registry sync"  # as SYNC in sync.py, which costs time to import
 
 
 def update_registry(root: Path, model: str, alias: str) -> Result | None:
@@ -16,14 +16,15 @@ def update_registry(root: Path, model: str, alias: str) -> Result | None:
     Whatever goes wrong is an answer: the decision is made, and stays as it is.
     """
     try:
+        from ..compute.sagemaker.settings import SageMakerSettings
         from ..dvc.dvcfile import PARAMS_FILE
         from ..settings import load_settings
-        from .group import section_of
 
         settings = load_settings(root / PARAMS_FILE)
-        if "sagemaker" not in settings.compute.backends or not section_of(settings).registry.follow:
+        if "sagemaker" not in settings.compute.backends:
             return None
-        if (model, alias) != (settings.tracking.model_name, section_of(settings).registry.alias):
+        wanted = SageMakerSettings.of(settings).registry
+        if not wanted.follow or (model, alias) != (settings.tracking.model_name, wanted.alias):
             return None
         from ..proof.case import Evidence
         from .sync import Mirror
@@ -41,7 +42,7 @@ def update_registry(root: Path, model: str, alias: str) -> Result | None:
         return Result(text, is_done=False, fix=AGAIN)
     if fault := next((entry for entry in done.entries if entry.fault), None):
         text = f"{done.group} in SageMaker's Model Registry is not as decided: {fault.version}: {fault.fault}"
-        return Result(text, is_done=False, fix=f"{AGAIN} --as-decided" if fault.arn else AGAIN)
+        return Result(text, is_done=False, fix=fault.fix or AGAIN)
     approved = [entry for entry in done.entries if entry.status == "Approved"]
     who = ", ".join(f"{entry.version} is Approved, {entry.arn}" for entry in approved) or "nothing is Approved"
     return Result(f"{done.group} in SageMaker's Model Registry: {who}.", is_done=True)

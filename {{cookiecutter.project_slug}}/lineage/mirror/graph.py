@@ -9,8 +9,8 @@ from typing import Any, Literal
 from ..base.errors import MirrorError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
+from ..compute.sagemaker.tags import as_tags
 from ..dvc.hashes import plain_md5
-from ..serving.models import as_tags
 from .chain import Edge, Node
 
 Direction = Literal["Ascendants", "Descendants"]

@@ -12,22 +12,12 @@ from ..base.errors import MirrorError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
 from ..compute.sagemaker.settings import SageMakerSettings
-from ..compute.sagemaker.tags import PROJECT_TAG
-from ..serving.models import as_tags, tag_value
-from ..settings.compute import TARGET
+from ..compute.sagemaker.tags import PROJECT_TAG, as_tags, tag_value
 from ..settings.params import Settings
 
 MARK = "lineage:mirrors"  # tag of a group that was made here: the registered model whose versions are in it
 LONGEST = 63  # characters of a name
 OF_APPS = re.compile(r"[0-9a-f]{6}")  # what an MLflow app puts behind the name of a model, for the group that it writes
-
-
-def section_of(settings: Settings) -> SageMakerSettings:
-    """The section compute.sagemaker. Raises MirrorError if there is none."""
-    section = settings.compute.backends.get("sagemaker")
-    if section is None:
-        raise MirrorError("params.yaml has no section compute.sagemaker, which says where AWS is: `lineage compose`.")
-    return SageMakerSettings.model_validate({key: value for key, value in section.items() if key != TARGET})
 
 
 def group_name(settings: Settings, section: SageMakerSettings) -> str:
@@ -56,7 +46,7 @@ class Package:
     status: str  # ModelApprovalStatus
     description: str  # of that status
     metadata: dict[str, str]  # CustomerMetadataProperties
-    said: dict[str, Any]
+    containers: list[dict[str, Any]]  # of all its inference specifications
 
 
 class Group:
@@ -95,9 +85,7 @@ class Group:
     def make(self) -> None:
         """Makes the group."""
         tags = as_tags({**self._aws.tags, MARK: self._model})
-        text = _described(
-            f"Versions of {self._model} of project {self._project}, copied from MLflow and Git by lineage"
-        )
+        text = described(f"Versions of {self._model} of project {self._project}, copied from MLflow and Git by lineage")
         with translate_errors(MirrorError, f"could not make the group {self.name} of the Model Registry"):
             self._client.create_model_package_group(
                 ModelPackageGroupName=self.name, ModelPackageGroupDescription=text, Tags=tags
@@ -120,12 +108,13 @@ class Group:
         """A package as it is now."""
         with translate_errors(MirrorError, f"could not look at {arn}"):
             said = self._client.describe_model_package(ModelPackageName=arn)
+        serves = [said.get("InferenceSpecification") or {}, *(said.get("AdditionalInferenceSpecifications") or [])]
         return Package(
             arn=arn,
             status=str(said.get("ModelApprovalStatus") or "PendingManualApproval"),
             description=str(said.get("ApprovalDescription") or ""),
             metadata=dict(said.get("CustomerMetadataProperties") or {}),
-            said=said,
+            containers=[each for one in serves for each in one.get("Containers") or []],
         )
 
     def create(self, request: dict[str, Any]) -> str:
@@ -139,5 +128,6 @@ class Group:
             self._client.update_model_package(ModelPackageArn=arn, **changes)
 
 
-def _described(text: str) -> str:
+def described(text: str) -> str:
+    """As one line, no longer than a description may be."""
     return " ".join(text.split())[:1024]

@@ -15,7 +15,6 @@ from ..proof.targets import VERSION
 from ..settings.params import Settings
 from .chain import Chain, Edge, remote_of
 from .graph import Graph, Synced, Vertex
-from .group import section_of
 
 
 @dataclass
@@ -41,9 +40,9 @@ class Answer:
     came_of_it: list[Vertex] = field(default_factory=list)
 
 
-def graph_of(evidence: Evidence, settings: Settings) -> Graph:
+def graph_of(settings: Settings) -> Graph:
     """The ML Lineage of compute.sagemaker."""
-    return Graph(Aws(section_of(settings), project_id=evidence.project_id))
+    return Graph(Aws.of(settings))
 
 
 def copy(graph: Graph, cases: Iterable[ModelCase], *, dry_run: bool = False) -> Copied:

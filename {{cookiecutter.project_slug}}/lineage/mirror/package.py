@@ -13,15 +13,17 @@ from functools import cached_property
 from typing import Any
 
 from ..base.env import PIPELINE_SERVE
-from ..base.errors import MirrorError
+from ..base.errors import MirrorError, ServingError
 from ..compute.sagemaker.aws import Aws
 from ..compute.sagemaker.lineage_sources import HOSTED
+from ..compute.sagemaker.tags import tag_value
 from ..git.web import web_url
 from ..proof.case import ModelCase
 from ..serving.files import bring, order_of, pack
-from ..serving.models import tag_value
+from ..serving.program.order import read_order
 from ..settings.params import Settings
 from .card import card_of
+from .group import Package, described
 
 FITS = re.compile(r"[\w .:/=+\-@]{1,256}")  # a value of the metadata; there are 50 of them at most
 KEY = (
@@ -33,6 +35,10 @@ KEY = (
 TYPES = ["image/png", "image/jpeg", "application/x-image", "application/octet-stream", "application/json"]
 JSON = "application/json"
 PENDING = "PendingManualApproval"
+ARCHIVE = "model.tar.gz"
+UNKNOWN = "unknown"  # what a package says of a commit that this clone does not know
+PLACES = ("Image", "ModelDataUrl")
+FURTHER = ("AdditionalModelDataSources", "AdditionalS3DataSource", "BaseModel")  # of a container: what is run beside
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,6 @@ class Version:
         assert case.version is not None
         record = document["training_run"]
         started = record.get("started_from") or {}
-        data_commit = case.version.tags.get("data_git_commit_id") or case.history.data_commit(
-            document["dataset"]["md5"]
-        )
         found = {
             "project_id": case.evidence.project_id,
             "mlflow_model": tag_value(case.version.name),
@@ -66,7 +69,7 @@ class Version:
             "training_run_id": record.get("run_id"),
             "tracking_uri": _if_hosted(document["model"].get("tracking_uri")),
             "result_git_commit_id": case.history.resolve(case.commit),
-            "data_git_commit_id": data_commit,
+            "data_git_commit_id": case.history.data_commit(document["dataset"]["md5"]) or UNKNOWN,
             "git_repo_url": _if_hosted(started.get("git_repo_url")),
             "dvc_raw_md5": document["raw"]["md5"],
             "dvc_data_md5": document["dataset"]["md5"],
@@ -94,11 +97,8 @@ class Version:
         """Whether a package with this metadata is this version's."""
         return all(metadata.get(key) == self.known[key] for key in KEY)
 
-    def request(self, aws: Aws) -> dict[str, Any]:
-        """What makes its package. Puts its files and scores where SageMaker reads them.
-
-        Raises MirrorError if no image is set, ServingError if MLflow hands out other files than were registered.
-        """
+    def specification(self, aws: Aws) -> dict[str, Any]:
+        """What serves it. Raises MirrorError if no image is set."""
         case, wanted = self.case, self.settings.serving.endpoint
         image = wanted.image or aws.settings.image
         if image is None:
@@ -106,25 +106,58 @@ class Version:
                 "serving.endpoint.image must be set: a package names the image that serves it, made from this "
                 "project's Dockerfile (docs/serving.md)."
             )
+        order = order_of(case, self.settings.serving.limits).model_dump_json()
+        archive = aws.address(*self._folder, ARCHIVE)
+        return {
+            "Containers": [{"Image": image, "ModelDataUrl": archive, "Environment": {PIPELINE_SERVE: order}}],
+            "SupportedContentTypes": TYPES,
+            "SupportedResponseMIMETypes": [JSON],
+            "SupportedRealtimeInferenceInstanceTypes": [wanted.instance_type],
+            "SupportedTransformInstanceTypes": [wanted.instance_type],
+        }
+
+    def unlike(self, package: Package, aws: Aws) -> str:
+        """What a package would serve otherwise than it is to be; empty if nothing. Limits of requests may differ."""
+        try:
+            [wanted] = self.specification(aws)["Containers"]
+        except MirrorError as error:
+            return str(error)
+        if len(package.containers) != 1:
+            return f"it has {len(package.containers)} containers, not one"
+        [there] = package.containers
+        other = [f"{key} is {there.get(key)}, not {wanted[key]}" for key in PLACES if there.get(key) != wanted[key]]
+        source = ((there.get("ModelDataSource") or {}).get("S3DataSource") or {}).get("S3Uri")
+        if source not in (None, wanted["ModelDataUrl"]):
+            other.append(f"ModelDataSource is {source}")
+        other += [f"it has {key}" for key in FURTHER if there.get(key)]
+        if not _is_same_order(there.get("Environment") or {}, wanted["Environment"]):
+            other.append("Environment is another one")
+        return "; ".join(other)
+
+    @property
+    def _folder(self) -> tuple[str, str]:
+        return ("registry", str(self.case.document["artifact"]["sha256"]))
+
+    def put_files(self, aws: Aws) -> None:
+        """Puts the registered files where SageMaker reads them. Raises ServingError if MLflow hands out others."""
         aws.require_bucket()
-        folder = ("registry", str(case.document["artifact"]["sha256"]))
-        archive = aws.address(*folder, "model.tar.gz")
-        aws.write(archive, pack(bring(case)))
+        aws.write(aws.address(*self._folder, ARCHIVE), pack(bring(self.case)))
+
+    def request(self, aws: Aws) -> dict[str, Any]:
+        """What makes its package. Puts its files and scores where SageMaker reads them.
+
+        Raises MirrorError if no image is set, ServingError if MLflow hands out other files than were registered.
+        """
+        case, specification = self.case, self.specification(aws)
+        self.put_files(aws)
         scores = json.dumps(case.document["metrics"], sort_keys=True).encode()
         digest = hashlib.sha256(scores).hexdigest()
-        statistics = aws.address(*folder, f"metrics-{digest[:16]}.json")
+        statistics = aws.address(*self._folder, f"metrics-{digest[:16]}.json")
         aws.write(statistics, scores)
-        order = order_of(case, self.settings.serving.limits).model_dump_json()
         quality = {"ContentType": JSON, "ContentDigest": f"sha256:{digest}", "S3Uri": statistics}
         return {
-            "ModelPackageDescription": _line(f"{case.title}, model identity {case.identity}, commit {case.commit}"),
-            "InferenceSpecification": {
-                "Containers": [{"Image": image, "ModelDataUrl": archive, "Environment": {PIPELINE_SERVE: order}}],
-                "SupportedContentTypes": TYPES,
-                "SupportedResponseMIMETypes": [JSON],
-                "SupportedRealtimeInferenceInstanceTypes": [wanted.instance_type],
-                "SupportedTransformInstanceTypes": [wanted.instance_type],
-            },
+            "ModelPackageDescription": described(f"{case.title}, model identity {case.identity}, commit {case.commit}"),
+            "InferenceSpecification": specification,
             "ModelApprovalStatus": PENDING,
             "CustomerMetadataProperties": {**self.metadata, "approval": PENDING},
             "MetadataProperties": self._origin(),
@@ -144,7 +177,7 @@ class Version:
             "GeneratedBy": made_by,
             "ProjectId": self.case.evidence.project_id,
         }
-        return {key: _line(str(value)) for key, value in found.items() if value}
+        return {key: described(str(value)) for key, value in found.items() if value}
 
 
 def _if_hosted(address: str | None) -> str | None:
@@ -153,6 +186,12 @@ def _if_hosted(address: str | None) -> str | None:
     return address if is_hosted else None
 
 
-def _line(text: str) -> str:
-    """As one line, no longer than a description may be."""
-    return " ".join(text.split())[:1024]
+def _is_same_order(there: dict[str, str], wanted: dict[str, str]) -> bool:
+    """Whether a container is told to serve the same model, within whatever limits."""
+    if there.keys() != wanted.keys():
+        return False
+    try:
+        one, other = read_order(there[PIPELINE_SERVE]), read_order(wanted[PIPELINE_SERVE])
+    except ServingError:
+        return False
+    return one.model_copy(update={"limits": other.limits}) == other

@@ -1,12 +1,12 @@
 """Brings the Model Registry to what Git says: a package for each version, approved as was decided. Twice is as once.
 
-First what takes an approval away, then what gives one: killed in between, nobody is approved who should not be.
+First what takes an approval away, then what gives one: killed in between, nobody is approved who should not be. What is
+approved is the one package that the version's tag names, and only while it would serve what Git holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -16,50 +16,10 @@ from ..proof.case import Evidence, ModelCase
 from ..proof.decisions import Line, registered, standing
 from ..proof.trace import PACKAGE
 from ..settings.params import Settings
-from .approval import approval_of, line_of
-from .group import Group, Package, group_name, section_of
+from .approval import Approval, approval_of, line_of
+from .entries import AS_DECIDED, SYNC, Entry, Mirrored, Pair, entry_of_others, wanted_of
+from .group import Group, Package, group_name
 from .package import FITS, Version
-
-
-@dataclass
-class Entry:
-    """One version and its package. Either may be missing."""
-
-    version: str  # models:/NAME/NUMBER
-    arn: str = ""
-    status: str = ""  # of the package
-    wanted: str = ""  # by the decisions
-    why: str = ""  # of that
-    done: list[str] = field(default_factory=list)  # what was changed, or with dry_run would be
-    fault: str = ""  # why it is not as it should be, and was left so
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Mirrored:
-    """The group as it is now."""
-
-    group: str
-    entries: list[Entry] = field(default_factory=list)
-    others: int = 0  # packages in it that are not this project's
-
-    @property
-    def status(self) -> int:
-        """0 if every version is there and as was decided, 1 if one is not."""
-        return int(any(entry.fault for entry in self.entries))
-
-
-@dataclass
-class _Pair:
-    entry: Entry
-    version: Version | None = None  # None where it was not asked for, or is not in MLflow any more
-    package: Package | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Number and model identity."""
-        known = self.version.known if self.version else self.package.metadata if self.package else {}
-        return known.get("mlflow_version", ""), known.get("model_identity", "")
 
 
 class Mirror:
@@ -67,10 +27,10 @@ class Mirror:
 
     def __init__(self, evidence: Evidence, settings: Settings) -> None:
         self.evidence, self.settings = evidence, settings
-        section = section_of(settings)
+        self._aws = Aws.of(settings)
+        section = self._aws.settings
         self._alias, self._model = section.registry.alias, settings.tracking.model_name
         name = group_name(settings, section)
-        self._aws = Aws(section, project_id=evidence.project_id)
         self.group = Group(self._aws, name, evidence.project_id, self._model)
 
     def versions(self) -> list[ModelCase]:
@@ -81,15 +41,16 @@ class Mirror:
     def sync(self, cases: Iterable[ModelCase], *, as_decided: bool = False, dry_run: bool = False) -> Mirrored:
         """Makes packages of these versions where they are missing, and brings the status of every one to the decisions.
 
-        A status that somebody else has set, and that says otherwise, stays and is reported, unless `as_decided`.
+        What somebody else has changed, and says otherwise, stays and is reported, unless `as_decided`. The version that
+        has the alias is looked at whichever were asked for.
         """
         line, found = self._line(), Mirrored(self.group.name)
-        pairs = self._pairs(cases, found)
+        pairs = self._pairs(list(cases), line, found)
         for pair in pairs:
             if pair.package is None and pair.version is not None:
                 self._make(pair, dry_run=dry_run)
         for pair in pairs:
-            approval = approval_of(line, *pair.key)
+            approval = wanted_of(pair, line)
             pair.entry.wanted, pair.entry.why = approval.status, approval.text
         for pair in sorted(pairs, key=lambda each: each.entry.wanted == "Approved"):
             self._approve(pair, line, as_decided=as_decided, dry_run=dry_run)
@@ -108,13 +69,18 @@ class Mirror:
             raise MirrorError(f"{found.text} Until that is settled, no approval is changed.", fix=found.fix)
         return line
 
-    def _pairs(self, cases: Iterable[ModelCase], found: Mirrored) -> list[_Pair]:
+    def _pairs(self, cases: list[ModelCase], line: Line, found: Mirrored) -> list[Pair]:
         """Each version with its package, and every other package of this project. Those without a commit are faults."""
         packages = self.group.packages()
         left = [each for each in packages if each.metadata.get("project_id") == self.evidence.project_id]
-        found.others = len(packages) - len(left)
+        others = [each for each in packages if each not in left]
+        found.others = len(others)
+        found.entries += [entry_of_others(each) for each in others if each.status == "Approved"]
         pairs = []
-        for case in cases:
+        titles = {case.title for case in cases}
+        number = line.now.number if line.now else ""
+        with_alias = [case for case in self.versions() if case.version and str(case.version.version) == number]
+        for case in [*cases, *(case for case in with_alias if case.title not in titles)]:
             entry = Entry(case.title)
             try:
                 version = Version(case, self.settings)
@@ -123,12 +89,21 @@ class Mirror:
                 entry.fault = f"it has no package: {error}"
                 found.entries.append(entry)
                 continue
-            mine = [each for each in left if version.is_of(each.metadata)]
+            mine = self._of(version, left)
             left = [each for each in left if each not in mine]
-            entry.notes += [f"{each.arn} is a second package of it" for each in mine[1:]]
-            pairs.append(_Pair(entry, version, mine[0] if mine else None))
-            pairs += [_Pair(Entry(case.title), None, each) for each in mine[1:]]
-        return pairs + [_Pair(self._entry_of(each), None, each) for each in left]
+            entry.notes += [f"{each.arn} is a further package of it" for each in mine[1:]]
+            pairs.append(Pair(entry, version, mine[0] if mine else None, is_asked=case.title in titles))
+            pairs += [Pair(Entry(case.title), None, each, first=mine[0].arn) for each in mine[1:]]
+        return pairs + [Pair(self._entry_of(each), None, each) for each in left]
+
+    def _of(self, version: Version, packages: list[Package]) -> list[Package]:
+        """The packages of a version: first the one that its tag names, else the first one that would serve it."""
+        assert version.case.version is not None
+        tagged = version.case.version.tags.get(PACKAGE)
+        mine = [each for each in packages if version.is_of(each.metadata)]
+        if len(mine) < 2:
+            return mine
+        return sorted(mine, key=lambda each: (each.arn != tagged, bool(version.unlike(each, self._aws))))
 
     def _entry_of(self, package: Package) -> Entry:
         """Of a package whose version was not asked for."""
@@ -139,8 +114,11 @@ class Mirror:
             entry.notes.append("MLflow has no such version any more")
         return entry
 
-    def _make(self, pair: _Pair, *, dry_run: bool) -> None:
+    def _make(self, pair: Pair, *, dry_run: bool) -> None:
         assert pair.version is not None
+        if not pair.is_asked:
+            pair.entry.fault, pair.entry.fix = f"it is {self._alias} and has no package", SYNC
+            return
         try:
             if dry_run:
                 pair.entry.done.append("would be registered")
@@ -165,20 +143,30 @@ class Mirror:
         except MirrorError:  # AWS remembers the token of one that was made before, and deleted since
             return self.group.look(self.group.create({**request, "ClientToken": str(uuid4())}))
 
-    def _approve(self, pair: _Pair, line: Line, *, as_decided: bool, dry_run: bool) -> None:
+    def _approve(self, pair: Pair, line: Line, *, as_decided: bool, dry_run: bool) -> None:
         """Brings status and metadata to what they should be, in one call that changes both."""
         package, entry = pair.package, pair.entry
         if package is None:
             return
         entry.arn, entry.status = package.arn, package.status
-        approval = approval_of(line, *pair.key)
-        of_others = package.status != package.metadata.get("approval")
+        approval = wanted_of(pair, line)
+        if pair.version is None and approval_of(line, *pair.key).status == "Approved" and not pair.first:
+            entry.fault = "nobody can compare it with its version, so it is not approved, and stays as it is"
+            return
+        of_others = package.status != package.metadata.get("approval") or bool(pair.first)
         if of_others and package.status != approval.status and not as_decided:
             said = f"somebody has set it to {package.status} there ({package.description or 'without a reason'})"
+            if pair.first:
+                said = (
+                    f"it is a further package of this version and {package.status}; {pair.first} is the one that counts"
+                )
             if "Approved" in (package.status, approval.status):
                 entry.fault = f"{said}, and it is to be {approval.status}: {approval.text}"
+                entry.fix = AS_DECIDED
             else:
                 entry.notes.append(said)
+            return
+        if not self._serves_its_version(pair, approval, as_decided=as_decided, dry_run=dry_run):
             return
         chain = pair.version.metadata if pair.version else {}
         wanted = {**chain, **{key: value for key, value in approval.metadata.items() if FITS.fullmatch(value)}}
@@ -202,7 +190,31 @@ class Mirror:
         if entry.status != approval.status:
             raise MirrorError(f"{package.arn} was set to {approval.status}, and is {entry.status}.")
 
-    def _name_in_mlflow(self, pair: _Pair, *, dry_run: bool) -> None:
+    def _serves_its_version(self, pair: Pair, approval: Approval, *, as_decided: bool, dry_run: bool) -> bool:
+        """Whether the status of a package may be set: approved is only what would serve what Git holds."""
+        version, package, entry = pair.version, pair.package, pair.entry
+        if version is None or package is None or not (unlike := version.unlike(package, self._aws)):
+            return True
+        if approval.status != "Approved" and not as_decided:
+            entry.notes.append(f"it would serve otherwise than {entry.version} is to be: {unlike}")
+            return True
+        entry.fault = f"it would serve otherwise than {entry.version} is to be, and is to be Approved: {unlike}"
+        entry.fix = AS_DECIDED
+        if not as_decided:
+            return False
+        specification = version.specification(self._aws)
+        entry.done.append(f"what it serves: {unlike}")
+        if not dry_run:
+            version.put_files(self._aws)
+            self.group.update(package.arn, InferenceSpecification=specification)
+            if unlike := version.unlike(self.group.look(package.arn), self._aws):
+                entry.fault = f"it goes on serving otherwise than {entry.version} is to be: {unlike}"
+                entry.fix = f"aws sagemaker delete-model-package --model-package-name {package.arn} && {SYNC}"
+                return False
+        entry.fault = entry.fix = ""
+        return True
+
+    def _name_in_mlflow(self, pair: Pair, *, dry_run: bool) -> None:
         """The version's tag names its package."""
         if pair.version is None or pair.package is None:
             return

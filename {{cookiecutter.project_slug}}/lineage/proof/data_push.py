@@ -26,7 +26,7 @@ class Pushed:
     sent: int = 0  # those of them that it did not have before
     erased: list[str] = field(default_factory=list)  # left out: erased for good
     lacking: list[str] = field(default_factory=list)
-    collected: list[str] = field(default_factory=list)  # left out: `lineage gc` has deleted it
+    collected: list[str] = field(default_factory=list)  # left out: an earlier commit's, and `lineage gc` has deleted it
 
     def send(self, evidence: Evidence, path: str, md5: str) -> None:
         """Sends what the remote lacks of an output, without what was erased for good. Raises as `upload_cached`."""
@@ -55,6 +55,7 @@ def push(evidence: Evidence, *, every: bool = False) -> Pushed:
     done = Pushed(dvc_remote=remote.url)
     outs = [*recorded_outs(read_pipeline(evidence.root), read_lock(evidence.root)).items()]
     outs += history.at("HEAD").added.items()
+    current = set(outs)
     if every:
         states = {state.blob: state.commit for state in history.states if state.path == DVC_LOCK}
         for tree in map(history.at, states.values()):
@@ -64,11 +65,20 @@ def push(evidence: Evidence, *, every: bool = False) -> Pushed:
         try:
             done.send(evidence, path, md5)
         except LineageError as error:
-            collected = evidence.collections.of_object(md5)
-            (done.collected if collected else done.lacking).append(
-                f"{path}, deleted by {collected.title}" if collected else f"{path}: {error}"
-            )
+            record = evidence.collections.of_object(md5) if _is_nowhere(evidence, md5) else None
+            if record and (path, md5) not in current:
+                done.collected.append(f"{path}, deleted by {record.title}")
+            else:
+                done.lacking.append(f"{path}: {error}" + (f" It was deleted by {record.title}." if record else ""))
     return done
+
+
+def _is_nowhere(evidence: Evidence, md5: str) -> bool:
+    """Whether neither the cache nor the remote has it: only then can a record of its deletion explain that."""
+    try:
+        return evidence.objects.is_missing(md5)
+    except LineageError:  # the remote cannot be asked
+        return False
 
 
 def recorded_outs(pipeline: Pipeline, lock: Lock) -> dict[str, str]:

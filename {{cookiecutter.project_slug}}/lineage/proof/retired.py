@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from ..base.errors import LineageError, ProjectError
 from ..base.pages import write_whole
+from ..git.history import History
 from .case import ModelCase
 
 FOLDER = "retired"
@@ -36,12 +37,19 @@ def retirement_of(case: ModelCase, *, unless_named: bool = False) -> Retirement 
     With `unless_named` none where an alias points to the version by now: what people load by an alias has to be proved.
     """
     try:
-        document = json.loads(case.history.at("HEAD").read(_path(case)) or b"")
-        found = Retirement(**document)
-        is_of_it = (found.model, found.identity) == (case.title, case.identity) and found.reason
+        found = retirement_at_head(case.history, case.title, case.identity)
+    except LineageError:  # it says of no model that it is its version
+        return None
+    return found if found and not (unless_named and _aliases(case)) else None
+
+
+def retirement_at_head(history: History, title: str, identity: str) -> Retirement | None:
+    """The retirement of models:/NAME/NUMBER with this model that HEAD holds, whether MLflow has the version or not."""
+    try:
+        found = Retirement(**json.loads(history.at("HEAD").read(_path(title)) or b""))
     except (ValueError, TypeError, LineageError):  # none there, or none that can be read: then nothing is retired
         return None
-    return found if is_of_it and not (unless_named and _aliases(case)) else None
+    return found if (found.model, found.identity) == (title, identity) and found.reason else None
 
 
 def _aliases(case: ModelCase) -> tuple[str, ...]:
@@ -73,11 +81,11 @@ def retire(case: ModelCase, reason: str) -> Path:
         by=case.history.git.identity() or "unknown",
         at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    target = case.evidence.root / _path(case)
+    target = case.evidence.root / _path(case.title)
     target.parent.mkdir(exist_ok=True)
     write_whole(target, json.dumps(asdict(retirement), indent=2, ensure_ascii=False) + "\n")
     return target
 
 
-def _path(case: ModelCase) -> str:
-    return f"{FOLDER}/{quote(case.title.removeprefix('models:/'), safe='').replace('%2F', '-')}.json"
+def _path(title: str) -> str:
+    return f"{FOLDER}/{quote(title.removeprefix('models:/'), safe='').replace('%2F', '-')}.json"

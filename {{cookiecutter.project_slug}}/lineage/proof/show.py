@@ -58,6 +58,8 @@ def show_verdicts(
         for link, same in _by_cause(verdict.links):
             also = f" Nor can anything be said of: {', '.join(same)}." if same else ""
             console.print(f"  {_coloured(link.state, 12)}  [bold]{link.name:<{width}}[/]  {escape(link.text + also)}")
+        for note in verdict.notes:
+            console.print(f"  {'note':<12}  {escape(note)}")
     for retirement in retired:
         said = f"{retirement.reason} ({retirement.by}, {retirement.at})"
         console.print(f"[bold]{escape(retirement.model)}[/]  retired, not looked at: {escape(said)}")

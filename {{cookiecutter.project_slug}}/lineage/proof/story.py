@@ -19,8 +19,8 @@ from ..settings import flatten
 from .before import Before, compare, counts_in
 from .case import Evidence, ModelCase
 from .counted import Counted, LeftOut, count_raw, left_out
+from .endpoints import endpoints_in
 
-ENDPOINT = "endpoint"  # tag of a version: the names of the endpoints that serve it, separated by commas
 DECISION = "_decision"  # what a tag of a version ends in that names the file of a decision; behind it, its SHA-256
 DECISION_FILE = re.compile(r"promotions/[^\0\n]+\.json")
 NO_DEFAULT = object()  # the setting is not in conf/
@@ -78,7 +78,7 @@ def story_of(case: ModelCase, chain: dict[str, Any]) -> Story:
         defaults=unknown,
         before=compare(case, chain, recorded),
         decisions=_decisions(case, tags),
-        endpoints=[name.strip() for name in (tags.get(ENDPOINT) or "").split(",") if name.strip()],
+        endpoints=endpoints_in(tags),
         card=(case.version.description or "") if case.version else "",
     )
 

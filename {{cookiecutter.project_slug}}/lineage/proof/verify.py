@@ -15,7 +15,7 @@ from .fixes import fix_of_link, register_again
 from .git_models import GitModel
 from .links import commit, logged, moments, objects, registry
 from .links.aliases import aliases
-from .links.attestation import attestation
+from .links.attestation import attestation, name_and_number
 from .links.environment import environment
 from .links.lineage_file import lineage_file
 from .links.reproduction import reproduction
@@ -32,11 +32,17 @@ SENTENCES: dict[State, str] = {
     "INCONCLUSIVE": "not everything could be looked at; this is no proof.",
     "ERASED": "what is left of this model agrees; records of its data were erased on purpose.",
 }
+WITHOUT_MLFLOW = "what Git and DVC record of this model agrees, and the bytes are those recorded; MLflow was not asked."
+NOT_ATTESTED = (
+    "not attested: no branch or tag here has an attestation of it. If one was taken away with its commits, only a log "
+    "that names it shows that (`lineage log check`)."
+)
 LIMITS = (
     "Not shown by this: that running this code on these data gives these weights (`lineage reproduce` does), nor what "
     "nobody recorded. Who must be honest for what: docs/threats.md."
 )
 ALIASES = "aliases"  # the name of the link about who has which alias
+ATTESTATION = "attestation"
 SHOWN = 5  # of the faults of one link; `--json` has all of them
 
 
@@ -46,9 +52,9 @@ class Link:
 
     name: str
     state: State
-    text: str
-    looked_at: int
-    faults: tuple[str, ...] = ()
+    text: str  # what was found, in a sentence
+    looked_at: int  # how many things were compared
+    faults: tuple[str, ...] = ()  # each thing that is not as recorded
     fix: str = ""  # what to do now
 
 
@@ -56,8 +62,10 @@ class Link:
 class Verdict:
     """The answer for one model."""
 
-    model: str
+    model: str  # models:/NAME/NUMBER, or lineage.json
     links: tuple[Link, ...]
+    notes: tuple[str, ...] = ()  # what was not looked at, and does not change the answer
+    asks_mlflow: bool = True
 
     @property
     def state(self) -> State:
@@ -67,7 +75,12 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """The answer for whoever reads one line."""
-        return SENTENCES[self.state]
+        return SENTENCES[self.state] if self.asks_mlflow or self.state != "PASS" else WITHOUT_MLFLOW
+
+    @property
+    def is_attested(self) -> bool:
+        """Whether an attestation was looked at, and holds."""
+        return any((link.name, link.state) == (ATTESTATION, "PASS") for link in self.links)
 
     @property
     def fix(self) -> str:
@@ -85,11 +98,16 @@ def verify(
     `before_attesting` earlier attestations are left out: the next one takes their place.
     """
     checks = [*_checks(case, rehash)]
-    if not before_attesting and case.version is not None and _is_attested(case):
-        checks.append(("attestation", attestation))
+    notes = []
+    if not before_attesting:
+        if _is_attested(case):
+            checks.append((ATTESTATION, attestation))
+        else:
+            notes.append(NOT_ATTESTED)
     if reproduce != "no":
         checks.append(("made once more", partial(reproduction, here=reproduce == "here")))
-    return Verdict(case.title, tuple(_prove(name, check, case) for name, check in checks))
+    links = tuple(_prove(name, check, case) for name, check in checks)
+    return Verdict(case.title, links, tuple(notes), asks_mlflow=case.version is not None)
 
 
 def nothing_to_prove(asked: str, execution: str | None = None) -> Verdict:
@@ -147,8 +165,8 @@ def _checks(case: ModelCase, rehash: bool) -> Iterator[tuple[str, Callable[[Mode
 
 
 def _is_attested(case: ModelCase) -> bool:
-    assert case.version is not None
-    return bool(attestations_of(case.history, case.version.name, str(case.version.version)))
+    named = name_and_number(case)
+    return named is not None and bool(attestations_of(case.history, *named))
 
 
 def _prove(name: str, check: Callable[[ModelCase], CheckResult], case: ModelCase) -> Link:
@@ -199,6 +217,6 @@ MEANING = {
     "dataset": "checks hold: each row of the manifest is in the shards, each image has its SHA-256",
     "registered artifact": "files are those that register made",
     ALIASES: "statements hold: what is decided on is where Git's decisions put it, and nothing else is",
-    "attestation": "signatures and statements of the attestation hold",
+    ATTESTATION: "signatures and statements of the attestation hold",
     "made once more": "outputs are bit-identical",
 }

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from ..base.errors import ServingError
 from ..dvc.dvcfile import PARAMS_FILE
-from ..judgement.accept import ALL, Accept, accepted_by
+from ..judgement.accept import ALL, Accept, accepted_by, require_reason
 from ..judgement.gates.answer import Answer, worst
 from ..judgement.gates.consent import consent
 from ..judgement.gates.verified import verified
@@ -49,16 +48,15 @@ class Permission:
 def ask_permission(evidence: Evidence, what: str, reason: str | None) -> Permission:
     """Asks the gates about the one version that `what` names.
 
-    Raises LineageError if it names none or several, ServingError if the reason is empty.
+    Raises LineageError if it names none or several, PromotionError if the reason is none that can be kept.
     """
-    if reason is not None and not reason.strip():
-        raise ServingError("--accept needs a reason: --accept 'the tracker of last year is gone, agreed with QA'.")
+    reason = None if reason is None else require_reason(reason, "--accept")
     settings = load_settings(evidence.root / PARAMS_FILE)
     case = version_named(evidence, what)
     answers = ask({"verified": partial(verified, case), "consent": partial(consent, case, settings)})
-    accept = [Accept(ALL, reason.strip())] if reason else []
+    accept = [Accept(ALL, reason)] if reason else []
     accepted, notes = accepted_by(accept, answers)
     if any(answer.state == "FAIL" for answer in answers.values()) and reason:
         notes.append("a FAIL is let through by no reason.")
     gates = [gate for each in accepted for gate in each.gates]
-    return Permission(case, settings, answers, reason.strip() if reason and gates else "", gates, notes)
+    return Permission(case, settings, answers, reason if reason and gates else "", gates, notes)

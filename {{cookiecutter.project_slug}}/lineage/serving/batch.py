@@ -7,19 +7,22 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..base.errors import ServingError
+from ..base.errors import ProjectError, ServingError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
+from ..compute.sagemaker.tags import as_tags
 from .allowed import Permission
-from .deploy import chain_tags, upload
-from .endpoint import Endpoints, aws_of, endpoint_name
-from .files import order_of
-from .models import as_tags, make_model
+from .chain import chain_tags, note_reason
+from .deploy import upload
+from .endpoint import Endpoints, endpoint_name
+from .files import bring, order_of
+from .models import make_model
 
 ADDRESS = re.compile(r"s3://[^/@?#]+/[^?#]*")
 NOTE = "lineage.json"  # beside the answers: which model gave them
@@ -31,9 +34,7 @@ ENDED = ("Completed", "Failed", "Stopped")
 class Batched:
     """What became of it."""
 
-    job: str
-    status: str
-    answers: int  # objects below the address of the output
+    is_done: bool  # whether every object was answered
     text: str
 
 
@@ -42,8 +43,10 @@ def batch(permission: Permission, given: str, output: str, kind: str, tell: Call
     for address in (given, output):
         if not ADDRESS.fullmatch(address):
             raise ServingError(f"{address!r} is no address on S3: s3://BUCKET/PREFIX/.")
+    # S3 has no folders: without the slash, what lies below s3://b/scan-private would be sent for s3://b/scan
+    given, output = (f"{address.rstrip('/')}/" for address in (given, output))
     case, settings = permission.case, permission.settings
-    aws = aws_of(settings)
+    aws = Aws.of(settings)
     endpoints = Endpoints(aws, case.evidence.project_id)
     if below(aws, output):
         raise ServingError(
@@ -52,23 +55,43 @@ def batch(permission: Permission, given: str, output: str, kind: str, tell: Call
     asked = len(below(aws, given))
     if not asked:
         raise ServingError(f"there are no objects below {given}.")
-    tags = chain_tags(permission)
+    noted = note_reason(permission, f"for a batch of {given} to {output}")
+    tags = chain_tags(permission, noted)
     name = f"{endpoint_name(settings)[:40]}-{secrets.token_hex(8)}".lower()
     order = order_of(case, settings.serving.limits)
-    model = make_model(aws, name, upload(aws, case), order, settings, tags)
+    model = make_model(aws, name, upload(aws, case, bring(case)), order, settings, tags)
     try:
         _start(aws, permission, (name, model), (given, output), kind, tags)
         ended = _follow(aws, name, tell)
-    finally:
+        answers = len(below(aws, output))
+        if ended["TransformJobStatus"] == "Completed":
+            note = {"chain": tags, "transform_job": ended["TransformJobArn"], "input": given, "objects": asked}
+            note |= {"answers": answers, "ended": datetime.now(UTC).isoformat(timespec="seconds")}
+            note |= {"accepted": permission.reason} if permission.reason else {}
+            aws.write(f"{output}{NOTE}", json.dumps(note, indent=2).encode() + b"\n")
+    except BaseException:
+        with suppress(ProjectError):  # what led here matters more
+            endpoints.tidy("", model)
+        raise
+    return _ended(name, ended, (answers, asked, output), _tidied(endpoints, model))
+
+
+def _tidied(endpoints: Endpoints, model: str) -> str:
+    """What is left of a transform that is over: no reason to take its answers for lost."""
+    try:
         endpoints.tidy("", model)
+    except ProjectError as error:
+        return f"The model {model} is left in SageMaker ({error}): `lineage aws cleanup` finds it."
+    return ""
+
+
+def _ended(name: str, ended: dict[str, Any], counted: tuple[int, int, str], left: str) -> Batched:
+    answers, asked, output = counted
     status, failure = str(ended["TransformJobStatus"]), str(ended.get("FailureReason") or "")
-    answers = len(below(aws, output))
-    if status == "Completed":
-        note = {"chain": tags, "transform_job": ended["TransformJobArn"], "input": given, "objects": asked}
-        note |= {"answers": answers, "ended": datetime.now(UTC).isoformat(timespec="seconds")}
-        aws.write(f"{output.rstrip('/')}/{NOTE}", json.dumps(note, indent=2).encode() + b"\n")
-    said = f"{name} {status}: {answers} answers to {asked} objects at {output}. {failure}".strip()
-    return Batched(name, status if answers == asked or status != "Completed" else "Incomplete", answers, said)
+    is_done = status == "Completed" and answers == asked
+    shown = "Incomplete" if status == "Completed" and not is_done else status
+    text = f"{name} {shown}: {answers} answers to {asked} objects at {output}. {failure} {left}"
+    return Batched(is_done, " ".join(text.split()))
 
 
 def _start(

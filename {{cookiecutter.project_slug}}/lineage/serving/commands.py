@@ -13,7 +13,7 @@ import typer
 from ..base.errors import ProjectError
 from ..base.printable import printable
 from ..base.project import project_root
-from ..base.terminal import block, print_answer
+from ..base.terminal import exit_inconclusive, print_answer
 
 if TYPE_CHECKING:
     from ..settings.params import Settings
@@ -54,25 +54,31 @@ def deploy(
     ] = None,
 ) -> None:
     """Let an endpoint of SageMaker answer with a version that is proved. Exit status: 1 it does not, 2 inconclusive."""
+    from .endpoint import endpoint_name
+
+    name = endpoint_name(_settings(), endpoint)
     permission = _permitted(what, accept)
     from .deploy import deploy as deploying
-    from .endpoint import endpoint_name
 
-    done = deploying(permission, endpoint or endpoint_name(permission.settings), canary, _tell)
+    done = deploying(permission, name, canary, _tell)
     print(printable(done.text))
-    sys.exit(not done.is_new)
+    sys.exit(not done.is_done)
 
 
-def undeploy(endpoint: Name = None) -> None:
+def undeploy(
+    endpoint: Name = None,
+    forget: Annotated[
+        bool,
+        typer.Option("--forget", help="It is in no account and region any more: only take its name from the versions."),
+    ] = False,
+) -> None:
     """Delete an endpoint of this project, and what it ran."""
     from ..proof.case import Evidence
-    from .deploy import undeploy as deleting
     from .endpoint import endpoint_name
+    from .undeploy import undeploy as deleting
 
-    settings = _settings()
-    print(
-        printable(deleting(Evidence(project_root(), shared=True), settings, endpoint or endpoint_name(settings), _tell))
-    )
+    settings, evidence = _settings(), Evidence(project_root(), shared=True)
+    print(printable(deleting(evidence, settings, endpoint_name(settings, endpoint), _tell, forget=forget)))
 
 
 def invoke(
@@ -80,11 +86,12 @@ def invoke(
     endpoint: Name = None,
 ) -> None:
     """Ask an endpoint about files: a line of JSON for each. Exit status: 1 if one was not answered."""
-    from .endpoint import aws_of, endpoint_name
+    from ..compute.sagemaker.aws import Aws
+    from .endpoint import endpoint_name
     from .invoke import invoke as asking
 
     settings, faults = _settings(), 0
-    for said in asking(aws_of(settings), endpoint or endpoint_name(settings), files):
+    for said in asking(Aws.of(settings), endpoint_name(settings, endpoint), files):
         faults += bool(said.fault)
         line = {"file": said.file, "error": said.fault} if said.fault else {"file": said.file, "which": said.which}
         print_answer(json.dumps(line if said.fault else {**line, "answer": said.answer}))
@@ -118,7 +125,7 @@ def batch(
 
     done = transforming(permission, given, output, kind, _tell)
     print(printable(done.text))
-    sys.exit(done.status != "Completed")
+    sys.exit(not done.is_done)
 
 
 def _settings() -> Settings:
@@ -141,9 +148,7 @@ def _permitted(what: str, reason: str | None) -> Permission:
     try:
         permission = ask_permission(Evidence(project_root(), shared=True), what, reason)
     except ProjectError as error:  # only a refusal is a refusal: what could not be looked at says nothing
-        said = block(str(error) + (f"\n-> {error.fix}" if error.fix else ""))
-        print(f"lineage: INCONCLUSIVE: {said}", file=sys.stderr)
-        sys.exit(2)
+        exit_inconclusive(error)
     show_permission(permission)
     if permission.state != "PASS":
         sys.exit(1 if permission.state == "FAIL" else 2)

@@ -1,20 +1,24 @@
-"""`lineage deploy` and `lineage undeploy`: a proved version at an endpoint, and what audits know of it."""
+"""`lineage deploy`: a proved version at an endpoint, and what audits know of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
-from ..base.errors import ServingError
+from ..base.errors import ProjectError, ServingError
 from ..compute.sagemaker.aws import Aws
-from ..compute.sagemaker.tags import own_tags
-from ..proof.case import Evidence, ModelCase
+from ..proof.case import ModelCase
 from ..settings.params import Settings
 from . import served_by
 from .allowed import Permission
-from .endpoint import UNDER_WAY, Endpoints, Running, aws_of
+from .chain import chain_tags, note_reason, unproved
+from .endpoint import UNDER_WAY, Endpoints, Running
 from .files import bring, order_of, pack
+from .invoke import who_answers
 from .models import make_config, make_model
+from .program.order import Order
 
 MOST_CANARY = 50  # percent, as SageMaker has it
 
@@ -25,66 +29,29 @@ Tell = Callable[[str], None]
 class Deployed:
     """What became of it."""
 
-    endpoint: str
-    model: str  # that the endpoint serves now; empty if none
-    is_new: bool  # whether that is what was asked for
+    is_done: bool  # whether all that was asked for is so
     text: str
 
 
-def chain_tags(permission: Permission) -> dict[str, str]:
-    """The chain of a version, as tags of everything in AWS that serves it."""
-    case = permission.case
-    assert case.version is not None
-    tags = case.version.tags
-    names = ("model_sha256", "artifact_sha256", "dvc_data_md5", "data_sha256", "data_git_commit_id")
-    chain = {
-        "lineage:model": case.title,
-        "lineage:model_identity": case.identity,
-        "lineage:result_git_commit_id": case.commit,
-        **{f"lineage:{name}": tags[name] for name in names if tags.get(name)},
-        "lineage:accepted": permission.reason or "nothing",
-    }
-    more = (permission.settings.compute.backends.get("sagemaker") or {}).get("tags") or {}
-    return own_tags(case.evidence.project_id, {**more, **chain})
-
-
-def upload(aws: Aws, case: ModelCase) -> str:
+def upload(aws: Aws, case: ModelCase, folder: Path) -> str:
     """Puts the registered files where SageMaker reads them, and returns the address, which holds their hash."""
     aws.require_bucket()
     address = aws.address("serving", str(case.document["artifact"]["sha256"]), "model.tar.gz")
-    aws.write(address, pack(bring(case)))  # again and again: whatever lies there, now it is this
+    aws.write(address, pack(folder))  # again and again: whatever lies there, now it is this
     return address
 
 
 def deploy(permission: Permission, name: str, canary: int | None, tell: Tell) -> Deployed:
     """Brings a version into service at an endpoint, new or there. Raises ServingError if it cannot be begun."""
     case, settings = permission.case, permission.settings
-    assert case.version is not None
-    aws = aws_of(settings)
+    aws = Aws.of(settings)
     endpoints = Endpoints(aws, case.evidence.project_id)
     former = endpoints.find(name)
     _require_possible(former, canary, settings)
-    tags = chain_tags(permission)
-    order = order_of(case, settings.serving.limits)
-    model = make_model(aws, name, upload(aws, case), order, settings, tags)
-    config = make_config(aws, model, settings, tags)
-    store, number = case.evidence.store, str(case.version.version)
-    was_said = case.title in map(served_by.title_of, served_by.versions_of(store, name))
-    served_by.add(store, case.version.name, number, name)
-    try:
-        if former is None:
-            endpoints.create(name, config, tags)
-        else:
-            endpoints.update(name, config, canary, settings)
-    except ServingError as error:
-        # who is refused may be the one whose change is under way: asked again after an answer was lost
-        if not _has(endpoints.find(name), config):
-            endpoints.tidy(config, model)
-            if not was_said:
-                served_by.remove(store, case.version.name, number, name)
-            raise ServingError(f"{error} Nothing is left of this deployment; `lineage status` shows {name}.") from error
-    # once more: another deployment that came to its end may have taken the tag for one that was left over
-    served_by.add(store, case.version.name, number, name)
+    tags = chain_tags(permission, note_reason(permission, f"to deploy to {name} in {aws.region}"))
+    order, folder = order_of(case, settings.serving.limits), bring(case)
+    model = make_model(aws, name, upload(aws, case, folder), order, settings, tags)
+    config = _begin(endpoints, permission, model, former, name, canary, tags)
     # SageMaker changes an endpoint once at a time: what it serves meanwhile is what is replaced
     replaced = endpoints.find(name)
     for status in endpoints.wait(name):
@@ -92,17 +59,101 @@ def deploy(permission: Permission, name: str, canary: int | None, tell: Tell) ->
     now = endpoints.find(name)
     if now is None or now.config != config or now.status not in ("InService", "Updating"):
         return _failed(endpoints, now, replaced or former, case, config, name)
-    endpoints.tag(now.arn, tags)
-    _settle(endpoints, name, case)
-    for gone in (former, replaced):
-        if gone is not None and gone.config != config:
-            endpoints.tidy(gone.config, gone.model)
-    return Deployed(name, case.title, is_new=True, text=f"{name} serves {case.title}.")
+    other = _who_else_answers(aws, name, order, folder)
+    if other:
+        again = endpoints.find(name)
+        if again is None or again.config != config:  # somebody has deployed meanwhile
+            return _failed(endpoints, again, replaced or former, case, config, name)
+    gone = [each for each in (former, replaced) if each is not None and each.config != config]
+    steps: list[Callable[[], None]] = [partial(endpoints.tidy, each.config, each.model) for each in gone]
+    if other:
+        # the tag of the former version stays: nobody knows what answers
+        steps.append(partial(endpoints.tag, now.arn, unproved(tags, case.evidence.project_id)))
+    else:
+        steps = [partial(endpoints.tag, now.arn, tags), partial(_settle, endpoints, name, case), *steps]
+    return _done(name, case, other, _faults_of(steps))
+
+
+def _begin(
+    endpoints: Endpoints,
+    permission: Permission,
+    model: str,
+    former: Running | None,
+    name: str,
+    canary: int | None,
+    tags: dict[str, str],
+) -> str:
+    """Has AWS begin to bring a Model into service; returns its configuration.
+
+    Raises ServingError if AWS did not begin: then what was made for it is taken away again.
+    """
+    case, settings = permission.case, permission.settings
+    assert case.version is not None
+    store, number, config, was_said = case.evidence.store, str(case.version.version), "", True
+    try:
+        config = make_config(endpoints.aws, model, settings, tags)
+        was_said = case.title in map(served_by.title_of, served_by.versions_of(store, name))
+        served_by.add(store, case.version.name, number, name)
+        if former is None:
+            endpoints.create(name, config, tags)
+        else:
+            endpoints.update(name, config, canary, settings)
+    except ProjectError as error:
+        # who is refused may be the one whose change is under way: asked again after an answer was lost
+        if not config or not _has(endpoints.find(name), config):
+            steps: list[Callable[[], None]] = [partial(endpoints.tidy, config, model)]
+            if not was_said:
+                steps.append(partial(served_by.remove, store, case.version.name, number, name))
+            left = "; ".join(_faults_of(steps))
+            left = f"Something is left of this deployment: {left}" if left else "Nothing is left of this deployment"
+            raise ServingError(f"{error} {left}; `lineage status` shows {name}.") from error
+    # once more: another deployment that came to its end may have taken the tag for one that was left over
+    _faults_of([partial(served_by.add, store, case.version.name, number, name)])  # `_settle` says it at the end
+    return config
 
 
 def _has(found: Running | None, config: str) -> bool:
     """Whether an endpoint serves a configuration, or is being changed to it."""
     return found is not None and config in (found.config, found.coming)
+
+
+def _faults_of(steps: list[Callable[[], None]]) -> list[str]:
+    """Takes all steps, and returns what went wrong in some: none of them is a reason to leave out the others."""
+    found = []
+    for step in steps:
+        try:
+            step()
+        except ProjectError as error:
+            found.append(str(error))
+    return found
+
+
+def _who_else_answers(aws: Aws, name: str, order: Order, folder: Path) -> str:
+    """Why it is not known that the endpoint answers as this version; empty if it does.
+
+    That a container is healthy says nothing of what is in it: its answer to the example does.
+    """
+    try:
+        said = who_answers(aws, name, folder)
+    except ProjectError as error:
+        return str(error)
+    if said.fault:
+        return f"it did not answer the example of the model: {said.fault}"
+    if said.which != order.which:
+        return f"its answer says {said.which or 'nothing of which model gave it'}, not {order.which}"
+    return ""
+
+
+def _done(name: str, case: ModelCase, other: str, faults: list[str]) -> Deployed:
+    """What is there once AWS has brought a configuration into service."""
+    more = f" Not done: {'; '.join(faults)} `lineage status` names what differs." if faults else ""
+    if not other:
+        return Deployed(not faults, f"{name} serves {case.title}.{more}")
+    text = f"{name} is in service, and nobody knows that it serves {case.title}: {other.rstrip('.')}."
+    now = (
+        f"serving.endpoint.image must be made from this project's Dockerfile; `lineage deploy {case.title}` asks again."
+    )
+    return Deployed(is_done=False, text=f"{text} {now}{more}")
 
 
 def _settle(endpoints: Endpoints, name: str, case: ModelCase) -> None:
@@ -159,27 +210,6 @@ def _failed(
             went = f"went back to {serves or 'what it served before'}"
         else:
             went = f"serves {serves or 'something else'}, which somebody has deployed meanwhile"
-        return Deployed(name, serves, is_new=False, text=f"{name} {went}: it does not serve {case.title}.{why}")
+        return Deployed(is_done=False, text=f"{name} {went}: it does not serve {case.title}.{why}")
     clear = f"`lineage undeploy --endpoint {name}` clears it away."
-    text = f"{name} is {now.status} and does not serve {case.title}.{why} {clear}"
-    return Deployed(name, serves, is_new=False, text=text)
-
-
-def undeploy(evidence: Evidence, settings: Settings, name: str, tell: Tell) -> str:
-    """Deletes an endpoint of this project with what it ran, and says so to the audits. Returns what was done."""
-    endpoints = Endpoints(aws_of(settings), evidence.project_id)
-    found = endpoints.find(name)
-    if found is not None:
-        if found.status in UNDER_WAY and found.status != "Deleting":
-            raise ServingError(f"the endpoint {name} is {found.status}: AWS deletes none meanwhile. Ask again.")
-        if found.status != "Deleting":
-            endpoints.delete(name)
-        for status in endpoints.wait(name):
-            tell(f"{name}: {status}")
-        endpoints.tidy(found.config, found.model)
-    versions = served_by.versions_of(evidence.store, name)
-    for version in versions:
-        served_by.remove(evidence.store, version.name, str(version.version), name)
-    titles = ", ".join(map(served_by.title_of, versions))
-    said = f"the endpoint {name} is deleted" if found is not None else f"there was no endpoint {name}"
-    return f"{said}; {f'{titles} has the tag no more' if titles else 'no version had its name as a tag'}."
+    return Deployed(is_done=False, text=f"{name} is {now.status} and does not serve {case.title}.{why} {clear}")

@@ -12,28 +12,27 @@ from ..base.env import PIPELINE_SERVE
 from ..base.errors import ServingError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
-from ..compute.sagemaker.settings import SageMakerSettings
-from ..compute.sagemaker.tags import PROJECT_TAG
-from ..settings.compute import TARGET
+from ..compute.sagemaker.tags import PROJECT_TAG, as_tags
 from ..settings.params import Settings
-from .models import as_tags
+from ..settings.serving import ENDPOINT_NAME, LONGEST_NAME
 from .program.order import Order, read_order
 
 POLL = 1.0  # seconds between two looks at an endpoint
 UNDER_WAY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
 
-def aws_of(settings: Settings) -> Aws:
-    """The account of compute.sagemaker, wherever stages run. Raises ServingError if there is no such section."""
-    section = settings.compute.backends.get("sagemaker")
-    if section is None:
-        raise ServingError("params.yaml has no section compute.sagemaker, which says where AWS is: `lineage compose`.")
-    wanted = {key: value for key, value in section.items() if key != TARGET}
-    return Aws(SageMakerSettings.model_validate(wanted), project_id=settings.project_id)
+def endpoint_name(settings: Settings, given: str | None = None) -> str:
+    """The given name, that of serving.endpoint.name, or that of the model with `-` for what SageMaker does not take.
 
-
-def endpoint_name(settings: Settings) -> str:
-    """The name of serving.endpoint.name, or that of the model with `-` for what SageMaker does not take."""
+    Raises ServingError for one that no endpoint can have.
+    """
+    if given is not None:
+        if not re.fullmatch(ENDPOINT_NAME, given) or len(given) > LONGEST_NAME:
+            raise ServingError(
+                f"--endpoint {given[:200]!r} can be no name of an endpoint: letters, digits and - between them, "
+                f"{LONGEST_NAME} at most."
+            )
+        return given
     named = re.sub("[^A-Za-z0-9]+", "-", settings.tracking.model_name).strip("-")[:63].rstrip("-")
     if not (settings.serving.endpoint.name or named):
         raise ServingError("serving.endpoint.name must be set: SageMaker knows no letter of the model's name.")

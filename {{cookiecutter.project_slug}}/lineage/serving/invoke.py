@@ -11,6 +11,8 @@ from typing import Any
 from ..base.errors import ServingError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
+from ..judgement.captured import OF_DEPLOY
+from .program.loaded import EXAMPLE
 
 KINDS = {
     ".png": "image/png",
@@ -46,13 +48,25 @@ def invoke(aws: Aws, endpoint: str, files: Sequence[Path]) -> Iterator[Answered]
         yield _ask(aws, endpoint, str(file), body, KINDS.get(file.suffix.lower(), OTHERS))
 
 
-def _ask(aws: Aws, endpoint: str, file: str, body: bytes, kind: str) -> Answered:
+def who_answers(aws: Aws, endpoint: str, registered: Path) -> Answered:
+    """What an endpoint answers to the example among the registered files of a version. Raises as `invoke` does."""
+    try:
+        body = (registered / EXAMPLE).read_bytes()
+    except OSError as error:
+        raise ServingError(f"{EXAMPLE} is not among the registered files: {error.strerror}.") from None
+    # by this id `lineage drift` knows that the request is nobody's, where the endpoint keeps it
+    return _ask(aws, endpoint, EXAMPLE, body, KINDS[".json"], InferenceId=OF_DEPLOY)
+
+
+def _ask(aws: Aws, endpoint: str, file: str, body: bytes, kind: str, **more: str) -> Answered:
     from botocore.exceptions import ClientError
 
     client = aws.client("sagemaker-runtime")
     with translate_errors(ServingError, f"could not ask the endpoint {endpoint}"):
         try:
-            said = client.invoke_endpoint(EndpointName=endpoint, Body=body, ContentType=kind, Accept="application/json")
+            said = client.invoke_endpoint(
+                EndpointName=endpoint, Body=body, ContentType=kind, Accept="application/json", **more
+            )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ModelError":
                 raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from typing import Any
 
@@ -10,12 +9,12 @@ from ..base.env import PIPELINE_SERVE
 from ..base.errors import ServingError
 from ..base.translated import translate_errors
 from ..compute.sagemaker.aws import Aws
+from ..compute.sagemaker.tags import as_tags
 from ..settings.params import Settings
 from .program.order import Order
 
 VARIANT = "AllTraffic"
 JSON = "application/json"
-MOST_OF_TAG = 256  # characters
 
 
 def make_model(aws: Aws, name: str, address: str, order: Order, settings: Settings, tags: dict[str, str]) -> str:
@@ -69,13 +68,3 @@ def make_config(aws: Aws, model: str, settings: Settings, tags: dict[str, str]) 
             EndpointConfigName=model, ProductionVariants=[variant], Tags=as_tags(tags), **more
         )
     return model
-
-
-def tag_value(text: str) -> str:
-    """Text as the value of a tag in AWS, which knows letters, digits, blanks and a few signs."""
-    return re.sub(r"[^\w .:/=+\-@]", "-", " ".join(text.split()))[:MOST_OF_TAG]
-
-
-def as_tags(tags: dict[str, str]) -> list[dict[str, str]]:
-    """Tags as AWS takes them."""
-    return [{"Key": key, "Value": tag_value(value)} for key, value in tags.items()]

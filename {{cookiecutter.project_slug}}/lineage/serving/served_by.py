@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..proof.story import ENDPOINT
+from ..base.errors import ServingError
+from ..proof.endpoints import ENDPOINT, endpoints_in
 from ..tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-
-
-def names_in(tags: dict[str, str]) -> list[str]:
-    """The endpoints that the tag of a version names."""
-    return [name.strip() for name in (tags.get(ENDPOINT) or "").split(",") if name.strip()]
 
 
 def title_of(version: ModelVersion) -> str:
@@ -28,11 +24,11 @@ def title_of(version: ModelVersion) -> str:
 def versions_of(store: Store, endpoint: str) -> list[ModelVersion]:
     """The versions of this project that say now that they serve at an endpoint."""
     store.look_again()
-    return [version for version in store.versions if endpoint in names_in(version.tags)]
+    return [version for version in store.versions if endpoint in endpoints_in(version.tags)]
 
 
 def add(store: Store, name: str, number: str, endpoint: str) -> None:
-    """Says that a version serves at an endpoint."""
+    """Says that a version serves at an endpoint. Raises ServingError if there is no such version."""
     _change(store, name, number, endpoint, is_there=True)
 
 
@@ -44,9 +40,13 @@ def remove(store: Store, name: str, number: str, endpoint: str) -> None:
 def _change(store: Store, name: str, number: str, endpoint: str, *, is_there: bool) -> None:
     version = store.version(name, number)
     if version is None:
+        if is_there:
+            raise ServingError(
+                f"models:/{name}/{number} is not in MLflow any more, so audits would not know that it serves."
+            )
         return
-    names = [each for each in names_in(version.tags) if each != endpoint] + ([endpoint] if is_there else [])
-    if names == names_in(version.tags):
+    names = [each for each in endpoints_in(version.tags) if each != endpoint] + ([endpoint] if is_there else [])
+    if names == endpoints_in(version.tags):
         return
     with store.asked(f"set the tag {ENDPOINT} of models:/{name}/{number}"):
         if names:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..compute.sagemaker.aws import Aws
+from ..compute.sagemaker.tags import tag_value
 from ..proof.case import Evidence
+from ..proof.endpoints import endpoints_in
 from ..settings.params import Settings
-from .endpoint import Endpoints, Running, aws_of
-from .served_by import names_in, title_of
+from .chain import MODEL
+from .endpoint import Endpoints, Running
+from .served_by import title_of
 
 
 @dataclass
@@ -24,10 +28,10 @@ class Standing:
 
 def standing(evidence: Evidence, settings: Settings) -> list[Standing]:
     """Every endpoint of this project in this account and region, and every one that a version names."""
-    endpoints = Endpoints(aws_of(settings), evidence.project_id)
+    endpoints = Endpoints(Aws.of(settings), evidence.project_id)
     said: dict[str, set[str]] = {}
     for version in evidence.store.versions:
-        for name in names_in(version.tags):
+        for name in endpoints_in(version.tags):
             said.setdefault(name, set()).add(title_of(version))
     found = []
     for name in endpoints.names():
@@ -37,7 +41,8 @@ def standing(evidence: Evidence, settings: Settings) -> list[Standing]:
     for name, titles in sorted(said.items()):
         fault = (
             f"{', '.join(sorted(titles))} has the tag endpoint={name}, and this account has no such endpoint in "
-            f"{endpoints.aws.region}. If it is in no other: `lineage undeploy --endpoint {name}` takes the tag away"
+            f"{endpoints.aws.region}. If it is in no other: `lineage undeploy --endpoint {name} --forget` takes the "
+            "tag away"
         )
         found.append(Standing(name, "not here", "", faults=[fault]))
     return found
@@ -56,6 +61,12 @@ def _of_running(running: Running, titles: set[str]) -> Standing:
     elif len(titles) > 1 and running.status == "InService":
         others = ", ".join(sorted(titles - {order.model}))
         shown.faults.append(f"{others} has the tag endpoint={running.name}, and does not serve there")
+    tagged = running.tags.get(MODEL) or "unknown"
+    if order is not None and running.status == "InService" and tagged != tag_value(order.model):
+        shown.faults.append(
+            f"it was made to serve {order.model}, and its tag {MODEL} is {tagged}: `lineage deploy {order.model} "
+            f"--endpoint {running.name}` asks it who answers"
+        )
     if running.failure and running.status == "InService":  # it went back to what it serves
         shown.note = f"its last change was taken back: {running.failure}"
     elif running.failure:

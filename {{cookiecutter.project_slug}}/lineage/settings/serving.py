@@ -9,8 +9,8 @@ from pydantic import Field, field_validator
 
 from .section import Positive, Section
 
-# as SageMaker wants it
-EndpointName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$", max_length=63)]
+ENDPOINT_NAME, LONGEST_NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", 63  # as SageMaker wants it
+EndpointName = Annotated[str, Field(pattern=f"^{ENDPOINT_NAME}$", max_length=LONGEST_NAME)]
 Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 
 

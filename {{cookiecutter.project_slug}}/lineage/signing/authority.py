@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..base.errors import DamageError
-from .bundle import public_key
+from .bundle import id_of, public_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -31,6 +31,31 @@ def authority_of(chain: tuple[Certificate, ...], trusted: Iterable[Trusted]) -> 
         if above is not None and not _is_issued_by(below, above):
             raise DamageError("its certificates do not belong together: one is not issued by the next")
     return None
+
+
+def below(chain: tuple[Certificate, ...], authority: Certificate | None) -> tuple[Certificate, ...]:
+    """The certificates that lead from the signer to an authority, without what a file names above it."""
+    for place, one in enumerate(chain if authority else ()):
+        if authority == one or _is_issued_by(one, authority):
+            return chain[: place + 1]
+    return chain
+
+
+def ids_of(certificates: Iterable[Certificate]) -> set[str]:
+    """What trust.json calls these certificates, and their keys: who revokes a key means every certificate about it."""
+    return {name for one in certificates for name in (fingerprint(one), key_id(one))}
+
+
+def fingerprint(certificate: Certificate) -> str:
+    """What a certificate is called: its SHA-256."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    return certificate.fingerprint(SHA256()).hex()
+
+
+def key_id(certificate: Certificate) -> str:
+    """What the key of a certificate is called, of whichever kind it is."""
+    return id_of(certificate.public_key())  # type: ignore[arg-type]  # of an authority it may be an RSA key
 
 
 def key_of(certificate: Certificate) -> EllipticCurvePublicKey:

@@ -2,7 +2,8 @@
 
 https://slsa.dev/spec/v1.0/provenance, https://github.com/in-toto/attestation/blob/main/spec/predicates/svr.md
 
-Both are about every file that the registry hands out, by SHA-256. No MD5 is in them, no name and no id of a person.
+Both are about every file that the registry hands out, by SHA-256. No MD5 is in them, no id of a person,
+and no name but that of the account in the repository's address.
 """
 
 from __future__ import annotations

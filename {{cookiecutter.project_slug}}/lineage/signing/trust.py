@@ -7,6 +7,8 @@ that somebody else may have is `revoked`: nothing that it ever signed counts.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ..base import strict_json
 from ..base.errors import DamageError, ProjectError
 from ..base.printable import printable
+from .authority import fingerprint, key_id
 from .bundle import id_of, public_key
 
 if TYPE_CHECKING:
@@ -60,15 +63,22 @@ class Trusted(_Strict):
     def certificate(self) -> Certificate:
         """The certificate of the authority. Raises DamageError as `key` does."""
         from cryptography import x509
-        from cryptography.hazmat.primitives.hashes import SHA256
 
         try:
             found = x509.load_pem_x509_certificate(self.pem.encode())
         except ValueError:
             raise DamageError(f"the authority {self.id[:12]} of {TRUST} is no certificate") from None
-        if found.fingerprint(SHA256()).hex() != self.id:
+        if fingerprint(found) != self.id:
             raise DamageError(f"the authority {self.id[:12]} of {TRUST} is another one than its id says")
         return found
+
+    def is_one_of(self, ids: Collection[str]) -> bool:
+        """Whether one of these ids is its own, or that of the key of its certificate, where that can be read."""
+        if self.id in ids or self.kind == "key":
+            return self.id in ids
+        with suppress(DamageError):
+            return key_id(self.certificate) in ids
+        return False
 
 
 class Trust(_Strict):

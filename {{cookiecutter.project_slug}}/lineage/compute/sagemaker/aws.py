@@ -7,13 +7,16 @@ import os
 import secrets
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...base.errors import DispatchError
 from ...base.translated import translate_errors
 from .settings import SageMakerSettings
 from .tags import PROJECT_METADATA, own_tags
+
+if TYPE_CHECKING:
+    from ...settings.params import Settings
 
 # the SDK reports each call, with the account's number and the text of failures, unless a file says no
 NO_TELEMETRY = Path(__file__).with_name("no_telemetry.yaml")
@@ -55,6 +58,11 @@ class Aws:
         if not region:
             os.environ["AWS_DEFAULT_REGION"] = self.region  # parts of the SDK look there only
 
+    @classmethod
+    def of(cls, settings: Settings) -> Aws:
+        """That of the section compute.sagemaker, wherever stages run. Raises SettingsError if there is none."""
+        return cls(SageMakerSettings.of(settings), project_id=settings.project_id)
+
     @cache  # noqa: B019  lives as long as one stage; making a client costs more than asking it
     def client(self, service: str) -> Any:
         """A client of one service, which tries again where the network or AWS fail for a while."""
@@ -89,6 +97,11 @@ class Aws:
         """The tags of everything that is made here for the project."""
         assert self._project_id
         return own_tags(self._project_id, self.settings.tags)
+
+    def tags_of(self, arn: str) -> dict[str, str]:
+        """The tags of a resource of SageMaker. Raises botocore's errors: who asks says for what."""
+        pages = self.client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=arn)
+        return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
     @property
     def _whose(self) -> dict[str, str]:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...base.errors import DispatchError, ProjectError, SettingsError
+from ...base.errors import DispatchError, ProjectError
 from ...base.printable import printable
 from ...base.project import project_root
 from ...base.terminal import print_answer
 
 if TYPE_CHECKING:
     from ...settings import Settings
+    from .aws import Aws
     from .mlflow_app import App, Apps
     from .settings import SageMakerSettings
 
@@ -32,26 +33,20 @@ mlflow = typer.Typer(
 app.add_typer(mlflow, name="mlflow")
 
 
-def _section() -> tuple[Settings, SageMakerSettings]:
-    """All settings, and those of SageMaker, which conf/compute/local.yaml has too."""
+def _account() -> tuple[Settings, Aws]:
     from ...dvc.dvcfile import PARAMS_FILE
     from ...settings import load_settings
-    from ...settings.compute import TARGET
-    from .settings import SageMakerSettings
+    from .aws import Aws
 
     settings = load_settings(project_root() / PARAMS_FILE)
-    section = settings.compute.backends.get("sagemaker")
-    if section is None:
-        raise SettingsError("compute has no group `sagemaker` in params.yaml. Add it in conf/compute/.")
-    return settings, SageMakerSettings(**{key: value for key, value in section.items() if key != TARGET})
+    return settings, Aws.of(settings)
 
 
 def _apps() -> tuple[Settings, SageMakerSettings, Apps]:
-    from .aws import Aws
     from .mlflow_app import Apps
 
-    settings, section = _section()
-    return settings, section, Apps(Aws(section, project_id=settings.project_id), settings.project_id)
+    settings, aws = _account()
+    return settings, aws.settings, Apps(aws, settings.project_id)
 
 
 @app.command("warm-pools")
@@ -60,13 +55,10 @@ def warm_pools(
     as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
 ) -> None:
     """Show the instances that are kept warm for this project's next training, and what they have cost."""
-    from .aws import Aws
-    from .jobs import readable
     from .warm_pools import give_back, open_pools
 
-    _, section = _section()
-    aws = Aws(section)
-    found = open_pools(aws, f"{readable(section.prefix)}-")
+    settings, aws = _account()
+    found = open_pools(aws, settings.project_id)
     if as_json:
         print_answer(json.dumps([asdict(pool) for pool in found], indent=2))
     for pool in found:
@@ -76,7 +68,7 @@ def warm_pools(
             give_back(aws, pool)
             print(printable(f"{pool.job}: its instances are given back."), file=sys.stderr)
     if not found and not as_json:
-        print("no instances are kept warm.")
+        print(f"no instances are kept warm for this project in {aws.region}.")
 
 
 @mlflow.command()

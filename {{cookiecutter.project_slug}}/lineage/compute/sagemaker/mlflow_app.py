@@ -14,7 +14,7 @@ from typing import Any
 from ...base.errors import DispatchError
 from ...base.translated import translate_errors
 from .aws import Aws
-from .tags import PROJECT_TAG
+from .tags import PROJECT_TAG, as_tags
 
 READY, FAILED = ("Created", "Updated", "UpdateFailed"), ("CreateFailed", "DeleteFailed")
 GONE = ("Deleting", "Deleted")
@@ -93,7 +93,7 @@ class Apps:
                     ArtifactStoreUri=artifacts,
                     RoleArn=role,
                     ModelRegistrationMode=mode,
-                    Tags=[{"Key": key, "Value": value} for key, value in self._aws.tags.items()],
+                    Tags=as_tags(self._aws.tags),
                 )["Arn"]
             print(f"{arn} is being made; that takes some minutes.", flush=True)
             app = self.find(arn)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ...base.errors import SettingsError
+from ...settings.compute import TARGET
 from ...settings.promotion import ALIAS
 from ...settings.section import Positive, Section
+
+if TYPE_CHECKING:
+    from ...settings.params import Settings
 
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
@@ -100,6 +105,14 @@ class SageMakerSettings(Section):
     network: VpcSettings
     kms: Keys
     tags: dict[str, str]
+
+    @classmethod
+    def of(cls, settings: Settings) -> SageMakerSettings:
+        """The section compute.sagemaker, which conf/compute/local.yaml has too. Raises SettingsError if it is gone."""
+        section = settings.compute.backends.get("sagemaker")
+        if section is None:
+            raise SettingsError("params.yaml has no section compute.sagemaker: `lineage compose` writes it from conf/.")
+        return cls.model_validate({key: value for key, value in section.items() if key != TARGET})
 
     @model_validator(mode="after")
     def _workers_are_as_the_driver(self) -> SageMakerSettings:

@@ -13,6 +13,7 @@ from typing import Any
 from ...base.errors import DispatchError
 from ...base.translated import translate_errors
 from .aws import Aws
+from .tags import PROJECT_TAG
 
 OPEN = ("Available", "InUse")
 
@@ -69,19 +70,18 @@ def pool_of(seen: Mapping[str, Any]) -> WarmPool | None:
     )
 
 
-def open_pools(aws: Aws, base: str) -> list[WarmPool]:
-    """Those that cost something now, of jobs whose names hold `base`."""
+def open_pools(aws: Aws, project_id: str) -> list[WarmPool]:
+    """Those of this project that cost something now, by the tag of their jobs, whatever these are called."""
     client = aws.client("sagemaker")
     with translate_errors(DispatchError, "could not list the warm pools"):
-        names = [
-            summary["TrainingJobName"]
+        arns = {
+            summary["TrainingJobName"]: summary["TrainingJobArn"]
             for status in OPEN
-            for page in client.get_paginator("list_training_jobs").paginate(
-                NameContains=base, WarmPoolStatusEquals=status
-            )
+            for page in client.get_paginator("list_training_jobs").paginate(WarmPoolStatusEquals=status)
             for summary in page["TrainingJobSummaries"]
-        ]
-        described = [client.describe_training_job(TrainingJobName=name) for name in dict.fromkeys(names)]
+        }
+        own = [name for name, arn in arns.items() if aws.tags_of(arn).get(PROJECT_TAG) == project_id]
+        described = [client.describe_training_job(TrainingJobName=name) for name in own]
     pools = [pool for seen in described if (pool := pool_of(seen)) is not None]
     return [pool for pool in pools if pool.status in OPEN]
 

@@ -13,6 +13,7 @@ from ...contract import Role
 from ...git.history import History
 from ...proof.case import ModelCase
 from ...settings.params import Settings
+from ..diff.section import counted
 from .answer import Answer
 
 
@@ -46,7 +47,8 @@ def judge(answer: AffectedAnswer, registry: str) -> Answer:
     if answer.affected:
         subjects = len({subject for each in answer.affected for subject in each.subjects})
         records = sum(each.records for each in answer.affected)
-        text = f"{subjects} subjects with {records} records in its data have no active consent today"
+        who, what = counted(subjects, "subject"), counted(records, "record")
+        text = f"{who} with {what} in its data {'has' if subjects == 1 else 'have'} no active consent today"
         counts = {"subjects": subjects, "records": records}
         return Answer("FAIL", text, figures | counts, fix="`dvc repro` leaves them out; judge the version it makes")
     if answer.unknown:

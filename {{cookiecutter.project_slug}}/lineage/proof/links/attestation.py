@@ -9,10 +9,19 @@ from ...base.errors import DamageError, LineageError, ProjectError
 from ...git.tree import LINEAGE
 from ...settings import flatten
 from ...signing import statements
-from ...signing.authority import authority_of, key_of, out_of_time
+from ...signing.authority import authority_of, below, ids_of, key_of, out_of_time
 from ...signing.bundle import Signed, read
 from ...signing.trust import TRUST, Trust, Trusted, parse_trust
-from ..attestations import MODEL, PROVENANCE, VERIFICATION, Attestation, as_worst, find, was_before_retirement
+from ..attestations import (
+    MODEL,
+    PROVENANCE,
+    VERIFICATION,
+    Attestation,
+    Standing,
+    find,
+    standing,
+    was_before_retirement,
+)
 from ..case import ModelCase
 from ..recompute import CheckResult
 
@@ -21,9 +30,10 @@ NOT_TRUSTED = "`lineage keys add` it if it is one of yours, commit, then ask aga
 
 def attestation(case: ModelCase) -> CheckResult:
     """Every signature of the latest attestation, and every statement in it against lineage.json and the commit."""
-    result = CheckResult()
-    assert case.version is not None
-    known = find(case.history, case.version.name, str(case.version.version))
+    result, named = CheckResult(), name_and_number(case)
+    if named is None:
+        return result
+    known = find(case.history, *named)
     if known.elsewhere:
         result.unknown.extend(known.elsewhere)
         result.fix = "merge it, or check out a branch that has it, then ask again"
@@ -43,6 +53,17 @@ def attestation(case: ModelCase) -> CheckResult:
     return result
 
 
+def name_and_number(case: ModelCase) -> tuple[str, str] | None:
+    """What the version is called: by MLflow, or where that is not asked by the lineage.json of the case.
+
+    None for a model without a version.
+    """
+    if case.version is not None:
+        return case.version.name, str(case.version.version)
+    model = case.claimed.get("model") or {}
+    return (str(model.get("name")), str(model["version"])) if model.get("version") else None
+
+
 def _check_signer(
     case: ModelCase, found: Attestation, name: str, signed: Signed, trust: Trust, result: CheckResult
 ) -> None:
@@ -58,29 +79,31 @@ def _check_signer(
     except ProjectError as error:
         result.faults.append(f"{name}: {error}")
         return
-    if signer is None:
+    known = standing(case.history, _ids(signed, signer))
+    worst = known.signers[0] if known.signers else None
+    if signer is not None and not whole:
+        result.faults.append(f"{name} was not signed by {_named(signed)}, or was changed since")
+    elif worst is not None and worst.state == "revoked":
+        reason = f": {worst.reason}" if worst.reason else ""
+        result.faults.append(
+            f"{name} was signed by {_named(signed)}{_by_way_of(worst, signed)}, which was revoked{reason}"
+        )
+        result.fix = f"`lineage attest {_uri(case)}` with another key, then commit"
+    elif signer is None:
         result.unknown.append(f"{name} was signed by {_named(signed)}, which {TRUST} does not name")
         result.fix = NOT_TRUSTED
-        return
-    if not whole:
-        result.faults.append(f"{name} was not signed by {_named(signed)}, or was changed since")
-        return
-    signer, worse = as_worst(case.history, signer)
-    if signer.state == "revoked":
-        reason = f": {signer.reason}" if signer.reason else ""
-        result.faults.append(f"{name} was signed by {_named(signed)}, which was revoked{reason}")
-        result.fix = f"`lineage attest {case.title}` with another key, then commit"
-    elif signer.state == "retired" and not was_before_retirement(case.history, found.commits[name], signer.id):
-        result.faults.append(f"{name} was signed by {_named(signed)} after that was retired, by the order of commits")
-        result.fix = f"`lineage attest {case.title}` with the key that replaced it, then commit"
-    elif worse:
+    elif late := _signed_after_retirement(case, found.commits[name], known):
+        how = f"{_named(signed)}{_by_way_of(late, signed)}"
+        result.faults.append(f"{name} was signed by {how} after that was retired, by the order of commits")
+        result.fix = f"`lineage attest {_uri(case)}` with the key that replaced it, then commit"
+    elif known.worse:
         result.unknown.append(
-            f"{name} was signed by {_named(signed)}: commit {worse[:12]}, not in HEAD, takes its trust away"
+            f"{name} was signed by {_named(signed)}: commit {known.worse[:12]}, not in HEAD, takes its trust away"
         )
         result.fix = "merge that commit, then ask again"
     elif wrong := out_of_time((*signed.chain, *_above(signer)), datetime.now(UTC)):
         result.unknown.append(f"{name}: {wrong[0]}, and nothing proves that it was signed in its time")
-        result.fix = f"`lineage attest {case.title}` with a certificate that is valid, then commit"
+        result.fix = f"`lineage attest {_uri(case)}` with a certificate that is valid, then commit"
 
 
 def _signer(signed: Signed, trust: Trust) -> tuple[Trusted | None, bool]:
@@ -92,8 +115,30 @@ def _signer(signed: Signed, trust: Trust) -> tuple[Trusted | None, bool]:
     return authority, authority is not None and signed.verify(key_of(signed.chain[0]))
 
 
+def _ids(signed: Signed, signer: Trusted | None) -> set[str]:
+    """All that a signature rests on: the key, or every certificate up to the authority, and their keys."""
+    if not signed.chain:
+        return {str(signed.key)}
+    above = signer.certificate if signer else None
+    return ids_of((*below(signed.chain, above), *([above] if above else ())))
+
+
+def _signed_after_retirement(case: ModelCase, commits: tuple[str, ...], known: Standing) -> Trusted | None:
+    """The first of those that were taken out of use before one of the commits brought what they signed."""
+    retired = (each for each in known.signers if each.state == "retired")
+    return next((each for each in retired if not was_before_retirement(case.history, commits, each.id)), None)
+
+
+def _uri(case: ModelCase) -> str:
+    return "models:/{}/{}".format(*(name_and_number(case) or ("NAME", "NUMBER")))
+
+
 def _above(signer: Trusted) -> tuple[Any, ...]:
     return (signer.certificate,) if signer.kind == "authority" else ()
+
+
+def _by_way_of(signer: Trusted, signed: Signed) -> str:
+    return f", by {signer.kind} {signer.id[:12]}" if signed.chain else ""
 
 
 def _named(signed: Signed) -> str:

@@ -10,6 +10,7 @@ import json
 import secrets
 import sys
 import threading
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Busy(Exception):  # noqa: N818  no error of anybody
 class Work:
     """What becomes of one request in its thread."""
 
+    until: float  # of time.monotonic: nobody waits longer
     is_done: bool = False
     is_late: bool = False  # nobody waits for it any more
 
@@ -55,7 +57,7 @@ class Service:
         self._open = 0  # requests, in work or waiting
         self._late = 0  # answers that nobody waits for any more, and that are still being worked on
         self._lock = threading.Lock()
-        self._which = {WHICH: f"model={order.model},identity={order.identity}"}
+        self._which = {WHICH: order.which}
         self._about = {"model": order.model, "identity": order.identity, "other_packages": other_packages}
 
     def app(self) -> FastAPI:
@@ -96,13 +98,14 @@ class Service:
             raise Busy(f"{self._open - 1} requests are being answered or wait; ask again")
         _require_accepted(request.headers.get("accept", ""))
         deadline = asyncio.get_running_loop().time() + seconds
+        until = time.monotonic() + seconds
         try:
             async with asyncio.timeout_at(deadline):
                 body = await self._body(request)
         except TimeoutError:
             refuse(408, f"the request did not arrive within {seconds:g} seconds")
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        call = self._pool.submit(self._work, work := Work(), body, kind)
+        call = self._pool.submit(self._work, work := Work(until), body, kind)
         try:
             async with asyncio.timeout_at(deadline):
                 answer, made = await asyncio.wrap_future(call)
@@ -113,18 +116,26 @@ class Service:
                 ):  # a thread cannot be stopped: until it ends, it is missing
                     work.is_late = True
                     self._late += 1
-            raise Busy(f"there was no answer within {seconds:g} seconds") from None
+            raise Busy(self._no_answer) from None
         return Response(answer, 200, self._which, made)
 
     def _work(self, work: Work, body: bytes, kind: str) -> tuple[bytes, str]:
+        def go_on() -> None:
+            if time.monotonic() >= work.until:
+                raise Busy(self._no_answer)
+
         try:
-            return self._model.answer(body, kind, self._limits.images, refuse)
+            return self._model.answer(body, kind, self._limits.images, refuse, go_on)
         except SystemExit as error:  # it would end the server
             raise RuntimeError("the model asked Python to end") from error
         finally:
             with self._lock:
                 work.is_done = True
                 self._late -= work.is_late
+
+    @property
+    def _no_answer(self) -> str:
+        return f"there was no answer within {self._limits.seconds:g} seconds"
 
     async def _body(self, request: Request) -> bytes:
         most = int(self._limits.megabytes * 2**20)

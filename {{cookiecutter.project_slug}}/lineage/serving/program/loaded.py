@@ -75,15 +75,25 @@ def _require_answer(model: Answering, example: Path) -> None:
     if not example.is_file():
         raise ServingError(f"{EXAMPLE} is not among the registered files, so it cannot be tried whether it answers.")
     try:
-        model.answer(example.read_bytes(), JSON, sys.maxsize, refuse)
+        model.answer(example.read_bytes(), JSON, sys.maxsize, refuse, lambda: None)
     except Exception as error:
         raise ServingError(f"the model does not answer its own example: {type(error).__name__}: {error}") from error
 
 
 def other_packages(folder: Path) -> dict[str, str]:
-    """What the registered model pins and this Python has otherwise: `2.4.6, not 2.4.5` by name."""
+    """What the registered model pins and this Python has otherwise: `2.4.6, not 2.4.5` by name.
+
+    Raises ServingError if it cannot be told.
+    """
     found = {}
-    for line in (folder / REQUIREMENTS).read_text(encoding="utf-8").splitlines():
+    try:
+        lines = (folder / REQUIREMENTS).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise ServingError(
+            f"{REQUIREMENTS} of the registered files cannot be read ({type(error).__name__}), so it is not known which "
+            "packages the model was registered with."
+        ) from None
+    for line in lines:
         name, _, wanted = line.partition("==")
         try:
             here = version(name.strip())

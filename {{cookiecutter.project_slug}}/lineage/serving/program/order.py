@@ -18,6 +18,11 @@ class Order(Section):
     sha256: str  # of the registered files, as lineage.json and the tag artifact_sha256 have it
     limits: Limits
 
+    @property
+    def which(self) -> str:
+        """As each answer names the model that gave it."""
+        return f"model={self.model},identity={self.identity}"
+
 
 def read_order(text: str | None) -> Order:
     """Raises ServingError if it is missing or not whole."""

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ....base.env import PIPELINE_COLLECTED
-from ....base.errors import DispatchError
+from ....base.errors import DispatchError, ProjectError
 from ....base.printable import printable
+from ....contract import Role
 from ....dvc.dvcfile import DVC_LOCK, PARAMS_FILE, differences, locked_hash, read_lock
 from ....dvc.hashes import hash_path
 from ....settings import read_params, select
@@ -32,7 +33,8 @@ from .parameters import Parameters
 from .plan import Plan
 
 FOLDER = Path(".dvc", "tmp", "collected")
-KEPT = (DVC_LOCK, PARAMS_FILE, "lineage.json")
+CHAIN = "lineage.json"
+KEPT = (DVC_LOCK, PARAMS_FILE, CHAIN)
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,10 @@ class Collected:
 
 
 def collect(plan: Plan, parameters: Parameters, aws: Aws, execution: Started) -> Collected:
-    """Collects an execution of this project's pipeline. The project is as it was if anything fails.
+    """Collects an execution of this project's pipeline. If anything fails, the project is brought back to what it was.
 
     Raises DispatchError if it did not succeed, if a report lacks or contradicts another, or if what it worked with is
-    not what is here.
+    not what is here; it says what of the project could not be brought back, and what MLflow keeps.
     """
     reports = _reports(plan, aws, execution)
     folder = plan.root / FOLDER / execution.identity
@@ -58,7 +60,7 @@ def collect(plan: Plan, parameters: Parameters, aws: Aws, execution: Started) ->
     before = {name: path.read_bytes() for name in KEPT if (path := plan.root / name).is_file()}
     outs = [out for name in (*reports, *(each.name for each in plan.after)) for out in plan.pipeline.stages[name].outs]
     absent = [plan.root / out for out in outs if not (plan.root / out).exists()]
-    steps, after = list(reports), [stage.name for stage in plan.after]
+    steps, after, began = list(reports), [stage.name for stage in plan.after], False
     try:
         changed = set_params(plan.root, _settings(parameters, execution))
         _require_same(plan, reports)
@@ -66,10 +68,13 @@ def collect(plan: Plan, parameters: Parameters, aws: Aws, execution: Started) ->
         _dvc(plan.root, environment, "repro", "--single-item", "--force", "--no-run-cache", *steps)
         _compare(plan.root, reports)
         after = [*(stage.name for stage in plan.of_params if changed), *after]
+        began = bool(after)
         if after:  # what rests on them, in the same way: a step that was out of date would be sent away, and is refused
             _dvc(plan.root, environment, "repro", "--single-item", *after)
+    except DispatchError as error:
+        raise DispatchError(f"{error} {_undone(plan, before, absent, [*steps, *after], began=began)}") from error
     except BaseException:
-        _put_back(plan.root, before, absent, [*steps, *after])
+        print(printable(_undone(plan, before, absent, [*steps, *after], began=began)), file=sys.stderr)
         raise
     return Collected(steps, after, changed)
 
@@ -152,16 +157,40 @@ def _dvc(root: Path, more: dict[str, str], *arguments: str) -> None:
     sys.stdout.flush()
     done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root, env=environment, check=False)
     if done.returncode:
-        raise DispatchError("it could not be collected, and the project is as it was: the lines above say why.")
+        raise DispatchError("it could not be collected: the lines above say why.")
 
 
-def _put_back(root: Path, before: dict[str, bytes], absent: list[Path], stages: list[str]) -> None:
-    for path in absent:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    for name, data in before.items():
-        (root / name).write_bytes(data)
-    recorded = [name for name in stages if name in read_lock(root)]
-    with suppress(OSError):  # what led here matters more
-        if recorded:
-            command = [sys.executable, "-m", "dvc", "checkout", "--quiet", "--force", "--", *recorded]
-            subprocess.run(command, cwd=root, check=False)
+def _undone(plan: Plan, before: dict[str, bytes], absent: list[Path], stages: list[str], *, began: bool) -> str:
+    """Brings the project back to what it was, and says what there is now. `began`: what rests on the steps has run."""
+    registers = began and plan.pipeline.maker(Role.CHAIN) in plan.after
+    kept = _kept_by_mlflow(plan.root / CHAIN, before.get(CHAIN, b"")) if registers else ""
+    return (_put_back(plan.root, before, absent, stages) or "The project is as it was.") + kept
+
+
+def _put_back(root: Path, before: dict[str, bytes], absent: list[Path], stages: list[str]) -> str:
+    """Brings the project back to what it was. Returns what is not, in a sentence; empty if all is."""
+    try:
+        for path in absent:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        for name, data in before.items():
+            (root / name).write_bytes(data)
+        recorded = [name for name in stages if name in read_lock(root)]
+        command = ["dvc", "checkout", "--force", *recorded]
+        done = subprocess.run([sys.executable, "-m", *command, "--quiet"], cwd=root, check=False) if recorded else None
+    except (OSError, ProjectError) as error:  # what led here matters more
+        return f"The project is not as it was: {error}. `git status` and `dvc status` show what is not."
+    if done is not None and done.returncode:
+        return f"The project is not as it was: `{' '.join(command)}` did not bring back all outputs. Run it again."
+    return ""
+
+
+def _kept_by_mlflow(path: Path, before: bytes) -> str:
+    """What to say of a version that `register` has made or found, for nothing here points to it any more."""
+    now = path.read_bytes() if path.is_file() else b""
+    if now and now == before:
+        return ""
+    again = "collecting again takes that one."
+    with suppress(ValueError, KeyError, TypeError):
+        model = json.loads(now)["model"]
+        return f" models:/{model['name']}/{model['version']} stays in MLflow: {again}"
+    return f" MLflow may hold a version of this model by now: {again}"

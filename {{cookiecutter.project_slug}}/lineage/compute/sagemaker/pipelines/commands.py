@@ -73,6 +73,7 @@ def start(
     plan, parameters = _planned()
     require_consent_of(plan)
     aws = _aws(plan)
+    executions.require_ours(aws, plan.name)
     executions.require_this_commit(aws, plan)
     arn = executions.start(aws, plan.name, {name: value for _, name, value in pairs}, parameters)
     print(arn)
@@ -92,7 +93,9 @@ def status(
 
     plan, _ = _planned(any_state=True)
     if execution is None:
-        _show_listed(executions.listed(_aws(plan), plan.name), as_json=as_json)
+        aws = _aws(plan)
+        executions.require_ours(aws, plan.name)
+        _show_listed(executions.listed(aws, plan.name), as_json=as_json)
         return
     _, found = _looked_at(plan, execution)
     closed = close_runs(plan, found)
@@ -182,6 +185,7 @@ def _looked_at(plan: Plan, execution: str) -> tuple[Aws, Started]:
     from . import executions
 
     aws = _aws(plan)
+    executions.require_ours(aws, plan.name)
     return aws, executions.look(aws, executions.arn_of(aws, plan.name, execution))
 
 

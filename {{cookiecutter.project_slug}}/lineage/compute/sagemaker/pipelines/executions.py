@@ -11,6 +11,7 @@ from ....base.errors import DispatchError
 from ....base.printable import printable
 from ....base.translated import translate_errors
 from ..aws import Aws
+from ..tags import PROJECT_TAG, as_tags
 from .lineage_step import commit_of
 from .parameters import Parameters
 from .plan import Plan
@@ -47,17 +48,21 @@ class Started:
 
 
 def upsert(aws: Aws, name: str, definition: str, description: str) -> str:
-    """Makes the pipeline, or gives it the new definition if there is one of this name. Returns its ARN."""
+    """Makes the pipeline, or gives it the new definition if there is one of this name. Returns its ARN.
+
+    Raises DispatchError if that is another project's.
+    """
     client, text = aws.client("sagemaker"), json.dumps(json.loads(definition))
+    is_there = require_ours(aws, name)
     asked = {
         "PipelineName": name,
         "RoleArn": aws.settings.pipeline.role or aws.settings.role,
         "PipelineDescription": description,
         **_place(aws, name, text),
     }
-    tags = [{"Key": key, "Value": value} for key, value in aws.tags.items()]
+    tags = as_tags(aws.tags)
     with translate_errors(DispatchError, f"could not make the pipeline {name}"):
-        if _is_there(client, name):
+        if is_there:
             return str(client.update_pipeline(**asked)["PipelineArn"])
         return str(client.create_pipeline(**asked, Tags=tags)["PipelineArn"])
 
@@ -71,15 +76,24 @@ def _place(aws: Aws, name: str, text: str) -> dict[str, Any]:
     return {"PipelineDefinitionS3Location": {"Bucket": bucket, "ObjectKey": key}}
 
 
-def _is_there(client: Any, name: str) -> bool:
+def require_ours(aws: Aws, name: str) -> bool:
+    """Whether there is a pipeline of this name. Raises DispatchError if it does not bear the mark of this project."""
     from botocore.exceptions import ClientError
 
-    try:
-        client.describe_pipeline(PipelineName=name)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("ResourceNotFound", "ValidationException"):
-            return False
-        raise
+    with translate_errors(DispatchError, f"could not look at the pipeline {name}"):
+        try:
+            arn = str(aws.client("sagemaker").describe_pipeline(PipelineName=name)["PipelineArn"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("ResourceNotFound", "ValidationException"):
+                return False
+            raise
+        whose = aws.tags_of(arn).get(PROJECT_TAG)
+    if whose != aws.tags[PROJECT_TAG]:
+        owner = f"project {printable(whose)}" if whose else "nobody that this project knows"
+        raise DispatchError(
+            f"the pipeline {name} is of {owner}, so it is left alone: an account has one of a name. Set "
+            "compute.sagemaker.pipeline.name to another one, then commit."
+        )
     return True
 
 
@@ -123,8 +137,12 @@ def _require_kind(name: str, kind: str, text: str) -> None:
 
 
 def arn_of(aws: Aws, pipeline: str, asked: str) -> str:
-    """The ARN of an execution that is named by it, or by its id in the pipeline."""
-    if ARN.fullmatch(asked):
+    """The ARN of an execution of a pipeline, that is named by it, or by its id. Raises DispatchError for others'."""
+    if match := ARN.fullmatch(asked):
+        if match["pipeline"].lower() != pipeline.lower():  # SageMaker writes ARNs in small letters
+            raise DispatchError(
+                f"{asked} is an execution of another pipeline, {match['pipeline']}; that of this project is {pipeline}."
+            )
         return asked
     if not re.fullmatch(r"[A-Za-z0-9]+", asked):
         raise DispatchError(f"{printable(asked)} is neither the id nor the ARN of an execution.")

@@ -21,6 +21,7 @@ from ...backend import backend_for
 from ..backend import SageMaker
 from ..parcel import Parcel
 from ..preflight import check_here
+from ..settings import SageMakerSettings
 from .inside import step_name
 
 
@@ -115,9 +116,23 @@ def plan_of(root: Path, *, any_state: bool = False) -> Plan:
         earlier = tuple(each for each in ordered if pipeline.stages[each] in pipeline.upstream(parcel.stage))
         inputs = {} if any_state else known.inputs(parcel.stage)
         steps.append(PlannedStep(parcel, inputs, earlier))
-    called = backend.pipeline.name or re.sub(r"[^A-Za-z0-9]+", "-", backend.prefix).strip("-")
     git = None if any_state else _to_clone(root, backend, commit)
-    return Plan(root, called, pipeline, settings, params, backend, tuple(steps), _started_from(root, commit), git)
+    return Plan(
+        root,
+        pipeline_name(backend),
+        pipeline,
+        settings,
+        params,
+        backend,
+        tuple(steps),
+        _started_from(root, commit),
+        git,
+    )
+
+
+def pipeline_name(backend: SageMakerSettings) -> str:
+    """That of compute.sagemaker.pipeline.name, or the prefix with `-` for what SageMaker does not take."""
+    return backend.pipeline.name or re.sub(r"[^A-Za-z0-9]+", "-", backend.prefix).strip("-")
 
 
 def _consent_step(
