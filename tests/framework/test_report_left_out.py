@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from lineage.base.errors import LineageError
-from lineage.judgement.report import withheld
 from lineage.judgement.report.few import Few
 from lineage.judgement.report.withheld import Searched
 
@@ -43,14 +42,6 @@ def test_lines_with_an_id_are_left_out_and_counted(searched: Searched) -> None:
     assert said.split("\n")[:4] == clear
     assert "\n3 lines are left out: the id of a record or a subject is in them. Rename what bears it: " in said
     assert searched.lines("\n".join(clear)) == "\n".join(clear)
-
-
-def test_where_very_many_bear_one_nothing_is_said(searched: Searched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(withheld, "LOOKS", 4)
-    texts = [["PAT_00023"], ["a"], ["b"], ["SCAN-00001"]]
-    assert searched.bearing(texts) == {0, 1, 2, 3}
-    monkeypatch.undo()
-    assert searched.bearing(texts) == {0, 3}
 
 
 def test_ids_that_cannot_be_had_are_not_taken_for_none(searched: Searched) -> None:

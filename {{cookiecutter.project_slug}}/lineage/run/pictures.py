@@ -77,7 +77,9 @@ def pictures_of(
 def _words(plot: Plot, rows: Rows) -> frozenset[str]:
     """All that a picture has in letters, but for numbers on its axes."""
     names = (*((plot.x,) if plot.kind == CONFUSION else ()), *((plot.ys[0],) if plot.kind in (BARS, CONFUSION) else ()))
-    return frozenset([plot.title, plot.x_label, plot.y_label, *plot.ys, *(row[name] for row in rows for name in names)])
+    return frozenset(
+        [plot.title, plot.x_label, plot.y_label, *plot.ys, *(row[name] or "" for row in rows for name in names)]
+    )
 
 
 def _plots(document: dict[str, Any], stage: Stage) -> Iterator[Plot]:

@@ -44,13 +44,15 @@ def attest(repository):
 def keep_log(repository):
     """Commits what the transparency log lacks, where the project keeps one.
 
-    Raises StopError if the log is not as it was: nothing is added to such a one.
+    Raises StopError if the log is not as it was: what it lacks is added all the same.
     """
     if not LOG.is_file():
         return
-    must("lineage", "log", "update", **repository.variables)
+    status = run_command("lineage", "log", "update", **repository.variables)
     what = "registered, decided, erased, attested and certified"
     repository.keep(str(LOG), f"Log what was {what}\n\n{repository.service.job_url}")
+    if status:
+        raise StopError("the log is not as it was: see above.")
 
 
 def _versions():

@@ -42,7 +42,7 @@ def run(service, *, as_committed):
         if service.writes and status in (0, 3):
             try:
                 keep_log(repository)
-            finally:  # a log that is not as it was holds back no attestation
+            finally:  # a log that is not as it was holds back nothing
                 send_evidence(repository, service.branch)
         return without_erased(status)
 

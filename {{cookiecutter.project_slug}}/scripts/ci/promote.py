@@ -59,8 +59,8 @@ def send(service, repository, alias):
     branch = service.default_branch
     try:
         keep_log(repository)
-    except StopError as error:  # it is found again by the job of the branch
-        print(f"ci: the decision is not in the log: {error}")
+    except StopError as error:  # the job of the branch is red for that
+        print(f"ci: {error}")
     if repository.push_onto(branch):
         return
     aside = f"promotion/{alias}-{answer('git', 'rev-parse', '--short=12', 'HEAD')}"

@@ -6,12 +6,11 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 
-from ...base.errors import LineageError, ProjectError
+from ...base.errors import LineageError
 from ...contract import Role
-from ...evidence.ids import Search, require_no_ids, search_in
+from ...evidence.ids import Search, search_in
 from ..diff.sides import Side
 
-LOOKS = 100  # searches of a manifest, of which one is enough where nothing bears an id
 ESCAPED = re.compile(r"\\(?=[^\w\s])")
 
 
@@ -37,28 +36,13 @@ class Searched:
         _ = self._searches
 
     def bearing(self, texts: Sequence[Sequence[str]]) -> set[int]:
-        """The places of those of which a text is an id, or has one in it. Where there are very many, of all."""
-        found, parts, looks = set[int](), [range(len(texts))], 0
-        while parts:
-            part, looks = parts.pop(), looks + 1
-            if looks > LOOKS:
-                return set(range(len(texts)))
-            if not self._bears([texts[place] for place in part]):
-                continue
-            if len(part) == 1:
-                found.add(part[0])
-            else:
-                middle = len(part) // 2
-                parts += [part[:middle], part[middle:]]
-        return found
-
-    def _bears(self, texts: Sequence[Sequence[str]]) -> bool:
-        try:
-            for search in self._searches:
-                require_no_ids([[*each] for each in texts], search)
-        except ProjectError:  # or the search has failed: what was not searched does not leave
-            return True
-        return False
+        """The places of those of which a text is an id, or has one in it."""
+        places: dict[str, set[int]] = {}
+        for place, each in enumerate(texts):
+            for text in each:
+                places.setdefault(text, set()).add(place)
+        found = {text for search in self._searches for text in search(places)}
+        return {place for text in found for place in places[text]}
 
     def lines(self, text: str) -> str:
         """A text of Markdown without the lines that bear an id; the last line says how many these were."""
