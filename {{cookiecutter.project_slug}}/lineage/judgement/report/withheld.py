@@ -11,7 +11,7 @@ from ...contract import Role
 from ...evidence.ids import Search, search_in
 from ..diff.sides import Side
 
-ESCAPED = re.compile(r"\\(?=[^\w\s])")
+ESCAPED = re.compile(r"\\(?=[^\w\s]|_)")
 
 
 class Searched:
