@@ -61,7 +61,9 @@ class Stack:
         declared = self.template.get("Parameters", {})
         missing = [name for name, says in declared.items() if "Default" not in says and name not in self.given]
         assert not missing, missing
-        return {name: self.given.get(name, says.get("Default")) for name, says in declared.items()}
+        values = {name: self.given.get(name, says.get("Default")) for name, says in declared.items()}
+        lists = {name for name, says in declared.items() if says["Type"] == "CommaDelimitedList"}
+        return {name: value.split(",") if name in lists else value for name, value in values.items()}
 
     def holds(self, condition: str) -> bool:
         return bool(self.resolve(self.template["Conditions"][condition]))

@@ -20,6 +20,8 @@ from baked import Project, bake, remove_hooks, use_perceptron
 from command import Lineage
 from framework.certificates import key_pair, pem, private_pem
 from hosting import (
+    ELSE,
+    OWN,
     REPOSITORY,
     TOKEN,
     USERS,
@@ -100,6 +102,7 @@ class Site:
             "GITHUB_REPOSITORY": REPOSITORY,
             "GITHUB_SERVER_URL": self.host.github,
             "GITHUB_API_URL": self.host.api,
+            "GITHUB_GRAPHQL_URL": f"{self.host.api}/graphql",
             "GITHUB_RUN_ID": "99",
             "GITHUB_EVENT_PATH": str(clone.root.parent / "event.json"),
             "GITHUB_REF_NAME": "7/merge" if "pull_request" in event else "main",
@@ -214,6 +217,10 @@ def test_a_pull_request_is_trained_pushed_and_reported(site: Site, lineage: Line
     assert "Slices: 1 (site)" in body
     assert "Cost of jobs: no job was paid for" in body
     assert "| train.seed | " in body
+    sites = [row.split(" | ") for row in re.findall(r"\n\| (site .*) \|", body.partition("<details>")[0])]
+    assert sites
+    assert all(int(row[3]) >= 10 for row in sites if len(row) > 3 and row[3])
+    assert re.search(r"\| site \| \d values? of fewer than 10 subjects: not shown \|", body), sites
     assert not re.search(r"(PAT|SCAN)-\d", body)
     drawn = re.findall(r"!\[.*?\]\((.*?)\)", body)
     assert {url.rpartition("/")[2] for url in drawn} >= {"a-confusion.svg", "b-confusion.svg", "b-slices.svg"}
@@ -224,16 +231,16 @@ def test_a_pull_request_is_trained_pushed_and_reported(site: Site, lineage: Line
     for name, value in (("job_name", "digits-train-1"), ("instance_type", "ml.m5.large"), ("billable_seconds", "61")):
         store.client.set_tag(trained.info.run_id, f"sagemaker_{name}", value)
     comment["body"] = comment["body"][:200]
-    site.host.lists[COMMENTS][:0] = [{"id": 50, "body": "Nice"}, {"id": 51, "body": body, "foreign": True}]
-    site.host.lists[COMMENTS].append({"id": 52, "body": body, "foreign": True})
+    site.host.lists[COMMENTS][:0] = [{"id": 50, "body": "Nice", **ELSE}, {"id": 51, "body": body, **ELSE}]
+    site.host.lists[COMMENTS].append({"id": 52, "body": body, **ELSE})  # which Eve may change when the job has gone
     status, output, clone = site.pull_request("other-seed", result)
     assert status == 0, output
     assert "Nothing is committed" in output
     assert not (clone.root / "data" / "raw").exists()  # what no stage needs is not fetched
     assert site.bring("other-seed") == result
     assert len(store.versions()) == 2
-    assert [len(each["body"]) > 200 for each in site.host.of(COMMENTS)] == [False, True, True, True]
-    assert len(site.host.of(COMMENTS)) == 4
+    assert [each["body"] == body for each in site.host.of(COMMENTS)] == [False, True, False, True]
+    assert f"About commit {result[:12]}: {site.host.github}/{REPOSITORY}/actions/runs/99\n" in comment["body"]
     assert "- Cost of jobs: 1 job, 61 s billed, for each instance" in comment["body"]
     assert re.search(r"\| train \| digits-train-1 \(ml\.m5\.large\) \| \d+ s \| 61 \|", comment["body"])
 
@@ -244,8 +251,10 @@ def test_what_a_pull_request_must_not_do(site: Site) -> None:
     status, output, _ = site.pull_request("other-seed", asked, of="somebody/digits")
     assert (status, "this comes from a fork" in output) == (1, True)
     assert len(site.host.asked) == before
+    said = [each["body"] for each in site.host.of(COMMENTS)]
     status, output, _ = site.pull_request("other-seed", site.project.git("rev-parse", "HEAD~1"))
     assert (status, "has gone on after" in output) == (1, True)
+    assert [each["body"] for each in site.host.of(COMMENTS)] == said  # that of the newest commit
 
 
 def test_main_is_linked_verified_and_attested_and_what_the_registry_lacks_is_registered(
@@ -270,6 +279,8 @@ def test_main_is_linked_verified_and_attested_and_what_the_registry_lacks_is_reg
     public = tmp_path / "signing.pub"
     public.write_bytes(pem(key.public_key()))
     lineage(project, "keys", "add", str(public), "--reason", "of CI")
+    lineage(project, "log", "update")  # from now on there is a log
+    project.git("add", "log")
     trusted = project.commit("Trust the key of CI")
     site.push("main")
     store.client.delete_registered_model_alias(MODEL, "candidate")
@@ -281,7 +292,9 @@ def test_main_is_linked_verified_and_attested_and_what_the_registry_lacks_is_reg
     assert project.git("log", "--reverse", "--format=%s", f"{trusted}..{site.bring('main')}").splitlines() == [
         f"Register the model of {trusted[:12]}",
         f"Attest models:/{MODEL}/3",
+        "Log what was registered, decided, erased, attested and certified",
     ]
+    assert lineage.ask(project, "log", "check")[0] == 0
     assert store.candidate() == "3"
     assert lineage.verify(project, f"models:/{MODEL}/3").link("attestation")["state"] == "PASS"
     assert "PRIVATE KEY" not in output
@@ -302,7 +315,9 @@ def test_nightly_checks_open_an_issue(site: Site) -> None:
     assert "DVC remote FAIL" in issue["body"]
     assert "models and runs rest on records that may not be used any more." in issue["body"]
     assert re.search(rf"\| `models:/{MODEL}/1` \| 2 \| \d+ \|", issue["body"]), issue["body"]
-    assert issue["body"].count("### `lineage ") == 3
+    assert issue["body"].count("### `lineage ") == 4
+    assert "- PASS: " in issue["body"].partition("### `lineage log check`")[2]
+    assert re.search(r"\d of \d+ checks find something wrong; \d could not look\.", issue["body"])
     assert issue["labels"] == ["lineage"]
     assert not re.search(r"(PAT|SCAN)-\d", issue["body"])
 
@@ -319,10 +334,10 @@ def test_a_promotion_is_decided_in_the_name_of_who_approved_it(site: Site) -> No
     status, output, _ = site.github("promote.yml", "promote", {}, head, inputs)
     assert status == 0, output
     assert site.bring("main") != head
-    assert (
-        site.project.git("log", "-1", "--format=%s; %cn")
-        == f"Promote models:/{MODEL}/{number} to champion; Ada Lovelace (ada)"
-    )
+    assert site.project.git("log", "--reverse", "--format=%s; %cn", f"{head}..").splitlines() == [
+        f"Promote models:/{MODEL}/{number} to champion; Ada Lovelace (ada)",
+        "Log what was registered, decided, erased, attested and certified; Ada Lovelace (ada)",
+    ]
     decision = json.loads((site.project.root / "promotions" / MODEL / "champion-0001.json").read_text())
     assert decision["by"] == "Ada Lovelace (ada) <1815+ada@users.noreply.github.com>"
     assert str(store.client.get_model_version_by_alias(MODEL, "champion").version) == number
@@ -355,7 +370,7 @@ def test_a_decision_that_main_does_not_take_is_not_lost(site: Site) -> None:
     decision = json.loads((site.project.root / "promotions" / MODEL / "champion-0002.json").read_text())
     assert (decision["by"], decision["version"]["number"]) == ("Grace Hopper (grace) <grace@example.org>", "1")
     site.host.lists[GITLAB_ISSUES] = [
-        {"id": 1, "iid": 1, "state": "open", "description": "<!-- lineage checks -->\nWrong"}
+        {"id": 1, "iid": 1, "state": "open", "description": "<!-- lineage checks -->\nWrong", **OWN}
     ]
     status, output = site.gitlab("lineage-checks", site.bring("main"))
     assert (status, site.host.of(GITLAB_ISSUES)[0]["state"]) == (0, "closed"), output

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from baked import TEMPLATE
-from hosting import REPOSITORY, TOKEN, Host, host
+from hosting import ELSE, OWN, REPOSITORY, TOKEN, Host, host
 
 SCRIPTS = TEMPLATE / "{{cookiecutter.project_slug}}" / "scripts" / "ci"
 ISSUES = f"/repos/{REPOSITORY}/issues"
@@ -23,6 +26,7 @@ SERVICES: dict[str, tuple[dict[str, str], str, str, str]] = {
             "GITHUB_REPOSITORY": REPOSITORY,
             "GITHUB_SERVER_URL": "http://127.0.0.1",
             "GITHUB_API_URL": "{}",
+            "GITHUB_GRAPHQL_URL": "{}/graphql",
             "GITHUB_RUN_ID": "99",
         },
         *(ISSUES, "body", "comments"),
@@ -38,6 +42,11 @@ SERVICES: dict[str, tuple[dict[str, str], str, str, str]] = {
         },
         *("/projects/42/issues", "description", "notes"),
     ),
+}
+PULL = {
+    "number": 7,
+    "head": {"ref": "b", "sha": "abcdef0123456789", "repo": {"full_name": REPOSITORY}},
+    "base": {"ref": "main"},
 }
 BEGIN = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import steps; steps.PAUSES = (0, 0)\n"
 
@@ -55,9 +64,9 @@ def running(_running: Host) -> Host:
     return _running
 
 
-def python(source: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-B", "-c", BEGIN + source]
-    return subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
+def python(source: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    command, around = [sys.executable, "-B", "-c", BEGIN + source], {**os.environ, **variables}
+    return subprocess.run(command, cwd=cwd, env=around, capture_output=True, text=True, check=False)
 
 
 def asked(running: Host, method: str) -> subprocess.CompletedProcess[str]:
@@ -105,7 +114,7 @@ def say(running: Host, tmp_path: Path) -> Callable[[str, str], None]:
 def test_one_comment_is_written_and_written_again(
     running: Host, say: Callable[[str, str], None], service: str, path: str
 ) -> None:
-    others = [{"id": 1, "body": "Nice"}, {"id": 2, "body": "<!-- x -->\nforeign", "foreign": True}]
+    others = [{"id": 11, "body": "Nice", **OWN}, {"id": 12, "body": "<!-- x -->\nVerify: PASS", **ELSE}]
     running.lists[path] = [dict(each) for each in others]
     for text in ("once", "twice"):
         say(service, f"comment('<!-- x -->', {text!r})")
@@ -113,28 +122,51 @@ def test_one_comment_is_written_and_written_again(
     assert (before, comment["body"]) == (others, "<!-- x -->\ntwice")
 
 
+def test_a_job_that_ends_early_takes_back_what_an_earlier_one_said(running: Host, tmp_path: Path) -> None:
+    path = f"{ISSUES}/7/comments"
+    running.lists[path] = [{"id": 1, "body": "<!-- lineage report -->\nVerify: **PASS**", **OWN}]
+    (tmp_path / "event.json").write_text(json.dumps({"repository": {"default_branch": "main"}, "pull_request": PULL}))
+    variables = {name: value.format(running.api) for name, value in SERVICES["github"][0].items()}
+    variables |= {"LINEAGE_CI_TOKEN": TOKEN, "GITHUB_EVENT_PATH": str(tmp_path / "event.json")}
+    source = (
+        "import pull_request; from service import service_here; pull_request.run(service_here(), as_committed=True)"
+    )
+    done = python(source, tmp_path, **variables)  # where there is no clone to look into
+    assert done.returncode == 1
+    (comment,) = running.of(path)
+    assert "PASS" not in comment["body"]
+    assert "There is no report about this commit: `git " in comment["body"]
+    assert "About commit abcdef012345: http://127.0.0.1/org/digits/actions/runs/99" in comment["body"]
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_one_issue_is_opened_written_again_and_closed(
     running: Host, say: Callable[[str, str], None], service: str
 ) -> None:
     _, path, text, answers = SERVICES[service]
-    running.lists[path] = [{"id": 1, "number": 1, "iid": 1, "state": "open", text: "Of somebody"}]
+    others = [
+        {"id": 11, "number": 11, "iid": 11, "state": "open", text: "Of the same", **OWN},
+        {"id": 12, "number": 12, "iid": 12, "state": "open", text: "<!-- x -->\nAll is right", **ELSE},
+    ]
+    running.lists[path] = [dict(each) for each in others]
     say(service, "no_issue('<!-- x -->', 'Right')")
+    say(service, "issue('<!-- x -->', 'Wrong', 'unknown', opens=False)")
+    assert running.of(path) == others
     say(service, "issue('<!-- x -->', 'Wrong', 'once')")
-    say(service, "issue('<!-- x -->', 'Wrong', 'twice')")
-    foreign, issue = running.of(path)
-    assert (issue[text], issue["state"]) == ("<!-- x -->\ntwice", "open")
+    say(service, "issue('<!-- x -->', 'Wrong', 'twice', opens=False)")
+    *before, issue = running.of(path)
+    assert (before, issue[text], issue["state"]) == (others, "<!-- x -->\ntwice", "open")
     say(service, "no_issue('<!-- x -->', 'Right again')")
     assert issue["state"] == "closed"
     assert [each["body"] for each in running.of(f"{path}/{issue['id']}/{answers}")] == ["Right again"]
     say(service, "issue('<!-- x -->', 'Wrong', 'later')")  # one that was closed is not opened again
-    assert len(running.of(path)) == 3
-    assert foreign == {"id": 1, "number": 1, "iid": 1, "state": "open", text: "Of somebody"}
+    assert len(running.of(path)) == 4
+    assert running.of(path)[:2] == others
 
 
 def test_a_stage_is_given_no_token_of_the_service() -> None:
-    secrets = dict.fromkeys(("LINEAGE_CI_TOKEN", "GITHUB_TOKEN", "CI_JOB_TOKEN", "AWS_ID_TOKEN"), "s3cret")
-    secrets |= dict.fromkeys(("LINEAGE_SIGNING_KEY", "LINEAGE_KEY_PASSWORD"), "s3cret")
+    secrets = dict.fromkeys(("LINEAGE_CI_TOKEN", "LINEAGE_MAIN_TOKEN", "GITHUB_TOKEN"), "s3cret")
+    secrets |= dict.fromkeys(("CI_JOB_TOKEN", "AWS_ID_TOKEN", "LINEAGE_SIGNING_KEY", "LINEAGE_KEY_PASSWORD"), "s3cret")
     secrets["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "s3cret"
     show = "[sys.executable, '-c', 'import json, os; print(json.dumps(dict(os.environ)))']"
     done = python(
@@ -166,11 +198,13 @@ print(chain)
 def test_the_identity_token_is_fetched_again_while_a_training_goes_on(tmp_path: Path) -> None:
     source = """
 import os, time, credentials, itertools
-credentials.RENEW = 0.01
+credentials.RENEW = credentials.AGAIN = 0.01
 class Service:
     tokens = map(str, itertools.count())
     def identity_token(self):
-        return next(self.tokens)
+        if (number := next(self.tokens)) in ("1", "2"):
+            raise (steps.StopError if number == "1" else OSError)("not now")
+        return number
 with credentials.aws_role(Service()):
     file = os.environ["AWS_WEB_IDENTITY_TOKEN_FILE"]
     assert os.stat(os.path.dirname(file)).st_mode & 0o077 == 0
@@ -182,4 +216,85 @@ assert not os.path.exists(file) and "AWS_WEB_IDENTITY_TOKEN_FILE" not in os.envi
 print("renewed")
 """
     done = python(source, AWS_ROLE_ARN="arn:aws:iam::1:role/x")
-    assert done.stdout == "renewed\n", done.stderr
+    *failed, last = done.stdout.splitlines()
+    assert (len(failed), last) == (2, "renewed"), done.stderr
+    assert all("was not renewed, which is tried again: not now" in line for line in failed)
+
+
+STAGE = """
+import pathlib, signal, subprocess, sys, time
+child = [sys.executable, "-c", "import pathlib, time; pathlib.Path('begun').touch(); time.sleep(60)"]
+try:
+    subprocess.run(child)
+except KeyboardInterrupt:
+    pathlib.Path("stopped").touch()
+    raise SystemExit(1)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_cancels_the_shell_of_a_job_reaches_the_stage(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "stage.py").write_text(STAGE)
+    (tmp_path / "job.py").write_text(f"{BEGIN}print(steps.run(sys.executable, 'stage.py', tries=3))\n")
+    # as the workflows have it, and as the services call it
+    command = ["bash", "-e", "-c", f"exec {sys.executable} -B job.py"]
+    options = {"cwd": tmp_path, "stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+    heard = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # also if these tests run behind a `&`
+    with subprocess.Popen(command, **options, preexec_fn=heard) as shell:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "begun").exists():
+            assert time.monotonic() < deadline
+            assert shell.poll() is None
+            time.sleep(0.01)
+        shell.send_signal(number)  # to it alone
+        said = shell.communicate(timeout=60)[0]
+    assert (tmp_path / "stopped").exists()
+    assert shell.returncode == 128 + number
+    assert said.count("$ ") == 1  # it is not tried again
+    assert f"cancelled by signal {int(number)}" in said
+
+
+def test_what_may_be_accepted_is_one_line_or_several() -> None:
+    text = "comparison: by site B; agreed\n\ndrift: a new scanner; weights : known"
+    done = python(f"import promote; print(*promote.accepted({text!r}), promote.accepted(' '), sep='|')")
+    assert done.stdout == "comparison: by site B; agreed|drift: a new scanner|weights : known|[]\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("states", "right"),
+    [
+        ({"hook": "right", "objects": "right"}, True),
+        ({"hook": "unknown", "objects": "right"}, True),
+        ({"hook": "right", "objects": "unknown"}, None),
+        ({"promotions": "unknown", "objects": "right"}, None),
+        ({"promotions": "unknown", "objects": "wrong"}, False),
+    ],
+)
+def test_nobody_says_that_all_is_right_while_doctor_cannot_look(states: dict[str, str], right: bool | None) -> None:
+    findings = [{"check": name, "state": state, "text": "", "fix": ""} for name, state in states.items()]
+    done = python(f"import checks; print(*checks.wrong(0, {json.dumps(findings)!r}), sep='\\n')")
+    found, lines = done.stdout.splitlines()
+    assert found == str(right), done.stderr
+    unknown, wrong = (sum(state == one for state in states.values()) for one in ("unknown", "wrong"))
+    assert f"{wrong} of {2 - unknown} checks find something wrong; {unknown} could not look." in lines
+    assert all(f"| {name} | {state} |" in lines for name, state in states.items() if state != "right")
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "right"),
+    [
+        (0, "PASS: 3", True),
+        (1, "FAIL: x", False),
+        (2, "INCONCLUSIVE: 1", None),
+        (2, "", False),
+        (3, "x", False),
+    ],
+)
+def test_a_log_that_lacks_something_is_neither_right_nor_wrong(status: int, said: str, right: bool | None) -> None:
+    done = python(f"import checks; print(checks.logged({status}, {said!r})[0])")
+    assert done.stdout == f"{right}\n", done.stderr
+
+
+def test_a_model_whose_records_were_erased_is_not_red() -> None:
+    done = python("from results import without_erased; print(*map(without_erased, (0, 1, 2, 3)))")
+    assert done.stdout.splitlines()[-1] == "0 1 2 0", done.stderr

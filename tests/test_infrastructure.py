@@ -90,9 +90,10 @@ def test_ci_takes_the_role_of_the_launcher_where_it_may_train(whole: Infrastruct
         return [each["Condition"] for each in trust if each["Action"] == "sts:AssumeRoleWithWebIdentity"]
 
     assert federated(whole) == []
-    chosen = {**CHOICES, "CiSubject": "repo:org/digits:ref:refs/heads/main", "CiLauncherSubject": "repo:org/digits:*"}
+    subjects = ["repo:org/digits:pull_request", "repo:org/digits:environment:main"]
+    chosen = {**CHOICES, "CiSubject": "repo:org/digits:ref:refs/heads/main", "CiLauncherSubject": ",".join(subjects)}
     (condition,) = federated(Infrastructure(roots["github"], **chosen))
-    assert condition["StringLike"] == {"token.actions.githubusercontent.com:sub": "repo:org/digits:*"}
+    assert condition["StringLike"] == {"token.actions.githubusercontent.com:sub": subjects}
 
 
 def test_every_bucket_is_closed_encrypted_versioned_and_kept(whole: Infrastructure) -> None:
@@ -317,7 +318,7 @@ def test_who_may_take_a_role(whole: Infrastructure) -> None:
     assert trusts(trusted["events"], "events.amazonaws.com", here)
     (ci,) = trusted["ci"]["Statement"]
     assert ci["Condition"]["StringEquals"] == {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}
-    subject = {"token.actions.githubusercontent.com:sub": "repo:org/digits:ref:refs/heads/main"}
+    subject = {"token.actions.githubusercontent.com:sub": ["repo:org/digits:ref:refs/heads/main"]}
     assert ci["Condition"]["StringLike"] == subject
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pyarrow.parquet as pq
 from baked import Project
 from command import Lineage
+from damage import manifest
 
 FIRST, SECOND = "models:/traceable-digits/1", "models:/traceable-digits/2"
 DETAILS = "<details><summary>What differs</summary>"
@@ -62,14 +65,50 @@ def test_what_is_wrong_is_counted_and_what_has_not_run_is_named(project: Project
     project.commit("Not run")
     project.object(project.out("evaluate", "data/predictions.parquet")).unlink()
     project.cached(project.out("evaluate", "data/predictions.parquet")).unlink()
+    project.sql("UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = ?", training_of(project))
     text = report(lineage, project, "HEAD~2", "HEAD", code=1)
     assert "- Verify: **FAIL** models:/traceable-digits/2: " in text
     assert re.search(r"\| models:/traceable-digits/2 \| DVC remote \| FAIL \| \d+ \|", text)
     assert "`lineage verify models:/traceable-digits/2` says what is wrong." in text
     assert "- **Not run** with what the commit holds: " in text
     assert "- train: train.seed is 6, it ran with 5" in text
+    assert "All that is said here is about the model of the last run." in text
     assert "- Slices: unknown: " in text
+    assert "- Cost of jobs: unknown; what train took is in no run in MLflow" in text
     assert "\n### Not run\n" in text
+
+
+def training_of(project: Project) -> str:
+    """The run that trained what lies here."""
+    run = json.loads(project.object(project.out("train", "models/run.json")).read_text())
+    return str(run["run_id"])
+
+
+def test_what_bears_an_id_is_left_out_and_counted(project: Project, lineage: Lineage, tmp_path: Path) -> None:
+    known = pq.read_table(project.object(manifest(project)))["subject_id"][0].as_py()
+    pipeline = project.root / "dvc.yaml"
+    pipeline.write_text(pipeline.read_text().replace("title: F1 by class", f"title: How well it does without {known}"))
+    project.commit(f"Look at {known} again")
+    given = ("--pictures", str(tmp_path / "pictures"))
+    text = report(lineage, project, "HEAD~2", "HEAD", *given)
+    shown = {path.name: path.read_text() for path in (tmp_path / "pictures").iterdir()}
+    assert known not in "\n".join([text, *shown, *shown.values()])
+    assert "b-classes.svg" not in shown
+    assert "b-confusion.svg" in shown
+    assert "- 1 picture is left out: the id of a record or a subject is in it. Rename what bears it: " in text
+    assert re.search(r"\n\d lines are left out: the id of a record or a subject is in them\.", text)
+    assert "- Verify: **PASS** models:/traceable-digits/2: " in text
+    assert "| train.seed | 1 | 5 |" in text
+
+    # what cannot be searched is not said
+    md5 = manifest(project)
+    for path in (project.object(md5), project.cached(md5)):
+        path.unlink()
+    text = report(lineage, project, "HEAD~2", "HEAD", *given, code=1)
+    assert "- Verify: **FAIL** models:/traceable-digits/2: " in text
+    assert "Nothing else is said, for it could not be searched for ids of records and subjects: " in text
+    assert "train.seed" not in text
+    assert known not in text
 
 
 def test_a_store_that_is_on_another_machine(project: Project, lineage: Lineage) -> None:

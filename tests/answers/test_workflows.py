@@ -132,7 +132,11 @@ def test_both_services_run_the_same_jobs(gitlab: dict[str, Path]) -> None:
         of_github = [line for file in files for line in file.read_text().splitlines() if "scripts/ci " in line]
         said = {line.partition(".venv/bin/python ")[2] for line in of_github} - {""}
         assert said == {line.partition(".venv/bin/python ")[2] for line in of_gitlab} - {""}
-        assert len(said) == 4
+        assert len(said) == 5
+        # else who cancels a job tells the shell alone
+        begun = [line.strip().removeprefix("- ").removeprefix("run: ") for line in (*of_github, *of_gitlab)]
+        begun = [line for line in begun if ".venv/bin/python " in line]
+        assert all(line.startswith("exec .venv/") or line.endswith(" stop") for line in begun)
         assert sum("--as-committed" in line for line in said) == (2 if jobs == "report" else 0)
 
 
@@ -152,6 +156,16 @@ def test_a_fork_is_given_nothing(gitlab: dict[str, Path]) -> None:
     assert [each["if"].rpartition(" && ")[2] for each in rule] == [
         "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_PROJECT_ID"
     ]
+
+
+def test_what_signs_is_for_main_alone() -> None:
+    """A secret of an environment is for the branches that may use it, whatever the YAML of another branch says."""
+    for workflow in FOLDER.glob("*.yml"):
+        for name, job in yaml.safe_load(workflow.read_text())["jobs"].items():
+            text = json.dumps(job)
+            signs, pushes = "secrets.LINEAGE_SIGNING_KEY" in text, "secrets.LINEAGE_CI_TOKEN" in text
+            is_trusted = signs or (pushes and name != "pull-request")
+            assert job.get("environment") in (("main", "production") if is_trusted else (None,))
 
 
 def _is_for_no_fork(condition: Any) -> bool:

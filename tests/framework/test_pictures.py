@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from lineage.dvc.dvcfile import read_pipeline
-from lineage.run.pictures import pictures
+from lineage.run.pictures import pictures, pictures_of
 
 DVC_YAML = """
 plots:
@@ -101,3 +101,17 @@ def test_what_is_no_picture_is_left_out(root: Path) -> None:
     write(root, "classes", [{"class": "a", "recall": 1.0}])
     (root / "plots" / "confusion.csv").write_text("actual,predicted\n")
     assert draw(root, "evaluate") == {}
+
+
+def test_the_words_of_a_picture_are_whole_and_rows_can_be_left_out(root: Path) -> None:
+    stage = read_pipeline(root).stages["evaluate"]
+    rows = "class,f1\nPAT-00023-of-the-first-site,0.5\nb,1.0\n"
+    tables = {"plots/classes.csv": rows, "plots/confusion.csv": "actual,predicted\nx,y\n"}
+    found = pictures_of(DVC_YAML, stage, tables.get)
+    assert found["classes.svg"].words == {"plots/classes.csv", "f1", "class", "PAT-00023-of-the-first-site", "b"}
+    assert "PAT-00023-of-th\N{HORIZONTAL ELLIPSIS}" in found["classes.svg"].svg
+    assert {"x", "y", "A < B"} <= found["confusion.svg"].words
+    assert found["confusion.svg"].svg == pictures_of(DVC_YAML, stage, tables.get)["confusion.svg"].svg
+    found = pictures_of(DVC_YAML, stage, tables.get, lambda row: row.get("class") != "b")
+    assert ">b<" not in found["classes.svg"].svg
+    assert "b" not in found["classes.svg"].words

@@ -24,7 +24,8 @@ KINDS = (LINES, "simple", BARS, CONFUSION)
 COLOURS = ("#945dd6", "#13adc7", "#f46837", "#48bb78", "#4299e1", "#ed8936", "#f56565")  # as DVC's
 MOST = 60  # classes or bars, and lines of a plot: more are no picture
 LEFT, TOP, WIDTH, HEIGHT = 110, 50, 420, 300
-Rows = list[dict[str, str]]
+Row = dict[str, str]
+Rows = list[Row]
 
 
 @dataclass(frozen=True)
@@ -40,21 +41,45 @@ class Plot:
     y_label: str
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A picture, and the words in it, whole: in the picture itself long ones are cut."""
+
+    svg: str
+    words: frozenset[str]
+
+
 def pictures(root: Path, stage: Stage) -> dict[str, str]:
     """The text of an SVG file by its name, for each plot of the stage that can be drawn."""
     text = (root / DVC_YAML).read_text(encoding="utf-8")
-    return pictures_of(text, stage, lambda path: (root / path).read_text(encoding="utf-8"))
+    found = pictures_of(text, stage, lambda path: (root / path).read_text(encoding="utf-8"))
+    return {name: drawn.svg for name, drawn in found.items()}
 
 
-def pictures_of(dvc_yaml: str, stage: Stage, read: Callable[[str], str | None]) -> dict[str, str]:
-    """The same for a dvc.yaml and tables wherever they are: `read` gives the text of a table, None if it has none."""
+def pictures_of(
+    dvc_yaml: str, stage: Stage, read: Callable[[str], str | None], keep: Callable[[Row], bool] | None = None
+) -> dict[str, Drawn]:
+    """The same for a dvc.yaml and tables wherever they are: `read` gives the text of a table, None if it has none.
+
+    `keep` says which rows of a table are drawn; without, all are.
+    """
     found = {}
     for number, plot in enumerate(_plots(parse_yaml(dvc_yaml), stage)):
         text = read(plot.path) if plot.path.endswith(".csv") else None
-        if text is not None and (drawn := draw(plot, list(csv.DictReader(io.StringIO(text))))):
+        rows = [row for row in csv.DictReader(io.StringIO(text or "")) if keep is None or keep(row)]
+        if drawn := draw(plot, rows):
             name = PurePosixPath(plot.path).stem
-            found[f"{name}.svg" if f"{name}.svg" not in found else f"{name}-{number}.svg"] = drawn
+            file = f"{name}.svg" if f"{name}.svg" not in found else f"{name}-{number}.svg"
+            found[file] = Drawn(drawn, _words(plot, rows))
     return found
+
+
+def _words(plot: Plot, rows: Rows) -> frozenset[str]:
+    """All that a picture has in letters, but for numbers on its axes."""
+    names = (*((plot.x,) if plot.kind == CONFUSION else ()), *((plot.ys[0],) if plot.kind in (BARS, CONFUSION) else ()))
+    return frozenset(
+        [plot.title, plot.x_label, plot.y_label, *plot.ys, *(row[name] or "" for row in rows for name in names)]
+    )
 
 
 def _plots(document: dict[str, Any], stage: Stage) -> Iterator[Plot]:

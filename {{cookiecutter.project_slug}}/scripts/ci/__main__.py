@@ -2,8 +2,9 @@
 
     python scripts/ci pull-request      dvc repro, push the results, and one comment that is updated
     python scripts/ci main              the version of the last commit: registered, linked, verified, attested
-    python scripts/ci checks            verify --all, audit affected, doctor; an issue if something is wrong
+    python scripts/ci checks            verify --all, audit affected, doctor, log check; an issue if something is wrong
     python scripts/ci promote           gives a version an alias, as whoever approved it, and deploys it
+    python scripts/ci stop              stops the jobs at SageMaker that a cancelled one of these left
 
 Run it with the project's Python, in the project's folder. Where it runs, and what about, is read from the variables
 that the service sets (github.py, gitlab.py). Exit status: 0 if all is well; else 1, or what `lineage verify` says.
@@ -17,11 +18,12 @@ import checks
 import main_branch
 import promote
 import pull_request
+import stop
 from service import service_here
 from steps import StopError, begin
 
 RUN_STAGES = {"pull-request": pull_request.run, "main": main_branch.run}
-OTHERS = {"checks": checks.run, "promote": promote.run}
+OTHERS = {"checks": checks.run, "promote": promote.run, "stop": stop.run}
 
 
 def main():

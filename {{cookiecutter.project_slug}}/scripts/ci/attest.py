@@ -15,11 +15,11 @@ from steps import run as run_command
 
 KEY, PASSWORD = "LINEAGE_SIGNING_KEY", "LINEAGE_KEY_PASSWORD"
 FILES = {"--key": KEY, "--certificate": "LINEAGE_SIGNING_CERTIFICATE", "--chain": "LINEAGE_SIGNING_CHAIN"}
-FOLDER = "attestations"
+FOLDER, LOG = "attestations", Path("log/entries.jsonl")
 
 
-def attest(repository, branch):
-    """Signs each version of the last commit that nobody has attested, and pushes that. Exit status: that of verify.
+def attest(repository):
+    """Signs each version of the last commit that nobody has attested, and commits that.
 
     Raises StopError where the signature would prove nothing, because attestations/trust.json does not name its key.
     """
@@ -27,10 +27,10 @@ def attest(repository, branch):
     if not versions:
         said = f"{known} of {known} versions of this commit have an attestation."
         print(said if known else "Not attested: the registry has no version of this commit.")
-        return 0
+        return
     if KEY not in os.environ:
         print(f"Not attested: this job has no {KEY}. {', '.join(versions)} is verified, and nobody has signed that.")
-        return 0
+        return
     must("make", "setup-evidence", tries=3)
     password = {PASSWORD: os.environ[PASSWORD]} if PASSWORD in os.environ else {}
     with _files() as options:
@@ -39,9 +39,20 @@ def attest(repository, branch):
     repository.keep(FOLDER, f"Attest {', '.join(versions)}\n\n{repository.service.job_url}")
     if run_command("lineage", "verify", "HEAD", **repository.variables):
         raise StopError("the attestation is not pushed, for with it `lineage verify` does not pass: see above.")
-    if not repository.push_onto(branch):
-        raise StopError(f"{branch} did not take the attestation: see above. The next job of {branch} signs again.")
-    return 0
+
+
+def keep_log(repository):
+    """Commits what the transparency log lacks, where the project keeps one.
+
+    Raises StopError if the log is not as it was: what it lacks is added all the same.
+    """
+    if not LOG.is_file():
+        return
+    status = run_command("lineage", "log", "update", **repository.variables)
+    what = "registered, decided, erased, attested and certified"
+    repository.keep(str(LOG), f"Log what was {what}\n\n{repository.service.job_url}")
+    if status:
+        raise StopError("the log is not as it was: see above.")
 
 
 def _versions():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROLE = "AWS_ROLE_ARN"
 RENEW = 240  # seconds; GitHub's identity tokens are good for five minutes, and a training may ask for keys after hours
+AGAIN = 20  # seconds until one that could not be had is asked for again
 
 
 def git_variables(host, user, token):
@@ -38,10 +39,16 @@ def aws_role(service):
         file.write_text(token)
 
         def renew():
-            while not ended.wait(RENEW):
-                fresh = file.with_suffix(".new")
-                fresh.write_text(service.identity_token())
-                fresh.replace(file)
+            pause = RENEW
+            while not ended.wait(pause):
+                try:
+                    fresh = file.with_suffix(".new")
+                    fresh.write_text(service.identity_token())
+                    fresh.replace(file)
+                    pause = RENEW
+                except Exception as error:  # whatever it is, the training goes on, and asks for keys in an hour
+                    print(f"ci: the identity token was not renewed, which is tried again: {error}", flush=True)
+                    pause = AGAIN
 
         keeper = threading.Thread(target=renew, daemon=True)
         keeper.start()

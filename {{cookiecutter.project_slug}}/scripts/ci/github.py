@@ -10,7 +10,7 @@ from pathlib import Path
 
 from credentials import git_variables
 from steps import StopError
-from web import RefusedError, ask, pages
+from web import ask, pages
 
 BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
 LABEL = "lineage"
@@ -90,23 +90,19 @@ class GitHub:
 
     def comment(self, mark, text):
         """Writes the one comment of the pull request that begins with a mark, again if it is there."""
-        url = f"{self.api}/issues/{self.number}/comments"
-        for each in reversed([each for each in pages(url, self._headers) if (each["body"] or "").startswith(mark)]):
-            try:
-                ask("PATCH", f"{self.api}/issues/comments/{each['id']}", self._headers, {"body": f"{mark}\n{text}"})
-            except RefusedError as error:  # somebody else's comment that begins alike
-                if error.status not in (403, 404):
-                    raise
-            else:
-                return
-        ask("POST", url, self._headers, {"body": f"{mark}\n{text}"})
+        url, document = f"{self.api}/issues/{self.number}/comments", {"body": f"{mark}\n{text}"}
+        own = [each["id"] for each in pages(url, self._headers) if self._is_own(each, mark)]
+        if own:
+            ask("PATCH", f"{self.api}/issues/comments/{own[-1]}", self._headers, document)
+        else:
+            ask("POST", url, self._headers, document)
 
-    def issue(self, mark, title, text):
-        """Opens an issue, or writes the open one with this mark again."""
+    def issue(self, mark, title, text, *, opens=True):
+        """Writes the open issue with this mark again; without one, opens it, if it `opens` any."""
         document = {"title": title, "body": f"{mark}\n{text}"}
         if found := self._open_issue(mark):
             ask("PATCH", f"{self.api}/issues/{found}", self._headers, document)
-        else:
+        elif opens:
             ask("POST", f"{self.api}/issues", self._headers, {**document, "labels": [LABEL]})
 
     def no_issue(self, mark, text):
@@ -122,7 +118,22 @@ class GitHub:
 
     def _open_issue(self, mark):
         found = pages(f"{self.api}/issues?state=open&labels={LABEL}", self._headers)
-        return next((each["number"] for each in found if (each["body"] or "").startswith(mark)), None)
+        return next((each["number"] for each in found if self._is_own(each, mark)), None)
+
+    def _is_own(self, each, mark):
+        """Whether a comment or an issue begins with a mark, and is of whom the token belongs to.
+
+        Anybody can begin alike. What is written into somebody else's, that person can change later.
+        """
+        return (each["body"] or "").startswith(mark) and (each["user"] or {}).get("login") == self._login
+
+    @cached_property
+    def _login(self):
+        """Who this is: a person, or the bot of an app, which may not ask the other API for its name."""
+        said = ask("POST", os.environ["GITHUB_GRAPHQL_URL"], self._headers, {"query": "query { viewer { login } }"})
+        if login := ((said.get("data") or {}).get("viewer") or {}).get("login"):
+            return login
+        raise StopError(f"GitHub does not say whose token this is: {said.get('errors')}")
 
     @cached_property
     def _token(self):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from credentials import git_variables
 from steps import StopError
-from web import RefusedError, ask, pages
+from web import ask, pages
 
 LABEL = "lineage"
 
@@ -74,23 +74,19 @@ class GitLab:
 
     def comment(self, mark, text):
         """Writes the one note of the merge request that begins with a mark, again if it is there."""
-        url = f"{self.api}/merge_requests/{self.number}/notes"
-        for each in [each for each in pages(url, self._headers) if each["body"].startswith(mark)]:
-            try:
-                ask("PUT", f"{url}/{each['id']}", self._headers, {"body": f"{mark}\n{text}"})
-            except RefusedError as error:  # somebody else's note that begins alike
-                if error.status not in (401, 403, 404):
-                    raise
-            else:
-                return
-        ask("POST", url, self._headers, {"body": f"{mark}\n{text}"})
+        url, document = f"{self.api}/merge_requests/{self.number}/notes", {"body": f"{mark}\n{text}"}
+        own = [each["id"] for each in pages(url, self._headers) if self._is_own(each, "body", mark)]
+        if own:  # the newest comes first
+            ask("PUT", f"{url}/{own[0]}", self._headers, document)
+        else:
+            ask("POST", url, self._headers, document)
 
-    def issue(self, mark, title, text):
-        """Opens an issue, or writes the open one with this mark again."""
+    def issue(self, mark, title, text, *, opens=True):
+        """Writes the open issue with this mark again; without one, opens it, if it `opens` any."""
         document = {"title": title, "description": f"{mark}\n{text}"}
         if found := self._open_issue(mark):
             ask("PUT", f"{self.api}/issues/{found}", self._headers, document)
-        else:
+        elif opens:
             ask("POST", f"{self.api}/issues", self._headers, {**document, "labels": LABEL})
 
     def no_issue(self, mark, text):
@@ -104,15 +100,27 @@ class GitLab:
 
     def _open_issue(self, mark):
         found = pages(f"{self.api}/issues?state=opened&labels={LABEL}", self._headers)
-        return next((each["iid"] for each in found if (each["description"] or "").startswith(mark)), None)
+        return next((each["iid"] for each in found if self._is_own(each, "description", mark)), None)
+
+    def _is_own(self, each, text, mark):
+        """Whether a note or an issue begins with a mark, and is of whom the token belongs to.
+
+        Anybody can begin alike. What is written into somebody else's, that person can change later.
+        """
+        return (each[text] or "").startswith(mark) and each["author"]["id"] == self._user
+
+    @cached_property
+    def _user(self):
+        return ask("GET", f"{os.environ['CI_API_V4_URL']}/user", self._headers)["id"]
 
     @cached_property
     def _token(self):
-        if token := os.environ.get("LINEAGE_CI_TOKEN"):
-            return token
+        for name in ("LINEAGE_MAIN_TOKEN", "LINEAGE_CI_TOKEN"):  # the former is there for protected branches alone
+            if token := os.environ.get(name):
+                return token
         raise StopError(
             "LINEAGE_CI_TOKEN is not set: a project access token (role Developer, api and write_repository), as a "
-            "masked variable. A job's own token can write no note."
+            "masked variable. A job's own token can write no note. docs/ci.md says which ones."
         )
 
     @property

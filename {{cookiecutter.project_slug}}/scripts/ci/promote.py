@@ -1,12 +1,14 @@
 """By hand, in the service: a version gets an alias, in the name of whoever approved it, and is deployed.
 
 Read from variables, so that nothing that a person types is part of a command line that a shell reads:
-PROMOTE_VERSION, PROMOTE_ALIAS, PROMOTE_ACCEPT ('GATE: REASON', one a line), PROMOTE_DEPLOY (true or false).
+PROMOTE_VERSION, PROMOTE_ALIAS, PROMOTE_ACCEPT ('GATE: REASON', one a line or with ';' between), PROMOTE_DEPLOY (true or
+false).
 """
 
 import os
 import re
 
+from attest import keep_log
 from credentials import aws_role
 from repository import Repository
 from steps import StopError, answer
@@ -14,6 +16,7 @@ from steps import run as run_command
 
 VERSION = re.compile(r"models:/[\w.-]+(/\d+|@[\w.-]+)")
 ALIAS = re.compile(r"[A-Za-z][\w-]*")
+BETWEEN = re.compile(r"\n|;(?=\s*[\w-]+\s*:)")  # a ';' in a reason has no gate behind it
 
 
 def run(service):
@@ -25,7 +28,7 @@ def run(service):
         raise StopError(f"{alias!r} is no alias: give champion, or another of promotion.aliases.")
     if not service.writes:
         raise StopError("by hand, that is `lineage promote` and `git push`: docs/promotion.md.")
-    reasons = [line for line in os.environ.get("PROMOTE_ACCEPT", "").splitlines() if line.strip()]
+    reasons = accepted(os.environ.get("PROMOTE_ACCEPT", ""))
     repository = Repository(service)
     repository.begin(service.default_branch, None)
     name, address = service.reviewer()
@@ -46,9 +49,18 @@ def run(service):
         return status
 
 
+def accepted(text):
+    """Each 'GATE: REASON' of a text."""
+    return [reason for each in BETWEEN.split(text) if (reason := each.strip())]
+
+
 def send(service, repository, alias):
     """Pushes the decision. The alias has moved already: a decision that cannot be pushed must not be lost."""
     branch = service.default_branch
+    try:
+        keep_log(repository)
+    except StopError as error:  # the job of the branch is red for that
+        print(f"ci: {error}")
     if repository.push_onto(branch):
         return
     aside = f"promotion/{alias}-{answer('git', 'rev-parse', '--short=12', 'HEAD')}"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from credentials import aws_role
 from repository import Repository
-from results import bring_up_to_date, store_is_of_this_machine
-from steps import StopError, must
+from results import bring_up_to_date, store_is_of_this_machine, without_erased
+from steps import OutdatedError, StopError, must
 from steps import run as run_command
 
 MARK = "<!-- lineage report -->"
@@ -15,23 +15,41 @@ PICTURES_AT = "pictures-of-this-report"  # in the text, until their commit is kn
 
 
 def run(service, *, as_committed):
-    """Exit status: that of `lineage verify` about the model of the branch."""
+    """Exit status: that of `lineage verify` about the model of the branch; 0 where records of it were erased."""
     if service.is_fork:
         raise StopError(
             "this comes from a fork: its code is given no credentials. A maintainer can push it to a branch."
         )
-    repository = Repository(service)
-    repository.begin(service.branch, service.commit)
-    with aws_role(service):
-        if service.writes and not as_committed:
-            try:
+    try:
+        repository = Repository(service)
+        repository.begin(service.branch, service.commit)
+        with aws_role(service):
+            if service.writes and not as_committed:
                 bring_up_to_date(repository, service.branch)
-            except StopError as error:
-                service.comment(MARK, f"The pipeline of this branch did not run: {error}\n\n{service.job_url}")
-                raise
-        if service.writes and not store_is_of_this_machine():
-            must("lineage", "link", tries=3, **repository.variables)
-        return report(service, repository)
+            if service.writes and not store_is_of_this_machine():
+                must("lineage", "link", tries=3, **repository.variables)
+            return without_erased(report(service, repository))
+    except OutdatedError:
+        raise
+    except Exception as error:  # what an earlier job has said is not about this commit
+        withdraw(service, error)
+        raise
+
+
+def withdraw(service, error):
+    """Writes that there is no report, in the place of the one before."""
+    if not service.writes:
+        return
+    why = str(error) if isinstance(error, StopError) else "see the log of the job."  # which an id may be in
+    try:
+        service.comment(MARK, f"There is no report about this commit: {why}\n\n{about(service)}")
+    except StopError as another:
+        print(f"ci: nor does a comment say so: {another}")
+
+
+def about(service):
+    """Which commit a comment is about, and where it comes from."""
+    return f"About commit {service.commit[:12]}: {service.job_url}\n"
 
 
 def report(service, repository):
@@ -42,10 +60,9 @@ def report(service, repository):
         sides = (f"origin/{service.target}", "HEAD")
         status = run_command("lineage", "report", *sides, "--to", str(text), *at, **repository.variables)
         if not text.exists():
-            service.comment(MARK, f"The report could not be made: see the log of the job.\n\n{service.job_url}")
-            return status
+            raise StopError("the report could not be made: see the log of the job.")
         said = _with_pictures(service, repository, text.read_text(encoding="utf-8"), pictures)
-    service.comment(MARK, f"{said}\n{service.job_url}\n")
+    service.comment(MARK, f"{said}\n{about(service)}")
     service.summary(said)
     return status
 

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from steps import StopError, answer, ask, must, run
+from steps import OutdatedError, answer, ask, must, run
 
 HEADS = "+refs/heads/*:refs/remotes/origin/*"
 EXPERIMENTS = "+refs/exps/*:refs/exps/*"  # versions may come from them
@@ -19,8 +19,8 @@ class Repository:
     def begin(self, branch, commit):
         """Fetches what linking needs, which is all that holds a dvc.lock, and checks the branch out at a commit.
 
-        Which branch is the default one must be known: on it alone aliases move. Raises StopError where the branch has
-        gone on: the job of the newer commit answers for it.
+        Which branch is the default one must be known: on it alone aliases move. Raises OutdatedError where the branch
+        has gone on: the job of the newer commit answers for it.
         """
         if not self.service.writes:
             return
@@ -42,7 +42,9 @@ class Repository:
         must("git", "remote", "set-head", "origin", self.service.default_branch)
         commit = commit or f"origin/{branch}"
         if answer("git", "rev-parse", f"origin/{branch}") != answer("git", "rev-parse", f"{commit}^{{commit}}"):
-            raise StopError(f"{branch} has gone on after {commit[:12]}: the job of its newest commit answers for it.")
+            raise OutdatedError(
+                f"{branch} has gone on after {commit[:12]}: the job of its newest commit answers for it."
+            )
         before = answer("git", "rev-parse", "HEAD")
         must("git", "switch", "--quiet", "--force-create", branch, "--track", f"origin/{branch}")
         if answer("git", "rev-parse", "HEAD") != before:  # the locks may be others
@@ -82,6 +84,10 @@ class Repository:
                 run("git", "rebase", "--abort")
                 break
         return False
+
+    def is_ahead_of(self, branch):
+        """Whether the last commit is not what the remote had on a branch when it was asked."""
+        return answer("git", "rev-parse", "HEAD") != answer("git", "rev-parse", f"origin/{branch}")
 
     def keep_pictures(self, folder, ref):
         """Commits the files of a folder beside all branches, in place of those of before. Returns the commit."""

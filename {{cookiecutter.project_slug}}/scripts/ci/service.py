@@ -51,7 +51,7 @@ class ByHand:
     def comment(self, mark, text):
         print(text)
 
-    def issue(self, mark, title, text):
+    def issue(self, mark, title, text, *, opens=True):
         print(f"# {title}\n\n{text}")
 
     def no_issue(self, mark, text):

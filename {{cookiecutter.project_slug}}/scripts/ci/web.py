@@ -2,7 +2,8 @@
 
 import json
 import time
-from urllib.error import HTTPError, URLError
+from http.client import HTTPException
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from steps import PAUSES, StopError
@@ -12,16 +13,8 @@ UNDONE = (429, 503)  # of a POST, that may not be sent twice: these say that not
 TIMEOUT = 60
 
 
-class RefusedError(StopError):
-    """The service refuses a request."""
-
-    def __init__(self, status, message):
-        super().__init__(message)
-        self.status = status
-
-
 def ask(method, url, headers, document=None):
-    """The answer to a request, as data. Raises RefusedError, or StopError where the service cannot be reached."""
+    """The answer to a request, as data. Raises StopError if it is refused, or nobody answers."""
     body = None if document is None else json.dumps(document).encode()
     headers = {"Accept": "application/json", "Content-Type": "application/json", **headers}
     for pause in (*PAUSES, None):
@@ -31,10 +24,10 @@ def ask(method, url, headers, document=None):
         except HTTPError as error:
             if pause is None or error.code not in (UNDONE if method == "POST" else PASSING):
                 said = error.read(2000).decode("utf-8", "replace")
-                raise RefusedError(error.code, f"{method} {url} was refused ({error.code}): {said}") from None
-        except URLError as error:
+                raise StopError(f"{method} {url} was refused ({error.code}): {said}") from None
+        except (OSError, HTTPException) as error:  # no connection, or one that ends within the answer
             if pause is None or method == "POST":
-                raise StopError(f"{method} {url} got no answer: {error.reason}") from None
+                raise StopError(f"{method} {url} got no answer: {error}") from None
         time.sleep(pause)
     raise AssertionError
 

@@ -48,6 +48,13 @@ def metrics(a: Side, b: Side) -> tuple[dict[str, Any], Common | None]:
     ), both
 
 
+def measured(side: Side) -> dict[str, Any]:
+    """The metrics of one side by file and key, as they are named in `measured`; without those that cannot be read."""
+    return {
+        f"{path}: {key}": value for path, values in _measured(side, [], set()).items() for key, value in values.items()
+    }
+
+
 def flips(both: Common | None) -> dict[str, Any]:
     """The section of the records that went from right to wrong and back, and those that are wrong otherwise."""
     if both is None:

@@ -35,11 +35,14 @@ def cost(a: Side, b: Side) -> tuple[str, list[str]]:
     rows = [[plain(name), _where(run), _took(run), _billed(run)] for name, run in found.items()]
     jobs = [run for run in found.values() if _is_job(run)]
     known = [int(seconds) for run in jobs if (seconds := _billed(run)).isdecimal()]
+    without = [name for name in ran if name not in found]
     line = f"{counted(len(jobs), 'job')}, {sum(known):,} s billed, for each instance" if jobs else "no job was paid for"
+    if without and not jobs:
+        line = "unknown"
     if len(known) < len(jobs):
         line += f", and of {counted(len(jobs) - len(known), 'job')} it is unknown"
-    if without := [name for name in ran if name not in found]:
-        line += f"; without a run in MLflow: {plain(', '.join(without))}"
+    if without:
+        line += f"; what {plain(', '.join(without))} took is in no run in MLflow"
     return line, [*table(["stage", "where", "took", "billed, s"], rows), *([NOTE] if jobs else [])]
 
 
