@@ -35,8 +35,8 @@ def authority_of(chain: tuple[Certificate, ...], trusted: Iterable[Trusted]) -> 
 
 def below(chain: tuple[Certificate, ...], authority: Certificate | None) -> tuple[Certificate, ...]:
     """The certificates that lead from the signer to an authority, without what a file names above it."""
-    for place, one in enumerate(chain if authority else ()):
-        if authority == one or _is_issued_by(one, authority):
+    for place, one in enumerate(chain):
+        if authority is not None and (authority == one or _is_issued_by(one, authority)):
             return chain[: place + 1]
     return chain
 
