@@ -16,8 +16,8 @@ from steps import ask
 MARK = "<!-- lineage checks -->"
 TITLE = "Lineage: something is wrong, or could not be looked at"
 SHOWN = 50  # rows of a table
-# what doctor alone looks at: while it is unknown, nobody may say that all is right. Not "objects", which it cannot know of
-# a remote in S3 without a cache: `verify` looks at those of every model itself
+# what doctor alone looks at: while it is unknown, nobody may say that all is right. Not "objects", which it cannot know
+# of a remote in S3 without a cache: `verify` looks at those of every model itself
 NEEDED = ("promotions",)
 
 
