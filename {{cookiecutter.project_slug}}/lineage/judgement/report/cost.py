@@ -42,7 +42,7 @@ def cost(a: Side, b: Side) -> tuple[str, list[str]]:
     if len(known) < len(jobs):
         line += f", and of {counted(len(jobs) - len(known), 'job')} it is unknown"
     if without:
-        line += f"; what {plain(', '.join(without))} took is in no run in MLflow"
+        line += f"; what {plain(', '.join(without))} took is in no finished run in MLflow"
     return line, [*table(["stage", "where", "took", "billed, s"], rows), *([NOTE] if jobs else [])]
 
 
