@@ -265,7 +265,8 @@ def test_what_may_be_accepted_is_one_line_or_several() -> None:
     [
         ({"hook": "right", "objects": "right"}, True),
         ({"hook": "unknown", "objects": "right"}, True),
-        ({"hook": "right", "objects": "unknown"}, None),
+        ({"hook": "right", "objects": "unknown"}, True),
+        ({"promotions": "unknown", "objects": "unknown"}, None),
         ({"promotions": "unknown", "objects": "right"}, None),
         ({"promotions": "unknown", "objects": "wrong"}, False),
     ],

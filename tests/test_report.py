@@ -65,7 +65,7 @@ def test_what_is_wrong_is_counted_and_what_has_not_run_is_named(project: Project
     project.commit("Not run")
     project.object(project.out("evaluate", "data/predictions.parquet")).unlink()
     project.cached(project.out("evaluate", "data/predictions.parquet")).unlink()
-    project.sql("UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = ?", training_of(project))
+    project.sql("UPDATE runs SET status = 'RUNNING' WHERE run_uuid = ?", training_of(project))
     text = report(lineage, project, "HEAD~2", "HEAD", code=1)
     assert "- Verify: **FAIL** models:/traceable-digits/2: " in text
     assert re.search(r"\| models:/traceable-digits/2 \| DVC remote \| FAIL \| \d+ \|", text)
@@ -74,7 +74,7 @@ def test_what_is_wrong_is_counted_and_what_has_not_run_is_named(project: Project
     assert "- train: train.seed is 6, it ran with 5" in text
     assert "All that is said here is about the model of the last run." in text
     assert "- Slices: unknown: " in text
-    assert "- Cost of jobs: unknown; what train took is in no run in MLflow" in text
+    assert "- Cost of jobs: unknown; what train took is in no finished run in MLflow" in text
     assert "\n### Not run\n" in text
 
 

@@ -73,7 +73,7 @@ def test_scores_of_few_subjects_are_no_part_of_a_report(monkeypatch: pytest.Monk
         "classes": {"a": one, "b": ten},
         "slices": {"site": {"A": one, "B": ten, "...": {"left": 3}}},
     }
-    document = {"schema": 1, "sections": {"metrics": {"measured": measured, "paired": paired}, "code": {}}}
+    document: Any = {"schema": 1, "sections": {"metrics": {"measured": measured, "paired": paired}, "code": {}}}
     found: Any = SimpleNamespace(document=document, a=side("x.dir"), b=side("x.dir"))
     reduced, count = Few(10).without(found)
     metrics = reduced["sections"]["metrics"]

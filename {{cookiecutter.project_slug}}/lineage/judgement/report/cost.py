@@ -35,14 +35,14 @@ def cost(a: Side, b: Side) -> tuple[str, list[str]]:
     rows = [[plain(name), _where(run), _took(run), _billed(run)] for name, run in found.items()]
     jobs = [run for run in found.values() if _is_job(run)]
     known = [int(seconds) for run in jobs if (seconds := _billed(run)).isdecimal()]
-    without = [name for name in ran if name not in found]
+    without = [name for name in ran if name not in found and _has_a_run(b, name)]
     line = f"{counted(len(jobs), 'job')}, {sum(known):,} s billed, for each instance" if jobs else "no job was paid for"
     if without and not jobs:
         line = "unknown"
     if len(known) < len(jobs):
         line += f", and of {counted(len(jobs) - len(known), 'job')} it is unknown"
     if without:
-        line += f"; what {plain(', '.join(without))} took is in no run in MLflow"
+        line += f"; what {plain(', '.join(without))} took is in no finished run in MLflow"
     return line, [*table(["stage", "where", "took", "billed, s"], rows), *([NOTE] if jobs else [])]
 
 
@@ -57,6 +57,12 @@ def _runs_of(side: Side) -> dict[str, Run]:
         if run.info.status == "FINISHED" and (training in (run.info.run_id, tags.get("training_run_id")) or of_data):
             found[stage] = run
     return found
+
+
+def _has_a_run(side: Side, name: str) -> bool:
+    """Whether a stage tells MLflow of itself: those do that work with records. No other is a job."""
+    stage = side.pipeline.stages.get(name)
+    return stage is None or side.pipeline.works_with_records(stage)
 
 
 def _is_job(run: Run) -> bool:
