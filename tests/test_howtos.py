@@ -49,7 +49,8 @@ class Page:
         return self.project.out("preprocess", "data/processed")
 
     def audits(self) -> None:
-        self.reader.statuses = {"lineage audit excluded": 1}  # FAILED: the models were made since, with this person
+        """The models were made since then, with this person, and nobody is asked for consent."""
+        self.reader.statuses = {"lineage audit excluded": 1, "lineage audit affected": 2}
 
     def certificates(self) -> None:
         self.audits()
@@ -60,9 +61,20 @@ class Page:
         self.reader.values |= {"diff A B": f"diff {ONE} {TWO}", "DIR": "../differing"}
 
     def drift(self) -> None:
+        """Photographs look otherwise than digits."""
         put(self.project.root.parent / "incoming", photographs())
+        self.reader.statuses = {"lineage drift models:/NAME@candidate --data": 1}
 
     def erasure(self) -> None:
+        """Who is to be erased has opted out, and a model was made since."""
+        tutorial = TEMPLATE / "docs" / "tutorials" / "a-patient-opts-out.md"
+        registry = next(block for block in blocks(tutorial) if block.notes.get("file") == "registry.py")
+        (self.project.root / "registry.py").write_text("\n".join(registry.lines) + "\n", encoding="utf-8")
+        self.project.run("python", "registry.py", "PAT-00023")
+        self.project.compose("privacy=registry")
+        self.project.dvc("repro")
+        self.project.commit("Opt-out")
+        self.project.dvc("push", "--quiet")
         self.reader.answers = {"lineage erase PAT-00023 --execute": "yes\n"}
 
     def evidence(self) -> None:
@@ -107,12 +119,13 @@ class Page:
         self.reader.values |= {"PATH_OR_URL": str(self.project.root.parent / "other-remote")}
 
     def team(self) -> None:
-        root, origin = self.project.root, self.project.git("remote", "get-url", "origin")
-        remote = self.project.remote
+        root, remote = self.project.root, self.project.remote
+        origin = root.parent / f"{NAME}.git"  # a clone is called as the address ends
+        origin.symlink_to(self.project.git("remote", "get-url", "origin"))
         clones = root.parent / "clones"
         clones.mkdir()
         self.reader.project = Project(clones, self.project.venv, self.project.environment)
-        self.reader.values |= {"URL": origin}
+        self.reader.values |= {"URL": str(origin)}
 
         def point() -> None:
             text = f"['remote \"storage\"']\n    url = {remote}\n"
