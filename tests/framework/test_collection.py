@@ -373,6 +373,13 @@ def _certificate(path: Path, *datasets: str) -> str:
     return digest
 
 
+def _staged_alone(world: World, md5: str) -> None:
+    path = world.root / "one.json"
+    _certificate(path, md5)
+    world.git("add", path.name)
+    path.unlink()
+
+
 CERTIFICATES: dict[str, Callable[[World, str], object]] = {
     "committed": lambda world, md5: (_certificate(world.root / "for the board" / "one.json", md5), world.commit()),
     "deleted since": lambda world, md5: (
@@ -381,11 +388,7 @@ CERTIFICATES: dict[str, Callable[[World, str], object]] = {
         world.git("rm", "-q", "one.json"),
         world.commit(),
     ),
-    "staged": lambda world, md5: (
-        _certificate(world.root / "one.json", md5),
-        world.git("add", "one.json"),
-        (world.root / "one.json").unlink(),
-    ),
+    "staged": lambda world, md5: _staged_alone(world, md5),
     "lying here": lambda world, md5: _certificate(world.root / "one.json", md5),
     "a page": lambda world, md5: (world.root / "one.html").write_text(f"<title>{KIND}</title> {md5}"),
 }
