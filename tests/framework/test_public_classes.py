@@ -52,7 +52,7 @@ def test_the_interface_imports_nothing_heavy() -> None:
     code = "import sys, lineage.api; print({'mlflow', 'pandas', 'dvc', 'duckdb'} & {*sys.modules})"
     path = ":".join(sys.path)
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": path}
+        [sys.executable, "-B", "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": path}
     )
     assert done.stdout.strip() == "set()"
 
