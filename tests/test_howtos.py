@@ -157,10 +157,10 @@ class Page:
         put(self.project.root.parent / "scans", dict.fromkeys(scans, first))
         (self.project.root / "records.csv").write_text("\n".join(["record_id,subject_id,label,path", *rows]) + "\n")
 
-        def anew() -> None:
+        def put_aside() -> None:
             self.project.git("stash", "push", "--quiet", "--include-untracked")
 
-        self.reader.before = {"cp -r": anew}
+        self.reader.before = {"cp -r": put_aside}
 
     def _experiment(self) -> None:
         self.project.dvc("exp", "run", "--quiet", "--name", "dread-tipi", "-S", "train.seed=8", "-S", "train=debug")

@@ -48,7 +48,7 @@ class Result:
 
 @dataclass
 class World:
-    """The project. `reset` makes it anew, under another project_id, in the same MLflow store."""
+    """The project. `reset` makes it again, under another project_id, in the same MLflow store."""
 
     base: Path
     params: str

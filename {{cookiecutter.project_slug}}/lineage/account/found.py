@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cached_property
 from typing import Any
 
 from ..base.denied import CODES
@@ -12,6 +13,7 @@ from ..compute.sagemaker.aws import Aws
 from ..compute.sagemaker.tags import PROJECT_TAG
 from .prices import Prices
 
+UNDER_WAY = ("InProgress", "Stopping")  # of a batch transform
 OF_STACKS = "aws:cloudformation:stack-name"
 GONE = ("not find", "does not exist")  # how SageMaker says so, by the kind of the thing
 
@@ -62,6 +64,13 @@ class Found:
                 if code == "ResourceNotFound" or (code.startswith("Validation") and any(each in text for each in GONE)):
                     return None
                 raise
+
+    @cached_property
+    def transforms(self) -> list[dict[str, Any]]:
+        """What AWS says of each batch transform that it shows."""
+        names = self.names["transform-job"]
+        said = (self.described("transform-job", "describe_transform_job", TransformJobName=name) for name in names)
+        return [each for each in said if each is not None]
 
     def kept_by_stack(self, kind: str, name: str) -> str:
         """Why a resource of a stack stays; empty if it is of none."""

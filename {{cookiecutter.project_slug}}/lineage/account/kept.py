@@ -8,21 +8,17 @@ from ..base.errors import DispatchError
 from ..erasure.beyond import kept_requests
 from ..proof.case import Evidence
 from ..serving.batch import NOTE
-from .found import Found
+from .found import UNDER_WAY, Found
 from .left import Also, Left, below
 from .stored import Stored, group, listed, written
 
-UNDER_WAY = ("InProgress", "Stopping")
 ANSWERS = (".out", f"/{NOTE}")  # how the names of what a batch leaves end
 
 
 def answers(found: Found, also: Collection[Also], days: float) -> list[Left]:
     """What the batch transforms of this project have answered. What was written in the last `days` days stays."""
     left = []
-    for name in found.names["transform-job"]:
-        said = found.described("transform-job", "describe_transform_job", TransformJobName=name)
-        if said is None:
-            continue
+    for said in found.transforms:
         place, status = str(said["TransformOutput"]["S3OutputPath"]).rstrip("/"), str(said["TransformJobStatus"])
         kept = f"the job is {status}" if status in UNDER_WAY else _unless(Also.answers, also)
         try:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from ..base.errors import DispatchError
 from ..base.translated import translate_errors
-from .found import Found
+from .found import UNDER_WAY, Found
 from .left import Left, young
 
 ROOT = "/aws/sagemaker"
-UNDER_WAY = ("InProgress", "Stopping")
 
 
 def log_of(found: Found, what: str, group: str, kept: str, prefix: str = "") -> Left | None:
@@ -32,10 +31,7 @@ def log_of(found: Found, what: str, group: str, kept: str, prefix: str = "") -> 
 def of_transforms(found: Found, days: float) -> list[Left]:
     """The logs of batch transforms. What answered which object is in `lineage.json` beside the answers."""
     left = []
-    for name in found.names["transform-job"]:
-        said = found.described("transform-job", "describe_transform_job", TransformJobName=name)
-        if said is None:
-            continue
+    for said in found.transforms:
         called, status = str(said["TransformJobName"]), str(said["TransformJobStatus"])
         kept = f"the job is {status}" if status in UNDER_WAY else ""
         kept = kept or young(said.get("TransformEndTime"), days, "the job ended")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .evidence import Needed
-from .found import Found
+from .found import UNDER_WAY, Found
 from .left import Left, age, young
 from .prices import HOURS
 
@@ -78,12 +78,8 @@ def _hours(found: Found, said: dict[str, Any], config: str) -> tuple[str, float 
 
 def _of_transforms(found: Found) -> set[str]:
     """The models of batch transforms that go on."""
-    names = set[str]()
-    for name in found.names["transform-job"]:
-        said = found.described("transform-job", "describe_transform_job", TransformJobName=name)
-        if said is not None and said["TransformJobStatus"] in ("InProgress", "Stopping"):
-            names.add(str(said["ModelName"]).lower())
-    return names
+    going_on = (said for said in found.transforms if said["TransformJobStatus"] in UNDER_WAY)
+    return {str(said["ModelName"]).lower() for said in going_on}
 
 
 def _models(found: Found, used: set[str], days: float) -> tuple[list[Left], frozenset[str]]:

@@ -64,9 +64,7 @@ class Scope:
                 yield f"whether {remote} has commits that this clone does not: {error}"
                 return
             if refs:
-                fetch = f"git fetch {remote} '+refs/heads/*:refs/remotes/{remote}/*' --tags"
-                exps = " '+refs/exps/*:refs/exps/*'" * any(ref.startswith("refs/exps/") for ref in refs)
-                yield f"this clone lacks {some(refs)} of {remote}. `{fetch}{exps}` brings them"
+                yield f"this clone lacks {some(refs)} of {remote}. `{history.remote.fetch(refs)}` brings them"
 
     @cached_property
     def uses(self) -> list[Use]:

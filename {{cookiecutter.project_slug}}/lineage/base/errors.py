@@ -1,5 +1,12 @@
 """Errors that are shown to a person: one or two sentences that say what is wrong, where, and what to do."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
 
 class ProjectError(Exception):
     """A mistake or a circumstance that the person at the keyboard can fix. Shown without a traceback.
@@ -124,3 +131,11 @@ class ConsentError(ProjectError):
 
 class RegistryError(ConsentError):
     """The consent registry cannot be read, or cannot be right."""
+
+
+def or_none(ask: Callable[[], T]) -> T | None:
+    """What `ask` answers; None where a ProjectError says that it cannot be known."""
+    try:
+        return ask()
+    except ProjectError:
+        return None

@@ -129,18 +129,19 @@ def to_markdown(parts: dict[str, Any]) -> str:
 
 
 def _markdown(parts: dict[str, Any], named: int) -> str:
-    filters: dict[str, Callable[..., str]] = {"code": _code, "number": _number, "bytes": _megabytes}
+    filters: dict[str, Callable[..., str]] = {"code": code, "number": number, "bytes": _megabytes}
     template = Path(__file__).with_name("card.md.jinja")
     return signed(render_text(template, filters, card=parts, named=named, beginning=BEGINNING))
 
 
-def _code(value: object) -> str:
-    """A value as code, so that nothing in it means anything to Markdown or HTML."""
+def code(value: object, longest: int = 200) -> str:
+    """A value as code, so that nothing in it means anything to Markdown or HTML. `longest` is in characters."""
     text = " ".join(str(value).split()).replace("`", "'").replace("|", "¦")
-    return f"`{text[:200]}`" if text else "`-`"
+    return f"`{text[:longest]}`" if text else "`-`"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A number for people, with four significant digits."""
     return "unknown" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -23,6 +23,4 @@ def lacks(git: Repository) -> Iterator[str]:
         yield f"whether {remote.name} of {git.folder} has commits that this clone does not: {error}"
         return
     if refs:
-        fetch = f"git fetch {remote.name} '+refs/heads/*:refs/remotes/{remote.name}/*' --tags"
-        exps = " '+refs/exps/*:refs/exps/*'" * any(ref.startswith("refs/exps/") for ref in refs)
-        yield f"{git.folder} lacks {some(refs)} of {remote.name}. `{fetch}{exps}` there brings them"
+        yield f"{git.folder} lacks {some(refs)} of {remote.name}. `{remote.fetch(refs)}` there brings them"

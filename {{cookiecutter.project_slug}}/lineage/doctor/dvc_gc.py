@@ -17,7 +17,7 @@ NOT_RUN = (":(exclude)*.md", ":(exclude)lineage/**", ":(exclude)docs/**")  # pro
 
 
 def check_dvc_gc(root: Path) -> Finding:
-    """`dvc gc` keeps what the commits need that it is told of, and knows of no registered version."""
+    """`dvc gc` keeps what the commits need that it is given, and knows of no registered version."""
     found = Repository(root).lines("grep", "-n", "-z", "-I", "-E", "-e", RUNS, "--", ".", *NOT_RUN)
     places = []
     for line in found:

@@ -7,20 +7,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from ..base.errors import LineageError, ProjectError
+from ..base.errors import LineageError, ProjectError, or_none
 from ..base.pages import write_whole
 from ..contract import Role
 from ..proof.case import ModelCase
 from .facts import Decided, Facts, Gate, Proved, facts_of, names_in
+from .formats.annex_iv import annex_iv
+from .formats.croissant import croissant
+from .formats.cyclonedx import cyclonedx
+from .formats.model_card import model_card
+from .formats.openlineage import openlineage
+from .formats.prov import prov
+from .formats.ro_crate import METADATA, ro_crate
+from .formats.spdx import spdx
 from .ids import Search, require_no_ids, search_in
 from .standards import Standard
 
 if TYPE_CHECKING:
     from ..proof.verify import Verdict
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,15 @@ class Exported:
     unchecked: str = ""
 
 
+# what makes a document from the facts; that of the annex may be a page too, and an RO-Crate is several files
+WRITERS: dict[Standard, Callable[[Facts], Any]] = {
+    Standard.cyclonedx: cyclonedx,
+    Standard.spdx: spdx,
+    Standard.croissant: croissant,
+    Standard.prov: prov,
+    Standard.openlineage: openlineage,
+    Standard.model_card: model_card,
+}
 # which files, by name, beside the metadata in an RO-Crate: what they are called, and their media type
 IN_CRATE = {
     "README.md": (Standard.model_card, "Model card", "text/markdown"),
@@ -67,8 +82,8 @@ def facts_of_case(case: ModelCase, verdict: Verdict | None = None) -> tuple[Fact
         data_committed=_moment(case, data_commit) if data_commit else None,
         data_version=history.data_version(document["dataset"]["md5"]),
         framework=(case.tree.read("lineage/VERSION") or b"").decode(errors="replace").strip() or None,
-        stage=_known(lambda: case.stage(Role.MODEL).name),
-        split_by=_known(lambda: _split_by(case, document["dataset"]["md5"])),
+        stage=or_none(lambda: case.stage(Role.MODEL).name),
+        split_by=or_none(lambda: _split_by(case, document["dataset"]["md5"])),
         started=started,
         ended=ended,
         decisions=tuple(_decisions(case)),
@@ -80,8 +95,6 @@ def facts_of_case(case: ModelCase, verdict: Verdict | None = None) -> tuple[Fact
 def export(facts: Facts, standard: Standard, search: Search, unchecked: str = "", *, as_page: bool = False) -> Exported:
     """The files of an export. Raises LineageError if one of them held an id of a record or a subject."""
     if standard is Standard.ro_crate:
-        from .formats.ro_crate import METADATA, ro_crate
-
         files = {name: _made(facts, kind, search) for name, (kind, _, _) in IN_CRATE.items()}
         crate = ro_crate(facts, {name: (shown, media) for name, (_, shown, media) in IN_CRATE.items()})
         require_no_ids(crate, search)
@@ -90,40 +103,9 @@ def export(facts: Facts, standard: Standard, search: Search, unchecked: str = ""
 
 
 def _made(facts: Facts, standard: Standard, search: Search, *, as_page: bool = False) -> str:
-    document = _document(facts, standard, as_page=as_page)
+    document = annex_iv(facts, as_page=as_page) if standard is Standard.annex_iv else WRITERS[standard](facts)
     require_no_ids(document, search)
     return document if isinstance(document, str) else _json(document)
-
-
-def _document(facts: Facts, standard: Standard, *, as_page: bool) -> Any:
-    """Each standard's module is imported when it is asked for: that of PROV needs a package."""
-    if standard is Standard.cyclonedx:
-        from .formats.cyclonedx import cyclonedx
-
-        return cyclonedx(facts)
-    if standard is Standard.spdx:
-        from .formats.spdx import spdx
-
-        return spdx(facts)
-    if standard is Standard.croissant:
-        from .formats.croissant import croissant
-
-        return croissant(facts)
-    if standard is Standard.prov:
-        from .formats.prov import prov
-
-        return prov(facts)
-    if standard is Standard.openlineage:
-        from .formats.openlineage import openlineage
-
-        return openlineage(facts)
-    if standard is Standard.model_card:
-        from .formats.model_card import model_card
-
-        return model_card(facts)
-    from .formats.annex_iv import annex_iv
-
-    return annex_iv(facts, as_page=as_page)
 
 
 def write(exported: Exported, target: Path, *, is_folder: bool) -> list[Path]:
@@ -160,7 +142,7 @@ def _times(case: ModelCase) -> tuple[datetime | None, datetime | None]:
     """When the training run began and ended, as MLflow has it; None where that cannot be asked or does not know."""
     from ..proof.stage_runs import training_run
 
-    run = _known(lambda: training_run(case)) if case.evidence.asks_mlflow else None
+    run = or_none(lambda: training_run(case)) if case.evidence.asks_mlflow else None
     if run is None:
         return None, None
     found = (run.info.start_time, run.info.end_time)
@@ -191,10 +173,3 @@ def _decisions(case: ModelCase) -> Iterable[Decided]:
 def _proved(verdict: Verdict) -> Proved:
     links = tuple((link.name, link.state, link.looked_at) for link in verdict.links)
     return Proved(verdict.state, datetime.now(UTC).replace(microsecond=0), links)
-
-
-def _known(ask: Callable[[], T]) -> T | None:
-    try:
-        return ask()
-    except ProjectError:
-        return None

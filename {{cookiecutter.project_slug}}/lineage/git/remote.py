@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
 from .repository import Repository
@@ -54,6 +54,11 @@ class GitRemote:
     def not_fetched(self) -> list[str]:
         """The branches, tags and experiments whose commits are not here."""
         return sorted(ref for ref, tip in self._tips.items() if not self._resolve(tip))
+
+    def fetch(self, refs: Iterable[str]) -> str:
+        """The command that brings these refs, of `not_fetched`, and what else is there."""
+        more = " '+refs/exps/*:refs/exps/*'" if any(ref.startswith("refs/exps/") for ref in refs) else ""
+        return f"git fetch {self.name} '+refs/heads/*:refs/remotes/{self.name}/*' --tags{more}"
 
     @cached_property
     def is_fetched(self) -> bool:

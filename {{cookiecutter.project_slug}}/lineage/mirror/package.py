@@ -19,6 +19,7 @@ from ..compute.sagemaker.lineage_sources import HOSTED
 from ..compute.sagemaker.tags import tag_value
 from ..git.web import web_url
 from ..proof.case import ModelCase
+from ..serving.chain import UNKNOWN, chain_of
 from ..serving.files import bring, order_of, pack
 from ..serving.program.order import read_order
 from ..settings.params import Settings
@@ -36,7 +37,6 @@ TYPES = ["image/png", "image/jpeg", "application/x-image", "application/octet-st
 JSON = "application/json"
 PENDING = "PendingManualApproval"
 ARCHIVE = "model.tar.gz"
-UNKNOWN = "unknown"  # what a package says of a commit that this clone does not know
 PLACES = ("Image", "ModelDataUrl")
 FURTHER = ("AdditionalModelDataSources", "AdditionalS3DataSource", "BaseModel")  # of a container: what is run beside
 
@@ -59,24 +59,19 @@ class Version:
         """The chain by the names that MLflow has for it, as lineage.json of the result commit says it."""
         case, document = self.case, self.case.document
         assert case.version is not None
-        record = document["training_run"]
+        record, chain = document["training_run"], chain_of(case)
         started = record.get("started_from") or {}
         found = {
             "project_id": case.evidence.project_id,
             "mlflow_model": tag_value(case.version.name),
             "mlflow_version": self.number,
-            "model_identity": case.identity,
+            **chain,
+            "data_git_commit_id": chain["data_git_commit_id"] or UNKNOWN,
             "training_run_id": record.get("run_id"),
             "tracking_uri": _if_hosted(document["model"].get("tracking_uri")),
-            "result_git_commit_id": case.history.resolve(case.commit),
-            "data_git_commit_id": case.history.data_commit(document["dataset"]["md5"]) or UNKNOWN,
             "git_repo_url": _if_hosted(started.get("git_repo_url")),
             "dvc_raw_md5": document["raw"]["md5"],
-            "dvc_data_md5": document["dataset"]["md5"],
-            "data_sha256": document["dataset"]["sha256"],
             "dvc_model_md5": document["model"]["md5"],
-            "model_sha256": document["model"]["sha256"],
-            "artifact_sha256": document["artifact"]["sha256"],
             "environment_md5": document["environment"]["md5"],
             "subjects_root": document["dataset"]["subjects"]["root"],
             "pretrained_sha256": (document.get("pretrained") or {}).get("sha256"),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from urllib.parse import quote
 
 from ..base.errors import DamageError
@@ -132,7 +132,7 @@ def _said_of(history: History, ids: Collection[str], *where: str) -> list[tuple[
     ]
 
 
-@cache  # lives as long as one command
+@lru_cache(maxsize=2)  # that of HEAD, and of everything; no more, or histories would stay in long-lived processes
 def _trusts(history: History, *where: str) -> list[tuple[str, Trust]]:
     """Every state of that file, oldest first, of merges too, as far as it can be read; at HEAD it must be."""
     if not history.git.lines("rev-list", "--max-count=1", *where):
@@ -145,6 +145,6 @@ def _trusts(history: History, *where: str) -> list[tuple[str, Trust]]:
     return found
 
 
-@cache
+@lru_cache(maxsize=1)
 def _changes(history: History) -> list[Change]:
     return changes_below(history.git, (FOLDER,))

@@ -6,16 +6,17 @@ proved, whoever deleted them. It comes from Git, where anybody may have written 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from ..base import strict_json
+from ..base.documents import read_as
 from ..base.errors import DamageError
 from ..base.printable import printable
+from ..git.changes import changes_below
 from ..git.history import History
-from ..git.states import PERMANENT
 from .tombstones import Md5
 
 FOLDER = "collected"
@@ -53,9 +54,9 @@ def parse(data: bytes, path: str) -> Document:
     if len(data) > LIMIT:
         raise DamageError(f"{path} is larger than {LIMIT} bytes")
     try:
-        document = Document.model_validate(strict_json.parse(data))
-    except (ValidationError, ValueError) as error:
-        raise DamageError(f"{path}: {str(error).splitlines()[0][:200]}") from None
+        document = read_as(Document, data)
+    except DamageError as error:
+        raise DamageError(f"{path}: {error}") from None
     if document.path != path:
         raise DamageError(f"{path} calls itself {printable(document.path)}")
     return document
@@ -69,18 +70,11 @@ class Collections:
 
     @cached_property
     def all(self) -> list[Document]:
-        options = ("--format=%H", "--diff-filter=A", "--name-only", "--relative", "--full-history")
-        git, found, commit = self._history.git, dict[str, Document](), ""
-        if not git.lines("rev-list", "--max-count=1", *PERMANENT, "HEAD", "--"):
-            return []
-        for line in git.must("log", *PERMANENT, "HEAD", *options, "--", f"{FOLDER}/*.json"):
-            if not line.startswith(f"{FOLDER}/"):
-                commit = line or commit
-                continue
-            try:
-                found[line] = parse(self._history.at(commit).read(line) or b"", line)
-            except DamageError:
-                continue
+        found = dict[str, Document]()
+        for change in reversed(changes_below(self._history.git, (f"{FOLDER}/*.json",))):
+            if change.status == "A":
+                with suppress(DamageError):
+                    found[change.path] = parse(self._history.blob(change.blob), change.path)
         return sorted(found.values(), key=lambda each: each.moment)
 
     def of_object(self, md5: str) -> Document | None:

@@ -14,9 +14,9 @@ from hashlib import sha256
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from ..base import strict_json
+from ..base.documents import read_as
 from ..base.errors import DamageError
 from ..base.printable import printable
 from ..settings.promotion import ALIAS
@@ -131,13 +131,7 @@ def parse(data: bytes, path: str) -> Document:
     """The decision in a file. Raises DamageError if it is none, or another's."""
     if len(data) > LIMIT:
         raise DamageError(f"it is larger than {LIMIT} bytes")
-    try:
-        document = Document.model_validate(strict_json.parse(data))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise DamageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except ValueError as error:
-        raise DamageError(str(error).splitlines()[0][:200]) from None
+    document = read_as(Document, data)
     if document.path != path:
         raise DamageError(f"it calls itself {document.path}")
     return document

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 
 from ..base.errors import LineageError
@@ -21,10 +22,7 @@ def how_removed(case: ModelCase, absent: Collection[str], wanted: Collection[str
 
 def _sentences(case: ModelCase, absent: Collection[str], wanted: Collection[str]) -> Iterator[str]:
     evidence = case.evidence
-    taken = {document.title: 0 for md5 in absent if (document := evidence.collections.of_object(md5))}
-    for md5 in absent:
-        if document := evidence.collections.of_object(md5):
-            taken[document.title] += 1
+    taken = Counter(document.title for md5 in absent if (document := evidence.collections.of_object(md5)))
     for title, count in taken.items():
         yield f"{count} were deleted by {title}."
     if deleted := _of_bucket(evidence, sorted(absent)[:ASKED]):

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from ..base import strict_json
+from ..base.documents import read_as
 from ..base.errors import DamageError
 
 SCHEMA = 1
@@ -54,15 +54,9 @@ class Document(_Strict):
 
 def parse(data: bytes, folder: str) -> Document:
     """The tombstone in a folder of this name. Raises DamageError if it is none."""
-    try:
-        document = Document.model_validate(strict_json.parse(data))
-        if document.id != folder:
-            raise ValueError(f"it calls itself {document.id}")
-        if len({item.md5 for item in document.datasets}) < len(document.datasets):
-            raise ValueError("it names a dataset version twice")
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise DamageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except ValueError as error:
-        raise DamageError(str(error).splitlines()[0][:200]) from None
+    document = read_as(Document, data)
+    if document.id != folder:
+        raise DamageError(f"it calls itself {document.id}")
+    if len({item.md5 for item in document.datasets}) < len(document.datasets):
+        raise DamageError("it names a dataset version twice")
     return document

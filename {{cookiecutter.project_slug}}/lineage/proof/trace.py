@@ -5,10 +5,9 @@ What cannot be found is None, and shown as unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from ..base.errors import ProjectError
+from ..base.errors import ProjectError, or_none
 from ..chain.card import card
 from ..contract import Role
 from ..dvc.recorded import Recorded
@@ -18,7 +17,6 @@ from .case import Evidence, ModelCase
 from .dataset import describe
 from .targets import Target, in_git_alone
 
-T = TypeVar("T")
 PACKAGE = "sagemaker_package_arn"  # tag of a version: its package in SageMaker's Model Registry
 MACHINE = ("device", "accelerator", "processor", "python", "torch", "threads")
 
@@ -58,7 +56,7 @@ def _known_to_mlflow(case: ModelCase) -> ModelCase:
     if case.version is not None:
         return case
     model = case.claimed["model"]
-    found = _known(lambda: case.evidence.store.version(str(model.get("name")), str(model.get("version"))))
+    found = or_none(lambda: case.evidence.store.version(str(model.get("name")), str(model.get("version"))))
     mine = (case.evidence.project_id, model.get("identity"))
     if found is None or (found.tags.get("project_id"), found.tags.get("model_identity")) != mine:
         return case
@@ -69,8 +67,8 @@ def chain_of(case: ModelCase) -> dict[str, Any]:
     """The chain of one model: version, training run, commits, dataset, raw data, places."""
     evidence, version = case.evidence, case.version
     tags = version.tags if version else {}
-    commit = _known(lambda: case.commit)
-    document = _known(lambda: case.document) or {}
+    commit = or_none(lambda: case.commit)
+    document = or_none(lambda: case.document) or {}
     recorded = case.tree.recorded if commit else None
     data_md5 = (recorded and recorded.md5(Role.DATASET)) or tags.get("dvc_data_md5")
     raw_md5 = (recorded and recorded.md5(Role.RAW)) or tags.get("dvc_raw_md5")
@@ -79,7 +77,7 @@ def chain_of(case: ModelCase) -> dict[str, Any]:
     run_id = tags.get("training_run_id") or record.get("run_id")
     return {
         "title": case.title,
-        "identity": _known(lambda: case.identity),
+        "identity": or_none(lambda: case.identity),
         "version": None if version is None else _version(evidence, version),
         "people": _people(evidence, version, record, commit),
         "gaps": _gaps(case, commit),
@@ -127,7 +125,7 @@ def _gaps(case: ModelCase, commit: str | None) -> list[str]:
 
 def _version(evidence: Evidence, version: Any) -> dict[str, Any]:
     # what lists versions returns none of their aliases
-    aliases = _known(lambda: evidence.store.aliases(version.name).get(str(version.version), ()))
+    aliases = or_none(lambda: evidence.store.aliases(version.name).get(str(version.version), ()))
     return {
         "name": version.name,
         "number": str(version.version),
@@ -145,7 +143,7 @@ def _training_run(
     run = None
     if case.version is not None and run_id:
         uri = case.version.tags.get("training_tracking_uri") or case.evidence.store.shown_uri
-        run = _known(lambda: case.evidence.store_at(uri).run(run_id))
+        run = or_none(lambda: case.evidence.store_at(uri).run(run_id))
     machine = record.get("machine") or {}
     started = record.get("started_from") or {}
     return {
@@ -212,7 +210,7 @@ def _folder(
     document = document if document and document.get("md5") == md5 else {}
     folder = {"md5": md5, "sha256": document.get("sha256"), "size": document.get("size")}
     if described:
-        known = _known(lambda: describe(evidence.objects, str(md5))) if md5 else None
+        known = or_none(lambda: describe(evidence.objects, str(md5))) if md5 else None
         for key in ("records", "subjects", "classes", "shards"):
             folder[key] = (known or {}).get(key)
     return folder
@@ -222,8 +220,8 @@ def _places(evidence: Evidence, *hashes: str | None) -> dict[str, Any]:
     """Where the bytes lie: the DVC remote, and the address of each object there."""
     places = evidence.places
     return {
-        "remote": _known(lambda: places.remote_url),
-        "objects": {md5: _known(lambda md5=md5: places.url(md5)) for md5 in hashes if md5},  # type: ignore[misc]
+        "remote": or_none(lambda: places.remote_url),
+        "objects": {md5: or_none(lambda md5=md5: places.url(md5)) for md5 in hashes if md5},  # type: ignore[misc]
         "cached": {md5: evidence.objects.cached(md5) is not None for md5 in hashes if md5},
     }
 
@@ -232,10 +230,3 @@ def _card(case: ModelCase, document: dict[str, Any], commit: str | None) -> dict
     """The parts of the model card; None where no lineage.json is known."""
     number = str(case.version.version) if case.version is not None else None
     return card(document, number, commit) if document else None
-
-
-def _known(ask: Callable[[], T]) -> T | None:
-    try:
-        return ask()
-    except ProjectError:
-        return None

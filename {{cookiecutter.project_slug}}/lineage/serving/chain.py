@@ -6,6 +6,7 @@ import secrets
 from datetime import UTC, datetime
 
 from ..compute.sagemaker.tags import own_tags, tag_value
+from ..proof.case import ModelCase
 from .allowed import Permission
 
 ACCEPTED = "serving_accepted_"  # begins the name of a tag of a version: each reason has a tag of its own
@@ -31,16 +32,10 @@ def note_reason(permission: Permission, what: str) -> str:
     return name
 
 
-def chain_tags(permission: Permission, noted: str) -> dict[str, str]:
-    """The chain, as Git holds it, as tags of everything in AWS that serves the version.
-
-    Each name is there, whatever is known of it: AWS keeps the value of a name that is left out. `noted` is the tag of
-    the version with the reason, for one that a tag in AWS cannot hold.
-    """
-    case, document = permission.case, permission.case.document
-    dataset = document["dataset"]
-    chain = {
-        "model": case.title,
+def chain_of(case: ModelCase) -> dict[str, str | None]:
+    """The chain as Git holds it, by the names that MLflow has for it; None for what is not known."""
+    document, dataset = case.document, case.document["dataset"]
+    return {
         "model_identity": case.identity,
         "model_sha256": document["model"].get("sha256"),
         "artifact_sha256": document["artifact"].get("sha256"),
@@ -48,8 +43,17 @@ def chain_tags(permission: Permission, noted: str) -> dict[str, str]:
         "data_sha256": dataset.get("sha256"),
         "data_git_commit_id": case.history.data_commit(dataset["md5"]),
         "result_git_commit_id": case.history.resolve(case.commit),
-        "accepted": _shown(permission.reason, noted),
     }
+
+
+def chain_tags(permission: Permission, noted: str) -> dict[str, str]:
+    """The chain, as Git holds it, as tags of everything in AWS that serves the version.
+
+    Each name is there, whatever is known of it: AWS keeps the value of a name that is left out. `noted` is the tag of
+    the version with the reason, for one that a tag in AWS cannot hold.
+    """
+    case = permission.case
+    chain = {"model": case.title, **chain_of(case), "accepted": _shown(permission.reason, noted)}
     more = (permission.settings.compute.backends.get("sagemaker") or {}).get("tags") or {}
     tags = {f"{OF_CHAIN}{name}": str(value or UNKNOWN) for name, value in chain.items()}
     return own_tags(case.evidence.project_id, {**more, **tags})

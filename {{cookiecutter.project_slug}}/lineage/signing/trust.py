@@ -11,9 +11,9 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ..base import strict_json
+from ..base.documents import read_as
 from ..base.errors import DamageError, ProjectError
 from ..base.printable import printable
 from .authority import fingerprint, key_id
@@ -113,12 +113,9 @@ def parse_trust(data: bytes | None) -> Trust:
     if data is None:
         return Trust()
     try:
-        found = Trust.model_validate(strict_json.parse(data))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise DamageError(f"{TRUST}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except ValueError as error:
-        raise DamageError(f"{TRUST}: {str(error).splitlines()[0][:200]}") from None
+        found = read_as(Trust, data)
+    except DamageError as error:
+        raise DamageError(f"{TRUST}: {error}") from None
     if len({one.id for one in found.signers}) < len(found.signers):
         raise DamageError(f"{TRUST} names a signer twice")
     return found

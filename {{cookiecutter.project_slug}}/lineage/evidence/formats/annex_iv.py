@@ -12,9 +12,10 @@ from typing import Any
 
 from ...base.pages import render, render_text
 from ...base.yaml12 import parse_yaml
+from ...chain.card import number
 from ...proof.shown import ticks
 from ..facts import Facts, Score
-from .model_card import code, number
+from .model_card import code
 
 HERE = Path(__file__)
 

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 from ...base.pages import render_text
+from ...chain.card import code as code_of
+from ...chain.card import number
 from ..facts import Facts, Score
 
 TASK = "image-classification"
@@ -56,11 +58,5 @@ def _metric(score: Score) -> dict[str, Any]:
 
 
 def code(value: object) -> str:
-    """A value as code, so that nothing in it means anything to Markdown or HTML."""
-    text = " ".join(str(value).split()).replace("`", "'").replace("|", "¦")
-    return f"`{text[:300]}`" if text else "`-`"
-
-
-def number(value: float | None) -> str:
-    """A number for people, with four significant digits."""
-    return "unknown" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    """As the card of the registry has it, with room for an address."""
+    return code_of(value, 300)

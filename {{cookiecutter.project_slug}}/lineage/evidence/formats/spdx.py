@@ -90,32 +90,27 @@ def _model(facts: Facts, base: str, agent: str) -> dict[str, Any]:
 
 def _dataset(facts: Facts, base: str, agent: str) -> dict[str, Any]:
     splits = ", ".join(f"{split}: {count}" for split, count in facts.records.items())
-    return {
-        **_element("dataset_DatasetPackage", f"{base}-dataset", facts.dataset.path),
-        **_published(facts.data_committed or facts.committed, agent),
-        "description": f"The dataset version that the model was trained and tested on.{FOLDER_HASH}",
-        "software_packageVersion": facts.dataset.md5,
-        "software_primaryPurpose": "data",
-        "software_downloadLocation": NOWHERE,
-        "verifiedUsing": [_hash(facts.dataset)],
-        "dataset_datasetType": ["image"],
-        "dataset_datasetSize": facts.dataset.size,
-        "dataset_dataPreprocessing": [f"Records by split: {splits}. {facts.splitting}"],
-        "dataset_hasSensitivePersonalInformation": "noAssertion",
-    }
+    what = "The dataset version that the model was trained and tested on."
+    more = {"dataset_dataPreprocessing": [f"Records by split: {splits}. {facts.splitting}"]}
+    return _data(facts, facts.dataset, f"{base}-dataset", agent, what, more)
 
 
 def _raw(facts: Facts, base: str, agent: str) -> dict[str, Any]:
+    return _data(facts, facts.raw, f"{base}-raw", agent, "The raw records that the dataset version was made from.", {})
+
+
+def _data(facts: Facts, thing: Thing, identity: str, agent: str, what: str, more: dict[str, Any]) -> dict[str, Any]:
     return {
-        **_element("dataset_DatasetPackage", f"{base}-raw", facts.raw.path),
+        **_element("dataset_DatasetPackage", identity, thing.path),
         **_published(facts.data_committed or facts.committed, agent),
-        "description": f"The raw records that the dataset version was made from.{FOLDER_HASH}",
-        "software_packageVersion": facts.raw.md5,
+        "description": f"{what}{FOLDER_HASH}",
+        "software_packageVersion": thing.md5,
         "software_primaryPurpose": "data",
         "software_downloadLocation": NOWHERE,
-        "verifiedUsing": [_hash(facts.raw)],
+        "verifiedUsing": [_hash(thing)],
         "dataset_datasetType": ["image"],
-        "dataset_datasetSize": facts.raw.size,
+        "dataset_datasetSize": thing.size,
+        **more,
         "dataset_hasSensitivePersonalInformation": "noAssertion",
     }
 

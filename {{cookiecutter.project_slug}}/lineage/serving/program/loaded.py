@@ -83,7 +83,7 @@ def _require_answer(model: Answering, example: Path) -> None:
 def other_packages(folder: Path) -> dict[str, str]:
     """What the registered model pins and this Python has otherwise: `2.4.6, not 2.4.5` by name.
 
-    Raises ServingError if it cannot be told.
+    Raises ServingError if it cannot be known.
     """
     found = {}
     try:
